@@ -239,7 +239,7 @@ type Reservation struct {
 	// Where it stands.
 	State ReservationState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.inventory.v1.ReservationState" json:"state,omitempty"`
 	// What is promised, a line a SKU, by SKU.
-	Lines         []*StockLine `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines         []*Reservation_Line `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,7 +295,7 @@ func (x *Reservation) GetState() ReservationState {
 	return ReservationState_RESERVATION_STATE_UNSPECIFIED
 }
 
-func (x *Reservation) GetLines() []*StockLine {
+func (x *Reservation) GetLines() []*Reservation_Line {
 	if x != nil {
 		return x.Lines
 	}
@@ -1000,6 +1000,61 @@ func (x *CommitResponse) GetReservation() *Reservation {
 	return nil
 }
 
+// Line is a quantity of one SKU; the sum of the request's lines of that SKU.
+type Reservation_Line struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// How many pieces.
+	Quantity      int64 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reservation_Line) Reset() {
+	*x = Reservation_Line{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reservation_Line) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reservation_Line) ProtoMessage() {}
+
+func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reservation_Line.ProtoReflect.Descriptor instead.
+func (*Reservation_Line) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{2, 0}
+}
+
+func (x *Reservation_Line) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *Reservation_Line) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
 var File_tieout_inventory_v1_inventory_proto protoreflect.FileDescriptor
 
 const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
@@ -1015,12 +1070,15 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"updateTime\"M\n" +
 	"\tStockLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12#\n" +
-	"\bquantity\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00R\bquantity\"\xc5\x01\n" +
+	"\bquantity\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00R\bquantity\"\x82\x02\n" +
 	"\vReservation\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12;\n" +
-	"\x05state\x18\x03 \x01(\x0e2%.tieout.inventory.v1.ReservationStateR\x05state\x124\n" +
-	"\x05lines\x18\x04 \x03(\v2\x1e.tieout.inventory.v1.StockLineR\x05lines\"\x81\x01\n" +
+	"\x05state\x18\x03 \x01(\x0e2%.tieout.inventory.v1.ReservationStateR\x05state\x12;\n" +
+	"\x05lines\x18\x04 \x03(\v2%.tieout.inventory.v1.Reservation.LineR\x05lines\x1a4\n" +
+	"\x04Line\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
+	"\bquantity\x18\x02 \x01(\x03R\bquantity\"\x81\x01\n" +
 	"\x13ReceiveStockRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12A\n" +
 	"\x05lines\x18\x02 \x03(\v2\x1e.tieout.inventory.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05lines\"H\n" +
@@ -1091,7 +1149,7 @@ func file_tieout_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
 	(ReservationState)(0),         // 0: tieout.inventory.v1.ReservationState
 	(*Stock)(nil),                 // 1: tieout.inventory.v1.Stock
@@ -1111,12 +1169,13 @@ var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
 	(*ReleaseResponse)(nil),       // 15: tieout.inventory.v1.ReleaseResponse
 	(*CommitRequest)(nil),         // 16: tieout.inventory.v1.CommitRequest
 	(*CommitResponse)(nil),        // 17: tieout.inventory.v1.CommitResponse
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*Reservation_Line)(nil),      // 18: tieout.inventory.v1.Reservation.Line
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 }
 var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
-	18, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
+	19, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 1: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
-	2,  // 2: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.StockLine
+	18, // 2: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
 	2,  // 3: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
 	1,  // 4: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
 	1,  // 5: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
@@ -1158,7 +1217,7 @@ func file_tieout_inventory_v1_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_inventory_v1_inventory_proto_rawDesc), len(file_tieout_inventory_v1_inventory_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

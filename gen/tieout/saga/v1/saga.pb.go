@@ -261,7 +261,7 @@ type SagaStep struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What it may do when things go wrong: compensatable, pivot or retriable.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// The state of its execution: waiting, in doubt, done, refused.
+	// The state of its execution: waiting, open (it may have been sent), done or refused.
 	Execution string `protobuf:"bytes,3,opt,name=execution,proto3" json:"execution,omitempty"`
 	// How often it was executed.
 	Attempts int32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`

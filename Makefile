@@ -1,0 +1,36 @@
+# Every target works on a fresh clone: tools are pinned in tools/go.mod and built by Go on first use.
+
+# Without cgo the tools need no C compiler, and sqlc builds in half the time.
+TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help run test gen lint verify postgres
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: postgres ## Build, and start everything on this machine (ARGS="--http-addr :9000" is passed on)
+	@go build -o bin/tieout ./cmd/tieout
+	@exec bin/tieout dev $(ARGS)
+
+test: postgres ## Run the whole test suite, on a private Postgres and NATS that it starts itself
+	go test -timeout 10m ./...
+
+gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
+	$(TOOL) buf generate
+	$(TOOL) sqlc generate
+
+lint: ## Check formatting, vet, modern Go, static analysis and the contracts
+	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \
+		[ -z "$$unformatted" ] || { echo "run gofmt -w on:" $$unformatted >&2; exit 1; }
+	go vet ./...
+	go fix -diff ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) buf lint
+	$(TOOL) buf format --diff --exit-code
+
+verify: ## Fail when committed generated code is not what its sources generate
+	@scripts/verify-generated
+
+postgres:
+	@scripts/ensure-postgres

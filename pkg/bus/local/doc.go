@@ -1,0 +1,2 @@
+// Package local runs a NATS server with JetStream inside this process, for development and tests.
+package local

@@ -1,0 +1,20 @@
+// Package idem makes a mutating request take effect once, however often it is sent.
+//
+// A request is named by (caller, method, key). What came of it is one row, written in the transaction of the
+// effect, so that the two cannot disagree:
+//
+//	in flight ──► done      the answer is stored and given again
+//	    │   └───► refused   the definite refusal is stored and given again
+//	    └───────► tombstone the request was compensated; it is refused for ever
+//
+// A use case that is one transaction runs under [Once]. One that calls somebody else in between – a payment
+// provider, a carrier – runs under [Begin]: the intent is durable before the call, and the row carries a lease
+// and an attempt number, so that a second request waits for the first, and after a crash the next one resumes
+// with what the first had made. An outcome that is not known is never stored: the next request resumes it.
+//
+// The compensation of a step names the step's key. [Bury] turns the step's row into a tombstone in the
+// compensation's transaction, or makes one when the step was never seen.
+//
+// Two requests under one key must mean the same. That is compared by a fingerprint over the fields the method
+// declares, in their order, not over encoded bytes, which may differ between versions of a client.
+package idem

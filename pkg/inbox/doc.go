@@ -1,0 +1,23 @@
+// Package inbox consumes events of the stream bus.Stream so that each takes effect exactly once.
+//
+// A consumer takes what is waiting, up to 256 events and without lingering: while one batch runs the next gathers.
+// In one transaction it writes a row per event into the table inbox, drops the events whose row was there already,
+// and hands the rest to Consumer.Handle, whose effects are written in the same transaction. Then it acknowledges.
+//
+// What holds, whatever crashes:
+//
+//   - An event whose effect is committed has its inbox row committed with it. Delivered again, because the
+//     acknowledgement was lost, because the relay published it twice or because the stream was created anew, it does
+//     nothing.
+//   - A batch that fails is tried event by event, so that one bad event fails alone. It is delivered again after 1 s,
+//     5 s and then every 30 s, and always alone; after Consumer.MaxAttempts failures it becomes a row of dead_letter,
+//     with its payload and the error, in one transaction with its inbox row. Attempts are counted by the process, so
+//     a restart grants new ones. What is not an event at all becomes a dead letter at once.
+//   - A database that cannot be reached, fails over or answers with a conflict is nobody's fault: the batch is put
+//     back and does not count as an attempt. The same is true of a COMMIT whose outcome is unknown: the inbox rows
+//     tell at the next delivery.
+//
+// Events come in the order of the stream, but not always: a failed event comes again after those that followed it,
+// and several processes with the same consumer share the events between them. Handlers must not need more order than
+// they can check.
+package inbox

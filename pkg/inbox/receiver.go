@@ -1,0 +1,214 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tieout/tieout/pkg/bus"
+)
+
+const (
+	// maxBatch is the most events of one transaction.
+	maxBatch = 256
+	// idleWait is how long one request waits for an event when there is none.
+	idleWait = 5 * time.Second
+	// transientDelay is when events come again that the database could not take.
+	transientDelay = time.Second
+)
+
+// redelivery is when an event comes again after its first, second, … failure.
+var redelivery = [...]time.Duration{time.Second, 5 * time.Second, 30 * time.Second}
+
+// receiver is a running Inbox. It belongs to one goroutine.
+type receiver struct {
+	*Inbox
+	js       jetstream.JetStream
+	durable  jetstream.Consumer // nil when it has to be created or found again
+	failures map[uuid.UUID]int  // how often Handle failed on an event, alone
+}
+
+func newReceiver(in *Inbox, js jetstream.JetStream) *receiver {
+	return &receiver{Inbox: in, js: js, failures: map[uuid.UUID]int{}}
+}
+
+// delivery is an event and the message that brought it.
+type delivery struct {
+	msg   jetstream.Msg
+	event bus.Event
+}
+
+// runOnce takes what is waiting, or waits a little for one event, and processes it.
+func (r *receiver) runOnce(ctx context.Context) (again bool, err error) {
+	if !r.js.Conn().IsConnected() {
+		return false, errDisconnected // a request sent now would be answered when nobody listens any more
+	}
+	if r.durable == nil {
+		if r.durable, err = r.ensureDurable(ctx); err != nil {
+			return false, err
+		}
+	}
+	msgs, err := r.fetch(ctx)
+	if err != nil {
+		r.durable = nil
+		err = fmt.Errorf("fetching events: %w", err)
+	}
+	return true, errors.Join(r.process(ctx, msgs), err)
+}
+
+func (r *receiver) ensureDurable(ctx context.Context) (jetstream.Consumer, error) {
+	durable, err := r.js.CreateOrUpdateConsumer(ctx, bus.Stream, jetstream.ConsumerConfig{
+		Durable:        r.consumer.Name,
+		FilterSubjects: r.consumer.Subjects,
+		DeliverPolicy:  jetstream.DeliverAllPolicy,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		AckWait:        ackWait,
+		MaxDeliver:     -1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("creating consumer: %w", err)
+	}
+	return durable, nil
+}
+
+// fetch takes all that is waiting, at most maxBatch; if nothing is, the next one.
+func (r *receiver) fetch(ctx context.Context) ([]jetstream.Msg, error) {
+	waiting, err := r.durable.FetchNoWait(maxBatch)
+	if err != nil {
+		return nil, err
+	}
+	msgs, err := collect(ctx, waiting)
+	if err != nil || len(msgs) > 0 {
+		return msgs, err
+	}
+	r.metrics.lag.Record(ctx, 0, r.metrics.attributes)
+	next, err := r.durable.Fetch(1, jetstream.FetchMaxWait(idleWait))
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, next)
+}
+
+// collect waits until batch is complete. An error comes with the messages that were there before it.
+func collect(ctx context.Context, batch jetstream.MessageBatch) ([]jetstream.Msg, error) {
+	var msgs []jetstream.Msg
+	for messages := batch.Messages(); ; {
+		select {
+		case msg, open := <-messages:
+			if !open {
+				return msgs, batch.Error()
+			}
+			msgs = append(msgs, msg)
+		case <-ctx.Done():
+			return msgs, ctx.Err()
+		}
+	}
+}
+
+// process brings every message to its end: acknowledged, put back, or buried. An error says that the database cannot
+// take anything now, and all that was left is put back.
+func (r *receiver) process(ctx context.Context, msgs []jetstream.Msg) error {
+	r.recordLag(ctx, msgs)
+	batch, suspects, undecodable := r.sort(msgs)
+	for _, bad := range undecodable {
+		r.bury(ctx, bad.delivery, bad.err)
+	}
+	if len(batch) == 1 {
+		suspects = append(batch, suspects...)
+	} else if len(batch) > 1 {
+		switch err := r.apply(ctx, batch); {
+		case err == nil:
+			r.ack(ctx, batch)
+		case isTransient(err):
+			r.putBack(ctx, append(batch, suspects...))
+			return err
+		default:
+			suspects = append(batch, suspects...)
+		}
+	}
+	for i, d := range suspects {
+		switch err := r.apply(ctx, suspects[i:i+1]); {
+		case err == nil:
+			r.ack(ctx, suspects[i:i+1])
+		case isTransient(err):
+			r.putBack(ctx, suspects[i:])
+			return err
+		default:
+			r.failed(ctx, d, err)
+		}
+	}
+	return nil
+}
+
+// undecoded is a message that is no event, and why.
+type undecoded struct {
+	delivery
+	err error
+}
+
+// sort tells apart what goes into one transaction, what has failed before and goes alone, and what is no event.
+func (r *receiver) sort(msgs []jetstream.Msg) (batch, suspects []delivery, bad []undecoded) {
+	for _, msg := range msgs {
+		event, err := bus.Decode(msg.Headers(), msg.Data())
+		d := delivery{msg: msg, event: event}
+		switch {
+		case err != nil:
+			d.event = bus.Event{} // what was read of it is not to be trusted
+			bad = append(bad, undecoded{d, err})
+		case r.failures[event.ID] > 0:
+			suspects = append(suspects, d)
+		default:
+			batch = append(batch, d)
+		}
+	}
+	return batch, suspects, bad
+}
+
+// failed counts a failure of d alone and puts it back, or buries it when it has had its attempts.
+func (r *receiver) failed(ctx context.Context, d delivery, cause error) {
+	r.failures[d.event.ID]++
+	n := r.failures[d.event.ID]
+	r.log.WarnContext(ctx, "event failed", slog.String("event_id", d.event.ID.String()),
+		slog.String("type", d.event.Type()), slog.Int("attempt", n), slog.Any("error", cause))
+	if n >= r.consumer.MaxAttempts {
+		r.bury(ctx, d, cause)
+		return
+	}
+	r.settle(ctx, d.msg.NakWithDelay(redelivery[min(n, len(redelivery))-1]))
+}
+
+func (r *receiver) ack(ctx context.Context, done []delivery) {
+	for _, d := range done {
+		delete(r.failures, d.event.ID)
+		r.settle(ctx, d.msg.Ack())
+	}
+}
+
+func (r *receiver) putBack(ctx context.Context, rest []delivery) {
+	for _, d := range rest {
+		r.settle(ctx, d.msg.NakWithDelay(transientDelay))
+	}
+}
+
+// settle needs no remedy for an acknowledgement that could not be sent: the event comes again after ackWait, and the
+// inbox knows it.
+func (r *receiver) settle(ctx context.Context, err error) {
+	if err != nil {
+		r.log.DebugContext(ctx, "acknowledgement was not sent", slog.Any("error", err))
+	}
+}
+
+// recordLag takes the number of waiting events from the last message, which saves asking for it.
+func (r *receiver) recordLag(ctx context.Context, msgs []jetstream.Msg) {
+	if len(msgs) == 0 {
+		return
+	}
+	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
+		r.metrics.lag.Record(ctx, int64(meta.NumPending), r.metrics.attributes) //nolint:gosec // a count of messages
+	}
+}

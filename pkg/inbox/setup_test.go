@@ -1,0 +1,208 @@
+package inbox
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// effects is a table that keeps every effect, so that a second one of the same event shows.
+var effects = pg.Migrations{Name: "effects", FS: fstest.MapFS{"0001_effect.sql": {Data: []byte(`-- +goose Up
+CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, subject text NOT NULL);
+`)}}}
+
+// bundle is a consumer's database and a stream of its own.
+type bundle struct {
+	pool *pgxpool.Pool
+	js   jetstream.JetStream
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	return &bundle{pool: pgtest.Pool(t, outbox.Migrations, Migrations, effects), js: bustest.JetStream(t)}
+}
+
+// record is the effect of the tests: a row per event.
+func record(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
+	for _, e := range events {
+		if _, err := tx.Exec(ctx, `INSERT INTO effect (subject) VALUES ($1)`, e.Subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type handler = func(ctx context.Context, tx *pg.Tx, events []bus.Event) error
+
+func consumer(handle handler) Consumer {
+	return Consumer{Name: "recon", Subjects: []string{"evt.payment.>"}, MaxAttempts: 2, Handle: handle}
+}
+
+// receiver makes a receiver that the test drives by hand.
+func (b *bundle) receiver(handle handler) *receiver {
+	return newReceiver(New(Config{Pool: b.pool}, consumer(handle)), b.js)
+}
+
+// run runs an inbox in the background until the test ends.
+func (b *bundle) run(t *testing.T, handle handler) {
+	t.Helper()
+	background(t, func(ctx context.Context) error {
+		return New(Config{Pool: b.pool}, consumer(handle)).Run(ctx, b.js)
+	})
+}
+
+// background runs f until the test ends, and waits for it.
+func background(t *testing.T, f func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := f(ctx); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+}
+
+func event(subject string) bus.Event {
+	return bus.Event{
+		ID: uuid.New(), Service: "payment", Entity: "payment", Name: "captured", Subject: subject, Time: time.Now(),
+		Data: []byte(subject),
+	}
+}
+
+func numbered(from, to int) []bus.Event {
+	var events []bus.Event
+	for i := from; i <= to; i++ {
+		events = append(events, event(fmt.Sprintf("pay_%03d", i)))
+	}
+	return events
+}
+
+func subjects(events []bus.Event) []string {
+	var names []string
+	for _, e := range events {
+		names = append(names, e.Subject)
+	}
+	return names
+}
+
+func (b *bundle) publish(t *testing.T, events ...bus.Event) {
+	t.Helper()
+	for _, e := range events {
+		if _, err := b.js.PublishMsg(t.Context(), bus.Encode(e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (b *bundle) recreateStream(t *testing.T) {
+	t.Helper()
+	if err := b.js.DeleteStream(t.Context(), bus.Stream); err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.EnsureStream(t.Context(), b.js, 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bundle) effects(t *testing.T) []string {
+	t.Helper()
+	rows, err := b.pool.Query(t.Context(), `SELECT subject FROM effect ORDER BY n`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func (b *bundle) wantEffects(t *testing.T, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, b.effects(t)); diff != "" {
+		t.Errorf("effects (-want +got):\n%s", diff)
+	}
+}
+
+// awaitEffects waits until there are at least n.
+func (b *bundle) awaitEffects(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("there are %d effects", n), func() bool { return len(b.effects(t)) >= n })
+}
+
+// settled says that nothing is waiting or unacknowledged.
+func (b *bundle) settled(t *testing.T) bool {
+	t.Helper()
+	c, err := b.js.Consumer(t.Context(), bus.Stream, "recon")
+	if err != nil {
+		return false
+	}
+	return c.CachedInfo().NumPending == 0 && c.CachedInfo().NumAckPending == 0
+}
+
+// round drives r once.
+func round(t *testing.T, r *receiver) {
+	t.Helper()
+	if _, err := r.runOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type deadLetter struct {
+	Subject, Payload, Error, Header string
+	HasEvent, InInbox               bool
+	Deliveries                      int
+}
+
+func (b *bundle) deadLetters(t *testing.T) []deadLetter {
+	t.Helper()
+	rows, err := b.pool.Query(t.Context(), `
+		SELECT subject, convert_from(payload, 'UTF8'), error, coalesce(headers->'ce-type'->>0, ''), event_id IS NOT NULL,
+		       EXISTS (SELECT 1 FROM inbox i WHERE (i.consumer, i.event_id) = (d.consumer, d.event_id)), deliveries
+		FROM dead_letter d ORDER BY id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowToStructByPos[deadLetter])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// eventually asks until the condition holds, for at most half a minute.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("timed out waiting until %s", what)
+		case <-tick.C:
+		}
+	}
+}

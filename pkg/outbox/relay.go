@@ -1,0 +1,197 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/pg"
+)
+
+const (
+	// window is how many events are on their way to the stream at once.
+	window = 256
+	// ackTimeout is how long the stream may take to acknowledge.
+	ackTimeout = 5 * time.Second
+	// roundLimit ends a round that hangs on a connection nobody answers any more.
+	roundLimit = 30 * time.Second
+	// markLimit is how long marking may go on after the process was told to stop.
+	markLimit = 5 * time.Second
+	// relayLock is the advisory lock of the active relay; such locks are per database.
+	relayLock int64 = 0x7469656f75740001
+)
+
+// relay is one process's candidate for the active relay of a database. It belongs to one goroutine.
+type relay struct {
+	*Outbox
+	js  jetstream.JetStream // asks about the stream
+	pub jetstream.JetStream // publishes; its own, so that its unanswered publishes are bounded and time out
+
+	lock    *pg.SessionLock // held by the active relay, which does all its work on the lock's connection
+	offline bool            // NATS was not reachable in the last round
+
+	known      *mark     // what outbox_stream holds; nil until it is read
+	checked    time.Time // when the stream was last compared with known
+	reconnects uint64    // of the NATS connection, at that time
+}
+
+func newRelay(o *Outbox, js jetstream.JetStream) (*relay, error) {
+	pub, err := jetstream.New(js.Conn(),
+		jetstream.WithPublishAsyncTimeout(ackTimeout), jetstream.WithPublishAsyncMaxPending(2*window))
+	if err != nil {
+		return nil, fmt.Errorf("making publisher: %w", err)
+	}
+	return &relay{Outbox: o, js: js, pub: pub, lock: pg.NewSessionLock(o.pool, relayLock)}, nil
+}
+
+func (r *relay) close() {
+	r.lock.Release()
+	r.pub.CleanupPublisher()
+}
+
+// runOnce publishes and marks one window of unpublished events, if this relay is or becomes the active one. It
+// gives the lock up on any error, and while NATS cannot be reached: another process may be better off.
+func (r *relay) runOnce(ctx context.Context) (again bool, err error) {
+	if !r.online(ctx) {
+		r.lock.Release()
+		return false, nil
+	}
+	defer func() {
+		if err != nil {
+			r.lock.Release()
+		}
+	}()
+	limited, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	if led, err := r.lead(limited); err != nil || !led {
+		return false, err
+	}
+	if err := r.checkStream(limited); err != nil {
+		return false, err
+	}
+	rows, err := r.unpublished(limited)
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	acked, publishErr := r.publish(limited, rows)
+	if err := r.mark(ctx, rows[:acked]); err != nil {
+		return false, err
+	}
+	return len(rows) == window, publishErr
+}
+
+// online reports whether NATS is connected; a change is logged once.
+func (r *relay) online(ctx context.Context) bool {
+	connected := r.js.Conn().IsConnected()
+	switch {
+	case !connected && !r.offline:
+		r.log.WarnContext(ctx, "nats is not reachable, events stay in the outbox")
+	case connected && r.offline:
+		r.log.InfoContext(ctx, "nats is reachable again")
+	}
+	r.offline = !connected
+	return connected
+}
+
+// lead tries to become the active relay, and reports whether this is it.
+func (r *relay) lead(ctx context.Context) (bool, error) {
+	led := r.lock.Held()
+	held, err := r.lock.Acquire(ctx)
+	if held && !led {
+		r.known, r.checked = nil, time.Time{}
+		r.log.InfoContext(ctx, "outbox relay is active")
+	}
+	return held, err
+}
+
+// row is an event of the outbox on its way to the stream.
+type row struct {
+	seq       int64
+	event     bus.Event
+	streamSeq int64 // 0 until the stream acknowledged it
+}
+
+const selectUnpublished = `
+SELECT seq, id, service, entity, name, subject, reference, occurred_at, data, traceparent, tracestate
+FROM outbox WHERE published_at IS NULL ORDER BY seq LIMIT $1`
+
+func (r *relay) unpublished(ctx context.Context) ([]row, error) {
+	found, err := r.lock.Conn().Query(ctx, selectUnpublished, window)
+	if err != nil {
+		return nil, fmt.Errorf("reading outbox: %w", err)
+	}
+	rows, err := pgx.CollectRows(found, func(from pgx.CollectableRow) (row, error) {
+		var to row
+		e := &to.event
+		err := from.Scan(&to.seq, &e.ID, &e.Service, &e.Entity, &e.Name, &e.Subject, &e.Reference, &e.Time, &e.Data,
+			&e.Traceparent, &e.Tracestate)
+		return to, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading outbox: %w", err)
+	}
+	return rows, nil
+}
+
+// publish sends rows and says how many of the first were acknowledged, with their streamSeq filled in. It does not
+// look past the first failure: what follows it is published again after it.
+func (r *relay) publish(ctx context.Context, rows []row) (acked int, err error) {
+	futures := make([]jetstream.PubAckFuture, 0, len(rows))
+	for i := range rows {
+		// Without the library's retry, which would put an event behind those that follow it.
+		future, sendErr := r.pub.PublishMsgAsync(bus.Encode(rows[i].event), jetstream.WithRetryAttempts(0))
+		if sendErr != nil {
+			err = fmt.Errorf("publishing event %s: %w", rows[i].event.ID, sendErr)
+			break
+		}
+		futures = append(futures, future)
+	}
+	for i, future := range futures {
+		select {
+		case ack := <-future.Ok():
+			rows[i].streamSeq = int64(ack.Sequence) //nolint:gosec // the stream counts events, not to 2^63
+		case ackErr := <-future.Err():
+			return i, fmt.Errorf("publishing event %s: %w", rows[i].event.ID, ackErr)
+		case <-ctx.Done():
+			return i, ctx.Err()
+		}
+	}
+	return len(futures), err
+}
+
+const markPublished = `
+WITH acked AS (
+    UPDATE outbox SET stream_seq = a.stream_seq, published_at = now()
+    FROM unnest($1::bigint[], $2::bigint[]) AS a (seq, stream_seq)
+    WHERE outbox.seq = a.seq)
+UPDATE outbox_stream SET last_seq = $3, last_id = $4 WHERE last_seq < $3`
+
+// mark notes that rows are in the stream. It outlives ctx a little: what was published should not have to be
+// published again only because the process stops.
+func (r *relay) mark(ctx context.Context, rows []row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markLimit)
+	defer cancel()
+	last := rows[0]
+	seqs, streamSeqs := make([]int64, len(rows)), make([]int64, len(rows))
+	for i, row := range rows {
+		seqs[i], streamSeqs[i] = row.seq, row.streamSeq
+		if row.streamSeq > last.streamSeq {
+			last = row
+		}
+	}
+	if _, err := r.lock.Conn().Exec(ctx, markPublished, seqs, streamSeqs, last.streamSeq, last.event.ID); err != nil {
+		return fmt.Errorf("marking published events: %w", err)
+	}
+	if last.streamSeq > r.known.seq {
+		r.known.seq, r.known.id = last.streamSeq, last.event.ID
+	}
+	r.metrics.published.Add(ctx, int64(len(rows)), r.metrics.attributes)
+	return nil
+}

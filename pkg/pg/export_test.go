@@ -1,0 +1,4 @@
+package pg
+
+// InTxWithin is InTx with another limit on waiting for COMMIT.
+var InTxWithin = inTx

@@ -1,0 +1,80 @@
+package pg
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	defaultMaxConns    = 10
+	connectTimeout     = 5 * time.Second
+	connLifetime       = 30 * time.Minute
+	connLifetimeJitter = 3 * time.Minute
+	connIdleTime       = 5 * time.Minute
+
+	firstPingDelay = 50 * time.Millisecond
+	maxPingDelay   = time.Second
+)
+
+// Config says which database a pool connects to, and how.
+type Config struct {
+	// DSN is a URL (postgres://…) or a keyword/value string.
+	DSN string
+	// MaxConns is the most connections the pool holds. 0 means 10.
+	MaxConns int32
+	// ApplicationName is what pg_stat_activity and the server's log call these connections. Empty leaves what the DSN says.
+	ApplicationName string
+	// Tracer sees every statement. Optional.
+	Tracer pgx.QueryTracer
+}
+
+// Open makes a pool. It connects when it is first used, so the server need not be up; only a malformed Config is an
+// error. Connections are replaced after half an hour, so that a moved server is found again, and statements are
+// prepared once per connection. There is no statement timeout: deadlines come with each call's context.
+//
+// Transactions run by InTx must use a pool made here, for the pool's connections watch for the server's warnings.
+func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
+	pc, err := pgxpool.ParseConfig(cfg.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("parsing database DSN: %w", err)
+	}
+	pc.MaxConns = cmp.Or(cfg.MaxConns, defaultMaxConns)
+	pc.MinConns = min(pc.MinConns, pc.MaxConns)
+	pc.MaxConnLifetime = connLifetime
+	pc.MaxConnLifetimeJitter = connLifetimeJitter
+	pc.MaxConnIdleTime = connIdleTime
+
+	cc := pc.ConnConfig
+	cc.ConnectTimeout = cmp.Or(cc.ConnectTimeout, connectTimeout)
+	cc.OnNotice = noteUnreplicatedCommit
+	cc.Tracer = cfg.Tracer
+	if cfg.ApplicationName != "" {
+		cc.RuntimeParams["application_name"] = cfg.ApplicationName
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("opening database pool: %w", err)
+	}
+	return pool, nil
+}
+
+// WaitReady returns when the database answers. It asks again with growing pauses, at least once a second, until ctx
+// ends; the error then holds both ctx's and the database's last one.
+func WaitReady(ctx context.Context, pool *pgxpool.Pool) error {
+	for delay := firstPingDelay; ; delay = min(2*delay, maxPingDelay) {
+		err := pool.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the database: %w: %w", context.Cause(ctx), err)
+		case <-time.After(delay):
+		}
+	}
+}

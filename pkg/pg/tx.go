@@ -1,0 +1,157 @@
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	commitLimit   = 30 * time.Second
+	rollbackLimit = 5 * time.Second
+)
+
+// ErrCommitUnknown says that COMMIT was sent and its outcome is not known: the transaction may have happened or not,
+// and may not survive a failover. It has to be looked up; it is not a failure.
+var ErrCommitUnknown = errors.New("outcome of the commit is unknown")
+
+var (
+	errEndedByInTx = errors.New("pg: the transaction is ended by InTx")
+	errNotSent     = errors.New("committing transaction: its connection is closed, or busy with rows that were not closed")
+)
+
+// Tx is a transaction that knows what to do after its commit. InTx begins and ends it; savepoints are its Begin.
+// Like every pgx.Tx it belongs to one goroutine.
+type Tx struct {
+	pgx.Tx
+
+	afterCommit []func()
+}
+
+// AfterCommit has fn run once, after a commit that is known to have happened, by the goroutine that called InTx and
+// with the connection already back in its pool. Several run in the order they were given. After a rollback or an
+// unknown commit none runs, so nothing may depend on it: it saves time (waking a reader), it does not carry facts.
+func (tx *Tx) AfterCommit(fn func()) {
+	tx.afterCommit = append(tx.afterCommit, fn)
+}
+
+// Commit always fails: only InTx commits, because only it follows the commit rules.
+func (tx *Tx) Commit(context.Context) error { return errEndedByInTx }
+
+// Rollback always fails: return an error to InTx instead.
+func (tx *Tx) Rollback(context.Context) error { return errEndedByInTx }
+
+// InTx runs fn in a transaction and commits it. An error of fn rolls back and is returned unchanged; a panic rolls
+// back too. Once fn has returned nil the caller's deadline no longer counts: COMMIT is given 30 s of its own, after
+// which InTx returns ErrCommitUnknown while the COMMIT goes on and keeps its connection until it is answered.
+// The package comment says what the errors mean.
+func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(tx *Tx) error) error {
+	return inTx(ctx, pool, commitLimit, fn)
+}
+
+func inTx(ctx context.Context, pool *pgxpool.Pool, limit time.Duration, fn func(tx *Tx) error) error {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("acquiring connection: %w", err)
+	}
+	committing := false
+	defer func() {
+		if !committing {
+			conn.Release() // closes a connection that is still in a transaction, which covers a panic in fn
+		}
+	}()
+
+	begun, err := conn.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("beginning transaction: %w", err)
+	}
+	tx := &Tx{Tx: begun}
+	if err := fn(tx); err != nil {
+		rollback(ctx, begun)
+		return err
+	}
+	committing = true
+	if err := commitAndRelease(ctx, conn, begun, limit); err != nil {
+		return err
+	}
+	for _, after := range tx.afterCommit {
+		after()
+	}
+	return nil
+}
+
+// rollback needs no error: when it fails the connection is closed, and the server rolls back by itself.
+func rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackLimit)
+	defer cancel()
+	_ = tx.Rollback(ctx)
+}
+
+// commitAndRelease owns conn. The limit is on the waiting, not on the COMMIT: ending its context would make pgx send
+// the server a cancel request, and a server that waits for its standby would then expose the unreplicated row.
+func commitAndRelease(ctx context.Context, conn *pgxpool.Conn, tx pgx.Tx, limit time.Duration) error {
+	outcome := make(chan error, 1)
+	go func() {
+		err := commit(context.WithoutCancel(ctx), tx)
+		conn.Release()
+		outcome <- err
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case err := <-outcome:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("%w: no answer to COMMIT within %v", ErrCommitUnknown, limit)
+	}
+}
+
+func commit(ctx context.Context, tx pgx.Tx) error {
+	session := tx.Conn().PgConn()
+	if session.IsClosed() || session.IsBusy() {
+		return errNotSent
+	}
+	noted := session.CustomData()
+	delete(noted, unreplicatedCommit)
+	err := tx.Commit(ctx)
+	switch {
+	case err != nil && didNotCommit(err):
+		return fmt.Errorf("committing transaction: %w", err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
+	case noted[unreplicatedCommit] != nil:
+		return fmt.Errorf("%w: %s", ErrCommitUnknown, noted[unreplicatedCommit])
+	}
+	return nil
+}
+
+// didNotCommit reports whether err proves that the transaction did not happen: the server answered COMMIT with
+// ROLLBACK or with an ERROR. A server that has written its commit record answers no ERROR any more, it ends the
+// connection with FATAL or PANIC. Poolers and proxies in between say with class 08 or 40003 that they do not know.
+// pgconn.SafeToRetry proves nothing here: pgx also says it of a connection that broke after COMMIT was sent.
+func didNotCommit(err error) bool {
+	if errors.Is(err, pgx.ErrTxCommitRollback) {
+		return true
+	}
+	answer, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && answer.SeverityUnlocalized == "ERROR" &&
+		answer.Code != "40003" && !strings.HasPrefix(answer.Code, "08")
+}
+
+// unreplicatedCommit is the key under which a connection keeps the server's warning about its last COMMIT.
+const unreplicatedCommit = "tieout.unreplicated_commit"
+
+// noteUnreplicatedCommit is every connection's notice handler. A COMMIT whose wait for the standby was cancelled by
+// somebody else succeeds, and only this warning tells. The text of a message depends on the server's language, the
+// name of the function that sent it does not. It runs on the goroutine that reads the answer, so on commit's.
+func noteUnreplicatedCommit(conn *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" || strings.Contains(n.Message, "wait for synchronous replication") {
+		conn.CustomData()[unreplicatedCommit] = n.Message
+	}
+}

@@ -1,0 +1,188 @@
+package pg_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+)
+
+func TestInTx_CommitsThenRunsAfterCommitInOrder(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t, things)
+	var log []string
+	err := pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
+		tx.AfterCommit(func() {
+			if count(t, pool) == 1 {
+				log = append(log, "first sees the row")
+			}
+		})
+		tx.AfterCommit(func() { log = append(log, "second") })
+		if err := add(t.Context(), tx, "a"); err != nil {
+			return err
+		}
+		log = append(log, "fn ends")
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("InTx: %v", err)
+	}
+	if diff := cmp.Diff([]string{"fn ends", "first sees the row", "second"}, log); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+func TestInTx_ReturnsTheErrorUnchangedAndRollsBack(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t, things)
+	refusal := errors.New("no stock")
+	err := pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
+		tx.AfterCommit(func() { t.Error("AfterCommit ran after a rollback") })
+		if err := add(t.Context(), tx, "a"); err != nil {
+			return err
+		}
+		return refusal
+	})
+	if err != refusal {
+		t.Errorf("got error %v, want the function's own", err)
+	}
+	if got := count(t, pool); got != 0 {
+		t.Errorf("got %d rows after a rollback, want 0", got)
+	}
+}
+
+func TestInTx_RollsBackOnPanicAndGivesTheConnectionBack(t *testing.T) {
+	t.Parallel()
+	pool, err := pg.Open(t.Context(), pg.Config{DSN: pgtest.DSN(t, things), MaxConns: 1})
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(pool.Close)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_ = pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
+			if err := add(t.Context(), tx, "a"); err != nil {
+				return err
+			}
+			panic("broken")
+		})
+	}()
+	if got := count(t, pool); got != 0 {
+		t.Errorf("got %d rows after a panic, want 0", got)
+	}
+}
+
+func TestInTx_CommitsThoughTheCallersDeadlineHasPassed(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t, things)
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := false
+	err := pg.InTx(ctx, pool, func(tx *pg.Tx) error {
+		tx.AfterCommit(func() { ran = true })
+		err := add(ctx, tx, "a")
+		cancel()
+		return err
+	})
+	if err != nil {
+		t.Fatalf("InTx: %v", err)
+	}
+	if got := count(t, pool); got != 1 || !ran {
+		t.Errorf("got %d rows, AfterCommit ran: %v; want 1, true", got, ran)
+	}
+}
+
+func TestInTx_RollsBackWhenTheCallerGaveUpBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t, things)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := pg.InTx(ctx, pool, func(tx *pg.Tx) error {
+		if err := add(ctx, tx, "a"); err != nil {
+			return err
+		}
+		cancel()
+		return ctx.Err()
+	})
+	if !errors.Is(err, context.Canceled) || errors.Is(err, pg.ErrCommitUnknown) {
+		t.Errorf("got error %v, want context.Canceled", err)
+	}
+	if got := count(t, pool); got != 0 {
+		t.Errorf("got %d rows, want 0", got)
+	}
+}
+
+// A refusal that comes with COMMIT is a failure, not an unknown.
+func TestInTx_TellsARefusedCommitFromAnUnknownOne(t *testing.T) {
+	t.Parallel()
+	for name, fn := range map[string]struct {
+		run   func(ctx context.Context, tx *pg.Tx) error
+		check func(error) bool
+	}{
+		"deferred constraint": {
+			run: func(ctx context.Context, tx *pg.Tx) error {
+				return errors.Join(add(ctx, tx, "a"), add(ctx, tx, "a"))
+			},
+			check: func(err error) bool { return pg.IsUniqueViolation(err, "thing_name_key") },
+		},
+		"swallowed statement error": {
+			run: func(ctx context.Context, tx *pg.Tx) error {
+				_, _ = tx.Exec(ctx, `SELECT 1/0`)
+				return nil
+			},
+			check: func(err error) bool { return errors.Is(err, pgx.ErrTxCommitRollback) },
+		},
+		"connection closed before": {
+			run: func(ctx context.Context, tx *pg.Tx) error {
+				return errors.Join(add(ctx, tx, "a"), tx.Conn().Close(ctx))
+			},
+			check: func(err error) bool { return err != nil },
+		},
+		"rows left open": {
+			run: func(ctx context.Context, tx *pg.Tx) error {
+				_, err := tx.Query(ctx, `SELECT name FROM thing`)
+				return err
+			},
+			check: func(err error) bool { return err != nil },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := pgtest.Pool(t, things)
+			err := pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
+				tx.AfterCommit(func() { t.Error("AfterCommit ran") })
+				return fn.run(t.Context(), tx)
+			})
+			if !fn.check(err) || errors.Is(err, pg.ErrCommitUnknown) {
+				t.Errorf("got error %v", err)
+			}
+			if got := count(t, pool); got != 0 {
+				t.Errorf("got %d rows, want 0", got)
+			}
+		})
+	}
+}
+
+func TestTx_CannotBeEndedByTheFunction(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t, things)
+	err := pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
+		if tx.Commit(t.Context()) == nil || tx.Rollback(t.Context()) == nil {
+			t.Error("the function ended the transaction")
+		}
+		return add(t.Context(), tx, "a")
+	})
+	if err != nil {
+		t.Fatalf("InTx: %v", err)
+	}
+	if got := count(t, pool); got != 1 {
+		t.Errorf("got %d rows, want 1", got)
+	}
+}

@@ -1,0 +1,154 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/rpcerr"
+)
+
+// hopMargin is what each hop keeps of the caller's deadline, for the answer to find its way back.
+const hopMargin = 20 * time.Millisecond
+
+type serverInterceptors struct {
+	log       *slog.Logger
+	validator protovalidate.Validator
+}
+
+func (in *serverInterceptors) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	defer func() { err = in.answer(ctx, info.FullMethod, recover(), err) }()
+	o := Options(info.FullMethod)
+	ctx, cancel, err := withBudget(ctx, defaultDeadline(o))
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := in.check(o, req); err != nil {
+		return nil, err
+	}
+	return handler(ctx, req)
+}
+
+func (in *serverInterceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	defer func() { err = in.answer(ss.Context(), info.FullMethod, recover(), err) }()
+	return handler(srv, &checkedStream{ServerStream: ss, check: func(m any) error { return in.check(Options(info.FullMethod), m) }})
+}
+
+// checkedStream checks what a client sends before the handler sees it.
+type checkedStream struct {
+	grpc.ServerStream
+	check func(any) error
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (s *checkedStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	return s.check(m)
+}
+
+// withBudget shortens the deadline by the hop's margin, and refuses what is hopeless before it begins.
+func withBudget(ctx context.Context, byDefault time.Duration) (context.Context, context.CancelFunc, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		if byDefault == 0 {
+			return ctx, func() {}, nil
+		}
+		deadline = time.Now().Add(byDefault)
+	}
+	if time.Until(deadline) <= hopMargin {
+		return ctx, nil, rpcerr.New(rpcerr.DeadlineTooShort, "less than %s left before the deadline; nothing was done", hopMargin)
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline.Add(-hopMargin))
+	return ctx, cancel, nil
+}
+
+// check holds the rules that protos declare: the idempotency key and the fields.
+func (in *serverInterceptors) check(o *optionsv1.MethodOptions, req any) error {
+	if o == nil {
+		return nil // health and reflection
+	}
+	if o.GetRequiresIdempotencyKey() {
+		keyed, _ := req.(interface{ GetIdempotencyKey() string })
+		if err := idem.CheckKey(keyed.GetIdempotencyKey()); err != nil {
+			return err
+		}
+	}
+	m, ok := req.(proto.Message)
+	if !ok {
+		return nil
+	}
+	return invalid(in.validator.Validate(m))
+}
+
+// invalid turns protovalidate's verdict into the wire's error.
+func invalid(err error) error {
+	v, ok := errors.AsType[*protovalidate.ValidationError](err)
+	if !ok {
+		return err
+	}
+	e := &rpcerr.Error{Reason: rpcerr.RequestInvalid}
+	for _, violation := range v.Violations {
+		path := protovalidate.FieldPathString(violation.Proto.GetField())
+		description := violation.Proto.GetMessage()
+		if e.Message != "" {
+			e.Message += "; "
+		}
+		e.Message += path + ": " + description
+		e.Fields = append(e.Fields, rpcerr.Field{Path: path, Description: description})
+	}
+	return e
+}
+
+// answer is the error as the client gets it; what the client must not see is logged here, with the trace.
+func (in *serverInterceptors) answer(ctx context.Context, method string, panicked any, err error) error {
+	if panicked != nil {
+		in.log.ErrorContext(ctx, "panic in handler", slog.String("method", method),
+			slog.Any("panic", panicked), slog.String("stack", string(debug.Stack())))
+		return rpcerr.New(rpcerr.Internal, "internal error; the outcome is not known").GRPCStatus().Err()
+	}
+	if err == nil {
+		return nil
+	}
+	s := toStatus(err)
+	if s.Code() == codes.Internal {
+		in.log.ErrorContext(ctx, "call ended with an internal error", slog.String("method", method), slog.Any("error", err))
+	} else {
+		in.log.DebugContext(ctx, "call refused", slog.String("method", method), slog.String("code", s.Code().String()), slog.Any("error", err))
+	}
+	return s.Err()
+}
+
+// toStatus lets through statuses of ours and those that health and reflection made themselves.
+func toStatus(err error) *status.Status {
+	if s, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		return s.GRPCStatus()
+	}
+	return rpcerr.ToStatus(err)
+}
+
+// callerHeader carries the caller's name. It is a claim, good enough to keep the keys of different callers
+// apart, until callers are authenticated.
+const callerHeader = "tieout-caller"
+
+// Caller is who makes the call that ctx belongs to; "anonymous" when it does not say.
+func Caller(ctx context.Context) string {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if names := md.Get(callerHeader); len(names) == 1 && names[0] != "" && len(names[0]) <= 128 {
+		return names[0]
+	}
+	return "anonymous"
+}

@@ -1,0 +1,86 @@
+package rpc
+
+import (
+	"log/slog"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	protocodec "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/tieout/tieout/pkg/telemetry"
+)
+
+// Limits of a server, the same for all.
+const (
+	// maxStreams bounds the calls in flight on one connection; without a bound the protection against
+	// rapid resets is off as well.
+	maxStreams = 25_000
+	// maxConnectionAge ends connections, so that certificates are looked at again and load is spread anew.
+	maxConnectionAge      = 30 * time.Minute
+	maxConnectionAgeGrace = 30 * time.Second
+	// minPing is how often a client may ping.
+	minPing = 10 * time.Second
+)
+
+// ServerConfig is what a server is made of.
+type ServerConfig struct {
+	Log       *slog.Logger
+	Telemetry *telemetry.Telemetry
+	// Tracers names the service or process that the server's spans belong to.
+	Tracers trace.TracerProvider
+}
+
+// Server is a gRPC server with the interceptors of the system. Services register on it.
+type Server struct {
+	*grpc.Server
+}
+
+// NewServer makes a server that serves nothing yet but reflection.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	validator, err := protovalidate.New()
+	if err != nil {
+		return nil, err
+	}
+	in := &serverInterceptors{log: cfg.Log, validator: validator}
+	s := &Server{grpc.NewServer(
+		grpc.StatsHandler(otelgrpc.NewServerHandler(
+			otelgrpc.WithTracerProvider(cfg.Tracers),
+			otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
+			otelgrpc.WithPropagators(cfg.Telemetry.Propagator))),
+		grpc.ChainUnaryInterceptor(in.unary),
+		grpc.ChainStreamInterceptor(in.stream),
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)}),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge: maxConnectionAge, MaxConnectionAgeGrace: maxConnectionAgeGrace,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+	)}
+	reflection.Register(s.Server)
+	return s, nil
+}
+
+// RegisterService implements grpc.ServiceRegistrar. A method that declares no options is a mistake in the
+// build, and stops the process at start.
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	d := *desc
+	d.Methods = make([]grpc.MethodDesc, len(desc.Methods))
+	names := make([]string, 0, len(desc.Methods)+len(desc.Streams))
+	for i, m := range desc.Methods {
+		names = append(names, m.MethodName)
+		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: refuseMalformed(m.Handler)}
+	}
+	for _, m := range desc.Streams {
+		names = append(names, m.StreamName)
+	}
+	if err := checkDeclared(d.ServiceName, names); err != nil {
+		panic(err)
+	}
+	s.Server.RegisterService(&d, impl)
+}

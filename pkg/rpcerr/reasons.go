@@ -1,0 +1,98 @@
+package rpcerr
+
+import (
+	"iter"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Reason is the machine-readable cause of an error, UPPER_SNAKE_CASE, sent as ErrorInfo.reason (AIP-193). A
+// reason is part of the API: it is never renamed, and clients may branch on it.
+type Reason string
+
+// The registered reasons. What each means, and the code it is sent with, stands in the table below.
+const (
+	RequestInvalid         Reason = "REQUEST_INVALID"
+	RequestMalformed       Reason = "REQUEST_MALFORMED"
+	MixedCurrencies        Reason = "MIXED_CURRENCIES"
+	CurrencyUnknown        Reason = "CURRENCY_UNKNOWN"
+	AmountNotPositive      Reason = "AMOUNT_NOT_POSITIVE"
+	AmountOverflow         Reason = "AMOUNT_OVERFLOW"
+	QuantityOverflow       Reason = "QUANTITY_OVERFLOW"
+	SKUUnknown             Reason = "SKU_UNKNOWN"
+	PaymentMethodUnknown   Reason = "PAYMENT_METHOD_UNKNOWN"
+	IdempotencyKeyMissing  Reason = "IDEMPOTENCY_KEY_MISSING"
+	IdempotencyKeyInvalid  Reason = "IDEMPOTENCY_KEY_INVALID"
+	IdempotencyKeyReused   Reason = "IDEMPOTENCY_KEY_REUSED"
+	IdempotencyKeyInFlight Reason = "IDEMPOTENCY_KEY_IN_FLIGHT"
+	IdempotencyKeyExpired  Reason = "IDEMPOTENCY_KEY_EXPIRED"
+	StepTombstoned         Reason = "STEP_TOMBSTONED"
+	NotFound               Reason = "NOT_FOUND"
+	OrderNotCancellable    Reason = "ORDER_NOT_CANCELLABLE"
+	InsufficientStock      Reason = "INSUFFICIENT_STOCK"
+	ReservationNotHeld     Reason = "RESERVATION_NOT_HELD"
+	PaymentDeclined        Reason = "PAYMENT_DECLINED"
+	PaymentOutcomeUnknown  Reason = "PAYMENT_OUTCOME_UNKNOWN"
+	CarrierRefused         Reason = "CARRIER_REFUSED"
+	CarrierOutcomeUnknown  Reason = "CARRIER_OUTCOME_UNKNOWN"
+	DestinationDown        Reason = "DESTINATION_DOWN"
+	DeadlineTooShort       Reason = "DEADLINE_TOO_SHORT"
+	DeadlineExceeded       Reason = "DEADLINE_EXCEEDED"
+	Cancelled              Reason = "CANCELLED"
+	ShuttingDown           Reason = "SHUTTING_DOWN"
+	Internal               Reason = "INTERNAL"
+)
+
+// Registration is a reason with the code it is always sent with and its meaning.
+type Registration struct {
+	Reason  Reason
+	Code    codes.Code
+	Meaning string
+}
+
+// registry is the table of all reasons; docs/reference/errors.md is printed from it.
+var registry = []Registration{
+	{RequestInvalid, codes.InvalidArgument, "A field of the request breaks its rule; each is named."},
+	{RequestMalformed, codes.InvalidArgument, "The request could not be decoded, for instance for a string that is not UTF-8."},
+	{MixedCurrencies, codes.InvalidArgument, "The amounts of one order are in more than one currency."},
+	{CurrencyUnknown, codes.InvalidArgument, "The currency is not a code of ISO 4217 that has minor units."},
+	{AmountNotPositive, codes.InvalidArgument, "An amount that must be more than zero is not."},
+	{AmountOverflow, codes.InvalidArgument, "An amount or a sum of amounts does not fit in 64 bits."},
+	{QuantityOverflow, codes.InvalidArgument, "The quantities of one SKU do not add up within 64 bits."},
+	{SKUUnknown, codes.NotFound, "The SKU was never received into stock."},
+	{PaymentMethodUnknown, codes.InvalidArgument, "The payment provider does not know the payment method."},
+	{IdempotencyKeyMissing, codes.InvalidArgument, "The method needs an idempotency key and the request has none."},
+	{IdempotencyKeyInvalid, codes.InvalidArgument, "The idempotency key is not 8 to 255 printable ASCII characters."},
+	{IdempotencyKeyReused, codes.FailedPrecondition, "The idempotency key was used for another request; the fields that differ are named."},
+	{IdempotencyKeyInFlight, codes.Aborted, "The first request under the idempotency key has not finished; ask again."},
+	{IdempotencyKeyExpired, codes.FailedPrecondition, "The idempotency key is past its time; what it made is named and is never made again."},
+	{StepTombstoned, codes.FailedPrecondition, "The step was compensated before it arrived and is refused for ever."},
+	{NotFound, codes.NotFound, "There is nothing of that id."},
+	{OrderNotCancellable, codes.FailedPrecondition, "The order has ended, or shipping has begun."},
+	{InsufficientStock, codes.FailedPrecondition, "There are fewer pieces available than asked for; the SKUs are named."},
+	{ReservationNotHeld, codes.FailedPrecondition, "The reservation was released and cannot be committed."},
+	{PaymentDeclined, codes.FailedPrecondition, "The payment provider declined the charge; no money was taken."},
+	{PaymentOutcomeUnknown, codes.Unavailable, "The payment provider was asked and its answer was lost; ask again under the same key."},
+	{CarrierRefused, codes.FailedPrecondition, "The carrier does not take the shipment."},
+	{CarrierOutcomeUnknown, codes.Unavailable, "The carrier was asked and its answer was lost; ask again under the same key."},
+	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
+	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
+	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},
+	{Cancelled, codes.Canceled, "The caller went away; the outcome is not known to it."},
+	{ShuttingDown, codes.Unavailable, "The server is stopping; ask again, another one answers."},
+	{Internal, codes.Internal, "Something went wrong that the caller can do nothing about; the outcome is not known."},
+}
+
+// Reasons iterates over all registered reasons in the order of the documentation.
+func Reasons() iter.Seq[Registration] { return slices.Values(registry) }
+
+// Code is the gRPC code that the reason is sent with; Internal for one that is not registered.
+func (r Reason) Code() codes.Code {
+	for _, reg := range registry {
+		if reg.Reason == r {
+			return reg.Code
+		}
+	}
+	return codes.Internal
+}

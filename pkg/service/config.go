@@ -1,0 +1,97 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/tieout/tieout/pkg/telemetry"
+)
+
+// Config is what a process needs whatever services it runs.
+type Config struct {
+	GRPC      Listener         `koanf:"grpc"`
+	HTTP      Listener         `koanf:"http"`
+	NATS      NATS             `koanf:"nats"`
+	Log       Log              `koanf:"log"`
+	Telemetry telemetry.Config `koanf:"telemetry"`
+	// Insecure allows listeners that other machines can reach, although callers are not authenticated.
+	Insecure bool `koanf:"insecure"`
+	// StartTimeout is how long Postgres may take to answer at start.
+	StartTimeout time.Duration `koanf:"start_timeout"`
+	// StopTimeout is how long calls in flight and duties may take to finish at stop.
+	StopTimeout time.Duration `koanf:"stop_timeout"`
+}
+
+// Listener is an address to listen on.
+type Listener struct {
+	// Addr is host:port; port 0 takes a free one.
+	Addr string `koanf:"addr"`
+}
+
+// NATS is how the process reaches NATS.
+type NATS struct {
+	// URL of the server, or several separated by commas.
+	URL string `koanf:"url"`
+	// Replicas of the stream EVENTS: 1, or 3 on a cluster.
+	Replicas int `koanf:"replicas"`
+}
+
+// Log is how the process logs.
+type Log struct {
+	// Level is the least level logged: debug, info, warn or error.
+	Level string `koanf:"level"`
+}
+
+// Postgres is how a service reaches its database.
+type Postgres struct {
+	// DSN is a connection URL, postgres://role:password@host:port/database.
+	DSN string `koanf:"dsn"`
+	// MaxConns is how many connections the service keeps at most.
+	MaxConns int32 `koanf:"max_conns"`
+}
+
+// DefaultConfig is a process that is reachable from its own machine only.
+func DefaultConfig() Config {
+	return Config{
+		GRPC:         Listener{Addr: "127.0.0.1:7433"},
+		HTTP:         Listener{Addr: "127.0.0.1:7480"},
+		NATS:         NATS{URL: "nats://127.0.0.1:4222", Replicas: 1},
+		Log:          Log{Level: "info"},
+		Telemetry:    telemetry.Config{SampleRatio: 0.1},
+		StartTimeout: 30 * time.Second,
+		StopTimeout:  15 * time.Second,
+	}
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if c.Telemetry.SampleRatio < 0 || c.Telemetry.SampleRatio > 1 {
+		errs = append(errs, fmt.Errorf("telemetry.sample_ratio: %v is not between 0 and 1", c.Telemetry.SampleRatio))
+	}
+	if c.NATS.Replicas < 1 {
+		errs = append(errs, fmt.Errorf("nats.replicas: %d is not 1 or more", c.NATS.Replicas))
+	}
+	if c.StopTimeout <= 0 || c.StartTimeout <= 0 {
+		errs = append(errs, errors.New("start_timeout and stop_timeout must be more than zero"))
+	}
+	for key, l := range map[string]Listener{"grpc.addr": c.GRPC, "http.addr": c.HTTP} {
+		if err := c.checkListener(key, l); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkListener refuses an address that other machines can reach unless that was asked for.
+func (c Config) checkListener(key string, l Listener) error {
+	host, _, err := net.SplitHostPort(l.Addr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	if ip := net.ParseIP(host); c.Insecure || host == "localhost" || ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%s: %q can be reached from other machines, and callers are not authenticated: use a loopback address or say --insecure", key, l.Addr)
+}

@@ -1,0 +1,87 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/rpc"
+)
+
+// Service is one of the system's services, ready to run in a process.
+type Service struct {
+	// Name is also its name in logs, traces, health and on the command line: "inventory".
+	Name string
+	// Postgres is its own database.
+	Postgres Postgres
+	// Migrations are the sets its database must have.
+	Migrations []pg.Migrations
+	// Run wires the service into env and returns; what it started ends with ctx.
+	Run func(ctx context.Context, env *Env) error
+}
+
+// Env is what a service is given to live in.
+type Env struct {
+	// Name is the service's.
+	Name string
+	// Log carries the service's name.
+	Log *slog.Logger
+	// Tracer makes the service's spans.
+	Tracer trace.Tracer
+	// Meter makes the service's instruments.
+	Meter metric.Meter
+	// Pool is the service's database, migrated.
+	Pool *pgxpool.Pool
+	// JetStream is the process' connection to NATS. The server may be down: what needs it keeps trying.
+	JetStream jetstream.JetStream
+	// GRPC takes the service's RPCs.
+	GRPC grpc.ServiceRegistrar
+	// Stopping closes when the process begins to stop: calls that would last on their own end then.
+	Stopping <-chan struct{}
+
+	ctx     context.Context
+	process *Process
+}
+
+// Go runs a background duty until the process stops. A duty that ends before that with an error ends the
+// process: it is better started again than left without it.
+func (e *Env) Go(name string, duty func(context.Context) error) {
+	e.process.duties.Go(func() {
+		if err := duty(e.ctx); err != nil && e.ctx.Err() == nil {
+			e.process.fail(fmt.Errorf("%s: %s: %w", e.Name, name, err))
+		}
+	})
+}
+
+// Dial connects to another service, through a circuit breaker: in memory when it runs in this process and addr
+// is empty, else at addr. The connection closes with the process.
+func (e *Env) Dial(destination, addr string) (*grpc.ClientConn, error) {
+	breaker, err := rpc.NewBreaker(destination, rpc.BreakerConfig{Log: e.Log, Meter: e.Meter})
+	if err != nil {
+		return nil, err
+	}
+	cfg := rpc.ClientConfig{
+		Caller: e.Name, Destination: destination, Target: addr, Breaker: breaker,
+		Telemetry: e.process.telemetry, Tracers: e.process.telemetry.Tracers(e.Name),
+	}
+	if addr == "" {
+		if !e.process.runs(destination) {
+			return nil, fmt.Errorf("%s does not run in this process and has no address", destination)
+		}
+		cfg.Target = "passthrough:///" + destination
+		cfg.Options = []grpc.DialOption{grpc.WithContextDialer(e.process.dialMemory)}
+	}
+	conn, err := rpc.Dial(cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.process.onStop(func() { conn.Close() })
+	return conn, nil
+}

@@ -1,0 +1,233 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/periodic"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/telemetry"
+)
+
+const memoryBuffer = 1 << 20
+
+// Process is a running process: one gRPC server with the services that run in it.
+type Process struct {
+	config    Config
+	services  []Service
+	log       *slog.Logger
+	telemetry *telemetry.Telemetry
+	server    *rpc.Server
+	health    *health.Server
+	http      *http.Server
+	memory    *bufconn.Listener
+	grpcAddr  net.Addr
+	httpAddr  net.Addr
+
+	stopping chan struct{}
+	cancel   context.CancelFunc // ends the duties
+	duties   sync.WaitGroup
+	failed   chan error // the first failure, if any
+
+	mu      sync.Mutex
+	closers []func() // run last to first
+}
+
+// Start starts a process and returns when it serves. On an error nothing is left running. Logs go to w.
+func Start(ctx context.Context, cfg Config, w io.Writer, services ...Service) (*Process, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		return nil, fmt.Errorf("configuration: log.level: %w", err)
+	}
+	p := &Process{
+		config: cfg, services: services, log: telemetry.NewLogger(w, level),
+		stopping: make(chan struct{}), failed: make(chan error, 1), memory: bufconn.Listen(memoryBuffer),
+	}
+	if err := p.start(ctx); err != nil {
+		return nil, errors.Join(err, p.Stop())
+	}
+	return p, nil
+}
+
+func (p *Process) start(ctx context.Context) error {
+	dutyCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p.cancel = cancel
+	var err error
+	if p.telemetry, err = telemetry.New(ctx, p.config.Telemetry); err != nil {
+		return err
+	}
+	p.onStop(func() { p.logError("flushing telemetry", p.flushTelemetry()) })
+	js, err := p.connectNATS()
+	if err != nil {
+		return err
+	}
+	p.server, err = rpc.NewServer(rpc.ServerConfig{Log: p.log, Telemetry: p.telemetry, Tracers: p.telemetry.Tracers(p.name())})
+	if err != nil {
+		return err
+	}
+	p.health = health.NewServer()
+	healthv1.RegisterHealthServer(p.server.Server, p.health)
+	keeper := &streamKeeper{js: js, replicas: p.config.NATS.Replicas}
+	if _, err := keeper.runOnce(ctx); err != nil {
+		p.logError("creating the event stream", err) // services start without NATS; the duty goes on trying
+	}
+	for _, s := range p.services {
+		if err := p.wire(ctx, dutyCtx, s, js); err != nil {
+			return fmt.Errorf("starting %s: %w", s.Name, err)
+		}
+	}
+	p.duties.Go(func() {
+		keep := periodic.Duty{Name: "event stream", Every: keepStreamEvery, RunOnce: keeper.runOnce, Log: p.log}
+		p.logError("keeping the event stream", keep.Run(dutyCtx))
+	})
+	return p.listen()
+}
+
+// keepStreamEvery is how soon the stream of events is there again after it was deleted.
+const keepStreamEvery = 5 * time.Second
+
+// streamKeeper sees to it that the stream of events exists, also when NATS comes up later or loses it.
+type streamKeeper struct {
+	js       jetstream.JetStream
+	replicas int
+	ensured  bool // as configured, in this process' life
+}
+
+// runOnce creates the stream, or brings it to its configuration the first time.
+func (k *streamKeeper) runOnce(ctx context.Context) (again bool, err error) {
+	if !k.js.Conn().IsConnected() {
+		return false, nil // the connection's own log says so
+	}
+	if k.ensured {
+		if _, err := k.js.Stream(ctx, bus.Stream); !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return false, err
+		}
+	}
+	err = bus.EnsureStream(ctx, k.js, k.replicas)
+	k.ensured = err == nil
+	return false, err
+}
+
+// name is the service's, or the system's when several run in the process.
+func (p *Process) name() string {
+	if len(p.services) == 1 {
+		return p.services[0].Name
+	}
+	return "tieout"
+}
+
+func (p *Process) connectNATS() (jetstream.JetStream, error) {
+	nc, err := nats.Connect(p.config.NATS.URL,
+		nats.Name("tieout "+p.name()),
+		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(500*time.Millisecond),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.log.Warn("lost NATS", slog.Any("error", err)) }),
+		nats.ReconnectHandler(func(*nats.Conn) { p.log.Info("back on NATS") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			p.log.Warn("NATS error", slog.Any("error", err))
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to NATS: %w", err)
+	}
+	p.onStop(nc.Close)
+	return jetstream.New(nc)
+}
+
+// wire gives a service its pool and env, and runs its wiring.
+func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.JetStream) error {
+	tracers := p.telemetry.Tracers(s.Name)
+	pool, err := pg.Open(ctx, pg.Config{
+		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, ApplicationName: "tieout " + s.Name,
+		Tracer: otelpgx.NewTracer(otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(p.telemetry.Meters)),
+	})
+	if err != nil {
+		return err
+	}
+	p.onStop(pool.Close)
+	waitCtx, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
+	defer cancel()
+	if err := pg.WaitReady(waitCtx, pool); err != nil {
+		return err
+	}
+	if err := checkMigrated(waitCtx, s); err != nil {
+		return err
+	}
+	return s.Run(ctx, &Env{
+		Name: s.Name, Log: p.log.With(slog.String("service", s.Name)),
+		Tracer: tracers.Tracer("github.com/tieout/tieout/services/" + s.Name),
+		Meter:  p.telemetry.Meters.Meter("github.com/tieout/tieout/services/" + s.Name),
+		Pool:   pool, JetStream: js, GRPC: p.server, Stopping: p.stopping,
+		ctx: dutyCtx, process: p,
+	})
+}
+
+func checkMigrated(ctx context.Context, s Service) error {
+	statuses, err := pg.Status(ctx, s.Postgres.DSN, s.Migrations...)
+	if err != nil {
+		return err
+	}
+	for _, m := range statuses {
+		if m.Pending() {
+			return fmt.Errorf("the database lacks migrations (%s is at %d of %d): run `tieout migrate up`", m.Set, m.Applied, m.Latest)
+		}
+	}
+	return nil
+}
+
+// GRPCAddr is the address that gRPC is served on.
+func (p *Process) GRPCAddr() string { return p.grpcAddr.String() }
+
+// HTTPAddr is the address that health and metrics are served on.
+func (p *Process) HTTPAddr() string { return p.httpAddr.String() }
+
+// Log is the process' logger.
+func (p *Process) Log() *slog.Logger { return p.log }
+
+// Failed gives the error of a duty that ended on its own; the process should then be stopped.
+func (p *Process) Failed() <-chan error { return p.failed }
+
+func (p *Process) fail(err error) {
+	select {
+	case p.failed <- err:
+	default:
+	}
+}
+
+func (p *Process) runs(name string) bool {
+	return slices.ContainsFunc(p.services, func(s Service) bool { return s.Name == name })
+}
+
+func (p *Process) dialMemory(ctx context.Context, _ string) (net.Conn, error) {
+	return p.memory.DialContext(ctx)
+}
+
+func (p *Process) onStop(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closers = append(p.closers, f)
+}
+
+func (p *Process) logError(what string, err error) {
+	if err != nil {
+		p.log.Warn(what, slog.Any("error", err))
+	}
+}

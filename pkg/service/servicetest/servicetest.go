@@ -1,0 +1,87 @@
+// Package servicetest runs services in a test, on databases of their own in the test binary's private Postgres
+// and on a private NATS, and speaks to them over gRPC as a client would.
+package servicetest
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/telemetry"
+)
+
+// Start runs services in one process until the test ends. A service without a DSN gets a database of its own. The
+// test binary's TestMain must be pgtest.Main.
+func Start(t testing.TB, services ...service.Service) *service.Process {
+	t.Helper()
+	cfg := service.DefaultConfig()
+	cfg.GRPC.Addr, cfg.HTTP.Addr = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Log.Level = "warn"
+	return StartWith(t, cfg, services...)
+}
+
+// StartWith is Start with a configuration; an empty NATS URL means a private server.
+func StartWith(t testing.TB, cfg service.Config, services ...service.Service) *service.Process {
+	t.Helper()
+	if cfg.NATS.URL == service.DefaultConfig().NATS.URL || cfg.NATS.URL == "" {
+		cfg.NATS.URL = bustest.Server(t).URL()
+	}
+	for i := range services {
+		if services[i].Postgres.DSN == "" {
+			services[i].Postgres.DSN = pgtest.DSN(t, services[i].Migrations...)
+		}
+	}
+	p, err := service.Start(t.Context(), cfg, t.Output(), services...)
+	if err != nil {
+		t.Fatalf("starting services: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Errorf("stopping services: %v", err)
+		}
+		select {
+		case err := <-p.Failed():
+			t.Errorf("a duty failed: %v", err)
+		default:
+		}
+	})
+	return p
+}
+
+// Dial connects to a process as the given caller, until the test ends.
+func Dial(t testing.TB, p *service.Process, caller string) *grpc.ClientConn {
+	t.Helper()
+	tel, err := telemetry.New(t.Context(), telemetry.Config{})
+	if err != nil {
+		t.Fatalf("setting up telemetry: %v", err)
+	}
+	conn, err := rpc.Dial(rpc.ClientConfig{
+		Caller: caller, Destination: "the services under test", Target: p.GRPCAddr(),
+		Telemetry: tel, Tracers: tel.Tracers("test"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// Eventually waits until what holds, asking again and again, and fails the test after a minute.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("did not come to pass within a minute: %s", what)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Config says where telemetry goes.
+type Config struct {
+	// OTLPEndpoint is the URL of an OTLP/gRPC collector, "http://localhost:4317"; empty exports nothing. Trace
+	// ids are made and propagated either way.
+	OTLPEndpoint string `koanf:"otlp_endpoint"`
+	// SampleRatio is the share of new traces that is recorded, 0 to 1; a caller's decision is followed.
+	SampleRatio float64 `koanf:"sample_ratio"`
+	// Version is the build's version, for the resource of every span.
+	Version string `koanf:"-"`
+	// Processor, when set, is given every span instead of the exporter. Tests read spans by it.
+	Processor sdktrace.SpanProcessor `koanf:"-"`
+}
+
+// Telemetry is a process' exporter and registry.
+type Telemetry struct {
+	// Propagator carries trace context and baggage over gRPC and NATS (W3C).
+	Propagator propagation.TextMapPropagator
+	// Meters makes every instrument of the process.
+	Meters metric.MeterProvider
+
+	config    Config
+	registry  *prometheus.Registry
+	processor sdktrace.SpanProcessor
+	metrics   *sdkmetric.MeterProvider
+
+	mu      sync.Mutex
+	tracers map[string]*sdktrace.TracerProvider
+}
+
+// New sets telemetry up. It does not wait for the collector to answer.
+func New(ctx context.Context, cfg Config) (*Telemetry, error) {
+	t := &Telemetry{
+		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+		config:     cfg,
+		registry:   prometheus.NewRegistry(),
+		processor:  cfg.Processor,
+		tracers:    map[string]*sdktrace.TracerProvider{},
+	}
+	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reader, err := otelprom.New(otelprom.WithRegisterer(t.registry))
+	if err != nil {
+		return nil, fmt.Errorf("setting up metrics: %w", err)
+	}
+	t.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(t.resource("tieout")))
+	t.Meters = t.metrics
+	if t.processor == nil && cfg.OTLPEndpoint != "" {
+		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(cfg.OTLPEndpoint))
+		if err != nil {
+			return nil, fmt.Errorf("setting up trace export to %s: %w", cfg.OTLPEndpoint, err)
+		}
+		t.processor = sdktrace.NewBatchSpanProcessor(exporter)
+	}
+	return t, nil
+}
+
+func (t *Telemetry) resource(service string) *resource.Resource {
+	return resource.NewSchemaless(
+		attribute.String("service.name", service),
+		attribute.String("service.namespace", "tieout"),
+		attribute.String("service.version", t.config.Version),
+	)
+}
+
+// Tracers gives the tracer provider of one service of the process.
+func (t *Telemetry) Tracers(service string) trace.TracerProvider {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p, ok := t.tracers[service]; ok {
+		return p
+	}
+	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(t.resource(service))}
+	if t.processor == nil {
+		options = append(options, sdktrace.WithSampler(sdktrace.NeverSample()))
+	} else {
+		options = append(options,
+			sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(t.config.SampleRatio))),
+			sdktrace.WithSpanProcessor(t.processor))
+	}
+	p := sdktrace.NewTracerProvider(options...)
+	t.tracers[service] = p
+	return p
+}
+
+// Handler serves the metrics in OpenMetrics or Prometheus text form.
+func (t *Telemetry) Handler() http.Handler {
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Shutdown sends what is left, up to ctx's end.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	var errs []error
+	if t.processor != nil {
+		errs = append(errs, t.processor.Shutdown(ctx))
+	}
+	errs = append(errs, t.metrics.Shutdown(ctx))
+	return errors.Join(errs...)
+}

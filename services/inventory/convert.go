@@ -1,0 +1,41 @@
+package inventory
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	"github.com/tieout/tieout/services/inventory/stock"
+)
+
+func linesFromProto(lines []*inventoryv1.StockLine) []stock.Line {
+	out := make([]stock.Line, len(lines))
+	for i, l := range lines {
+		out[i] = stock.Line{SKU: l.GetSku(), Quantity: int64(l.GetQuantity())}
+	}
+	return out
+}
+
+func levelToProto(l levelAt) *inventoryv1.Stock {
+	return &inventoryv1.Stock{
+		Sku: l.SKU, Available: l.Available, Reserved: l.Reserved, Shipped: l.Shipped, Received: l.Received(),
+		UpdateTime: timestamppb.New(l.UpdatedAt),
+	}
+}
+
+func levelsToProto(levels []levelAt) []*inventoryv1.Stock {
+	out := make([]*inventoryv1.Stock, len(levels))
+	for i, l := range levels {
+		out[i] = levelToProto(l)
+	}
+	return out
+}
+
+func reservationToProto(r reservation) *inventoryv1.Reservation {
+	out := &inventoryv1.Reservation{
+		ReservationId: r.ID.String(), Reference: r.Reference, State: inventoryv1.ReservationState(r.State),
+	}
+	for _, l := range r.Lines {
+		out.Lines = append(out.Lines, &inventoryv1.Reservation_Line{Sku: l.SKU, Quantity: l.Quantity})
+	}
+	return out
+}

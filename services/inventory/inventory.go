@@ -1,0 +1,105 @@
+package inventory
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tieout/tieout/pkg/id"
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/inventory/stock"
+)
+
+// inventory holds what the use cases share.
+type inventory struct {
+	pool   *pgxpool.Pool
+	outbox *outbox.Outbox
+	keyTTL time.Duration // of clients' keys; sagas' keys never expire
+}
+
+// ReservationID identifies a reservation.
+type ReservationID = id.ID[reservationKind]
+
+type reservationKind struct{}
+
+// Prefix implements id.Kind.
+func (reservationKind) Prefix() string { return "res" }
+
+type receiptID = id.ID[receiptKind]
+
+type receiptKind struct{}
+
+// Prefix implements id.Kind.
+func (receiptKind) Prefix() string { return "rcp" }
+
+type reservationState int16
+
+const (
+	held      reservationState = 1
+	released  reservationState = 2
+	committed reservationState = 3
+)
+
+// reservation is pieces of several SKUs promised to one taker. Lines are consolidated: one a SKU, by SKU.
+type reservation struct {
+	ID        ReservationID    `json:"id"`
+	Reference string           `json:"reference"`
+	State     reservationState `json:"state"`
+	Lines     []stock.Line     `json:"lines"`
+}
+
+// request is who asks, and under which key.
+type request struct {
+	caller, key string
+}
+
+func (r request) idem(method string, ttl time.Duration, fields ...idem.Field) idem.Request {
+	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Fields: fields, TTL: ttl}
+}
+
+// consolidate adds up lines by SKU, and blames the request when they cannot be.
+func consolidate(lines []stock.Line) ([]stock.Line, error) {
+	sum, err := stock.Consolidate(lines)
+	if errors.Is(err, stock.ErrOverflow) {
+		return nil, rpcerr.ForField(rpcerr.QuantityOverflow, "lines", "%v", err)
+	}
+	return sum, err
+}
+
+// linesField is the fingerprint of consolidated lines.
+func linesField(lines []stock.Line) (idem.Field, error) {
+	canonical, err := json.Marshal(lines)
+	if err != nil {
+		return idem.Field{}, fmt.Errorf("encoding lines: %w", err)
+	}
+	return idem.Field{Name: "lines", Value: string(canonical)}, nil
+}
+
+// unknownSKUs refuses SKUs that are not among the known levels; path names the request's field of each.
+func unknownSKUs[L any](skus []string, known map[string]L, path func(int) string) error {
+	e := &rpcerr.Error{Reason: rpcerr.SKUUnknown}
+	var names []string
+	for i, sku := range skus {
+		if _, ok := known[sku]; !ok {
+			e.Fields = append(e.Fields, rpcerr.Field{Path: path(i), Description: "is not a known SKU"})
+			names = append(names, strconv.Quote(sku))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	e.Message = "unknown SKU: " + strings.Join(names, ", ")
+	return e
+}
+
+// The paths of SKUs in the requests that name them.
+func skuField(int) string       { return "sku" }
+func skusField(i int) string    { return fmt.Sprintf("skus[%d]", i) }
+func lineSKUField(i int) string { return fmt.Sprintf("lines[%d].sku", i) }

@@ -1,0 +1,40 @@
+package inventory
+
+import (
+	"context"
+	"embed"
+	"time"
+
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/service"
+)
+
+// Config is the service's configuration.
+type Config struct {
+	Postgres service.Postgres `koanf:"postgres"`
+	// IdempotencyTTL is how long the answer to a client's key is given again; afterwards the key is refused.
+	IdempotencyTTL time.Duration `koanf:"idempotency_ttl"`
+}
+
+// DefaultConfig is the configuration where nothing else is said.
+func DefaultConfig() Config {
+	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour}
+}
+
+//go:embed sql/migrations/*.sql
+var migrations embed.FS
+
+// Migrations are what the service's database needs.
+func Migrations() []pg.Migrations {
+	return []pg.Migrations{idem.Migrations, outbox.Migrations, pg.Embedded("inventory", migrations, "sql/migrations")}
+}
+
+// Run wires the service into env.
+func Run(_ context.Context, env *service.Env, cfg Config) error {
+	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
+	register(env.GRPC, &inventory{pool: env.Pool, outbox: events, keyTTL: cfg.IdempotencyTTL})
+	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
+	return nil
+}

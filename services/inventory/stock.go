@@ -1,0 +1,26 @@
+package inventory
+
+import "context"
+
+// getStock gives the levels of SKUs in the order asked for. Refused with SKU_UNKNOWN when one is not known; path
+// names the request's field of each.
+func (s *inventory) getStock(ctx context.Context, skus []string, path func(int) string) ([]levelAt, error) {
+	found, err := newStore(s.pool).levels(ctx, skus)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]levelAt, len(found))
+	for _, l := range found {
+		known[l.SKU] = l
+	}
+	levels := make([]levelAt, len(skus))
+	for i, sku := range skus {
+		levels[i] = known[sku]
+	}
+	return levels, unknownSKUs(skus, known, path)
+}
+
+// listStock gives up to n levels behind a SKU, by SKU.
+func (s *inventory) listStock(ctx context.Context, after string, n int32) ([]levelAt, error) {
+	return newStore(s.pool).list(ctx, after, n)
+}

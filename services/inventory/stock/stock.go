@@ -1,0 +1,139 @@
+// Package stock decides about stock: whether pieces can be promised, and what each event does to a SKU's level.
+// The events are the truth; a level is their fold.
+package stock
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// EventType is what happened to pieces of a SKU.
+type EventType int16
+
+// The types of events.
+const (
+	// Received: pieces came into the warehouse.
+	Received EventType = iota + 1
+	// Reserved: available pieces were promised.
+	Reserved
+	// Released: promised pieces are available again.
+	Released
+	// Committed: promised pieces left the warehouse.
+	Committed
+)
+
+var typeNames = [...]string{"", "received", "reserved", "released", "committed"}
+
+// String is the name of the type.
+func (t EventType) String() string { return typeNames[t] }
+
+// Event is one change of one SKU. Quantity is more than zero.
+type Event struct {
+	SKU      string
+	Type     EventType
+	Quantity int64
+}
+
+// Line is a quantity of one SKU.
+type Line struct {
+	SKU      string `json:"sku"`
+	Quantity int64  `json:"quantity"`
+}
+
+// Level is what there is of one SKU, in pieces.
+type Level struct {
+	SKU string
+	// Available pieces are in the warehouse and promised to nobody.
+	Available int64
+	// Reserved pieces are in the warehouse and promised.
+	Reserved int64
+	// Shipped pieces have left, ever.
+	Shipped int64
+}
+
+// Received is how many pieces ever came in.
+func (l Level) Received() int64 { return l.Available + l.Reserved + l.Shipped }
+
+// ErrOverflow says that more pieces came in than 64 bits can count.
+var ErrOverflow = errors.New("quantity does not fit in 64 bits")
+
+// ErrImpossible says that an event cannot have happened at a level: the history is damaged.
+var ErrImpossible = errors.New("event is impossible at this level")
+
+// Apply gives the level after an event.
+func (l Level) Apply(e Event) (Level, error) {
+	switch {
+	case e.Quantity <= 0:
+		return l, fmt.Errorf("%s %d of %s: %w", e.Type, e.Quantity, e.SKU, ErrImpossible)
+	case e.Type == Received && e.Quantity > math.MaxInt64-l.Received():
+		return l, fmt.Errorf("%s %d of %s: %w", e.Type, e.Quantity, e.SKU, ErrOverflow)
+	}
+	after := l
+	after.SKU = e.SKU
+	switch e.Type {
+	case Received:
+		after.Available += e.Quantity
+	case Reserved:
+		after.Available -= e.Quantity
+		after.Reserved += e.Quantity
+	case Released:
+		after.Reserved -= e.Quantity
+		after.Available += e.Quantity
+	case Committed:
+		after.Reserved -= e.Quantity
+		after.Shipped += e.Quantity
+	}
+	if after.Available < 0 || after.Reserved < 0 {
+		return l, fmt.Errorf("%s %d of %s with %d available and %d reserved: %w",
+			e.Type, e.Quantity, e.SKU, l.Available, l.Reserved, ErrImpossible)
+	}
+	return after, nil
+}
+
+// Consolidate adds up the lines of each SKU, by SKU. The error is ErrOverflow.
+func Consolidate(lines []Line) ([]Line, error) {
+	sorted := slices.Clone(lines)
+	slices.SortStableFunc(sorted, func(a, b Line) int { return strings.Compare(a.SKU, b.SKU) })
+	var out []Line
+	for _, l := range sorted {
+		last := len(out) - 1
+		if last < 0 || out[last].SKU != l.SKU {
+			out = append(out, l)
+			continue
+		}
+		if l.Quantity > math.MaxInt64-out[last].Quantity {
+			return nil, fmt.Errorf("sum of %s: %w", l.SKU, ErrOverflow)
+		}
+		out[last].Quantity += l.Quantity
+	}
+	return out, nil
+}
+
+// Shortage is a SKU of which fewer pieces are available than asked for.
+type Shortage struct {
+	SKU              string
+	Asked, Available int64
+}
+
+// Reserve decides whether consolidated lines can be promised, all or nothing: the shortages, if there are any.
+func Reserve(levels map[string]Level, lines []Line) []Shortage {
+	var short []Shortage
+	for _, l := range lines {
+		if have := levels[l.SKU].Available; have < l.Quantity {
+			short = append(short, Shortage{SKU: l.SKU, Asked: l.Quantity, Available: have})
+		}
+	}
+	return short
+}
+
+// Events makes an event of one type for each line.
+func Events(t EventType, lines []Line) []Event {
+	events := make([]Event, len(lines))
+	for i, l := range lines {
+		events[i] = Event{SKU: l.SKU, Type: t, Quantity: l.Quantity}
+	}
+	return events
+}

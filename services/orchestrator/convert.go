@@ -1,0 +1,125 @@
+package orchestrator
+
+import (
+	"encoding/json"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
+	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
+	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+// orderStates and sagaPhases say how a saga's phase is told to clients and to operators.
+var (
+	orderStates = map[saga.Phase]orderv1.OrderState{
+		saga.Running:      orderv1.OrderState_ORDER_STATE_PROCESSING,
+		saga.Compensating: orderv1.OrderState_ORDER_STATE_COMPENSATING,
+		saga.Completed:    orderv1.OrderState_ORDER_STATE_COMPLETED,
+		saga.Compensated:  orderv1.OrderState_ORDER_STATE_COMPENSATED,
+		saga.Parked:       orderv1.OrderState_ORDER_STATE_PARKED,
+	}
+	sagaPhases = map[saga.Phase]sagav1.SagaPhase{
+		saga.Running:      sagav1.SagaPhase_SAGA_PHASE_RUNNING,
+		saga.Compensating: sagav1.SagaPhase_SAGA_PHASE_COMPENSATING,
+		saga.Completed:    sagav1.SagaPhase_SAGA_PHASE_COMPLETED,
+		saga.Compensated:  sagav1.SagaPhase_SAGA_PHASE_COMPENSATED,
+		saga.Parked:       sagav1.SagaPhase_SAGA_PHASE_PARKED,
+	}
+)
+
+// phaseFromProto gives the phase asked for; 0 for any.
+func phaseFromProto(p sagav1.SagaPhase) saga.Phase {
+	for phase, told := range sagaPhases {
+		if told == p {
+			return phase
+		}
+	}
+	return 0
+}
+
+func linesFromProto(lines []*orderv1.OrderLine) []line {
+	out := make([]line, len(lines))
+	for i, l := range lines {
+		out[i] = line{SKU: l.GetSku(), Quantity: l.GetQuantity(), UnitPrice: money.Amount{
+			Currency: money.Currency(l.GetUnitPrice().GetCurrencyCode()), Minor: l.GetUnitPrice().GetMinorUnits(),
+		}}
+	}
+	return out
+}
+
+func addressFromProto(a *commonv1.Address) address {
+	return address{Name: a.GetName(), Street: a.GetStreet(), City: a.GetCity(), PostalCode: a.GetPostalCode(), Country: a.GetCountry()}
+}
+
+func addressToProto(a address) *commonv1.Address {
+	return &commonv1.Address{Name: a.Name, Street: a.Street, City: a.City, PostalCode: a.PostalCode, Country: a.Country}
+}
+
+func amountToProto(a money.Amount) *commonv1.Amount {
+	return &commonv1.Amount{CurrencyCode: string(a.Currency), MinorUnits: a.Minor}
+}
+
+func orderToProto(v orderView) *orderv1.Order {
+	o := &orderv1.Order{
+		OrderId: v.id.String(), SagaId: v.sagaID.String(), State: orderStates[v.phase], CustomerId: v.customerID,
+		Total: amountToProto(v.total), PaymentMethod: v.paymentMethod, ShipTo: addressToProto(v.shipTo),
+		CreateTime: timestamppb.New(v.createdAt), UpdateTime: timestamppb.New(v.updatedAt), Cause: v.cause,
+	}
+	for _, l := range v.lines {
+		o.Lines = append(o.Lines, &orderv1.OrderLine{Sku: l.SKU, Quantity: l.Quantity, UnitPrice: amountToProto(l.UnitPrice)})
+	}
+	return o
+}
+
+func timelineToProto(entries []timelineEntry) []*orderv1.TimelineEntry {
+	out := make([]*orderv1.TimelineEntry, len(entries))
+	for i, e := range entries {
+		out[i] = &orderv1.TimelineEntry{
+			Time: timestamppb.New(e.at), Service: e.service, Type: e.kind, Subject: e.subject, EventId: e.eventID.String(),
+		}
+	}
+	return out
+}
+
+func sagaToProto(v sagaView) *sagav1.Saga {
+	return &sagav1.Saga{
+		SagaId: v.id.String(), Definition: v.definition.name, DefinitionVersion: int32(v.definition.version),
+		Phase: sagaPhases[v.phase], OrderId: v.orderID.String(), Step: v.step, Cause: v.cause, Sequence: int32(v.seq),
+		CreateTime: timestamppb.New(v.createdAt), UpdateTime: timestamppb.New(v.updatedAt),
+		Deadline: timestamppb.New(v.deadline), NextActionTime: optionalTime(v.nextAt),
+	}
+}
+
+func optionalTime(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+// runToProto is a saga with its steps and history.
+func runToProto(r run) (*sagav1.Saga, error) {
+	out := sagaToProto(r.view)
+	for i, s := range r.state.Steps {
+		step := r.def.Steps[i]
+		out.Steps = append(out.Steps, &sagav1.SagaStep{
+			Name: step.Name, Kind: step.Kind.String(), Execution: s.Execution.String(), Attempts: int32(s.Attempts),
+			Compensation: s.Compensation.String(), CompensationAttempts: int32(s.BackAttempts),
+			IdempotencyKey: stepKey(r.view.id, step.Name),
+		})
+	}
+	for _, e := range r.events {
+		detail, err := json.Marshal(e.Detail)
+		if err != nil {
+			return nil, err
+		}
+		out.Events = append(out.Events, &sagav1.SagaEvent{
+			Sequence: int32(e.Seq), Type: string(e.Type), Step: e.Step, Time: timestamppb.New(e.At), DetailJson: string(detail),
+		})
+	}
+	return out, nil
+}

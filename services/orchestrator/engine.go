@@ -1,0 +1,132 @@
+package orchestrator
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+const (
+	// driverLock is the advisory lock of the replica that drives.
+	driverLock int64 = 0x7469656f75740002
+	// scanEvery is how soon a replica that drives notices what others took in, and one that does not that it may.
+	scanEvery = time.Second
+)
+
+// engine drives the live sagas while this replica is the one that drives. Each live saga has a goroutine that
+// does what saga.Next says; calls holds how many do so at once.
+type engine struct {
+	pool        *pgxpool.Pool
+	outbox      *outbox.Outbox
+	log         *slog.Logger
+	tracer      trace.Tracer
+	metrics     engineMetrics
+	definitions map[definitionKey]saga.Definition
+	actions     map[string]action
+	watchers    *watchers
+	slots       chan struct{}
+	lock        *pg.SessionLock
+
+	mu      sync.Mutex
+	driving context.Context // nil while this replica does not drive
+	stop    context.CancelFunc
+	drivers map[SagaID]chan struct{} // a wake-up channel per live saga
+	running sync.WaitGroup
+}
+
+// run drives until ctx ends, and then hands over at once.
+func (e *engine) run(ctx context.Context) error {
+	defer e.resign()
+	return periodic.Duty{Name: "saga scan", Every: scanEvery, RunOnce: e.runOnce, Log: e.log}.Run(ctx)
+}
+
+// runOnce takes the lead if it is free, and sees to it that every live saga is driven.
+func (e *engine) runOnce(ctx context.Context) (again bool, err error) {
+	led := e.lock.Held()
+	held, err := e.lock.Acquire(ctx)
+	if err != nil || !held {
+		return false, err
+	}
+	if !led {
+		e.lead(ctx)
+	}
+	live, err := newStore(e.lock.Conn()).liveSagas(ctx)
+	if err != nil {
+		e.resign()
+		return false, err
+	}
+	for _, sagaID := range live {
+		e.ensure(sagaID)
+	}
+	return false, nil
+}
+
+func (e *engine) lead(ctx context.Context) {
+	e.log.InfoContext(ctx, "this replica drives the sagas")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.driving, e.stop = context.WithCancel(ctx)
+}
+
+// resign stops driving, waits for the drivers, and leaves the sagas to whoever takes the lock next.
+func (e *engine) resign() {
+	e.mu.Lock()
+	if e.driving != nil {
+		e.stop()
+		e.driving = nil
+	}
+	e.mu.Unlock()
+	e.running.Wait()
+	e.lock.Release()
+}
+
+// ensure sees to it that a saga is driven, if this replica drives.
+func (e *engine) ensure(sagaID SagaID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.driving == nil || e.drivers[sagaID] != nil {
+		return
+	}
+	ctx, wake := e.driving, make(chan struct{}, 1)
+	e.drivers[sagaID] = wake
+	e.running.Go(func() {
+		defer func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			delete(e.drivers, sagaID)
+		}()
+		e.drive(ctx, sagaID, wake)
+	})
+}
+
+// nudge has a driven saga looked at again, because somebody else wrote to it.
+func (e *engine) nudge(sagaID SagaID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	select {
+	case e.drivers[sagaID] <- struct{}{}:
+	default: // not driven here, or nudged already
+	}
+}
+
+// sleep waits until a time, a wake-up or ctx's end; it reports whether it was the time.
+func sleep(ctx context.Context, until time.Time, wake <-chan struct{}) bool {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-wake:
+	case <-ctx.Done():
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+package orchestrator
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tieout/tieout/pkg/id"
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+// orchestrator holds what the use cases share.
+type orchestrator struct {
+	pool      *pgxpool.Pool
+	outbox    *outbox.Outbox
+	engine    *engine
+	catalogue *catalogue
+	watchers  *watchers
+	stopping  <-chan struct{}
+	keyTTL    time.Duration // of clients' keys
+}
+
+// OrderID identifies an order.
+type OrderID = id.ID[orderKind]
+
+type orderKind struct{}
+
+// Prefix implements id.Kind.
+func (orderKind) Prefix() string { return "ord" }
+
+// SagaID identifies a saga.
+type SagaID = id.ID[sagaKind]
+
+type sagaKind struct{}
+
+// Prefix implements id.Kind.
+func (sagaKind) Prefix() string { return "sag" }
+
+// order is what a client placed.
+type order struct {
+	id            OrderID
+	sagaID        SagaID
+	customerID    string
+	lines         []line
+	total         money.Amount
+	paymentMethod string
+	shipTo        address
+	createdAt     time.Time
+}
+
+// line is a quantity of one SKU at a price.
+type line struct {
+	SKU       string       `json:"sku"`
+	Quantity  int32        `json:"quantity"`
+	UnitPrice money.Amount `json:"unit_price"`
+}
+
+// address is where an order goes.
+type address struct {
+	Name       string `json:"name,omitempty"`
+	Street     string `json:"street,omitempty"`
+	City       string `json:"city,omitempty"`
+	PostalCode string `json:"postal_code,omitempty"`
+	Country    string `json:"country"`
+}
+
+// orderView is an order and how far its saga has come.
+type orderView struct {
+	order
+	phase     saga.Phase
+	cause     string
+	updatedAt time.Time
+}
+
+// sagaView is a saga as its row says.
+type sagaView struct {
+	id          SagaID
+	definition  definitionKey
+	orderID     OrderID
+	phase       saga.Phase
+	step        string
+	cause       string
+	seq         int
+	deadline    time.Time
+	traceparent string
+	nextAt      time.Time // zero for none
+	createdAt   time.Time
+	updatedAt   time.Time
+}
+
+// timelineEntry is one thing that happened to an order, as a service's event told it.
+type timelineEntry struct {
+	eventID uuid.UUID
+	at      time.Time
+	service string
+	kind    string
+	subject string
+}
+
+// request is who asks, and under which key.
+type request struct {
+	caller, key string
+}
+
+func (r request) idem(method string, ttl time.Duration, fields ...idem.Field) idem.Request {
+	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Fields: fields, TTL: ttl}
+}
+
+// clock tells the time as it will be read back from Postgres, which keeps microseconds.
+func clock() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,70 @@
+package orchestrator
+
+import (
+	"time"
+
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+// The calls that definitions name; steps.go says what each sends.
+const (
+	callReserve  = "inventory.Reserve"
+	callRelease  = "inventory.Release"
+	callCommit   = "inventory.Commit"
+	callCharge   = "payment.Charge"
+	callRefund   = "payment.Refund"
+	callSchedule = "shipment.Schedule"
+	callCancel   = "shipment.Cancel"
+)
+
+const (
+	stepReserve = "reserve"
+	stepCharge  = "charge"
+	stepShip    = "ship"
+	stepCommit  = "commit"
+)
+
+// orderV1 is the order saga: reserve the stock, charge the customer, ship, take the stock out.
+var orderV1 = saga.Definition{
+	Name: "order", Version: 1, Deadline: 15 * time.Minute,
+	Steps: []saga.Step{
+		{
+			Name: stepReserve, Kind: saga.Compensatable, Execute: callReserve, Compensate: callRelease,
+			Forward: patience(5*time.Second, 8), Back: patience(5*time.Second, untilSomeoneLooks),
+		},
+		{
+			// A charge may hang at the provider, and be looked up before it is tried again.
+			Name: stepCharge, Kind: saga.Compensatable, Execute: callCharge, Compensate: callRefund,
+			Forward: patience(10*time.Second, 6), Back: patience(10*time.Second, untilSomeoneLooks),
+		},
+		{
+			Name: stepShip, Kind: saga.Pivot, Execute: callSchedule, Compensate: callCancel,
+			Forward: patience(10*time.Second, untilSomeoneLooks), Back: patience(10*time.Second, untilSomeoneLooks),
+		},
+		{
+			Name: stepCommit, Kind: saga.Retriable, Execute: callCommit,
+			Forward: patience(5*time.Second, untilSomeoneLooks),
+		},
+	},
+}
+
+// untilSomeoneLooks is as many attempts as fill about a quarter of an hour; then an operator is told.
+const untilSomeoneLooks = 60
+
+func patience(timeout time.Duration, attempts int) saga.Retry {
+	return saga.Retry{Timeout: timeout, Initial: 100 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Attempts: attempts}
+}
+
+// definitions are all that a saga in the database may run, by name and version.
+func definitions() map[definitionKey]saga.Definition {
+	all := map[definitionKey]saga.Definition{}
+	for _, d := range []saga.Definition{orderV1} {
+		all[definitionKey{d.Name, d.Version}] = d
+	}
+	return all
+}
+
+type definitionKey struct {
+	name    string
+	version int
+}

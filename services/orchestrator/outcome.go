@@ -1,0 +1,53 @@
+package orchestrator
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+// outcomes says what a participant's gRPC code means. A code that may follow on a request which took effect is
+// unknown; only a service that looked and said no is a refusal.
+var outcomes = map[codes.Code]saga.OutcomeKind{
+	codes.OK:                 saga.Success,
+	codes.InvalidArgument:    saga.Refusal,
+	codes.NotFound:           saga.Refusal,
+	codes.AlreadyExists:      saga.Refusal,
+	codes.FailedPrecondition: saga.Refusal,
+	codes.OutOfRange:         saga.Refusal,
+	codes.Canceled:           saga.Unknown,
+	codes.Unknown:            saga.Unknown,
+	codes.DeadlineExceeded:   saga.Unknown,
+	codes.ResourceExhausted:  saga.Unknown,
+	codes.Aborted:            saga.Unknown,
+	codes.Unimplemented:      saga.Unknown, // a participant one version behind: it will learn
+	codes.Internal:           saga.Unknown,
+	codes.Unavailable:        saga.Unknown,
+	codes.DataLoss:           saga.Unknown,
+	codes.PermissionDenied:   saga.Denied,
+	codes.Unauthenticated:    saga.Denied,
+}
+
+// notSent are the reasons that say nothing was begun, whatever their code: they cost no attempt.
+var notSent = map[rpcerr.Reason]bool{
+	rpcerr.DestinationDown:  true,
+	rpcerr.DeadlineTooShort: true,
+	rpcerr.ShuttingDown:     true,
+}
+
+// classify tells what came of a call, and whether anything was sent.
+func classify(result []byte, err error) (o saga.Outcome, sent bool) {
+	e, ours := rpcerr.FromError(err)
+	if ours && notSent[e.Reason] {
+		return saga.Outcome{Kind: saga.Unknown, Cause: e.Error()}, false
+	}
+	o = saga.Outcome{Kind: outcomes[status.Code(err)], Result: result}
+	if ours {
+		o.Cause, o.RetryAfter = e.Error(), e.RetryAfter
+	} else if err != nil {
+		o.Cause = status.Code(err).String() + ": " + status.Convert(err).Message()
+	}
+	return o, true
+}

@@ -1,0 +1,82 @@
+package orchestrator
+
+import (
+	"context"
+
+	"github.com/tieout/tieout/pkg/id"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+func parseOrderID(s string) (OrderID, error) {
+	orderID, err := id.Parse[orderKind](s)
+	if err != nil {
+		return orderID, rpcerr.ForField(rpcerr.RequestInvalid, "order_id", "%v", err)
+	}
+	return orderID, nil
+}
+
+// getOrder gives an order with its timeline; NOT_FOUND when there is none.
+func (o *orchestrator) getOrder(ctx context.Context, orderID string) (orderView, []timelineEntry, error) {
+	oid, err := parseOrderID(orderID)
+	if err != nil {
+		return orderView{}, nil, err
+	}
+	st := newStore(o.pool)
+	v, err := st.order(ctx, oid)
+	if err != nil {
+		return orderView{}, nil, err
+	}
+	timeline, err := st.timeline(ctx, oid)
+	return v, timeline, err
+}
+
+// getSaga gives a saga, by its id or its order's, with its state and history.
+func (o *orchestrator) getSaga(ctx context.Context, sagaOrOrderID string) (run, error) {
+	st := newStore(o.pool)
+	sagaID, err := id.Parse[sagaKind](sagaOrOrderID)
+	if err != nil {
+		orderID, orderErr := id.Parse[orderKind](sagaOrOrderID)
+		if orderErr != nil {
+			return run{}, rpcerr.ForField(rpcerr.RequestInvalid, "saga_id", "%q is neither the id of a saga (sag_…) nor of an order (ord_…)", sagaOrOrderID)
+		}
+		if sagaID, err = st.sagaOfOrder(ctx, orderID); err != nil {
+			return run{}, err
+		}
+	}
+	return o.engine.load(ctx, o.pool, sagaID)
+}
+
+// listOrders gives up to n orders before an id, newest first; the zero id means from the newest.
+func (o *orchestrator) listOrders(ctx context.Context, before string, n int32) ([]orderView, error) {
+	beforeID, err := pageKey[orderKind](before)
+	if err != nil {
+		return nil, err
+	}
+	return newStore(o.pool).orders(ctx, beforeID, n)
+}
+
+// listSagas gives up to n sagas before an id, newest first, of one phase or (0) of all.
+func (o *orchestrator) listSagas(ctx context.Context, before string, n int32, phase saga.Phase) ([]sagaView, error) {
+	beforeID, err := pageKey[sagaKind](before)
+	if err != nil {
+		return nil, err
+	}
+	return newStore(o.pool).sagas(ctx, beforeID, n, phase)
+}
+
+// pageKey reads the id behind a page token; the first page begins behind the greatest id.
+func pageKey[K id.Kind](key string) (id.ID[K], error) {
+	if key == "" {
+		var greatest id.ID[K]
+		for i := range greatest {
+			greatest[i] = 0xff
+		}
+		return greatest, nil
+	}
+	before, err := id.Parse[K](key)
+	if err != nil {
+		return before, rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
+	}
+	return before, nil
+}

@@ -1,0 +1,74 @@
+package saga
+
+import "time"
+
+// Op is what a command asks for.
+type Op uint8
+
+// The operations.
+const (
+	// Execute: call the step's Execute under its key.
+	Execute Op = iota + 1
+	// Compensate: call the step's Compensate under its key.
+	Compensate
+	// Wait: do nothing until a time.
+	Wait
+	// Record: make an event durable.
+	Record
+)
+
+var opNames = [...]string{"", "execute", "compensate", "wait", "record"}
+
+// String is the name of the operation.
+func (o Op) String() string { return opNames[o] }
+
+// Command is one thing to do.
+type Command struct {
+	Op Op
+	// Step is the index of the step: Execute, Compensate.
+	Step int
+	// Until is when to look again: Wait.
+	Until time.Time
+	// Event is what to record: Record.
+	Event Event
+}
+
+// Next says what to do. A saga at rest has nothing to do.
+func Next(def Definition, s State, now time.Time) []Command {
+	switch s.Phase {
+	case Running:
+		return []Command{forward(def, s, now)}
+	case Compensating:
+		if i, owed := s.owed(); owed {
+			return []Command{unlessWaiting(s, now, Command{Op: Compensate, Step: i})}
+		}
+		return []Command{{Op: Record, Event: Event{Seq: s.Seq + 1, Type: SagaCompensated, At: now}}}
+	}
+	return nil
+}
+
+func forward(def Definition, s State, now time.Time) Command {
+	step := def.Steps[s.Current]
+	if s.Steps[s.Current].Execution == Done {
+		return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: SagaCompleted, At: now}}
+	}
+	if step.Kind != Compensatable {
+		return unlessWaiting(s, now, Command{Op: Execute, Step: s.Current})
+	}
+	if !now.Before(s.Deadline) {
+		return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: CompensationDecided, At: now,
+			Detail: Detail{Cause: "deadline passed at step " + step.Name}}}
+	}
+	c := unlessWaiting(s, now, Command{Op: Execute, Step: s.Current})
+	if c.Op == Wait && s.Deadline.Before(c.Until) {
+		c.Until = s.Deadline
+	}
+	return c
+}
+
+func unlessWaiting(s State, now time.Time, c Command) Command {
+	if now.Before(s.NextAt) {
+		return Command{Op: Wait, Until: s.NextAt}
+	}
+	return c
+}

@@ -1,0 +1,142 @@
+package saga
+
+import (
+	"fmt"
+	"time"
+)
+
+// OutcomeKind is what is known of a call after it.
+type OutcomeKind uint8
+
+// The kinds of outcomes. A call that was never sent has none.
+const (
+	// Success: it took effect.
+	Success OutcomeKind = iota + 1
+	// Refusal: it was refused, and nothing happened.
+	Refusal
+	// Unknown: it may have taken effect or not.
+	Unknown
+	// Denied: the caller is not let in. It is a mistake in the configuration and must not loop.
+	Denied
+)
+
+var outcomeNames = [...]string{"", "success", "refusal", "unknown", "denied"}
+
+// String is the name of the kind.
+func (k OutcomeKind) String() string { return outcomeNames[k] }
+
+// Outcome is what came of a call.
+type Outcome struct {
+	Kind OutcomeKind
+	// Result is what a success answered.
+	Result []byte
+	// Cause says why it was no success, for people.
+	Cause string
+	// RetryAfter is how long the other side asked to be left alone: Unknown.
+	RetryAfter time.Duration
+}
+
+// Observe says what the outcome of an Execute or Compensate command means, as the events to be recorded, all
+// or none. Jitter is drawn from [0, 1).
+func Observe(def Definition, s State, c Command, o Outcome, now time.Time, jitter float64) []Event {
+	r := recorder{def: def, state: s, now: now}
+	step := def.Steps[c.Step]
+	if o.Kind == Denied {
+		r.park(fmt.Sprintf("%s denied: %s", callName(step, c.Op), o.Cause))
+	} else if c.Op == Execute {
+		r.executed(step, s.Steps[c.Step], o, jitter)
+	} else {
+		r.compensated(step, s.Steps[c.Step], o, jitter)
+	}
+	return r.events
+}
+
+// recorder numbers the events of one observation.
+type recorder struct {
+	def    Definition
+	state  State
+	now    time.Time
+	events []Event
+}
+
+func (r *recorder) add(t EventType, step string, d Detail) {
+	r.events = append(r.events, Event{Seq: r.state.Seq + 1 + len(r.events), Type: t, Step: step, At: r.now, Detail: d})
+}
+
+func (r *recorder) park(cause string) { r.add(SagaParked, "", Detail{Cause: cause}) }
+
+func (r *recorder) retryAt(p Retry, attempts int, o Outcome, jitter float64) time.Time {
+	return r.now.Add(max(p.Wait(attempts, jitter), o.RetryAfter))
+}
+
+func (r *recorder) executed(step Step, st StepState, o Outcome, jitter float64) {
+	switch o.Kind {
+	case Success:
+		r.add(StepDone, step.Name, Detail{Result: o.Result})
+		if r.def.index(step.Name) == len(r.def.Steps)-1 {
+			r.add(SagaCompleted, "", Detail{})
+		}
+		return
+	case Refusal:
+		r.add(StepRefused, step.Name, Detail{Cause: o.Cause})
+		r.turn(step.Kind != Retriable, fmt.Sprintf("%s refused: %s", step.Name, o.Cause))
+		return
+	}
+	attempts := st.Attempts + 1
+	if attempts < step.Forward.Attempts {
+		r.add(StepUnknown, step.Name, Detail{Cause: o.Cause, RetryAt: r.retryAt(step.Forward, attempts, o, jitter)})
+		return
+	}
+	r.add(StepUnknown, step.Name, Detail{Cause: o.Cause})
+	r.turn(step.Kind == Compensatable, fmt.Sprintf("%s unknown after %d attempts: %s", step.Name, attempts, o.Cause))
+}
+
+// turn turns the saga back where that is possible, and parks it where it is not.
+func (r *recorder) turn(possible bool, cause string) {
+	if !possible {
+		r.park(cause)
+		return
+	}
+	r.add(CompensationDecided, "", Detail{Cause: cause})
+	r.endIfUndone()
+}
+
+func (r *recorder) compensated(step Step, st StepState, o Outcome, jitter float64) {
+	switch o.Kind {
+	case Success:
+		r.add(StepCompensated, step.Name, Detail{})
+		r.endIfUndone()
+		return
+	case Refusal:
+		r.park(fmt.Sprintf("compensation of %s refused: %s", step.Name, o.Cause))
+		return
+	}
+	attempts := st.BackAttempts + 1
+	if attempts < step.Back.Attempts {
+		r.add(CompensationUnknown, step.Name, Detail{Cause: o.Cause, RetryAt: r.retryAt(step.Back, attempts, o, jitter)})
+		return
+	}
+	r.add(CompensationUnknown, step.Name, Detail{Cause: o.Cause})
+	r.park(fmt.Sprintf("compensation of %s unknown after %d attempts: %s", step.Name, attempts, o.Cause))
+}
+
+// endIfUndone ends the saga together with the event that leaves nothing to undo.
+func (r *recorder) endIfUndone() {
+	s := r.state
+	for _, e := range r.events {
+		var err error
+		if s, err = Apply(r.def, s, e); err != nil {
+			return // recording the events says so
+		}
+	}
+	if _, owed := s.owed(); !owed {
+		r.add(SagaCompensated, "", Detail{})
+	}
+}
+
+func callName(s Step, op Op) string {
+	if op == Compensate {
+		return s.Compensate
+	}
+	return s.Execute
+}

@@ -1,0 +1,124 @@
+package saga
+
+import "time"
+
+// Phase is where a saga stands.
+type Phase uint8
+
+// The phases. The last three are at rest: nothing happens by itself any more.
+const (
+	// Running goes forward.
+	Running Phase = iota + 1
+	// Compensating goes back; it never turns forward again.
+	Compensating
+	// Completed has done every step.
+	Completed
+	// Compensated has undone every step that may have been done.
+	Compensated
+	// Parked waits for a person.
+	Parked
+)
+
+var phaseNames = [...]string{"", "running", "compensating", "completed", "compensated", "parked"}
+
+// String is the name of the phase.
+func (p Phase) String() string { return phaseNames[p] }
+
+// Resting tells whether nothing happens by itself any more.
+func (p Phase) Resting() bool { return p >= Completed }
+
+// Execution is how far the execution of a step has come.
+type Execution uint8
+
+// The states of an execution.
+const (
+	// Waiting: it is not its turn.
+	Waiting Execution = iota
+	// Open: it is its turn; it may have been sent, and its outcome is not known.
+	Open
+	// Done: it took effect.
+	Done
+	// Refused: it was refused, and nothing happened.
+	Refused
+)
+
+var executionNames = [...]string{"waiting", "open", "done", "refused"}
+
+// String is the name of the execution's state.
+func (e Execution) String() string { return executionNames[e] }
+
+// Compensation is how far the compensation of a step has come.
+type Compensation uint8
+
+// The states of a compensation.
+const (
+	// NotOwed: there is nothing to undo.
+	NotOwed Compensation = iota
+	// Owed: it was decided to undo what may have been done.
+	Owed
+	// Undone: nothing of the step is left.
+	Undone
+)
+
+var compensationNames = [...]string{"none", "owed", "done"}
+
+// String is the name of the compensation's state.
+func (c Compensation) String() string { return compensationNames[c] }
+
+// State is a saga at one moment: the fold of its events up to Seq.
+type State struct {
+	// Seq is the number of the last event.
+	Seq   int
+	Phase Phase
+	// Current is the index of the step that is open, or was when the saga turned back.
+	Current int
+	Steps   []StepState
+	// Cause says why the saga compensates or is parked.
+	Cause string
+	// Deadline is when it compensates if it has not come to its pivot.
+	Deadline time.Time
+	// NextAt is when to try again; zero means now.
+	NextAt time.Time
+}
+
+// StepState is one step of a saga at one moment.
+type StepState struct {
+	Execution Execution
+	// Attempts is how many executions ended with an unknown outcome.
+	Attempts int
+	// Result is what the step's execution answered, for later steps.
+	Result       []byte
+	Compensation Compensation
+	// BackAttempts is how many compensations ended with an unknown outcome.
+	BackAttempts int
+}
+
+// Cancellable tells whether a client may still have the saga compensated: it goes forward and its pivot has
+// not been opened.
+func (s State) Cancellable(def Definition) bool {
+	return s.Phase == Running && def.Steps[s.Current].Kind == Compensatable
+}
+
+// At is the index of the step that the saga is at: the open one, or the one that is compensated next.
+func (s State) At() int {
+	if i, owed := s.owed(); owed {
+		return i
+	}
+	return s.Current
+}
+
+// owed is the index of the step to compensate next: the last one owed.
+func (s State) owed() (int, bool) {
+	for i := len(s.Steps) - 1; i >= 0; i-- {
+		if s.Steps[i].Compensation == Owed {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// clone copies the state, so that folding never changes a state somebody holds.
+func (s State) clone() State {
+	s.Steps = append([]StepState(nil), s.Steps...)
+	return s
+}

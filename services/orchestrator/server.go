@@ -1,0 +1,114 @@
+package orchestrator
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
+	"github.com/tieout/tieout/pkg/rpc"
+)
+
+func register(r grpc.ServiceRegistrar, o *orchestrator) {
+	orderv1.RegisterOrderServiceServer(r, &orderServer{orchestrator: o})
+	sagav1.RegisterSagaServiceServer(r, &sagaServer{orchestrator: o})
+}
+
+func requestOf(ctx context.Context, key string) request {
+	return request{caller: rpc.Caller(ctx), key: key}
+}
+
+// orderServer is the gRPC face that clients see.
+type orderServer struct {
+	orderv1.UnimplementedOrderServiceServer
+	orchestrator *orchestrator
+}
+
+func (s *orderServer) PlaceOrder(ctx context.Context, r *orderv1.PlaceOrderRequest) (*orderv1.PlaceOrderResponse, error) {
+	v, err := s.orchestrator.place(ctx, placeCommand{
+		request: requestOf(ctx, r.GetIdempotencyKey()), customerID: r.GetCustomerId(), lines: linesFromProto(r.GetLines()),
+		paymentMethod: r.GetPaymentMethod(), shipTo: addressFromProto(r.GetShipTo()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &orderv1.PlaceOrderResponse{Order: orderToProto(v)}, nil
+}
+
+func (s *orderServer) GetOrder(ctx context.Context, r *orderv1.GetOrderRequest) (*orderv1.GetOrderResponse, error) {
+	v, timeline, err := s.orchestrator.getOrder(ctx, r.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
+	o := orderToProto(v)
+	o.Timeline = timelineToProto(timeline)
+	return &orderv1.GetOrderResponse{Order: o}, nil
+}
+
+func (s *orderServer) ListOrders(ctx context.Context, r *orderv1.ListOrdersRequest) (*orderv1.ListOrdersResponse, error) {
+	before, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	views, err := s.orchestrator.listOrders(ctx, before, n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(views, n, func(v orderView) string { return v.id.String() })
+	answer := &orderv1.ListOrdersResponse{NextPageToken: next}
+	for _, v := range page {
+		answer.Orders = append(answer.Orders, orderToProto(v))
+	}
+	return answer, nil
+}
+
+func (s *orderServer) CancelOrder(ctx context.Context, r *orderv1.CancelOrderRequest) (*orderv1.CancelOrderResponse, error) {
+	v, err := s.orchestrator.cancel(ctx, cancelCommand{
+		request: requestOf(ctx, r.GetIdempotencyKey()), orderID: r.GetOrderId(), reason: r.GetReason(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &orderv1.CancelOrderResponse{Order: orderToProto(v)}, nil
+}
+
+func (s *orderServer) WatchOrder(r *orderv1.WatchOrderRequest, stream grpc.ServerStreamingServer[orderv1.WatchOrderResponse]) error {
+	return s.orchestrator.watch(stream.Context(), r.GetOrderId(), func(v orderView) error {
+		return stream.Send(&orderv1.WatchOrderResponse{Order: orderToProto(v)})
+	})
+}
+
+// sagaServer is the gRPC face that operators see.
+type sagaServer struct {
+	sagav1.UnimplementedSagaServiceServer
+	orchestrator *orchestrator
+}
+
+func (s *sagaServer) GetSaga(ctx context.Context, r *sagav1.GetSagaRequest) (*sagav1.GetSagaResponse, error) {
+	found, err := s.orchestrator.getSaga(ctx, r.GetSagaId())
+	if err != nil {
+		return nil, err
+	}
+	told, err := runToProto(found)
+	return &sagav1.GetSagaResponse{Saga: told}, err
+}
+
+func (s *sagaServer) ListSagas(ctx context.Context, r *sagav1.ListSagasRequest) (*sagav1.ListSagasResponse, error) {
+	before, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	views, err := s.orchestrator.listSagas(ctx, before, n+1, phaseFromProto(r.GetPhase()))
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(views, n, func(v sagaView) string { return v.id.String() })
+	answer := &sagav1.ListSagasResponse{NextPageToken: next}
+	for _, v := range page {
+		answer.Sagas = append(answer.Sagas, sagaToProto(v))
+	}
+	return answer, nil
+}

@@ -1,0 +1,216 @@
+package pspsim
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	maxBody      = 64 << 10
+	bodyTimeout  = 10 * time.Second
+	writeTimeout = 10 * time.Second
+)
+
+// The error types and codes of the API.
+const (
+	typeCard        = "card_error"
+	typeInvalid     = "invalid_request_error"
+	typeIdempotency = "idempotency_error"
+	typeAPI         = "api_error"
+
+	codeCardDeclined    = "card_declined"
+	codeKeyMissing      = "idempotency_key_missing"
+	codeKeyInvalid      = "idempotency_key_invalid"
+	codeKeyReused       = "key_reused"
+	codeKeyInFlight     = "key_in_flight"
+	codeInvalidJSON     = "invalid_json"
+	codeInvalidParam    = "parameter_invalid"
+	codeMissing         = "resource_missing"
+	codeTooLarge        = "request_too_large"
+	codeTimeout         = "request_timeout"
+	codeNotCaptured     = "charge_not_captured"
+	codeAlreadyRefunded = "charge_already_refunded"
+	codeAmountTooLarge  = "amount_too_large"
+	codeInternal        = "internal"
+	codeJournalFailed   = "journal_failed"
+)
+
+// errNoAnswer ends a request without an answer: its connection is closed.
+var errNoAnswer = errors.New("no answer")
+
+// An apiError is an answer that is not 2xx.
+type apiError struct {
+	status     int
+	retryAfter string // seconds; empty: no such header
+
+	Type        string `json:"type"`
+	Code        string `json:"code,omitempty"`
+	DeclineCode string `json:"decline_code,omitempty"`
+	Param       string `json:"param,omitempty"`
+	Message     string `json:"message"`
+	Charge      string `json:"charge,omitempty"`
+}
+
+// Error implements error.
+func (e *apiError) Error() string { return e.Type + ": " + e.Message }
+
+func (e *apiError) reply() reply {
+	return reply{status: e.status, retryAfter: e.retryAfter, body: errorBody{e}}
+}
+
+type errorBody struct {
+	Error *apiError `json:"error"`
+}
+
+// A list is the answer to a lookup.
+type list[T any] struct {
+	Data []T `json:"data"`
+}
+
+// A reply is what a handler answers with, as JSON.
+type reply struct {
+	status     int
+	body       any
+	replayed   bool
+	retryAfter string
+}
+
+func invalid(code, param, message string) *apiError {
+	return &apiError{status: http.StatusBadRequest, Type: typeInvalid, Code: code, Param: param, Message: message}
+}
+
+func notFound(param, message string) *apiError {
+	return &apiError{status: http.StatusNotFound, Type: typeInvalid, Code: codeMissing, Param: param, Message: message}
+}
+
+// idempotencyKey takes the key of a POST.
+func idempotencyKey(r *http.Request) (string, error) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		return "", invalid(codeKeyMissing, "", "the header Idempotency-Key is required")
+	}
+	for _, c := range []byte(key) {
+		if c < ' ' || c > '~' {
+			return "", invalid(codeKeyInvalid, "", "the header Idempotency-Key must be printable ASCII")
+		}
+	}
+	if len(key) > 255 {
+		return "", invalid(codeKeyInvalid, "", "the header Idempotency-Key must have at most 255 characters")
+	}
+	return key, nil
+}
+
+// lookup returns the effect of the key that a GET asks for, nil if it has none.
+func (s *Server) lookup(r *http.Request) (*Entry, error) {
+	key := r.URL.Query().Get("idempotency_key")
+	if key == "" {
+		return nil, invalid(codeInvalidParam, "idempotency_key", "is required")
+	}
+	return s.book.effectOf(key)
+}
+
+// readBody reads a body of limited size in limited time. It lifts the read
+// deadline afterwards: a held request must not be cut off by it.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	conn := http.NewResponseController(w)
+	if err := conn.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return nil, errNoAnswer
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, &apiError{status: http.StatusRequestEntityTooLarge, Type: typeInvalid, Code: codeTooLarge,
+			Message: "the body is larger than 64 KiB"}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &apiError{status: http.StatusRequestTimeout, Type: typeInvalid, Code: codeTimeout,
+			Message: "the body did not arrive in time"}
+	}
+	if err != nil {
+		return nil, errNoAnswer
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return nil, errNoAnswer
+	}
+	return body, nil
+}
+
+// decode parses exactly one JSON object without unknown fields into req.
+func decode(body []byte, req any) error {
+	if !utf8.Valid(body) {
+		return invalid(codeInvalidJSON, "", "the body is not valid UTF-8")
+	}
+	in := json.NewDecoder(bytes.NewReader(body))
+	in.DisallowUnknownFields()
+	err := in.Decode(req)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return invalid(codeInvalidParam, wrong.Field, "has the wrong type: "+wrong.Value)
+	}
+	if err != nil {
+		return invalid(codeInvalidJSON, "", err.Error())
+	}
+	if _, err := in.Token(); !errors.Is(err, io.EOF) {
+		return invalid(codeInvalidJSON, "", "the body has more than one JSON value")
+	}
+	return nil
+}
+
+// fingerprintOf identifies a request by its endpoint and fields.
+func fingerprintOf(endpoint string, req any) string {
+	fields, err := json.Marshal(req)
+	if err != nil {
+		panic(err) // requests are strings and integers
+	}
+	sum := sha256.Sum256(append([]byte(endpoint+"\n"), fields...))
+	return hex.EncodeToString(sum[:])
+}
+
+// hold keeps a request waiting until its client leaves or the server closes.
+func hold(ctx context.Context) error {
+	<-ctx.Done()
+	return errNoAnswer
+}
+
+// dawdle waits for the slow delay.
+func (s *Server) dawdle(ctx context.Context) error {
+	timer := time.NewTimer(s.slowDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return errNoAnswer
+	}
+}
+
+// write sends an answer. A client that has gone is none of our business.
+func write(w http.ResponseWriter, answer reply) {
+	body, err := json.Marshal(answer.body)
+	if err != nil {
+		panic(err) // answers are strings, integers and times
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	if answer.replayed {
+		header.Set("Idempotent-Replayed", "true")
+	}
+	if answer.retryAfter != "" {
+		header.Set("Retry-After", answer.retryAfter)
+	}
+	limitWrite(w)
+	w.WriteHeader(answer.status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// limitWrite bounds how long a client may take to read its answer.
+func limitWrite(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+}

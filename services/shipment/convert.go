@@ -1,0 +1,35 @@
+package shipment
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
+	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
+	"github.com/tieout/tieout/services/shipment/carrier"
+)
+
+func addressFromProto(a *commonv1.Address) carrier.Address {
+	return carrier.Address{
+		Name: a.GetName(), Street: a.GetStreet(), City: a.GetCity(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
+	}
+}
+
+func addressToProto(a carrier.Address) *commonv1.Address {
+	return &commonv1.Address{Name: a.Name, Street: a.Street, City: a.City, PostalCode: a.PostalCode, Country: a.Country}
+}
+
+func shipmentToProto(sh shipment) *shipmentv1.Shipment {
+	return &shipmentv1.Shipment{
+		ShipmentId: sh.ID.String(), State: shipmentv1.ShipmentState(sh.State), Reference: sh.Reference,
+		Address: addressToProto(sh.Address), TrackingNumber: sh.TrackingNumber, RefusalReason: sh.RefusalReason,
+		CreateTime: timestamppb.New(sh.CreatedAt), UpdateTime: timestamppb.New(sh.UpdatedAt),
+	}
+}
+
+func shipmentsToProto(list []shipment) []*shipmentv1.Shipment {
+	out := make([]*shipmentv1.Shipment, len(list))
+	for i, sh := range list {
+		out[i] = shipmentToProto(sh)
+	}
+	return out
+}

@@ -1,0 +1,31 @@
+package shipment
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
+	"github.com/tieout/tieout/pkg/bus"
+)
+
+func eventScheduled(sh shipment) bus.Event {
+	return event("scheduled", sh, &eventv1.ShipmentScheduled{
+		ShipmentId: sh.ID.String(), Reference: sh.Reference, TrackingNumber: sh.TrackingNumber,
+	})
+}
+
+func eventRefused(sh shipment) bus.Event {
+	return event("refused", sh, &eventv1.ShipmentRefused{
+		ShipmentId: sh.ID.String(), Reference: sh.Reference, RefusalReason: sh.RefusalReason,
+	})
+}
+
+func eventCancelled(sh shipment) bus.Event {
+	return event("cancelled", sh, &eventv1.ShipmentCancelled{ShipmentId: sh.ID.String(), Reference: sh.Reference})
+}
+
+func event(name string, sh shipment, payload proto.Message) bus.Event {
+	return bus.Event{
+		Service: "shipment", Entity: "shipment", Name: name,
+		Subject: sh.ID.String(), Reference: sh.Reference, Data: bus.Payload(payload),
+	}
+}

@@ -1,0 +1,115 @@
+package shipment
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
+	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/services/shipment/carrier"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// bundle is a client of a running service, and a look into its database.
+type bundle struct {
+	shipmentv1.ShipmentServiceClient
+	db *pgxpool.Pool
+}
+
+// setup runs the service with a carrier.
+func setup(t *testing.T, by carrier.Carrier) bundle {
+	t.Helper()
+	dsn := pgtest.DSN(t, Migrations()...)
+	p := servicetest.Start(t, service.Service{
+		Name: "shipment", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: 16},
+		Run: func(_ context.Context, env *service.Env) error { wire(env, by); return nil },
+	})
+	db, err := pgxpool.New(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return bundle{shipmentv1.NewShipmentServiceClient(servicetest.Dial(t, p, "orchestrator")), db}
+}
+
+const key = "saga/sag_1/ship"
+
+func address(country string) *commonv1.Address {
+	return &commonv1.Address{Name: "Ada Lovelace", Street: "12 St James's Square", City: "London", PostalCode: "SW1Y 4JH", Country: country}
+}
+
+func toSchedule(key, country string) *shipmentv1.ScheduleRequest {
+	return &shipmentv1.ScheduleRequest{IdempotencyKey: key, Reference: "ord_1", Address: address(country)}
+}
+
+func (b bundle) mustSchedule(t *testing.T, key string) *shipmentv1.Shipment {
+	t.Helper()
+	answer, err := b.Schedule(t.Context(), toSchedule(key, "GB"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.GetShipment()
+}
+
+// rows gives the rows of a query, each as its values with spaces between.
+func (b bundle) rows(t *testing.T, query string, args ...any) []string {
+	t.Helper()
+	found, err := b.db.Query(t.Context(), query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(found, func(row pgx.CollectableRow) (string, error) {
+		values, err := row.Values()
+		return strings.TrimSuffix(fmt.Sprintln(values...), "\n"), err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// states gives the state of every shipment, oldest first.
+func (b bundle) states(t *testing.T) []string {
+	t.Helper()
+	return b.rows(t, `SELECT state FROM shipment ORDER BY id`)
+}
+
+// events gives the names of the events written, in order.
+func (b bundle) events(t *testing.T) []string {
+	t.Helper()
+	return b.rows(t, `SELECT name FROM outbox ORDER BY seq`)
+}
+
+// endLease does what time does after a crash: whoever holds the key's lease holds it no longer.
+func (b bundle) endLease(t *testing.T, method string) {
+	t.Helper()
+	tag, err := b.db.Exec(t.Context(), `UPDATE idem SET lease_until = now() WHERE method = $1 AND key = $2 AND state = 1`, method, key)
+	if err != nil || tag.RowsAffected() != 1 {
+		t.Fatalf("ending the lease of %s: %v, %v", method, tag, err)
+	}
+}
+
+// wantReason fails the test unless err is a refusal of that reason, and gives it.
+func wantReason(t *testing.T, err error, reason rpcerr.Reason) *rpcerr.Error {
+	t.Helper()
+	refusal, ok := rpcerr.FromError(err)
+	if !ok || refusal.Reason != reason {
+		t.Fatalf("got error %v, want %s", err, reason)
+	}
+	if status.Code(err) != reason.Code() || status.Code(err) == codes.OK {
+		t.Errorf("got code %s, want %s", status.Code(err), reason.Code())
+	}
+	return refusal
+}
