@@ -10,6 +10,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -19,7 +20,7 @@ import (
 
 // BreakerConfig says when a breaker opens and how it closes again. The zero value is usable.
 type BreakerConfig struct {
-	// MinimumCalls is how many calls within Window are needed before the rate means anything. Default 20.
+	// MinimumCalls is how many calls must have ended within Window before the rate means anything. Default 20.
 	MinimumCalls uint32 `koanf:"minimum_calls"`
 	// FailureRatio of calls that found the destination down opens the breaker. Default 0.5.
 	FailureRatio float64 `koanf:"failure_ratio"`
@@ -31,7 +32,7 @@ type BreakerConfig struct {
 	Probes uint32 `koanf:"probes"`
 	// Down tells whether an outcome means that the destination does not answer. Default: by the gRPC status.
 	Down func(error) bool `koanf:"-"`
-	// Log is told of every change of state; Meter shows the state.
+	// Log is told of every change of state; Meter shows the state. Default: nobody is told.
 	Log   *slog.Logger `koanf:"-"`
 	Meter metric.Meter `koanf:"-"`
 }
@@ -56,7 +57,9 @@ func NewBreaker(destination string, cfg BreakerConfig) (*Breaker, error) {
 		BucketPeriod: cfg.Window / 10,
 		Timeout:      cfg.OpenFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return c.Requests >= cfg.MinimumCalls && float64(c.TotalFailures) >= cfg.FailureRatio*float64(c.Requests)
+			// Not c.Requests: calls that hang, and those their callers gave up, must not hide the ones that failed.
+			ended := c.TotalSuccesses + c.TotalFailures
+			return ended >= cfg.MinimumCalls && float64(c.TotalFailures) >= cfg.FailureRatio*float64(ended)
 		},
 		IsSuccessful: func(err error) bool { return !cfg.Down(err) },
 		IsExcluded: func(err error) bool {
@@ -97,6 +100,12 @@ func (cfg BreakerConfig) withDefaults() BreakerConfig {
 	if cfg.Down == nil {
 		cfg.Down = saysDown
 	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Meter == nil {
+		cfg.Meter = noop.Meter{}
+	}
 	return cfg
 }
 
@@ -104,7 +113,7 @@ func (cfg BreakerConfig) withDefaults() BreakerConfig {
 func (b *Breaker) Do(call func() error) error {
 	_, err := b.gobreaker.Execute(func() (struct{}, error) { return struct{}{}, call() })
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		return down(b.destination, err.Error())
+		return down(b.destination, err)
 	}
 	return err
 }

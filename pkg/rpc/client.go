@@ -77,7 +77,7 @@ func unaryClient(cfg ClientConfig) grpc.UnaryClientInterceptor {
 		var p peer.Peer
 		err := invoke(ctx, method, req, reply, cc, append(opts, grpc.Peer(&p))...)
 		if status.Code(err) == codes.Unavailable && p.Addr == nil && !rpcerr.Is(err, rpcerr.DestinationDown) {
-			return down(cfg.Destination, err.Error())
+			return down(cfg.Destination, err)
 		}
 		return err
 	}
@@ -89,9 +89,10 @@ func streamClient(cfg ClientConfig) grpc.StreamClientInterceptor {
 	}
 }
 
-// down is the error of a call that was not sent.
-func down(destination, why string) *rpcerr.Error {
-	e := rpcerr.New(rpcerr.DestinationDown, "%s does not answer, nothing was sent: %s", destination, why)
+// down is the error of a call that was not sent. The cause, which names addresses, is for the log and not for
+// clients further up.
+func down(destination string, cause error) error {
+	e := rpcerr.New(rpcerr.DestinationDown, "%s does not answer, nothing was sent", destination)
 	e.RetryAfter = time.Second
-	return e
+	return fmt.Errorf("%w: %w", e, cause)
 }

@@ -3,8 +3,10 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -54,7 +56,7 @@ type checkedStream struct {
 
 // RecvMsg implements grpc.ServerStream.
 func (s *checkedStream) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
+	if err := receive(m, s.ServerStream.RecvMsg); err != nil {
 		return err
 	}
 	return s.check(m)
@@ -94,6 +96,9 @@ func (in *serverInterceptors) check(o *optionsv1.MethodOptions, req any) error {
 	return invalid(in.validator.Validate(m))
 }
 
+// maxViolations is how many wrong fields an error names: it travels in a header, of which many clients take 8 KiB.
+const maxViolations = 20
+
 // invalid turns protovalidate's verdict into the wire's error.
 func invalid(err error) error {
 	v, ok := errors.AsType[*protovalidate.ValidationError](err)
@@ -101,15 +106,16 @@ func invalid(err error) error {
 		return err
 	}
 	e := &rpcerr.Error{Reason: rpcerr.RequestInvalid}
-	for _, violation := range v.Violations {
-		path := protovalidate.FieldPathString(violation.Proto.GetField())
-		description := violation.Proto.GetMessage()
-		if e.Message != "" {
-			e.Message += "; "
-		}
-		e.Message += path + ": " + description
-		e.Fields = append(e.Fields, rpcerr.Field{Path: path, Description: description})
+	var texts []string
+	for _, violation := range v.Violations[:min(len(v.Violations), maxViolations)] {
+		f := rpcerr.Field{Path: protovalidate.FieldPathString(violation.Proto.GetField()), Description: violation.Proto.GetMessage()}
+		e.Fields = append(e.Fields, f)
+		texts = append(texts, f.Path+": "+f.Description)
 	}
+	if more := len(v.Violations) - maxViolations; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	e.Message = strings.Join(texts, "; ")
 	return e
 }
 
@@ -123,7 +129,7 @@ func (in *serverInterceptors) answer(ctx context.Context, method string, panicke
 	if err == nil {
 		return nil
 	}
-	s := toStatus(err)
+	s := toStatus(method, err)
 	if s.Code() == codes.Internal {
 		in.log.ErrorContext(ctx, "call ended with an internal error", slog.String("method", method), slog.Any("error", err))
 	} else {
@@ -132,9 +138,15 @@ func (in *serverInterceptors) answer(ctx context.Context, method string, panicke
 	return s.Err()
 }
 
-// toStatus lets through statuses of ours and those that health and reflection made themselves.
-func toStatus(err error) *status.Status {
-	if s, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+// toStatus lets through statuses with a reason of ours, and any status that health, reflection or a method that
+// is not there made itself. Somebody else's status, passed on by a handler, is as internal as any other error.
+func toStatus(method string, err error) *status.Status {
+	s, ok := err.(interface{ GRPCStatus() *status.Status })
+	if !ok {
+		return rpcerr.ToStatus(err)
+	}
+	_, ours := rpcerr.FromError(err)
+	if ours || Options(method) == nil || s.GRPCStatus().Code() == codes.Unimplemented {
 		return s.GRPCStatus()
 	}
 	return rpcerr.ToStatus(err)

@@ -15,36 +15,52 @@ import (
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
-// codec is grpc-go's own, except that a message it cannot decode keeps its bytes as unknown fields, so that
-// the field which is wrong can be named.
+// decoding is a message to be decoded and what came of it. Where a codec fails, grpc-go ends the call in its own
+// words, which blame the server: so the codec does not.
+type decoding struct {
+	message any
+	raw     []byte // what could not be decoded
+	err     error
+}
+
+// codec is grpc-go's own, which can decode into a decoding as well.
 type codec struct{ encoding.CodecV2 }
 
 // Unmarshal implements encoding.CodecV2.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	err := c.CodecV2.Unmarshal(data, v)
-	if m, ok := v.(proto.Message); ok && err != nil {
-		proto.Reset(m)
-		m.ProtoReflect().SetUnknown(data.Materialize())
+	d, ok := v.(*decoding)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
 	}
-	return err
+	if d.err = c.CodecV2.Unmarshal(data, d.message); d.err != nil {
+		d.raw = data.Materialize()
+	}
+	return nil
 }
 
-// refuseMalformed makes a request that cannot be decoded the client's error, with reason and field; grpc-go
-// would call it INTERNAL.
-func refuseMalformed(h grpc.MethodHandler) grpc.MethodHandler {
-	return func(srv any, ctx context.Context, dec func(any) error, in grpc.UnaryServerInterceptor) (any, error) {
-		return h(srv, ctx, func(v any) error {
-			if dec(v) == nil {
-				return nil
-			}
-			return malformed(v).GRPCStatus().Err()
-		}, in)
+// receive gets a message by a function that decodes. One that cannot be decoded is the client's mistake:
+// REQUEST_MALFORMED, with the field if there is one to blame.
+func receive(message any, decode func(any) error) error {
+	d := decoding{message: message}
+	if err := decode(&d); err != nil {
+		return err
+	}
+	if d.err != nil {
+		return malformed(d)
+	}
+	return nil
+}
+
+// receiving is a unary handler that gets its request by receive.
+func receiving(h grpc.MethodHandler) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, decode func(any) error, in grpc.UnaryServerInterceptor) (any, error) {
+		return h(srv, ctx, func(request any) error { return receive(request, decode) }, in)
 	}
 }
 
-func malformed(v any) *rpcerr.Error {
-	if m, ok := v.(proto.Message); ok {
-		if path := invalidUTF8(m.ProtoReflect().Descriptor(), m.ProtoReflect().GetUnknown(), ""); path != "" {
+func malformed(d decoding) error {
+	if m, ok := d.message.(proto.Message); ok {
+		if path := invalidUTF8(m.ProtoReflect().Descriptor(), d.raw, ""); path != "" {
 			return rpcerr.ForField(rpcerr.RequestMalformed, path, "is not valid UTF-8")
 		}
 	}

@@ -74,7 +74,7 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	names := make([]string, 0, len(desc.Methods)+len(desc.Streams))
 	for i, m := range desc.Methods {
 		names = append(names, m.MethodName)
-		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: refuseMalformed(m.Handler)}
+		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: receiving(m.Handler)}
 	}
 	for _, m := range desc.Streams {
 		names = append(names, m.StreamName)

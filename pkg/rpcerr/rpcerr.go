@@ -21,8 +21,8 @@ const Domain = "tieout"
 type Error struct {
 	Reason  Reason
 	Message string
-	// Fields names the request's fields that are wrong, by path ("lines[2].sku"); sent as BadRequest for
-	// INVALID_ARGUMENT and NOT_FOUND, as PreconditionFailure otherwise.
+	// Fields names the request's fields that are wrong, by path ("lines[2].sku"); sent as PreconditionFailure for
+	// FAILED_PRECONDITION, as BadRequest otherwise.
 	Fields []Field
 	// Metadata is ErrorInfo.metadata: further facts for machines, with lowerCamelCase keys.
 	Metadata map[string]string
@@ -116,16 +116,16 @@ func (e *Error) fieldDetail() protoadapt.MessageV1 {
 	return d
 }
 
-// ToStatus is what a server answers for err: an *Error as it is, a context's end as such, and anything else as
-// INTERNAL without its text.
+// ToStatus is what a server answers for err: an *Error as it is, the end of a context or of a call's time as
+// such, and anything else as INTERNAL without its text.
 func ToStatus(err error) *status.Status {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.GRPCStatus()
 	}
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded:
 		return New(DeadlineExceeded, "the deadline passed; the outcome is not known").GRPCStatus()
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled:
 		return New(Cancelled, "the call was cancelled; the outcome is not known").GRPCStatus()
 	}
 	return New(Internal, "internal error; the outcome is not known").GRPCStatus()
@@ -137,10 +137,14 @@ func FromError(err error) (*Error, bool) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e, true
 	}
-	s, ok := status.FromError(err)
-	if !ok || s.Code() == codes.OK {
+	answered, ok := errors.AsType[interface {
+		error
+		GRPCStatus() *status.Status
+	}](err)
+	if !ok {
 		return nil, false
 	}
+	s := answered.GRPCStatus() // status.FromError would add the text that the error is wrapped in
 	e, known := &Error{Message: s.Message()}, false
 	for _, d := range s.Details() {
 		switch d := d.(type) {

@@ -20,7 +20,7 @@ type Config struct {
 	Insecure bool `koanf:"insecure"`
 	// StartTimeout is how long Postgres may take to answer at start.
 	StartTimeout time.Duration `koanf:"start_timeout"`
-	// StopTimeout is how long calls in flight and duties may take to finish at stop.
+	// StopTimeout is how long calls in flight may take to finish at stop; duties have 5 s more.
 	StopTimeout time.Duration `koanf:"stop_timeout"`
 }
 
@@ -76,11 +76,7 @@ func (c Config) validate() error {
 	if c.StopTimeout <= 0 || c.StartTimeout <= 0 {
 		errs = append(errs, errors.New("start_timeout and stop_timeout must be more than zero"))
 	}
-	for key, l := range map[string]Listener{"grpc.addr": c.GRPC, "http.addr": c.HTTP} {
-		if err := c.checkListener(key, l); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	errs = append(errs, c.checkListener("grpc.addr", c.GRPC), c.checkListener("http.addr", c.HTTP))
 	return errors.Join(errs...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
@@ -56,12 +57,24 @@ func Load(dst any, src Sources) error {
 	}
 	err = k.UnmarshalWithConf("", dst, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
 		Result: dst, TagName: "koanf", ErrorUnused: true, WeaklyTypedInput: true, Squash: true,
-		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(durationWithUnit, mapstructure.StringToTimeDurationHookFunc()),
 	}})
 	if err != nil {
 		return fmt.Errorf("reading configuration: %w", err)
 	}
 	return nil
+}
+
+// durationWithUnit refuses a bare number for a time: it would be taken for nanoseconds.
+func durationWithUnit(_, to reflect.Type, value any) (any, error) {
+	if to != reflect.TypeFor[time.Duration]() {
+		return value, nil
+	}
+	switch value.(type) {
+	case string, time.Duration:
+		return value, nil
+	}
+	return nil, fmt.Errorf("%v is not a time: write it with its unit, as in 30s", value)
 }
 
 // environment gives the configuration keys that variables set.
@@ -77,17 +90,22 @@ func environment(dst any, src Sources) (map[string]any, error) {
 		if !strings.HasPrefix(name, EnvPrefix) || slices.Contains(src.Ignore, name) {
 			continue
 		}
-		if key, ok := byVariable[name]; ok {
-			values[key] = value
-		} else if key, ok := byVariable[strings.TrimSuffix(name, "_FILE")]; ok {
+		key, known := byVariable[name]
+		if !known {
+			if key, known = byVariable[strings.TrimSuffix(name, "_FILE")]; !known {
+				errs = append(errs, fmt.Errorf("%s: no such setting", name))
+				continue
+			}
 			content, err := os.ReadFile(value)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			}
-			values[key] = strings.TrimRight(string(content), "\r\n")
-		} else {
-			errs = append(errs, fmt.Errorf("%s: no such setting", name))
+			value = strings.TrimRight(string(content), "\r\n")
 		}
+		if _, twice := values[key]; twice {
+			errs = append(errs, fmt.Errorf("%s: %s is set twice", name, key))
+		}
+		values[key] = value
 	}
 	return values, errors.Join(errs...)
 }

@@ -154,6 +154,9 @@ func (p *Process) connectNATS() (jetstream.JetStream, error) {
 
 // wire gives a service its pool and env, and runs its wiring.
 func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.JetStream) error {
+	if s.Postgres.DSN == "" {
+		return errors.New("postgres.dsn is not set")
+	}
 	tracers := p.telemetry.Tracers(s.Name)
 	pool, err := pg.Open(ctx, pg.Config{
 		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, ApplicationName: "tieout " + s.Name,

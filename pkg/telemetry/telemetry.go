@@ -91,13 +91,17 @@ func (t *Telemetry) Tracers(service string) trace.TracerProvider {
 	if p, ok := t.tracers[service]; ok {
 		return p
 	}
-	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(t.resource(service))}
+	// A trace that the caller records is recorded on, or at least handed on as recorded.
+	ratio := t.config.SampleRatio
 	if t.processor == nil {
-		options = append(options, sdktrace.WithSampler(sdktrace.NeverSample()))
-	} else {
-		options = append(options,
-			sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(t.config.SampleRatio))),
-			sdktrace.WithSpanProcessor(t.processor))
+		ratio = 0
+	}
+	options := []sdktrace.TracerProviderOption{
+		sdktrace.WithResource(t.resource(service)),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))),
+	}
+	if t.processor != nil {
+		options = append(options, sdktrace.WithSpanProcessor(t.processor))
 	}
 	p := sdktrace.NewTracerProvider(options...)
 	t.tracers[service] = p

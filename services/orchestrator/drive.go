@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -136,8 +137,8 @@ func stepKey(sagaID SagaID, step string) string {
 }
 
 // results are what the steps done so far answered, by step.
-func (r run) results() map[string][]byte {
-	results := map[string][]byte{}
+func (r run) results() map[string]json.RawMessage {
+	results := map[string]json.RawMessage{}
 	for i, s := range r.state.Steps {
 		if s.Execution == saga.Done {
 			results[r.def.Steps[i].Name] = s.Result

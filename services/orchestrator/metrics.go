@@ -19,6 +19,7 @@ type engineMetrics struct {
 
 func newEngineMetrics(m metric.Meter) (engineMetrics, error) {
 	calls, err1 := m.Float64Histogram("tieout.saga.call.duration", metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 		metric.WithDescription("Time of one call to a participant, by call and outcome."))
 	events, err2 := m.Int64Counter("tieout.saga.events",
 		metric.WithDescription("Events recorded, by type: started sagas, steps done, compensations, parked sagas."))

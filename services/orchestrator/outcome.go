@@ -1,6 +1,8 @@
 package orchestrator
 
 import (
+	"encoding/json"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -38,7 +40,7 @@ var notSent = map[rpcerr.Reason]bool{
 }
 
 // classify tells what came of a call, and whether anything was sent.
-func classify(result []byte, err error) (o saga.Outcome, sent bool) {
+func classify(result json.RawMessage, err error) (o saga.Outcome, sent bool) {
 	e, ours := rpcerr.FromError(err)
 	if ours && notSent[e.Reason] {
 		return saga.Outcome{Kind: saga.Unknown, Cause: e.Error()}, false

@@ -15,13 +15,13 @@ import (
 )
 
 // action carries out one call that a definition names, and gives what later steps need of its answer.
-type action func(ctx context.Context, c stepCall) (result []byte, err error)
+type action func(ctx context.Context, c stepCall) (result json.RawMessage, err error)
 
 // stepCall is what a call is made from.
 type stepCall struct {
 	key     string
 	order   order
-	results map[string][]byte // of the steps done, by step
+	results map[string]json.RawMessage // of the steps done, by step
 }
 
 // peers are the services that take part in sagas.
@@ -40,18 +40,18 @@ func (p peers) actions() map[string]action {
 	payments := paymentv1.NewPaymentServiceClient(p.payment)
 	shipments := shipmentv1.NewShipmentServiceClient(p.shipment)
 	return map[string]action{
-		callReserve: func(ctx context.Context, c stepCall) ([]byte, error) {
+		callReserve: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
 			answer, err := stock.Reserve(ctx, reserveRequest(c))
 			if err != nil {
 				return nil, err
 			}
 			return json.Marshal(reserved{answer.GetReservation().GetReservationId()})
 		},
-		callRelease: func(ctx context.Context, c stepCall) ([]byte, error) {
+		callRelease: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
 			_, err := stock.Release(ctx, &inventoryv1.ReleaseRequest{IdempotencyKey: c.key})
 			return nil, err
 		},
-		callCommit: func(ctx context.Context, c stepCall) ([]byte, error) {
+		callCommit: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
 			var r reserved
 			if err := json.Unmarshal(c.results[stepReserve], &r); err != nil {
 				return nil, fmt.Errorf("decoding result of %s: %w", stepReserve, err)
@@ -59,21 +59,21 @@ func (p peers) actions() map[string]action {
 			_, err := stock.Commit(ctx, &inventoryv1.CommitRequest{IdempotencyKey: c.key, ReservationId: r.ReservationID})
 			return nil, err
 		},
-		callCharge: func(ctx context.Context, c stepCall) ([]byte, error) {
+		callCharge: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
 			_, err := payments.Charge(ctx, chargeRequest(c))
 			return nil, err
 		},
-		callRefund: func(ctx context.Context, c stepCall) ([]byte, error) {
+		callRefund: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
 			_, err := payments.Refund(ctx, &paymentv1.RefundRequest{IdempotencyKey: c.key})
 			return nil, err
 		},
-		callSchedule: func(ctx context.Context, c stepCall) ([]byte, error) {
+		callSchedule: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
 			_, err := shipments.Schedule(ctx, &shipmentv1.ScheduleRequest{
 				IdempotencyKey: c.key, Reference: c.order.id.String(), Address: addressToProto(c.order.shipTo),
 			})
 			return nil, err
 		},
-		callCancel: func(ctx context.Context, c stepCall) ([]byte, error) {
+		callCancel: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
 			_, err := shipments.Cancel(ctx, &shipmentv1.CancelRequest{IdempotencyKey: c.key})
 			return nil, err
 		},

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -15,6 +16,9 @@ import (
 )
 
 const methodCharge = "Charge"
+
+// errKeyTooOld says why a charge that the provider does not know of stays in doubt.
+var errKeyTooOld = errors.New("the provider may have forgotten the key, so the charge is not sent again")
 
 type chargeCommand struct {
 	request
@@ -36,7 +40,7 @@ func (s *payments) charge(ctx context.Context, c chargeCommand) (payment, error)
 		CustomerID: c.customerID, Reference: c.reference, ProviderKey: c.providerKey(),
 	}
 	var begun time.Time // before the intent, which says that the charge may leave from then on
-	claim, answer, err := idem.Begin(ctx, s.pool, c.idem(methodCharge, c.fields()...), s.lease(),
+	claim, answer, err := idem.Begin[payment](ctx, s.pool, c.idem(methodCharge, c.fields()...), s.lease(),
 		func(ctx context.Context, tx *pg.Tx) (string, error) {
 			begun = time.Now()
 			return p.ID.String(), newStore(tx).insert(ctx, &p)
@@ -83,9 +87,9 @@ func (w charging) resume(ctx context.Context) (payment, error) {
 		case said.Kind != provider.NotFound:
 			return w.conclude(ctx, p, said)
 		case p.untilSettled(w.provider.Capabilities()) > 0:
-			return payment{}, w.tooYoung(ctx, w.claim.Abandon, p)
+			return payment{}, w.inDoubt(ctx, w.claim.Abandon, p, errTooYoung)
 		case !p.mayResend(w.provider.Capabilities()):
-			return payment{}, w.inDoubt(ctx, w.claim.Abandon, p, fmt.Errorf("the provider may have forgotten the key, the charge is not sent again"))
+			return payment{}, w.inDoubt(ctx, w.claim.Abandon, p, errKeyTooOld)
 		}
 	}
 	begun := time.Now()

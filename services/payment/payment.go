@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,6 +30,9 @@ const (
 	// leaseMargin is what a request needs besides its calls.
 	leaseMargin = 4 * time.Second
 )
+
+// errTooYoung says why a charge that the provider does not know of stays in doubt for a while.
+var errTooYoung = errors.New("the provider does not know of the charge, which may still be on its way")
 
 // payments holds what the use cases share.
 type payments struct {
@@ -158,6 +160,10 @@ type abandon func(context.Context, func(context.Context, *pg.Tx) error) error
 
 // inDoubt ends a request whose charge may or may not have happened: PAYMENT_OUTCOME_UNKNOWN.
 func (s *payments) inDoubt(ctx context.Context, giveBack abandon, seen payment, why error) error {
+	retryAfter := askAgain
+	if errors.Is(why, errTooYoung) {
+		retryAfter = seen.untilSettled(s.provider.Capabilities())
+	}
 	s.log.WarnContext(ctx, "payment is in doubt", slog.String("payment_id", seen.ID.String()), slog.Any("error", why))
 	err := giveBack(ctx, func(ctx context.Context, tx *pg.Tx) error {
 		if seen.State != capturing {
@@ -169,16 +175,7 @@ func (s *payments) inDoubt(ctx context.Context, giveBack abandon, seen payment, 
 	if err != nil {
 		return superseded(err)
 	}
-	return outcomeUnknown(askAgain)
-}
-
-// tooYoung ends a request whose charge the provider does not know of, yet.
-func (s *payments) tooYoung(ctx context.Context, giveBack abandon, seen payment) error {
-	err := s.inDoubt(ctx, giveBack, seen, errors.New("the provider does not know of the charge, which may still be on its way"))
-	if rpcerr.Is(err, rpcerr.PaymentOutcomeUnknown) {
-		return outcomeUnknown(seen.untilSettled(s.provider.Capabilities()))
-	}
-	return err
+	return outcomeUnknown(retryAfter)
 }
 
 // superseded makes an error of having lost the work to another request what it means to the caller.
@@ -204,7 +201,7 @@ func providerDown() *rpcerr.Error {
 // checkAmount refuses an amount that nobody can be charged.
 func checkAmount(a money.Amount) error {
 	if _, err := money.ParseCurrency(string(a.Currency)); err != nil {
-		return rpcerr.ForField(rpcerr.CurrencyUnknown, "amount.currency_code", "%v", strings.TrimPrefix(err.Error(), "unknown currency: "))
+		return rpcerr.ForField(rpcerr.CurrencyUnknown, "amount.currency_code", "%q is not an ISO 4217 currency with minor units", string(a.Currency))
 	}
 	if !a.IsPositive() {
 		return rpcerr.ForField(rpcerr.AmountNotPositive, "amount.minor_units", "%d is not more than zero", a.Minor)

@@ -76,7 +76,7 @@ func (w refunding) clearUp(ctx context.Context, p payment) (*payment, error) {
 		})
 	case provider.NotFound:
 		if p.untilSettled(w.provider.Capabilities()) > 0 {
-			return nil, w.tooYoung(ctx, w.claim.Abandon, p)
+			return nil, w.inDoubt(ctx, w.claim.Abandon, p, errTooYoung)
 		}
 		return w.finish(ctx, func(ctx context.Context, tx *pg.Tx) (*payment, error) {
 			done, err := w.record(ctx, tx, p, p, changeVoid)

@@ -5,7 +5,6 @@ import (
 	"embed"
 	"fmt"
 
-	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/pg"
@@ -40,9 +39,7 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 		return fmt.Errorf("provider: %w", err)
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	paymentv1.RegisterPaymentServiceServer(env.GRPC, &server{
-		payments: &payments{pool: env.Pool, outbox: events, provider: psp, log: env.Log},
-	})
+	register(env.GRPC, &payments{pool: env.Pool, outbox: events, provider: psp, log: env.Log})
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return nil
 }

@@ -3,6 +3,8 @@ package payment
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	"github.com/tieout/tieout/pkg/rpc"
 )
@@ -11,6 +13,11 @@ import (
 type server struct {
 	paymentv1.UnimplementedPaymentServiceServer
 	payments *payments
+}
+
+// register serves the use cases on r.
+func register(r grpc.ServiceRegistrar, p *payments) {
+	paymentv1.RegisterPaymentServiceServer(r, &server{payments: p})
 }
 
 func requestOf(ctx context.Context, key string) request {

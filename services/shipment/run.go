@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 
-	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/pg"
@@ -36,8 +35,6 @@ func Run(_ context.Context, env *service.Env, _ Config) error {
 
 func wire(env *service.Env, by carrier.Carrier) {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	shipmentv1.RegisterShipmentServiceServer(env.GRPC, &server{
-		shipments: &shipments{pool: env.Pool, outbox: events, carrier: by, log: env.Log},
-	})
+	register(env.GRPC, &shipments{pool: env.Pool, outbox: events, carrier: by, log: env.Log})
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 }

@@ -3,6 +3,8 @@ package shipment
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/rpc"
 )
@@ -11,6 +13,10 @@ import (
 type server struct {
 	shipmentv1.UnimplementedShipmentServiceServer
 	shipments *shipments
+}
+
+func register(r grpc.ServiceRegistrar, s *shipments) {
+	shipmentv1.RegisterShipmentServiceServer(r, &server{shipments: s})
 }
 
 func requestOf(ctx context.Context, key string) request {

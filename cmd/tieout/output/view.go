@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -24,8 +25,10 @@ type View[T any] struct {
 	Columns []Column[T]
 	// JSON gives a thing as compact JSON: [Message] for messages of the API, [Value] for what has json tags.
 	JSON func(T) ([]byte, error)
-	// Fields, when set, are printed instead of Columns when one thing is printed alone as a table.
+	// Fields are printed besides the columns when a thing is printed alone as a table.
 	Fields []Column[T]
+	// Sections, when set, prints what a thing consists of below its fields.
+	Sections func(io.Writer, T) error
 }
 
 // Message is JSON as the API has it, with the names that the contracts have. Fields that are zero are there too.
@@ -71,4 +74,21 @@ func blockStyle(node *yaml.Node) {
 	for _, child := range node.Content {
 		blockStyle(child)
 	}
+}
+
+// Section prints a table of the parts of something, under a title; nothing when there are none.
+func Section[T any](out io.Writer, title string, columns []Column[T], parts []T) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(out, "\n%s\n", title); err != nil {
+		return err
+	}
+	w := NewWriter(out, Table, View[T]{Columns: columns})
+	for _, part := range parts {
+		if err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return w.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -116,6 +117,15 @@ func (w *Writer[T]) Flush() error {
 	return w.table.Flush()
 }
 
+// End ends the list after err, or nil, and returns err or what went wrong with the end. Whatever was written is made
+// whole, as valid JSON; after an error before the first item, nothing is printed.
+func (w *Writer[T]) End(err error) error {
+	if err != nil && w.count == 0 {
+		return err
+	}
+	return errors.Join(err, w.Close())
+}
+
 // Close ends the list; nothing may be written afterwards.
 func (w *Writer[T]) Close() error {
 	var err error
@@ -164,17 +174,18 @@ func One[T any](out io.Writer, format Format, view View[T], item T) error {
 }
 
 func fields[T any](out io.Writer, view View[T], item T) error {
-	columns := view.Fields
-	if columns == nil {
-		columns = view.Columns
-	}
 	table := newTable(out)
-	for _, c := range columns {
-		if err := tableRow(table, []string{c.Name, c.Value(item)}); err != nil {
-			return err
+	for _, columns := range [][]Column[T]{view.Columns, view.Fields} {
+		for _, c := range columns {
+			if err := tableRow(table, []string{strings.ReplaceAll(c.Name, "_", " "), c.Value(item)}); err != nil {
+				return err
+			}
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || view.Sections == nil {
+		return err
+	}
+	return view.Sections(out, item)
 }
 
 func values[T any](columns []Column[T], item T) []string {

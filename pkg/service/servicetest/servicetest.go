@@ -19,16 +19,21 @@ import (
 // test binary's TestMain must be pgtest.Main.
 func Start(t testing.TB, services ...service.Service) *service.Process {
 	t.Helper()
+	return StartWith(t, Config(), services...)
+}
+
+// Config is a configuration for tests: free ports, quiet logs, and a private NATS server.
+func Config() service.Config {
 	cfg := service.DefaultConfig()
-	cfg.GRPC.Addr, cfg.HTTP.Addr = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.GRPC.Addr, cfg.HTTP.Addr, cfg.NATS.URL = "127.0.0.1:0", "127.0.0.1:0", ""
 	cfg.Log.Level = "warn"
-	return StartWith(t, cfg, services...)
+	return cfg
 }
 
 // StartWith is Start with a configuration; an empty NATS URL means a private server.
 func StartWith(t testing.TB, cfg service.Config, services ...service.Service) *service.Process {
 	t.Helper()
-	if cfg.NATS.URL == service.DefaultConfig().NATS.URL || cfg.NATS.URL == "" {
+	if cfg.NATS.URL == "" {
 		cfg.NATS.URL = bustest.Server(t).URL()
 	}
 	for i := range services {
@@ -56,12 +61,18 @@ func StartWith(t testing.TB, cfg service.Config, services ...service.Service) *s
 // Dial connects to a process as the given caller, until the test ends.
 func Dial(t testing.TB, p *service.Process, caller string) *grpc.ClientConn {
 	t.Helper()
+	return DialAddr(t, p.GRPCAddr(), caller)
+}
+
+// DialAddr is Dial for a process of which only the address is known.
+func DialAddr(t testing.TB, addr, caller string) *grpc.ClientConn {
+	t.Helper()
 	tel, err := telemetry.New(t.Context(), telemetry.Config{})
 	if err != nil {
 		t.Fatalf("setting up telemetry: %v", err)
 	}
 	conn, err := rpc.Dial(rpc.ClientConfig{
-		Caller: caller, Destination: "the services under test", Target: p.GRPCAddr(),
+		Caller: caller, Destination: "the services under test", Target: addr,
 		Telemetry: tel, Tracers: tel.Tracers("test"),
 	})
 	if err != nil {

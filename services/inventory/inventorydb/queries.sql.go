@@ -24,7 +24,7 @@ func (q *Queries) CreateLevels(ctx context.Context, skus []string) error {
 }
 
 const getLevels = `-- name: GetLevels :many
-SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku = ANY ($1::text[])
+SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku
 `
 
 func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, error) {

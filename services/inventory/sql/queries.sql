@@ -21,7 +21,7 @@ SELECT unnest(@skus::text[]), 0, 0, 0
 ON CONFLICT (sku) DO NOTHING;
 
 -- name: GetLevels :many
-SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku = ANY (@skus::text[]);
+SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku;
 
 -- name: ListLevels :many
 SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku > @after::text ORDER BY sku LIMIT @n;

@@ -28,7 +28,12 @@ const (
 var typeNames = [...]string{"", "received", "reserved", "released", "committed"}
 
 // String is the name of the type.
-func (t EventType) String() string { return typeNames[t] }
+func (t EventType) String() string {
+	if t < Received || t > Committed {
+		return fmt.Sprintf("EventType(%d)", int16(t))
+	}
+	return typeNames[t]
+}
 
 // Event is one change of one SKU. Quantity is more than zero.
 type Event struct {
@@ -85,6 +90,8 @@ func (l Level) Apply(e Event) (Level, error) {
 	case Committed:
 		after.Reserved -= e.Quantity
 		after.Shipped += e.Quantity
+	default:
+		return l, fmt.Errorf("%s of %s: %w", e.Type, e.SKU, ErrImpossible)
 	}
 	if after.Available < 0 || after.Reserved < 0 {
 		return l, fmt.Errorf("%s %d of %s with %d available and %d reserved: %w",

@@ -1,6 +1,9 @@
 package saga
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // EventType is what happened.
 type EventType string
@@ -43,8 +46,8 @@ type Event struct {
 type Detail struct {
 	// Cause says why: StepRefused, StepUnknown, CompensationUnknown, CompensationDecided, SagaParked.
 	Cause string `json:"cause,omitempty"`
-	// Result is what the step answered: StepDone.
-	Result []byte `json:"result,omitempty"`
+	// Result is what the step answered, as JSON: StepDone.
+	Result json.RawMessage `json:"result,omitempty"`
 	// RetryAt is when it is tried again: StepUnknown, CompensationUnknown.
 	RetryAt time.Time `json:"retry_at,omitzero"`
 	// Deadline is the saga's: Started.

@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -28,8 +29,8 @@ func (k OutcomeKind) String() string { return outcomeNames[k] }
 // Outcome is what came of a call.
 type Outcome struct {
 	Kind OutcomeKind
-	// Result is what a success answered.
-	Result []byte
+	// Result is what a success answered, as JSON; may be empty.
+	Result json.RawMessage
 	// Cause says why it was no success, for people.
 	Cause string
 	// RetryAfter is how long the other side asked to be left alone: Unknown.

@@ -1,6 +1,9 @@
 package saga
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Phase is where a saga stands.
 type Phase uint8
@@ -86,8 +89,8 @@ type StepState struct {
 	Execution Execution
 	// Attempts is how many executions ended with an unknown outcome.
 	Attempts int
-	// Result is what the step's execution answered, for later steps.
-	Result       []byte
+	// Result is what the step's execution answered, as JSON, for later steps.
+	Result       json.RawMessage
 	Compensation Compensation
 	// BackAttempts is how many compensations ended with an unknown outcome.
 	BackAttempts int

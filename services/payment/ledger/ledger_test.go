@@ -12,7 +12,9 @@ import (
 	"github.com/tieout/tieout/services/payment/ledger"
 )
 
-func amount(c money.Currency, minor int64) money.Amount { return money.Amount{Currency: c, Minor: minor} }
+func amount(c money.Currency, minor int64) money.Amount {
+	return money.Amount{Currency: c, Minor: minor}
+}
 
 func TestJournals_DebitAndCreditTheAccountsOfTheChart(t *testing.T) {
 	t.Parallel()

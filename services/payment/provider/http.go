@@ -83,7 +83,8 @@ func newHTTPCaller(cfg SimConfig, in Instruments) (*httpCaller, error) {
 	}, nil
 }
 
-// post sends a request under an idempotency key.
+// post sends a request under an idempotency key. Because of the key, net/http itself sends again when a connection
+// that it kept turns out to be closed; that is within the same call and its deadline.
 func (c *httpCaller) post(ctx context.Context, path, key string, body any) (answer, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
@@ -110,6 +111,9 @@ func (c *httpCaller) find(ctx context.Context, path, key string) (answer, error)
 
 // call makes one call. An error is a call without an answer: a *callError, or that it was not made at all.
 func (c *httpCaller) call(ctx context.Context, build func(context.Context) (*http.Request, error)) (a answer, err error) {
+	if ctx.Err() != nil {
+		return answer{}, fmt.Errorf("no time left for a call: %w", ctx.Err())
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("the payment provider did not answer within %s", c.timeout))
 	defer cancel()
 	var left atomic.Bool
@@ -124,8 +128,9 @@ func (c *httpCaller) call(ctx context.Context, build func(context.Context) (*htt
 	defer span.End()
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	err = c.breaker.Do(func() error {
-		if a, err = c.roundTrip(r); err != nil {
-			return &callError{sent: left.Load(), err: err}
+		var failed error
+		if a, failed = c.roundTrip(r); failed != nil {
+			return &callError{sent: left.Load(), err: failed}
 		}
 		return nil
 	})

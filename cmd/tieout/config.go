@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/services/inventory"
+	"github.com/tieout/tieout/services/orchestrator"
+	"github.com/tieout/tieout/services/payment"
+	"github.com/tieout/tieout/services/shipment"
+)
+
+// Config is the whole configuration: of the process, and of each service under its name. It is read from a YAML
+// file, then from variables (grpc.addr is TIEOUT_GRPC_ADDR), then from flags.
+type Config struct {
+	service.Config `koanf:",squash"`
+
+	Orchestrator orchestrator.Config `koanf:"orchestrator"`
+	Inventory    inventory.Config    `koanf:"inventory"`
+	Payment      payment.Config      `koanf:"payment"`
+	Shipment     shipment.Config     `koanf:"shipment"`
+}
+
+// The variables that are not configuration of a server.
+const (
+	envAddr   = service.EnvPrefix + "ADDR"
+	envConfig = service.EnvPrefix + "CONFIG"
+)
+
+func defaultConfig() Config {
+	return Config{
+		Config:       service.DefaultConfig(),
+		Orchestrator: orchestrator.DefaultConfig(),
+		Inventory:    inventory.DefaultConfig(),
+		Payment:      payment.DefaultConfig(),
+		Shipment:     shipment.DefaultConfig(),
+	}
+}
+
+// services are all services there are, in the order in which they start: the ones that others call come first.
+func services(cfg Config) []service.Service {
+	return []service.Service{
+		{
+			Name: "inventory", Postgres: cfg.Inventory.Postgres, Migrations: inventory.Migrations(),
+			Run: func(ctx context.Context, env *service.Env) error { return inventory.Run(ctx, env, cfg.Inventory) },
+		},
+		{
+			Name: "payment", Postgres: cfg.Payment.Postgres, Migrations: payment.Migrations(),
+			Run: func(ctx context.Context, env *service.Env) error { return payment.Run(ctx, env, cfg.Payment) },
+		},
+		{
+			Name: "shipment", Postgres: cfg.Shipment.Postgres, Migrations: shipment.Migrations(),
+			Run: func(ctx context.Context, env *service.Env) error { return shipment.Run(ctx, env, cfg.Shipment) },
+		},
+		{
+			Name: "orchestrator", Postgres: cfg.Orchestrator.Postgres, Migrations: orchestrator.Migrations(),
+			Run: func(ctx context.Context, env *service.Env) error { return orchestrator.Run(ctx, env, cfg.Orchestrator) },
+		},
+	}
+}
+
+func serviceNames() []string {
+	var names []string
+	for _, s := range services(Config{}) {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// choose gives the services of those names, in the order in which they start; no names, or "all", mean all.
+func choose(all []service.Service, names []string) ([]service.Service, error) {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
+	if len(names) == 0 || wanted["all"] {
+		return all, nil
+	}
+	var chosen []service.Service
+	for _, s := range all {
+		if wanted[s.Name] {
+			chosen = append(chosen, s)
+			delete(wanted, s.Name)
+		}
+	}
+	for name := range wanted {
+		return nil, usageError{fmt.Errorf("there is no service %q; there are %s", name, strings.Join(serviceNames(), ", "))}
+	}
+	return chosen, nil
+}
+
+// configFlag adds --config.
+func configFlag(cmd *cobra.Command) {
+	cmd.Flags().String("config", "", "YAML file with the configuration (default $"+envConfig+")")
+}
+
+// listenFlags are the flags of a process that serves, by the configuration key they set.
+var listenFlags = map[string]string{"grpc-addr": "grpc.addr", "http-addr": "http.addr", "insecure": "insecure"}
+
+func addListenFlags(cmd *cobra.Command) {
+	byDefault := service.DefaultConfig()
+	cmd.Flags().String("grpc-addr", byDefault.GRPC.Addr, "host:port to serve gRPC on; port 0 takes a free one")
+	cmd.Flags().String("http-addr", byDefault.HTTP.Addr, "host:port to serve health and metrics on; port 0 takes a free one")
+	cmd.Flags().Bool("insecure", false, "serve on addresses that other machines can reach, although callers are not authenticated")
+}
+
+// loadConfig reads the configuration from everywhere.
+func (c *cli) loadConfig(cmd *cobra.Command) (Config, error) {
+	cfg := defaultConfig()
+	file, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return cfg, err
+	}
+	if file == "" {
+		file = c.getenv(envConfig)
+	}
+	flags := map[string]any{}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if key, ok := listenFlags[f.Name]; ok {
+			flags[key] = f.Value.String()
+		}
+	})
+	err = service.Load(&cfg, service.Sources{
+		File: file, Environ: c.environ, Ignore: []string{envAddr, envConfig}, Flags: flags,
+	})
+	if err != nil {
+		return cfg, usageError{err}
+	}
+	cfg.Telemetry.Version = thisBuild().Version
+	return cfg, nil
+}

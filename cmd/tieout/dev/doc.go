@@ -1,0 +1,14 @@
+// Package dev runs the whole system on this machine: a private Postgres, NATS, the payment provider simulator and all
+// services in this process.
+//
+// A data directory holds
+//
+//	postgres/      the databases, one and a role a service
+//	nats/          the streams
+//	psp.jsonl      the journal of the payment provider simulator
+//	tieout.log     the services' log; tieout.log.1 is that of the run before
+//	ready.json     where everything is, while it serves
+//
+// and is locked by the process that uses it. Only Postgres is a process of its own, and it ends with this one, however
+// that ends.
+package dev

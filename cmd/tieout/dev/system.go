@@ -1,0 +1,182 @@
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tieout/tieout/pkg/bus/local"
+	"github.com/tieout/tieout/pkg/pg"
+	pglocal "github.com/tieout/tieout/pkg/pg/local"
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/telemetry"
+	"github.com/tieout/tieout/services/payment/pspsim"
+)
+
+// stopLimit is how long Postgres and the provider may take to stop, each.
+const stopLimit = 20 * time.Second
+
+// Options say what to run, and where.
+type Options struct {
+	// Dir is the data directory; not used when Ephemeral.
+	Dir string
+	// Ephemeral takes a temporary directory and removes it at the end.
+	Ephemeral bool
+	// GRPC and HTTP are where to serve.
+	GRPC, HTTP Address
+	// Config is the process' configuration but for its addresses.
+	Config service.Config
+	// Services gives all services, once the payment provider's URL is known. Their databases are set here.
+	Services func(providerURL string) []service.Service
+	// Note is told what the user should know.
+	Note func(text string)
+}
+
+// System is the running system.
+type System struct {
+	// Ready says where things are.
+	Ready Ready
+	// Dir is the data directory.
+	Dir string
+	// Log is the path of the log.
+	Log string
+
+	process *service.Process
+	stops   []func() error // last to first
+}
+
+// Start starts everything and returns when it serves and ready.json says so. On an error nothing is left running.
+func Start(ctx context.Context, opts Options) (*System, error) {
+	s := &System{}
+	if err := s.start(ctx, opts); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+func (s *System) start(ctx context.Context, opts Options) error {
+	d, err := openDirectory(opts.Dir, opts.Ephemeral)
+	if err != nil {
+		return err
+	}
+	s.Dir = d.path
+	s.onStop(d.close)
+	if err := opts.chooseAddresses(); err != nil {
+		return err
+	}
+	file, err := d.openLog()
+	if err != nil {
+		return err
+	}
+	s.Log = file.Name()
+	s.onStop(file.Close)
+	services, err := s.startServers(ctx, d, telemetry.NewLogger(file, slog.LevelInfo), opts)
+	if err != nil {
+		return err
+	}
+	opts.Config.NATS.URL, opts.Config.NATS.Replicas = s.Ready.NATS, 1
+	if err := migrate(ctx, services); err != nil {
+		return err
+	}
+	if s.process, err = service.Start(ctx, opts.Config, file, services...); err != nil {
+		return err
+	}
+	s.onStop(s.process.Stop)
+	s.Ready.GRPC = s.process.GRPCAddr()
+	s.Ready.HTTP = "http://" + s.process.HTTPAddr()
+	s.Ready.Metrics = s.Ready.HTTP + "/metrics"
+	s.onStop(d.removeReady)
+	return d.writeReady(s.Ready)
+}
+
+// chooseAddresses puts the addresses to serve on into the configuration.
+func (opts *Options) chooseAddresses() error {
+	for _, a := range []struct {
+		name   string
+		wanted Address
+		chosen *string
+	}{{"gRPC", opts.GRPC, &opts.Config.GRPC.Addr}, {"HTTP", opts.HTTP, &opts.Config.HTTP.Addr}} {
+		addr, err := a.wanted.free()
+		if err != nil {
+			return err
+		}
+		if addr != a.wanted.Addr {
+			opts.Note(fmt.Sprintf("%s is busy: %s is on %s", a.wanted.Addr, a.name, addr))
+		}
+		*a.chosen = addr
+	}
+	return nil
+}
+
+// startServers starts what the services need, and gives them with their databases.
+func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logger, opts Options) ([]service.Service, error) {
+	postgres, err := pglocal.Start(ctx, pglocal.Options{Dir: d.file("postgres"), Sync: true})
+	if err != nil {
+		return nil, err
+	}
+	s.onStop(func() error { return within(postgres.Stop) })
+	s.Ready.Postgres = postgres.DSN("postgres")
+
+	nats, err := local.Start(local.Options{Dir: d.file("nats"), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	s.onStop(func() error { nats.Shutdown(); return nil })
+	s.Ready.NATS = nats.URL()
+
+	// The simulator ends with Close, after the services, and not with the signal.
+	psp, err := pspsim.Start(context.WithoutCancel(ctx), pspsim.Options{Journal: d.file("psp.jsonl"), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	s.onStop(func() error { return within(psp.Close) })
+	s.Ready.PSP = psp.URL()
+
+	services := opts.Services(psp.URL())
+	for i := range services {
+		if services[i].Postgres.DSN, err = postgres.EnsureDatabase(ctx, services[i].Name); err != nil {
+			return nil, err
+		}
+	}
+	return services, nil
+}
+
+// migrate migrates all databases at once.
+func migrate(ctx context.Context, services []service.Service) error {
+	errs := make([]error, len(services))
+	var migrations sync.WaitGroup
+	for i, s := range services {
+		migrations.Go(func() {
+			if err := pg.Migrate(ctx, s.Postgres.DSN, s.Migrations...); err != nil {
+				errs[i] = fmt.Errorf("migrating %s: %w", s.Name, err)
+			}
+		})
+	}
+	migrations.Wait()
+	return errors.Join(errs...)
+}
+
+func within(stop func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	return stop(ctx)
+}
+
+func (s *System) onStop(f func() error) { s.stops = append(s.stops, f) }
+
+// Failed gives the error of a service's duty that ended on its own; the system should then be stopped.
+func (s *System) Failed() <-chan error { return s.process.Failed() }
+
+// Stop stops everything in order: no new work, the services, the provider, NATS, Postgres; then the directory is
+// unlocked, and removed if ephemeral. It may be called once.
+func (s *System) Stop() error {
+	var errs []error
+	for _, stop := range slices.Backward(s.stops) {
+		errs = append(errs, stop())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// progress shows how far a long command is: on a terminal in one line that is written anew, elsewhere by a line
+// every five seconds.
+type progress struct {
+	w     io.Writer
+	tty   bool
+	every time.Duration
+	last  time.Time // when something was shown, or should have been
+	shown bool
+}
+
+func newProgress(w io.Writer) *progress {
+	if isTerminal(w) {
+		return &progress{w: w, tty: true, every: 200 * time.Millisecond}
+	}
+	return &progress{w: w, every: 5 * time.Second, last: time.Now()}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// eraseLine takes the cursor to the line's beginning and empties it.
+const eraseLine = "\r\x1b[K"
+
+// show shows how far things are, unless it did so just now.
+func (p *progress) show(text string) {
+	now := time.Now()
+	if now.Sub(p.last) < p.every*9/10 {
+		return
+	}
+	p.last = now
+	if !p.tty {
+		fmt.Fprintln(p.w, text)
+		return
+	}
+	p.shown = true
+	fmt.Fprint(p.w, eraseLine+text)
+}
+
+// clear makes room for a line that stays.
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(p.w, eraseLine)
+		p.shown = false
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/tieout/tieout/cmd/tieout/output"
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
+	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
+	"github.com/tieout/tieout/pkg/money"
+)
+
+var orderView = output.View[*orderv1.Order]{
+	JSON: output.Message[*orderv1.Order],
+	Columns: []output.Column[*orderv1.Order]{
+		{Name: "order_id", Value: (*orderv1.Order).GetOrderId},
+		{Name: "state", Value: func(o *orderv1.Order) string { return enum(o.GetState(), "ORDER_STATE_") }},
+		{Name: "customer_id", Value: (*orderv1.Order).GetCustomerId},
+		{Name: "total", Value: func(o *orderv1.Order) string { return amount(o.GetTotal()) }},
+		{Name: "lines", Value: func(o *orderv1.Order) string { return strconv.Itoa(len(o.GetLines())) }},
+		{Name: "create_time", Value: func(o *orderv1.Order) string { return instant(o.GetCreateTime()) }},
+		{Name: "cause", Value: (*orderv1.Order).GetCause},
+	},
+	Fields: []output.Column[*orderv1.Order]{
+		{Name: "update_time", Value: func(o *orderv1.Order) string { return instant(o.GetUpdateTime()) }},
+		{Name: "saga_id", Value: (*orderv1.Order).GetSagaId},
+		{Name: "payment_method", Value: (*orderv1.Order).GetPaymentMethod},
+		{Name: "ship_to", Value: func(o *orderv1.Order) string { return address(o.GetShipTo()) }},
+	},
+	Sections: func(w io.Writer, o *orderv1.Order) error {
+		if err := output.Section(w, "Lines", lineColumns, o.GetLines()); err != nil {
+			return err
+		}
+		return output.Section(w, "Timeline", timelineColumns, o.GetTimeline())
+	},
+}
+
+var lineColumns = []output.Column[*orderv1.OrderLine]{
+	{Name: "sku", Value: (*orderv1.OrderLine).GetSku},
+	{Name: "quantity", Value: func(l *orderv1.OrderLine) string { return strconv.Itoa(int(l.GetQuantity())) }},
+	{Name: "unit_price", Value: func(l *orderv1.OrderLine) string { return amount(l.GetUnitPrice()) }},
+}
+
+var timelineColumns = []output.Column[*orderv1.TimelineEntry]{
+	{Name: "time", Value: func(e *orderv1.TimelineEntry) string { return instant(e.GetTime()) }},
+	{Name: "service", Value: (*orderv1.TimelineEntry).GetService},
+	{Name: "type", Value: (*orderv1.TimelineEntry).GetType},
+	{Name: "subject", Value: (*orderv1.TimelineEntry).GetSubject},
+}
+
+var sagaView = output.View[*sagav1.Saga]{
+	JSON: output.Message[*sagav1.Saga],
+	Columns: []output.Column[*sagav1.Saga]{
+		{Name: "saga_id", Value: (*sagav1.Saga).GetSagaId},
+		{Name: "definition", Value: func(s *sagav1.Saga) string {
+			return s.GetDefinition() + " v" + strconv.Itoa(int(s.GetDefinitionVersion()))
+		}},
+		{Name: "phase", Value: func(s *sagav1.Saga) string { return enum(s.GetPhase(), "SAGA_PHASE_") }},
+		{Name: "step", Value: (*sagav1.Saga).GetStep},
+		{Name: "order_id", Value: (*sagav1.Saga).GetOrderId},
+		{Name: "create_time", Value: func(s *sagav1.Saga) string { return instant(s.GetCreateTime()) }},
+		{Name: "next_action_time", Value: func(s *sagav1.Saga) string { return instant(s.GetNextActionTime()) }},
+		{Name: "cause", Value: (*sagav1.Saga).GetCause},
+	},
+	Fields: []output.Column[*sagav1.Saga]{
+		{Name: "update_time", Value: func(s *sagav1.Saga) string { return instant(s.GetUpdateTime()) }},
+		{Name: "deadline", Value: func(s *sagav1.Saga) string { return instant(s.GetDeadline()) }},
+		{Name: "sequence", Value: func(s *sagav1.Saga) string { return strconv.Itoa(int(s.GetSequence())) }},
+	},
+	Sections: func(w io.Writer, s *sagav1.Saga) error {
+		if err := output.Section(w, "Steps", stepColumns, s.GetSteps()); err != nil {
+			return err
+		}
+		return output.Section(w, "History", eventColumns, s.GetEvents())
+	},
+}
+
+var stepColumns = []output.Column[*sagav1.SagaStep]{
+	{Name: "step", Value: (*sagav1.SagaStep).GetName},
+	{Name: "kind", Value: (*sagav1.SagaStep).GetKind},
+	{Name: "execution", Value: (*sagav1.SagaStep).GetExecution},
+	{Name: "attempts", Value: func(s *sagav1.SagaStep) string { return strconv.Itoa(int(s.GetAttempts())) }},
+	{Name: "compensation", Value: (*sagav1.SagaStep).GetCompensation},
+	{Name: "attempts", Value: func(s *sagav1.SagaStep) string { return strconv.Itoa(int(s.GetCompensationAttempts())) }},
+	{Name: "idempotency_key", Value: (*sagav1.SagaStep).GetIdempotencyKey},
+}
+
+var eventColumns = []output.Column[*sagav1.SagaEvent]{
+	{Name: "sequence", Value: func(e *sagav1.SagaEvent) string { return strconv.Itoa(int(e.GetSequence())) }},
+	{Name: "time", Value: func(e *sagav1.SagaEvent) string { return instant(e.GetTime()) }},
+	{Name: "type", Value: (*sagav1.SagaEvent).GetType},
+	{Name: "step", Value: (*sagav1.SagaEvent).GetStep},
+	{Name: "detail", Value: (*sagav1.SagaEvent).GetDetailJson},
+}
+
+var stockView = output.View[*inventoryv1.Stock]{
+	JSON: output.Message[*inventoryv1.Stock],
+	Columns: []output.Column[*inventoryv1.Stock]{
+		{Name: "sku", Value: (*inventoryv1.Stock).GetSku},
+		{Name: "available", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetAvailable()) }},
+		{Name: "reserved", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetReserved()) }},
+		{Name: "shipped", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetShipped()) }},
+		{Name: "received", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetReceived()) }},
+		{Name: "update_time", Value: func(s *inventoryv1.Stock) string { return instant(s.GetUpdateTime()) }},
+	},
+}
+
+var paymentView = output.View[*paymentv1.Payment]{
+	JSON: output.Message[*paymentv1.Payment],
+	Columns: []output.Column[*paymentv1.Payment]{
+		{Name: "payment_id", Value: (*paymentv1.Payment).GetPaymentId},
+		{Name: "state", Value: func(p *paymentv1.Payment) string { return enum(p.GetState(), "PAYMENT_STATE_") }},
+		{Name: "amount", Value: func(p *paymentv1.Payment) string { return amount(p.GetAmount()) }},
+		{Name: "payment_method", Value: (*paymentv1.Payment).GetPaymentMethod},
+		{Name: "reference", Value: (*paymentv1.Payment).GetReference},
+		{Name: "create_time", Value: func(p *paymentv1.Payment) string { return instant(p.GetCreateTime()) }},
+		{Name: "decline_reason", Value: (*paymentv1.Payment).GetDeclineReason},
+	},
+	Fields: []output.Column[*paymentv1.Payment]{
+		{Name: "customer_id", Value: (*paymentv1.Payment).GetCustomerId},
+		{Name: "update_time", Value: func(p *paymentv1.Payment) string { return instant(p.GetUpdateTime()) }},
+		{Name: "provider_key", Value: (*paymentv1.Payment).GetProviderKey},
+		{Name: "provider_charge_id", Value: (*paymentv1.Payment).GetProviderChargeId},
+		{Name: "provider_refund_id", Value: (*paymentv1.Payment).GetProviderRefundId},
+	},
+}
+
+// enum is the name of an enum's value as people say it.
+func enum(value interface{ String() string }, prefix string) string {
+	return strings.ToLower(strings.TrimPrefix(value.String(), prefix))
+}
+
+func amount(a *commonv1.Amount) string {
+	if a == nil {
+		return ""
+	}
+	return money.Amount{Currency: money.Currency(a.GetCurrencyCode()), Minor: a.GetMinorUnits()}.String()
+}
+
+func instant(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return t.AsTime().UTC().Format(time.RFC3339)
+}
+
+func pieces(n int64) string { return strconv.FormatInt(n, 10) }
+
+func address(a *commonv1.Address) string {
+	var parts []string
+	for _, part := range []string{a.GetName(), a.GetStreet(), a.GetPostalCode(), a.GetCity(), a.GetCountry()} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ", ")
+}

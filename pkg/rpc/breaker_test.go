@@ -1,0 +1,279 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/rpcerr"
+)
+
+var errDown = status.Error(codes.Unavailable, "connection refused")
+
+func newBreaker(t *testing.T, cfg rpc.BreakerConfig) *rpc.Breaker {
+	t.Helper()
+	b, err := rpc.NewBreaker("payment", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// try makes a call that ends with outcome, and tells whether the breaker let it through.
+func try(t *testing.T, b *rpc.Breaker, outcome error) (sent bool) {
+	t.Helper()
+	err := b.Do(func() error {
+		sent = true
+		return outcome
+	})
+	if sent && err != outcome {
+		t.Errorf("got %v, want the call's own outcome %v", err, outcome)
+	}
+	if !sent {
+		wantReason(t, err, rpcerr.DestinationDown)
+	}
+	return sent
+}
+
+func isOpen(t *testing.T, b *rpc.Breaker) bool {
+	t.Helper()
+	return !try(t, b, nil)
+}
+
+// Only an outcome that says that the destination does not answer counts. Declines are its daily work, and callers
+// that go away say nothing about it.
+func TestBreaker_CountsOnlyWhatSaysDown(t *testing.T) {
+	t.Parallel()
+	received := func(e *rpcerr.Error) error { return e.GRPCStatus().Err() }
+	for name, test := range map[string]struct {
+		outcome error
+		opens   bool
+	}{
+		"success":                              {nil, false},
+		"connection refused or lost":           {errDown, true},
+		"the same, wrapped":                    {fmt.Errorf("charging: %w", errDown), true},
+		"no answer in time":                    {status.Error(codes.DeadlineExceeded, "timeout"), true},
+		"it says it ran out of time":           {received(rpcerr.New(rpcerr.DeadlineExceeded, "late")), true},
+		"it is shutting down":                  {received(rpcerr.New(rpcerr.ShuttingDown, "stopping")), true},
+		"the caller came too late":             {received(rpcerr.New(rpcerr.DeadlineTooShort, "late")), false},
+		"the caller went away":                 {status.Error(codes.Canceled, "gone"), false},
+		"the caller went away, in Go's words":  {context.Canceled, false},
+		"declined":                             {received(rpcerr.New(rpcerr.PaymentDeclined, "no")), false},
+		"refused":                              {received(rpcerr.New(rpcerr.RequestInvalid, "no")), false},
+		"not found":                            {received(rpcerr.New(rpcerr.NotFound, "no")), false},
+		"in flight":                            {received(rpcerr.New(rpcerr.IdempotencyKeyInFlight, "wait")), false},
+		"its provider's answer was lost":       {received(rpcerr.New(rpcerr.PaymentOutcomeUnknown, "lost")), false},
+		"its own destination is down":          {received(rpcerr.New(rpcerr.DestinationDown, "down")), false},
+		"an internal error: it does answer":    {received(rpcerr.New(rpcerr.Internal, "bug")), false},
+		"overloaded: it does answer":           {status.Error(codes.ResourceExhausted, "busy"), false},
+		"not authenticated":                    {status.Error(codes.Unauthenticated, "who?"), false},
+		"an error that is no status of anyone": {errors.New("broken"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBreaker(t, rpc.BreakerConfig{MinimumCalls: 5})
+			for range 5 {
+				try(t, b, test.outcome)
+			}
+			if got := isOpen(t, b); got != test.opens {
+				t.Errorf("open: got %v, want %v", got, test.opens)
+			}
+		})
+	}
+}
+
+func TestBreaker_OpensAtTheRatioOnceEnoughCallsEnded(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		good, down int // ended calls, the good ones first
+		opens      bool
+	}{
+		"too few to tell":        {0, 19, false},
+		"just enough":            {0, 20, true},
+		"just below the ratio":   {11, 10, false},
+		"at the ratio":           {10, 10, true},
+		"a burst in much good":   {100, 20, false},
+		"a burst that outweighs": {20, 20, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBreaker(t, rpc.BreakerConfig{})
+			for range test.good {
+				try(t, b, nil)
+			}
+			for i := range test.down {
+				if !try(t, b, errDown) {
+					t.Fatalf("opened after %d", i)
+				}
+			}
+			if got := isOpen(t, b); got != test.opens {
+				t.Errorf("open: got %v, want %v", got, test.opens)
+			}
+		})
+	}
+}
+
+// A destination that hangs has many calls under way and few that ended: those decide.
+func TestBreaker_IsNotFooledByCallsUnderWayOrGivenUp(t *testing.T) {
+	t.Parallel()
+	b := newBreaker(t, rpc.BreakerConfig{})
+	for range 100 {
+		try(t, b, context.Canceled)
+	}
+	var under func(depth int)
+	under = func(depth int) {
+		_ = b.Do(func() error {
+			if depth > 0 {
+				under(depth - 1)
+				return nil
+			}
+			for range 20 {
+				try(t, b, errDown)
+			}
+			if !isOpen(t, b) {
+				t.Error("closed, though every call that ended found the destination down")
+			}
+			return nil
+		})
+	}
+	under(100)
+}
+
+func TestBreaker_ForgetsWhatIsOlderThanItsWindow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, rpc.BreakerConfig{Window: 10 * time.Second})
+		for range 19 {
+			try(t, b, errDown)
+		}
+		<-time.After(11 * time.Second)
+		try(t, b, errDown)
+		if isOpen(t, b) {
+			t.Error("open, for failures that are long past")
+		}
+	})
+}
+
+func TestBreaker_ClosesAfterProbesThatSucceed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, rpc.BreakerConfig{MinimumCalls: 2, OpenFor: 2 * time.Second, Probes: 3})
+		try(t, b, errDown)
+		try(t, b, errDown)
+		if !isOpen(t, b) {
+			t.Fatal("closed")
+		}
+		<-time.After(2*time.Second - time.Millisecond)
+		if !isOpen(t, b) {
+			t.Error("let a call through before its time")
+		}
+		<-time.After(2 * time.Millisecond)
+		for i := range 3 {
+			if !try(t, b, nil) {
+				t.Errorf("probe %d was held back", i)
+			}
+		}
+		for range 100 {
+			if !try(t, b, nil) {
+				t.Fatal("still not closed")
+			}
+		}
+	})
+}
+
+func TestBreaker_OpensAgainAtAProbeThatFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, rpc.BreakerConfig{MinimumCalls: 1, OpenFor: time.Second, Probes: 3})
+		try(t, b, errDown)
+		for range 3 {
+			<-time.After(time.Second + time.Millisecond)
+			if !try(t, b, nil) || !try(t, b, errDown) {
+				t.Error("a probe was held back")
+			}
+			if !isOpen(t, b) {
+				t.Error("not open again")
+			}
+		}
+	})
+}
+
+// Probes are few, and one that its caller gave up or that was declined must not use up its place for ever.
+func TestBreaker_LetsFewProbesThroughAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, rpc.BreakerConfig{MinimumCalls: 1, OpenFor: time.Second, Probes: 2})
+		try(t, b, errDown)
+		<-time.After(time.Second + time.Millisecond)
+		for range 10 {
+			if !try(t, b, context.Canceled) {
+				t.Fatal("probes that were given up used up the places")
+			}
+		}
+		first := b.Do(func() error {
+			return b.Do(func() error {
+				if !isOpen(t, b) {
+					t.Error("let a third probe through")
+				}
+				return nil
+			})
+		})
+		if first != nil {
+			t.Errorf("got %v", first)
+		}
+		if isOpen(t, b) {
+			t.Error("two probes succeeded and it is not closed")
+		}
+	})
+}
+
+func TestBreaker_JudgesByItsOwnRuleWhereThereIsOne(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("dial tcp: refused")
+	b := newBreaker(t, rpc.BreakerConfig{MinimumCalls: 1, Down: func(err error) bool { return errors.Is(err, refused) }})
+	try(t, b, errDown)
+	try(t, b, refused)
+	if !isOpen(t, b) {
+		t.Error("closed")
+	}
+}
+
+func TestBreaker_TellsItsState(t *testing.T) {
+	t.Parallel()
+	tel := newTelemetry(t)
+	var log bytes.Buffer
+	b := newBreaker(t, rpc.BreakerConfig{
+		MinimumCalls: 1, Meter: tel.Meters.Meter("test"), Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	state := func() string {
+		w := httptest.NewRecorder()
+		tel.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+		for line := range strings.Lines(w.Body.String()) {
+			if strings.HasPrefix(line, "tieout_breaker_state{") && strings.Contains(line, `destination="payment"`) {
+				return strings.TrimSpace(line[strings.LastIndex(line, " "):])
+			}
+		}
+		return "missing"
+	}
+	if got := state(); got != "0" {
+		t.Errorf("closed: got %s, want 0", got)
+	}
+	try(t, b, errDown)
+	if got := state(); got != "2" {
+		t.Errorf("open: got %s, want 2", got)
+	}
+	if !strings.Contains(log.String(), "destination=payment from=closed to=open") {
+		t.Errorf("log: got %q", log.String())
+	}
+}

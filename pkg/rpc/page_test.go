@@ -1,0 +1,58 @@
+package rpc_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/rpcerr"
+)
+
+func TestPageSize_IsBounded(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[int32]int32{-1: 50, 0: 50, 1: 1, 1000: 1000, 1001: 1000} {
+		if got := rpc.PageSize(asked); got != want {
+			t.Errorf("%d: got %d, want %d", asked, got, want)
+		}
+	}
+}
+
+func TestPage_LeadsThroughAllItemsOnce(t *testing.T) {
+	t.Parallel()
+	all := []string{"a", "b/1", "c", "d ä", "e"}
+	for size := int32(1); size <= 6; size++ {
+		var seen []string
+		token := ""
+		for range len(all) + 1 {
+			after, err := rpc.ParsePageToken(token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rest []string
+			for _, item := range all {
+				if item > after && int32(len(rest)) < size+1 {
+					rest = append(rest, item)
+				}
+			}
+			page, next := rpc.Page(rest, size, func(s string) string { return s })
+			seen = append(seen, page...)
+			if token = next; token == "" {
+				break
+			}
+		}
+		if diff := cmp.Diff(all, seen); diff != "" || token != "" {
+			t.Errorf("pages of %d, last token %q (-want +got):\n%s", size, token, diff)
+		}
+	}
+}
+
+func TestParsePageToken_RefusesWhatIsNone(t *testing.T) {
+	t.Parallel()
+	for _, token := range []string{"!", "a b", "====", "ä"} {
+		_, err := rpc.ParsePageToken(token)
+		if got := wantReason(t, err, rpcerr.RequestInvalid); len(got.Fields) != 1 || got.Fields[0].Path != "page_token" {
+			t.Errorf("%q: got %+v", token, got)
+		}
+	}
+}

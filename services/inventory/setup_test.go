@@ -1,0 +1,180 @@
+package inventory
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/services/inventory/stock"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// bundle is a client of a running service, and a look into its database.
+type bundle struct {
+	inventoryv1.InventoryServiceClient
+	process *service.Process
+	db      *pgxpool.Pool
+}
+
+// setup runs the service with some stock. However a test ends, the levels must be what the events add up to.
+func setup(t *testing.T, lines ...*inventoryv1.StockLine) bundle {
+	t.Helper()
+	dsn := pgtest.DSN(t, Migrations()...)
+	cfg := DefaultConfig()
+	p := servicetest.Start(t, service.Service{
+		Name: "inventory", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: cfg.Postgres.MaxConns},
+		Run: func(ctx context.Context, env *service.Env) error { return Run(ctx, env, cfg) },
+	})
+	db, err := pgxpool.New(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	b := bundle{inventoryv1.NewInventoryServiceClient(servicetest.Dial(t, p, "orchestrator")), p, db}
+	t.Cleanup(func() { b.checkLevels(t) })
+	if len(lines) > 0 {
+		b.mustReceive(t, "receipt-of-setup", lines...)
+	}
+	return b
+}
+
+func line(sku string, quantity int32) *inventoryv1.StockLine {
+	return &inventoryv1.StockLine{Sku: sku, Quantity: quantity}
+}
+
+func toReserve(key string, lines ...*inventoryv1.StockLine) *inventoryv1.ReserveRequest {
+	return &inventoryv1.ReserveRequest{IdempotencyKey: key, Reference: "ord_1", Lines: lines}
+}
+
+func (b bundle) mustReceive(t *testing.T, key string, lines ...*inventoryv1.StockLine) []*inventoryv1.Stock {
+	t.Helper()
+	answer, err := b.ReceiveStock(t.Context(), &inventoryv1.ReceiveStockRequest{IdempotencyKey: key, Lines: lines})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.GetStock()
+}
+
+func (b bundle) mustReserve(t *testing.T, key string, lines ...*inventoryv1.StockLine) *inventoryv1.Reservation {
+	t.Helper()
+	answer, err := b.Reserve(t.Context(), toReserve(key, lines...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.GetReservation()
+}
+
+func (b bundle) release(t *testing.T, key string) (*inventoryv1.Reservation, error) {
+	t.Helper()
+	answer, err := b.Release(t.Context(), &inventoryv1.ReleaseRequest{IdempotencyKey: key})
+	return answer.GetReservation(), err
+}
+
+func (b bundle) commit(t *testing.T, key, reservationID string) (*inventoryv1.Reservation, error) {
+	t.Helper()
+	answer, err := b.Commit(t.Context(), &inventoryv1.CommitRequest{IdempotencyKey: key, ReservationId: reservationID})
+	return answer.GetReservation(), err
+}
+
+// wantLevels fails the test unless these are the levels, by SKU.
+func (b bundle) wantLevels(t *testing.T, want ...stock.Level) {
+	t.Helper()
+	if diff := cmp.Diff(want, b.levels(t), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("levels (-want +got):\n%s", diff)
+	}
+}
+
+func (b bundle) levels(t *testing.T) []stock.Level {
+	t.Helper()
+	return collect[stock.Level](t, b.db, `SELECT sku, available, reserved, shipped FROM stock_level ORDER BY sku COLLATE "C"`)
+}
+
+// events gives the names of the events written, in order.
+func (b bundle) events(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, e := range collect[struct{ Entity, Name string }](t, b.db, `SELECT entity, name FROM outbox ORDER BY seq`) {
+		names = append(names, e.Entity+"."+e.Name)
+	}
+	return names
+}
+
+// checkLevels folds the history of every SKU and compares with its level, and with what reservations hold.
+func (b bundle) checkLevels(t *testing.T) {
+	folded := map[string]stock.Level{}
+	for _, e := range collect[stock.Event](t, b.db, `SELECT sku, type, quantity FROM stock_event ORDER BY id`) {
+		after, err := folded[e.SKU].Apply(e)
+		if err != nil {
+			t.Fatalf("the history of %s: %v", e.SKU, err)
+		}
+		folded[e.SKU] = after
+	}
+	held := map[string]int64{}
+	for _, l := range collect[stock.Line](t, b.db, `SELECT unnest(skus), unnest(quantities) FROM reservation WHERE state = 1`) {
+		held[l.SKU] += l.Quantity
+	}
+	for _, l := range b.levels(t) {
+		if diff := cmp.Diff(folded[l.SKU], l); diff != "" {
+			t.Errorf("level of %s (-events +projection):\n%s", l.SKU, diff)
+		}
+		if l.Reserved != held[l.SKU] {
+			t.Errorf("%d pieces of %s are reserved, and reservations hold %d", l.Reserved, l.SKU, held[l.SKU])
+		}
+		delete(folded, l.SKU)
+	}
+	if len(folded) > 0 {
+		t.Errorf("SKUs with a history and no level: %v", folded)
+	}
+}
+
+// collect reads the rows of a query, columns to fields by position. It works in a test's cleanup as well.
+func collect[R any](t *testing.T, db *pgxpool.Pool, query string) []R {
+	t.Helper()
+	rows, err := db.Query(context.WithoutCancel(t.Context()), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[R])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// replayed tells whether an answer's header says that it was given before.
+func replayed(header metadata.MD) bool {
+	return slices.Equal(header.Get("idempotency-replayed"), []string{"true"})
+}
+
+// wantReason fails the test unless err is a refusal of that reason which names these fields, and gives it.
+func wantReason(t *testing.T, err error, reason rpcerr.Reason, fields ...string) *rpcerr.Error {
+	t.Helper()
+	refusal, ok := rpcerr.FromError(err)
+	if !ok || refusal.Reason != reason {
+		t.Fatalf("got error %v, want %s", err, reason)
+	}
+	if got := status.Code(err); got != reason.Code() {
+		t.Errorf("got code %s, want %s", got, reason.Code())
+	}
+	var named []string
+	for _, f := range refusal.Fields {
+		named = append(named, f.Path)
+	}
+	if diff := cmp.Diff(fields, named, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("fields named by %s (-want +got):\n%s", reason, diff)
+	}
+	return refusal
+}

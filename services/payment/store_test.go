@@ -1,0 +1,77 @@
+package payment
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tieout/tieout/pkg/pg"
+)
+
+// violates tells whether err is Postgres refusing a state that must not be.
+func violates(err error, code string) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == code
+}
+
+func TestLedger_RefusesWhatDoesNotBalanceWhenItCommits(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.mustCharge(t, key, "pm_ok")
+	tests := map[string]string{
+		"no postings": ``,
+		"one side":    `($1, 1, 'bank', 'GBP', 1)`,
+		"other sums":  `($1, 1, 'bank', 'GBP', 2), ($1, 2, 'fees', 'GBP', -1)`,
+		"currencies":  `($1, 1, 'bank', 'GBP', 1), ($1, 2, 'fees', 'EUR', -1)`,
+		"no account":  `($1, 1, 'pocket', 'GBP', 1), ($1, 2, 'fees', 'GBP', -1)`,
+		"zeros":       `($1, 1, 'bank', 'GBP', 0)`,
+	}
+	for name, postings := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := pg.InTx(t.Context(), b.db, func(tx *pg.Tx) error {
+				journal := uuid.New()
+				_, err := tx.Exec(t.Context(), `INSERT INTO journal (id, payment_id, kind) SELECT $1, id, 2 FROM payment`, journal)
+				if err == nil && postings != "" {
+					_, err = tx.Exec(t.Context(), `INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES `+postings, journal)
+				}
+				return err
+			})
+			if !violates(err, "23514") {
+				t.Errorf("got error %v, want a violated check", err)
+			}
+		})
+	}
+	if n := collect[int64](t, b.db, `SELECT count(*) FROM journal`)[0]; n != 1 {
+		t.Errorf("there are %d journals, want the one of %s", n, p.GetPaymentId())
+	}
+}
+
+func TestLedger_TakesOneCaptureAPayment(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.mustCharge(t, key, "pm_ok")
+	_, err := b.db.Exec(t.Context(), `INSERT INTO journal (id, payment_id, kind) SELECT gen_random_uuid(), id, 1 FROM payment`)
+	if !violates(err, "23505") {
+		t.Errorf("got error %v, want a violated unique key", err)
+	}
+}
+
+func TestPayment_StatesNeedWhatTheyMean(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.charge(t, key, "pm_declined")
+	if err == nil {
+		t.Fatal("the charge was not declined")
+	}
+	for _, set := range []string{
+		`state = 0`, `state = 1`, `state = 2`, `state = 2, decline_reason = ''`, `state = 3, provider_charge_id = ''`,
+		`state = 3`, `decline_reason = ''`, `state = 5, decline_reason = ''`, `state = 6`, `amount_minor = 0`, `provider_refund_id = 're_1'`,
+		`state = 2, decline_reason = '', provider_charge_id = '', last_sent_at = NULL`, `currency = 'gbp'`,
+	} {
+		if _, err := b.db.Exec(t.Context(), `UPDATE payment SET `+set); !violates(err, "23514") {
+			t.Errorf("%s: got error %v, want a violated check", set, err)
+		}
+	}
+}
