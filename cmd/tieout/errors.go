@@ -125,6 +125,9 @@ func (c *cli) printError(cmd *cobra.Command, err error) {
 		return
 	}
 	c.note("  trace        %s", remote.traceID)
+	if status.Code(err) == codes.Unimplemented {
+		c.note("The server at %s does not run that service.", remote.addr)
+	}
 	if e.Reason == rpcerr.DestinationDown {
 		c.note("Is the server running at %s? `tieout dev` starts one here; --addr or TIEOUT_ADDR says where it is.", remote.addr)
 	}

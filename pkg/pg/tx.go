@@ -21,6 +21,10 @@ const (
 // and may not survive a failover. It has to be looked up; it is not a failure.
 var ErrCommitUnknown = errors.New("outcome of the commit is unknown")
 
+// ErrNotReplicated is an ErrCommitUnknown of which the server said that the transaction did happen, and that no
+// synchronous standby has it: a failover loses it. Finding its rows proves nothing.
+var ErrNotReplicated = fmt.Errorf("%w: not replicated", ErrCommitUnknown)
+
 var (
 	errEndedByInTx = errors.New("pg: the transaction is ended by InTx")
 	errNotSent     = errors.New("committing transaction: its connection is closed, or busy with rows that were not closed")
@@ -126,7 +130,7 @@ func commit(ctx context.Context, tx pgx.Tx) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
 	case noted[unreplicatedCommit] != nil:
-		return fmt.Errorf("%w: %s", ErrCommitUnknown, noted[unreplicatedCommit])
+		return fmt.Errorf("%w: %s", ErrNotReplicated, noted[unreplicatedCommit])
 	}
 	return nil
 }

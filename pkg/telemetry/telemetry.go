@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,6 +68,10 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 	t.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(t.resource("tieout")))
 	t.Meters = t.metrics
 	if t.processor == nil && cfg.OTLPEndpoint != "" {
+		// The exporter would take the default for what it cannot parse.
+		if u, err := url.Parse(cfg.OTLPEndpoint); err != nil || u.Host == "" {
+			return nil, fmt.Errorf("telemetry.otlp_endpoint: %q is no URL such as http://localhost:4317", cfg.OTLPEndpoint)
+		}
 		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(cfg.OTLPEndpoint))
 		if err != nil {
 			return nil, fmt.Errorf("setting up trace export to %s: %w", cfg.OTLPEndpoint, err)

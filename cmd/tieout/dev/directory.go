@@ -61,7 +61,7 @@ func openDirectory(path string, ephemeral bool) (*directory, error) {
 		return nil, err
 	}
 	d := &directory{path: path, ephemeral: ephemeral}
-	if err := d.letPostgresPass(); err != nil {
+	if err := d.letOthersPass(); err != nil {
 		return nil, err
 	}
 	if d.lock, err = os.Open(path); err != nil {
@@ -75,16 +75,6 @@ func openDirectory(path string, ephemeral bool) (*directory, error) {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	return d, d.removeReady() // a killed process' one
-}
-
-// letPostgresPass lets other users pass through the directory when this process is root, for Postgres runs as one of
-// them. What is in it stays closed to them.
-func (d *directory) letPostgresPass() error {
-	info, err := os.Stat(d.path)
-	if err != nil || os.Geteuid() != 0 {
-		return err
-	}
-	return os.Chmod(d.path, info.Mode().Perm()|0o011)
 }
 
 func (d *directory) file(name string) string { return filepath.Join(d.path, name) }
@@ -126,7 +116,7 @@ func (d *directory) removeReady() error {
 func (d *directory) close() error {
 	var err error
 	if d.ephemeral {
-		err = os.RemoveAll(d.path)
+		err = errors.Join(d.removePostgres(), os.RemoveAll(d.path))
 	}
 	return errors.Join(err, syscall.Flock(int(d.lock.Fd()), syscall.LOCK_UN), d.lock.Close())
 }

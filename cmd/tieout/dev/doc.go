@@ -3,7 +3,7 @@
 //
 // A data directory holds
 //
-//	postgres/      the databases, one and a role a service
+//	postgres/      the databases, one and a role a service; a link when root keeps the directory where others cannot pass
 //	nats/          the streams
 //	psp.jsonl      the journal of the payment provider simulator
 //	tieout.log     the services' log; tieout.log.1 is that of the run before

@@ -114,7 +114,14 @@ func (opts *Options) chooseAddresses() error {
 
 // startServers starts what the services need, and gives them with their databases.
 func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logger, opts Options) ([]service.Service, error) {
-	postgres, err := pglocal.Start(ctx, pglocal.Options{Dir: d.file("postgres"), Sync: true})
+	dir, closed, err := d.postgres()
+	if err != nil {
+		return nil, err
+	}
+	if closed != "" {
+		opts.Note(fmt.Sprintf("Postgres does not run as root and may not pass %s: its files are in %s", closed, dir))
+	}
+	postgres, err := pglocal.Start(ctx, pglocal.Options{Dir: dir, Sync: true})
 	if err != nil {
 		return nil, err
 	}
