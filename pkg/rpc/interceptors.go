@@ -3,10 +3,8 @@ package rpc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -96,27 +94,19 @@ func (in *serverInterceptors) check(o *optionsv1.MethodOptions, req any) error {
 	return invalid(in.validator.Validate(m))
 }
 
-// maxViolations is how many wrong fields an error names: it travels in a header, of which many clients take 8 KiB.
-const maxViolations = 20
-
 // invalid turns protovalidate's verdict into the wire's error.
 func invalid(err error) error {
 	v, ok := errors.AsType[*protovalidate.ValidationError](err)
 	if !ok {
 		return err
 	}
-	e := &rpcerr.Error{Reason: rpcerr.RequestInvalid}
-	var texts []string
-	for _, violation := range v.Violations[:min(len(v.Violations), maxViolations)] {
-		f := rpcerr.Field{Path: protovalidate.FieldPathString(violation.Proto.GetField()), Description: violation.Proto.GetMessage()}
-		e.Fields = append(e.Fields, f)
-		texts = append(texts, f.Path+": "+f.Description)
+	var fields []rpcerr.Field
+	for _, violation := range v.Violations {
+		fields = append(fields, rpcerr.Field{
+			Path: protovalidate.FieldPathString(violation.Proto.GetField()), Description: violation.Proto.GetMessage(),
+		})
 	}
-	if more := len(v.Violations) - maxViolations; more > 0 {
-		texts = append(texts, fmt.Sprintf("and %d more", more))
-	}
-	e.Message = strings.Join(texts, "; ")
-	return e
+	return rpcerr.ForFields(rpcerr.RequestInvalid, fields...)
 }
 
 // answer is the error as the client gets it; what the client must not see is logged here, with the trace.

@@ -1,7 +1,11 @@
 package rpc
 
 import (
+	"bytes"
 	"encoding/base64"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
@@ -19,20 +23,28 @@ func PageSize(asked int32) int32 {
 	return min(asked, maxPageSize)
 }
 
-// Page cuts a page of n items from up to n+1 that were read, and makes the opaque token of the next page from the
-// key of the page's last item (keyset pagination); the token is empty when there is no further item.
-func Page[T any](items []T, n int32, key func(T) string) (page []T, nextToken string) {
-	if int32(len(items)) <= n {
-		return items, ""
+// maxPageBytes bounds a page of large items, well below what a client takes in one message (4 MiB by default).
+const maxPageBytes = 2 << 20
+
+// Page converts a page of n items from up to n+1 that were read – of fewer where they are large – and makes the
+// opaque token of the next page from the key of the page's last item (keyset pagination); the token is empty when
+// there is no further item.
+func Page[T any, M proto.Message](items []T, n int32, convert func(T) M, key func(M) string) (page []M, nextToken string) {
+	size := 0
+	for i, item := range items {
+		if i == int(n) || size >= maxPageBytes {
+			return page, base64.RawURLEncoding.EncodeToString([]byte(key(page[i-1])))
+		}
+		m := convert(item)
+		page, size = append(page, m), size+proto.Size(m)
 	}
-	page = items[:n]
-	return page, base64.RawURLEncoding.EncodeToString([]byte(key(page[n-1])))
+	return page, ""
 }
 
 // ParsePageToken gives the key behind a token; "" for the first page. What is no token is REQUEST_INVALID.
 func ParsePageToken(token string) (string, error) {
 	key, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
+	if err != nil || !utf8.Valid(key) || bytes.IndexByte(key, 0) >= 0 {
 		return "", rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
 	}
 	return string(key), nil

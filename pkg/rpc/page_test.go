@@ -1,9 +1,11 @@
 package rpc_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -35,8 +37,10 @@ func TestPage_LeadsThroughAllItemsOnce(t *testing.T) {
 					rest = append(rest, item)
 				}
 			}
-			page, next := rpc.Page(rest, size, func(s string) string { return s })
-			seen = append(seen, page...)
+			page, next := rpc.Page(rest, size, wrapperspb.String, (*wrapperspb.StringValue).GetValue)
+			for _, item := range page {
+				seen = append(seen, item.GetValue())
+			}
 			if token = next; token == "" {
 				break
 			}
@@ -47,9 +51,18 @@ func TestPage_LeadsThroughAllItemsOnce(t *testing.T) {
 	}
 }
 
+func TestPage_IsCutWhereItsItemsAreLarge(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 900<<10)
+	page, next := rpc.Page([]string{large, large, large, large}, 10, wrapperspb.String, (*wrapperspb.StringValue).GetValue)
+	if len(page) != 3 || next == "" {
+		t.Errorf("got %d items of 900 KiB and token %q, want 3 and a token", len(page), next)
+	}
+}
+
 func TestParsePageToken_RefusesWhatIsNone(t *testing.T) {
 	t.Parallel()
-	for _, token := range []string{"!", "a b", "====", "ä"} {
+	for _, token := range []string{"!", "a b", "====", "ä", "_w", "AA"} {
 		_, err := rpc.ParsePageToken(token)
 		if got := wantReason(t, err, rpcerr.RequestInvalid); len(got.Fields) != 1 || got.Fields[0].Path != "page_token" {
 			t.Errorf("%q: got %+v", token, got)

@@ -107,7 +107,7 @@ func TestServer_RefusesAnUnusableIdempotencyKey(t *testing.T) {
 		"missing":     {"", rpcerr.IdempotencyKeyMissing},
 		"short":       {"1234567", rpcerr.IdempotencyKeyInvalid},
 		"long":        {strings.Repeat("k", 256), rpcerr.IdempotencyKeyInvalid},
-		"unprintable": {"order\x0001", rpcerr.IdempotencyKeyInvalid},
+		"unprintable": {"order\x7f01", rpcerr.IdempotencyKeyInvalid},
 		"not ASCII":   {"bestellung-ä", rpcerr.IdempotencyKeyInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,9 +138,10 @@ func TestServer_BlamesTheClientForWhatCannotBeDecoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	badText := func(field protowire.Number) []byte {
-		return protowire.AppendString(protowire.AppendTag(nil, field, protowire.BytesType), "\xff\xfe")
+	text := func(field protowire.Number, s string) []byte {
+		return protowire.AppendString(protowire.AppendTag(nil, field, protowire.BytesType), s)
 	}
+	badText := func(field protowire.Number) []byte { return text(field, "\xff\xfe") }
 	badLine := protowire.AppendBytes(protowire.AppendTag(nil, 3, protowire.BytesType), badText(1))
 	f := setupUnreached(t)
 	conn := f.dial(nil)
@@ -148,12 +149,13 @@ func TestServer_BlamesTheClientForWhatCannotBeDecoded(t *testing.T) {
 		raw  []byte
 		want []string
 	}{
-		"bad UTF-8 at the top":        {badText(2), []string{"reference"}},
-		"bad UTF-8 in the first line": {badLine, []string{"lines[0].sku"}},
-		"bad UTF-8 in the third line": {append(slices.Clone(good), badLine...), []string{"lines[2].sku"}},
-		"a message cut short":         {good[:len(good)-1], nil},
-		"garbage":                     {[]byte("\xff\xff\xff\xff"), nil},
-		"bad UTF-8 behind garbage":    {append([]byte("\xff\xff\xff\xff"), badText(2)...), nil},
+		"bad UTF-8 at the top":         {badText(2), []string{"reference"}},
+		"bad UTF-8 in the first line":  {badLine, []string{"lines[0].sku"}},
+		"bad UTF-8 in the third line":  {append(slices.Clone(good), badLine...), []string{"lines[2].sku"}},
+		"NUL, which no database takes": {text(2, "a\x00b"), []string{"reference"}},
+		"a message cut short":          {good[:len(good)-1], nil},
+		"garbage":                      {[]byte("\xff\xff\xff\xff"), nil},
+		"bad UTF-8 behind garbage":     {append([]byte("\xff\xff\xff\xff"), badText(2)...), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -34,6 +34,7 @@ const (
 	ReservationNotHeld     Reason = "RESERVATION_NOT_HELD"
 	PaymentDeclined        Reason = "PAYMENT_DECLINED"
 	PaymentOutcomeUnknown  Reason = "PAYMENT_OUTCOME_UNKNOWN"
+	RefundRefused          Reason = "REFUND_REFUSED"
 	CarrierRefused         Reason = "CARRIER_REFUSED"
 	CarrierOutcomeUnknown  Reason = "CARRIER_OUTCOME_UNKNOWN"
 	DestinationDown        Reason = "DESTINATION_DOWN"
@@ -74,6 +75,7 @@ var registry = []Registration{
 	{ReservationNotHeld, codes.FailedPrecondition, "The reservation was released and cannot be committed."},
 	{PaymentDeclined, codes.FailedPrecondition, "The payment provider declined the charge; no money was taken."},
 	{PaymentOutcomeUnknown, codes.Unavailable, "The payment provider was asked and its answer was lost; ask again under the same key."},
+	{RefundRefused, codes.FailedPrecondition, "The payment provider does not give the money back; a person has to look."},
 	{CarrierRefused, codes.FailedPrecondition, "The carrier does not take the shipment."},
 	{CarrierOutcomeUnknown, codes.Unavailable, "The carrier was asked and its answer was lost; ask again under the same key."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -43,12 +44,27 @@ func New(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Message: fmt.Sprintf(format, args...)}
 }
 
+// maxFields is how many fields an error names: it travels in a header, of which many clients take 8 KiB.
+const maxFields = 20
+
+// ForFields makes an error of a reason that blames fields of the request. Where they are many it names the first
+// ones, and says how many more there are.
+func ForFields(r Reason, fields ...Field) *Error {
+	e := &Error{Reason: r, Fields: fields[:min(len(fields), maxFields)]}
+	var texts []string
+	for _, f := range e.Fields {
+		texts = append(texts, f.Path+": "+f.Description)
+	}
+	if more := len(fields) - maxFields; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	e.Message = strings.Join(texts, "; ")
+	return e
+}
+
 // ForField makes an error of a reason that blames one field of the request.
 func ForField(r Reason, path, format string, args ...any) *Error {
-	e := New(r, format, args...)
-	e.Fields = []Field{{Path: path, Description: e.Message}}
-	e.Message = path + ": " + e.Message
-	return e
+	return ForFields(r, Field{Path: path, Description: fmt.Sprintf(format, args...)})
 }
 
 // Error gives reason and message.

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -84,19 +82,16 @@ func linesField(lines []stock.Line) (idem.Field, error) {
 
 // unknownSKUs refuses SKUs that are not among the known levels; path names the request's field of each.
 func unknownSKUs[L any](skus []string, known map[string]L, path func(int) string) error {
-	e := &rpcerr.Error{Reason: rpcerr.SKUUnknown}
-	var names []string
+	var fields []rpcerr.Field
 	for i, sku := range skus {
 		if _, ok := known[sku]; !ok {
-			e.Fields = append(e.Fields, rpcerr.Field{Path: path(i), Description: "is not a known SKU"})
-			names = append(names, strconv.Quote(sku))
+			fields = append(fields, rpcerr.Field{Path: path(i), Description: fmt.Sprintf("%q is not a known SKU", sku)})
 		}
 	}
-	if len(names) == 0 {
+	if len(fields) == 0 {
 		return nil
 	}
-	e.Message = "unknown SKU: " + strings.Join(names, ", ")
-	return e
+	return rpcerr.ForFields(rpcerr.SKUUnknown, fields...)
 }
 
 // The paths of SKUs in the requests that name them.

@@ -3,7 +3,6 @@ package inventory
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
@@ -55,13 +54,9 @@ func (s *inventory) reserve(ctx context.Context, c reserveCommand) (reservation,
 }
 
 func insufficient(short []stock.Shortage) error {
-	e := &rpcerr.Error{Reason: rpcerr.InsufficientStock}
-	var texts []string
-	for _, s := range short {
-		text := fmt.Sprintf("%d available, %d asked for", s.Available, s.Asked)
-		e.Fields = append(e.Fields, rpcerr.Field{Path: s.SKU, Description: text})
-		texts = append(texts, s.SKU+": "+text)
+	fields := make([]rpcerr.Field, len(short))
+	for i, s := range short {
+		fields[i] = rpcerr.Field{Path: s.SKU, Description: fmt.Sprintf("%d available, %d asked for", s.Available, s.Asked)}
 	}
-	e.Message = strings.Join(texts, "; ")
-	return e
+	return rpcerr.ForFields(rpcerr.InsufficientStock, fields...)
 }

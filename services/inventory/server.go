@@ -57,8 +57,8 @@ func (s *server) ListStock(ctx context.Context, r *inventoryv1.ListStockRequest)
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Page(levels, n, func(l levelAt) string { return l.SKU })
-	return &inventoryv1.ListStockResponse{Stock: levelsToProto(page), NextPageToken: next}, nil
+	page, next := rpc.Page(levels, n, levelToProto, (*inventoryv1.Stock).GetSku)
+	return &inventoryv1.ListStockResponse{Stock: page, NextPageToken: next}, nil
 }
 
 func (s *server) Reserve(ctx context.Context, r *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {

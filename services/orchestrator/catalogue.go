@@ -40,12 +40,13 @@ func (c *catalogue) check(ctx context.Context, lines []line) error {
 		c.remember(skus)
 		return nil
 	}
-	e := &rpcerr.Error{Reason: rpcerr.SKUUnknown, Message: "unknown SKU:"}
+	var fields []rpcerr.Field
 	for _, i := range unknown {
-		e.Message += fmt.Sprintf(" %q", skus[i])
-		e.Fields = append(e.Fields, rpcerr.Field{Path: fmt.Sprintf("lines[%d].sku", lineOf[i]), Description: "is not a known SKU"})
+		fields = append(fields, rpcerr.Field{
+			Path: fmt.Sprintf("lines[%d].sku", lineOf[i]), Description: fmt.Sprintf("%q is not a known SKU", skus[i]),
+		})
 	}
-	return e
+	return rpcerr.ForFields(rpcerr.SKUUnknown, fields...)
 }
 
 // notRemembered gives the SKUs that are not remembered, each once, and the first line of each.

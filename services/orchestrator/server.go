@@ -56,12 +56,8 @@ func (s *orderServer) ListOrders(ctx context.Context, r *orderv1.ListOrdersReque
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Page(views, n, func(v orderView) string { return v.id.String() })
-	answer := &orderv1.ListOrdersResponse{NextPageToken: next}
-	for _, v := range page {
-		answer.Orders = append(answer.Orders, orderToProto(v))
-	}
-	return answer, nil
+	page, next := rpc.Page(views, n, orderToProto, (*orderv1.Order).GetOrderId)
+	return &orderv1.ListOrdersResponse{Orders: page, NextPageToken: next}, nil
 }
 
 func (s *orderServer) CancelOrder(ctx context.Context, r *orderv1.CancelOrderRequest) (*orderv1.CancelOrderResponse, error) {
@@ -105,10 +101,6 @@ func (s *sagaServer) ListSagas(ctx context.Context, r *sagav1.ListSagasRequest) 
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Page(views, n, func(v sagaView) string { return v.id.String() })
-	answer := &sagav1.ListSagasResponse{NextPageToken: next}
-	for _, v := range page {
-		answer.Sagas = append(answer.Sagas, sagaToProto(v))
-	}
-	return answer, nil
+	page, next := rpc.Page(views, n, sagaToProto, (*sagav1.Saga).GetSagaId)
+	return &sagav1.ListSagasResponse{Sagas: page, NextPageToken: next}, nil
 }

@@ -24,11 +24,3 @@ func paymentToProto(p payment) *paymentv1.Payment {
 		CreateTime: timestamppb.New(p.CreatedAt), UpdateTime: timestamppb.New(p.UpdatedAt),
 	}
 }
-
-func paymentsToProto(all []payment) []*paymentv1.Payment {
-	out := make([]*paymentv1.Payment, len(all))
-	for i, p := range all {
-		out[i] = paymentToProto(p)
-	}
-	return out
-}

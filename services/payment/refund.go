@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/tieout/tieout/pkg/idem"
@@ -127,7 +126,7 @@ func (w refunding) notGivenBack(ctx context.Context, p payment, said provider.Ou
 		return superseded(err)
 	}
 	if said.Kind == provider.Declined {
-		return fmt.Errorf("the payment provider does not refund %s: %s", p.ID, said.Reason)
+		return rpcerr.New(rpcerr.RefundRefused, "the payment provider does not refund %s: %s", p.ID, said.Reason)
 	}
 	w.log.WarnContext(ctx, "refund is in doubt", slog.String("payment_id", p.ID.String()), slog.Any("error", said.Err))
 	if said.Kind == provider.NotSent && !w.claim.Resumed {

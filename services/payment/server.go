@@ -61,6 +61,6 @@ func (s *server) ListPayments(ctx context.Context, r *paymentv1.ListPaymentsRequ
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Page(all, n, func(p payment) string { return p.ID.String() })
-	return &paymentv1.ListPaymentsResponse{Payments: paymentsToProto(page), NextPageToken: next}, nil
+	page, next := rpc.Page(all, n, paymentToProto, (*paymentv1.Payment).GetPaymentId)
+	return &paymentv1.ListPaymentsResponse{Payments: page, NextPageToken: next}, nil
 }

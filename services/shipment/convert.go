@@ -25,11 +25,3 @@ func shipmentToProto(sh shipment) *shipmentv1.Shipment {
 		CreateTime: timestamppb.New(sh.CreatedAt), UpdateTime: timestamppb.New(sh.UpdatedAt),
 	}
 }
-
-func shipmentsToProto(list []shipment) []*shipmentv1.Shipment {
-	out := make([]*shipmentv1.Shipment, len(list))
-	for i, sh := range list {
-		out[i] = shipmentToProto(sh)
-	}
-	return out
-}

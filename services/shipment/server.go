@@ -59,6 +59,6 @@ func (s *server) ListShipments(ctx context.Context, r *shipmentv1.ListShipmentsR
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Page(list, n, func(sh shipment) string { return sh.ID.String() })
-	return &shipmentv1.ListShipmentsResponse{Shipments: shipmentsToProto(page), NextPageToken: next}, nil
+	page, next := rpc.Page(list, n, shipmentToProto, (*shipmentv1.Shipment).GetShipmentId)
+	return &shipmentv1.ListShipmentsResponse{Shipments: page, NextPageToken: next}, nil
 }
