@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
@@ -20,7 +21,9 @@ import (
 )
 
 const (
-	flushLimit = 2 * time.Second
+	// contactLimit is how long the server may take to say that it is there.
+	contactLimit = 5 * time.Second
+	flushLimit   = 2 * time.Second
 	// reconnectWithin is how soon a server that is back is found again.
 	reconnectWithin = 2 * time.Second
 	// pageSize is how many items a list reads at once.
@@ -42,6 +45,14 @@ func (r *remote) callContext(ctx context.Context) (context.Context, context.Canc
 		return context.WithTimeout(ctx, r.timeout)
 	}
 	return ctx, func() {}
+}
+
+// contact asks the server whether it is there, so that a wrong address is known at once and not after much patience.
+func contact(ctx context.Context, r *remote) error {
+	ctx, cancel := context.WithTimeout(ctx, contactLimit)
+	defer cancel()
+	_, err := healthv1.NewHealthClient(r.conn).Check(ctx, &healthv1.HealthCheckRequest{})
+	return err
 }
 
 // remoteGroup is a group of commands that talk to the server.

@@ -43,7 +43,11 @@ func (c *cli) openSeekable(name string) (io.ReadSeeker, func(), error) {
 		spool.Close()
 		os.Remove(spool.Name())
 	}
-	if _, err := io.Copy(spool, stream); err != nil {
+	_, err = io.Copy(spool, stream)
+	if err == nil {
+		_, err = spool.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		remove()
 		return nil, nil, fmt.Errorf("reading %s: %w", name, err)
 	}

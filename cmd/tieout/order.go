@@ -41,6 +41,9 @@ func (c *cli) orderCancelCommand() *cobra.Command {
 	}
 	reason := cmd.Flags().String("reason", "", "why, for the history")
 	return object(c, cmd, orderView, func(ctx context.Context, r *remote, args []string) (*orderv1.Order, error) {
+		if err := contact(ctx, r); err != nil {
+			return nil, err
+		}
 		var header metadata.MD
 		// The same command again is the same request: it tells how the order stands and cancels nothing anew.
 		key := fmt.Sprintf("cancel/%s/%x", args[0], sha256.Sum256([]byte(*reason)))
@@ -64,6 +67,9 @@ func (c *cli) orderWatchCommand() *cobra.Command {
 	format := formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.withRemote(cmd, func(ctx context.Context, r *remote) error {
+			if err := contact(ctx, r); err != nil {
+				return err
+			}
 			w := output.NewWriter(c.stdout, *format, orderView)
 			_, err := placing.Follow(ctx, orderv1.NewOrderServiceClient(r.conn), resend.New(patience), args[0], func(o *orderv1.Order) error {
 				if err := w.Write(o); err != nil {

@@ -8,10 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/tieout/tieout/cmd/tieout/orderfile"
 	"github.com/tieout/tieout/cmd/tieout/output"
@@ -19,9 +17,6 @@ import (
 	"github.com/tieout/tieout/cmd/tieout/resend"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 )
-
-// contactLimit is how long the server may take to say that it is there.
-const contactLimit = 5 * time.Second
 
 // placeFlags are what `order place` was told.
 type placeFlags struct {
@@ -106,14 +101,6 @@ func (c *cli) placeResult(ctx context.Context, s placing.Summary, f *placeFlags,
 		c.note("%d orders got no answer. Run the same command again; nothing is placed twice.", s.Failed)
 	}
 	return &exit{code: exitPartial, err: err}
-}
-
-// contact asks the server whether it is there, so that a wrong address is known at once and not after much patience.
-func contact(ctx context.Context, r *remote) error {
-	ctx, cancel := context.WithTimeout(ctx, contactLimit)
-	defer cancel()
-	_, err := healthv1.NewHealthClient(r.conn).Check(ctx, &healthv1.HealthCheckRequest{})
-	return err
 }
 
 // openOrders opens the file as what the flags say it is.

@@ -57,6 +57,9 @@ func (c *cli) receiveOne(cmd *cobra.Command, args []string, key string, format o
 		IdempotencyKey: key, Lines: []*inventoryv1.StockLine{{Sku: args[0], Quantity: int32(quantity)}},
 	}
 	return c.withRemote(cmd, func(ctx context.Context, r *remote) error {
+		if err := contact(ctx, r); err != nil {
+			return err
+		}
 		var header metadata.MD
 		var answer *inventoryv1.ReceiveStockResponse
 		err := resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {

@@ -104,7 +104,7 @@ func JSONLines(r io.Reader, d Defaults) iter.Seq2[*Order, error] {
 }
 
 var (
-	position  = regexp.MustCompile(`^proto:\s*(syntax error )?\(line 1:(\d+)\):\s*`)
+	position  = regexp.MustCompile(`^proto: (?:(?:syntax error )?\(line 1:(\d+)\): )?`)
 	namedIn   = regexp.MustCompile(`unknown field "([^"]+)"|duplicate field "([^"]+)"|for \w+ field (\w+):`)
 	separator = regexp.MustCompile(`\s+`)
 )
@@ -114,8 +114,8 @@ var (
 func describe(err error) (message, field string) {
 	text := separator.ReplaceAllString(strings.ReplaceAll(err.Error(), "\u00a0", " "), " ")
 	column := ""
-	if m := position.FindStringSubmatch(text); m != nil {
-		column = ", column " + m[2]
+	if m := position.FindStringSubmatch(text); m != nil && m[1] != "" {
+		column = ", column " + m[1]
 	}
 	text = position.ReplaceAllString(text, "")
 	if m := namedIn.FindStringSubmatch(text); m != nil {

@@ -59,7 +59,7 @@ func TestJSONLines_RefusesOneLineAndReadsOn(t *testing.T) {
 		"wrong type":          {`{"lines":[{"quantity":1.5}]}`, `line 1: REQUEST_MALFORMED: invalid value for int32 field quantity: 1.5, column 23 (field quantity)`},
 		"field twice":         {`{"customer_id":"a","customer_id":"b"}`, `line 1: REQUEST_MALFORMED: duplicate field "customer_id", column 20 (field customer_id)`},
 		"not JSON":            {`order 17`, `line 1: REQUEST_MALFORMED: invalid value order, column 1`},
-		"cut off":             {`{"customer_id":"a"`, `line 1: REQUEST_MALFORMED: unexpected token`},
+		"cut off":             {`{"customer_id":"a"`, `line 1: REQUEST_MALFORMED: unexpected EOF`},
 		"not an object":       {`["a"]`, `line 1: REQUEST_MALFORMED: unexpected token [, column 1`},
 		"not UTF-8":           {"{\"lines\":[{\"sku\":\"ok\"},{\"sku\":\"a\xffb\"}]}", `line 1: REQUEST_MALFORMED: is not valid UTF-8 (field lines[1].sku)`},
 		"nor JSON":            {"\xff\xfe", `line 1: REQUEST_MALFORMED: is not valid UTF-8`},

@@ -27,15 +27,12 @@ func TestLatencies_OfNothingAreZero(t *testing.T) {
 	}
 }
 
-func TestBucket_KeepsEveryDuration(t *testing.T) {
+func TestBucket_HoldsItsDurations(t *testing.T) {
 	t.Parallel()
-	for us := uint64(0); us < 1<<62; us = us*5/4 + 1 {
+	for us := uint64(1); us < 1<<50; us = us*5/4 + 1 {
 		b := bucket(us)
-		least, next := value(b).Microseconds(), value(b+1).Microseconds()
-		if int64(us) < least || int64(us) >= next && next > least {
-			if us < 1<<50 { // a time.Duration does not hold more
-				t.Fatalf("%d µs is in bucket %d, which is %d to %d", us, b, least, next)
-			}
+		if least, next := value(b).Microseconds(), value(b+1).Microseconds(); int64(us) < least || int64(us) >= next {
+			t.Fatalf("%d µs is in bucket %d, which is %d to %d", us, b, least, next)
 		}
 	}
 }

@@ -32,9 +32,6 @@ type Latency struct {
 	P99 float64 `json:"p99"`
 }
 
-// Ended is how many orders were seen to end.
-func (s Summary) Ended() int64 { return s.Completed + s.Compensated + s.Parked }
-
 // tally counts while orders are placed.
 type tally struct {
 	began                                                               time.Time
