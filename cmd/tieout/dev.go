@@ -28,12 +28,9 @@ not reach root's home.`,
 	configFlag(cmd)
 	addListenFlags(cmd)
 	dir := cmd.Flags().String("data-dir", "", "where the data is kept (default "+c.defaultDataDir()+")")
-	ephemeral := cmd.Flags().Bool("ephemeral", false, "keep the data in a temporary directory that is removed at the end")
+	ephemeral := cmd.Flags().Bool("ephemeral", false, "keep the data in a temporary directory that is removed at the end; ready.json and the log are in --data-dir, if given")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *dir != "" && *ephemeral {
-			return usageError{errors.New("--data-dir and --ephemeral exclude each other")}
-		}
-		if *dir == "" {
+		if *dir == "" && !*ephemeral {
 			*dir = c.defaultDataDir()
 		}
 		cfg, err := c.loadConfig(cmd)

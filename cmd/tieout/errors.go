@@ -15,6 +15,7 @@ import (
 	"github.com/tieout/tieout/cmd/tieout/resend"
 	"github.com/tieout/tieout/pkg/pg/local"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
 )
 
 // The exit codes. Scripts rely on them.
@@ -84,9 +85,11 @@ func exitCode(err error) int {
 		return exitUsage
 	}
 	switch {
+	case errors.Is(err, service.ErrConfig):
+		return exitUsage
 	case errors.Is(err, resend.ErrGone):
 		return exitUnavailable
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, local.ErrNotInstalled):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, local.ErrNotInstalled), errors.Is(err, service.ErrNotMigrated):
 		return exitNotFound
 	case errors.Is(err, dev.ErrBusy):
 		return exitPrecondition

@@ -111,7 +111,6 @@ func TestCommandLine_IsRefusedWithTheReason(t *testing.T) {
 		"serve all":                          {2, "TIEOUT_PAYMENT_POSTGRES_DSN"},
 		"serve all --config no-such-file":    {2, "no-such-file"},
 		"migrate up":                         {2, "inventory.postgres.dsn"},
-		"dev --ephemeral --data-dir x":       {2, "exclude each other"},
 		"doctor --data-dir no-such-dir":      {3, "no-such-dir"},
 		"order list --addr 127.0.0.1:1":      {6, "DESTINATION_DOWN"},
 	} {

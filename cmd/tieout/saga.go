@@ -15,11 +15,12 @@ func (c *cli) sagaCommand() *cobra.Command {
 	get := &cobra.Command{
 		Use: "get SAGA|ORDER", Short: "Show a saga, by its id or its order's, with its whole history", Args: args(cobra.ExactArgs(1)),
 	}
+	asOf := get.Flags().Int32("as-of", 0, "show it as it stood after the event of this number")
 	all := &cobra.Command{Use: "list", Short: "List sagas, newest first"}
 	phase := all.Flags().String("phase", "", "only those in this phase: "+strings.Join(phases(), ", "))
-	return c.remoteGroup("saga", "Look into what drives the orders",
+	commands := append(c.operatorCommands(), c.sagaExplainCommand(),
 		object(c, get, sagaView, func(ctx context.Context, r *remote, args []string) (*sagav1.Saga, error) {
-			found, err := sagav1.NewSagaServiceClient(r.conn).GetSaga(ctx, &sagav1.GetSagaRequest{SagaId: args[0]})
+			found, err := sagav1.NewSagaServiceClient(r.conn).GetSaga(ctx, &sagav1.GetSagaRequest{SagaId: args[0], AsOfSequence: *asOf})
 			return found.GetSaga(), err
 		}),
 		list(c, all, sagaView, func(ctx context.Context, r *remote, size int32, token string) ([]*sagav1.Saga, string, error) {
@@ -30,6 +31,7 @@ func (c *cli) sagaCommand() *cobra.Command {
 			p, err := sagav1.NewSagaServiceClient(r.conn).ListSagas(ctx, &sagav1.ListSagasRequest{PageSize: size, PageToken: token, Phase: wanted})
 			return p.GetSagas(), p.GetNextPageToken(), err
 		}))
+	return c.remoteGroup("saga", "Look into what drives the orders, and decide", commands...)
 }
 
 // phases are the phases of sagas as people say them.

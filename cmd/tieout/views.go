@@ -62,7 +62,12 @@ var sagaView = output.View[*sagav1.Saga]{
 		{Name: "definition", Value: func(s *sagav1.Saga) string {
 			return s.GetDefinition() + " v" + strconv.Itoa(int(s.GetDefinitionVersion()))
 		}},
-		{Name: "phase", Value: func(s *sagav1.Saga) string { return enum(s.GetPhase(), "SAGA_PHASE_") }},
+		{Name: "phase", Value: func(s *sagav1.Saga) string {
+			if s.GetPaused() {
+				return enum(s.GetPhase(), "SAGA_PHASE_") + ", paused"
+			}
+			return enum(s.GetPhase(), "SAGA_PHASE_")
+		}},
 		{Name: "step", Value: (*sagav1.Saga).GetStep},
 		{Name: "order_id", Value: (*sagav1.Saga).GetOrderId},
 		{Name: "create_time", Value: func(s *sagav1.Saga) string { return instant(s.GetCreateTime()) }},

@@ -6,28 +6,32 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
 // ErrUnknown says that the write was taken into a batch and its outcome is not known to the caller: it may be
 // committed now, later or never. The same write under the same key tells.
 var ErrUnknown = errors.New("the outcome of the write is not known")
 
-// ErrStopped says that the group takes no more writes; nothing was done.
-var ErrStopped = errors.New("the group has stopped")
+// ErrStopped says that the group takes no more writes; nothing was done. A client is told SHUTTING_DOWN.
+var ErrStopped error = rpcerr.New(rpcerr.ShuttingDown, "the service is stopping; nothing was done")
+
+// ErrAgain is for Apply to say that somebody else wrote first what it was about to write, under the same key: the
+// batch is rolled back and applied again, and finds it.
+var ErrAgain = errors.New("somebody else was first")
 
 const (
 	defaultMaxBatch = 256
 	defaultWriters  = 2
-	// queueBatches is how many batches may wait before callers are held back.
-	queueBatches = 16
 )
 
 // Result is what came of one write.
@@ -45,12 +49,14 @@ type Config[W, R any] struct {
 	// Apply writes a batch in tx and gives a result for each write, in their order. It may run again for the same
 	// writes, and must then find by key what it did. An error of its own fails the whole batch.
 	Apply func(ctx context.Context, tx *pg.Tx, batch []W) ([]Result[R], error)
-	// MaxBatch is how many writes one transaction takes; 0 is 256.
+	// MaxBatch is at how many writes a batch is full; 0 is 256. What was handed in together is not parted for it, so
+	// that a batch may have up to twice as many.
 	MaxBatch int
 	// Writers is how many transactions may run at once; 0 is 2. More than one gives up the order of writes.
 	Writers int
-	Log     *slog.Logger
-	// Meter makes tieout.groupcommit.batch.size and tieout.groupcommit.wait (seconds from hand-in to result).
+	// Log is where batches that fail are reported; nil discards.
+	Log *slog.Logger
+	// Meter makes the metrics tieout.groupcommit.batch.size, .wait and .waiting; nil discards.
 	Meter metric.Meter
 }
 
@@ -58,86 +64,93 @@ type Config[W, R any] struct {
 type Group[W, R any] struct {
 	config  Config[W, R]
 	metrics metrics
-	queue   chan *waiting[W, R]
+	waiting chan *bundle[W, R] // without a buffer: what is sent is taken into a batch
 	stopped chan struct{}
 }
 
-// waiting is a write and who waits for it.
-type waiting[W, R any] struct {
-	write  W
-	result chan Result[R]
+// bundle is what one caller hands in together.
+type bundle[W, R any] struct {
+	writes []W
 	since  time.Time
-	taken  atomic.Bool // by a batch, or by its caller who gave up
+	done   chan struct{} // closed when all results are there
+
+	// Of the writer alone until done is closed.
+	results []Result[R]
+	missing int
 }
 
 // New makes a group; it writes while Run runs.
 func New[W, R any](cfg Config[W, R]) (*Group[W, R], error) {
 	cfg.MaxBatch, cfg.Writers = cmp.Or(cfg.MaxBatch, defaultMaxBatch), cmp.Or(cfg.Writers, defaultWriters)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Meter == nil {
+		cfg.Meter = noop.Meter{}
+	}
 	m, err := newMetrics(cfg.Meter, cfg.Name)
 	if err != nil {
 		return nil, err
 	}
-	return &Group[W, R]{
-		config: cfg, metrics: m, stopped: make(chan struct{}),
-		queue: make(chan *waiting[W, R], queueBatches*cfg.MaxBatch),
-	}, nil
+	return &Group[W, R]{config: cfg, metrics: m, waiting: make(chan *bundle[W, R]), stopped: make(chan struct{})}, nil
 }
 
 // Do hands in one write and waits for its result.
 func (g *Group[W, R]) Do(ctx context.Context, write W) (R, error) {
-	w, err := g.handIn(ctx, write)
-	if err != nil {
-		var none R
-		return none, err
-	}
-	r := g.await(ctx, w)
+	r := g.handIn(ctx, []W{write})[0]
 	return r.Value, r.Err
 }
 
-// DoAll hands in several writes and waits for all their results, in their order.
+// DoAll hands in several writes and waits for all their results, in their order. They share a batch, unless they are
+// more than one batch takes.
 func (g *Group[W, R]) DoAll(ctx context.Context, writes []W) []Result[R] {
-	results, handed := make([]Result[R], len(writes)), make([]*waiting[W, R], len(writes))
-	for i, write := range writes {
-		handed[i], results[i].Err = g.handIn(ctx, write)
-	}
-	for i, w := range handed {
-		if w != nil {
-			results[i] = g.await(ctx, w)
-		}
+	results := make([]Result[R], 0, len(writes))
+	for together := range slices.Chunk(writes, g.config.MaxBatch) {
+		results = append(results, g.handIn(ctx, together)...)
 	}
 	return results
 }
 
-func (g *Group[W, R]) handIn(ctx context.Context, write W) (*waiting[W, R], error) {
-	w := &waiting[W, R]{write: write, result: make(chan Result[R], 1), since: time.Now()}
+func (g *Group[W, R]) handIn(ctx context.Context, writes []W) []Result[R] {
+	n := len(writes)
+	b := &bundle[W, R]{
+		writes: writes, since: time.Now(), done: make(chan struct{}), results: make([]Result[R], n), missing: n,
+	}
+	if err := g.send(ctx, b); err != nil {
+		return failed[R](n, err)
+	}
 	select {
-	case g.queue <- w:
-		return w, nil
-	case <-g.stopped:
-		return nil, ErrStopped
+	case <-b.done:
+		return b.results
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting to write: %w", ctx.Err())
+	}
+	select {
+	case <-b.done: // both at once
+		return b.results
+	default:
+		return failed[R](n, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err()))
 	}
 }
 
-func (g *Group[W, R]) await(ctx context.Context, w *waiting[W, R]) Result[R] {
+// send returns nil when a batch has taken the bundle; after an error none will.
+func (g *Group[W, R]) send(ctx context.Context, b *bundle[W, R]) error {
+	g.metrics.begins(ctx)
+	defer g.metrics.ends(ctx)
 	select {
-	case r := <-w.result:
-		return r
+	case g.waiting <- b:
+		return nil
 	case <-g.stopped:
-		if w.taken.CompareAndSwap(false, true) {
-			return Result[R]{Err: ErrStopped}
-		}
-		return <-w.result // the writers have finished what they took
+		return ErrStopped
 	case <-ctx.Done():
-		if w.taken.CompareAndSwap(false, true) {
-			return Result[R]{Err: fmt.Errorf("waiting to write: %w", ctx.Err())}
-		}
-		return Result[R]{Err: fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())}
+		return fmt.Errorf("waiting to write: %w", ctx.Err())
 	}
 }
 
-// Run writes until ctx ends and what was taken is written. Writes still waiting then get ErrStopped.
+func failed[R any](n int, err error) []Result[R] {
+	return slices.Repeat([]Result[R]{{Err: err}}, n)
+}
+
+// Run writes until ctx ends and what was taken is written. Who then still waits gets ErrStopped. It runs once.
 func (g *Group[W, R]) Run(ctx context.Context) error {
 	var writers sync.WaitGroup
 	for range g.config.Writers {
@@ -149,32 +162,47 @@ func (g *Group[W, R]) Run(ctx context.Context) error {
 }
 
 func (g *Group[W, R]) write(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
-		case first := <-g.queue:
-			if batch := g.gather(first); len(batch) > 0 {
-				g.commit(context.WithoutCancel(ctx), batch)
-			}
+		case first := <-g.waiting:
+			g.commit(ctx, g.gather(first), false)
 		case <-ctx.Done():
-			return
 		}
 	}
 }
 
-// gather takes what is waiting behind the first write, and leaves out those whose callers have gone.
-func (g *Group[W, R]) gather(first *waiting[W, R]) []*waiting[W, R] {
-	var batch []*waiting[W, R]
+// item is one write of a batch.
+type item[W, R any] struct {
+	of *bundle[W, R]
+	at int
+}
+
+func (i item[W, R]) write() W { return i.of.writes[i.at] }
+
+// gather takes what is waiting behind the first.
+func (g *Group[W, R]) gather(first *bundle[W, R]) []item[W, R] {
+	batch := make([]item[W, R], 0, len(first.writes))
 	for next := first; ; {
-		if next.taken.CompareAndSwap(false, true) {
-			batch = append(batch, next)
+		for at := range next.writes {
+			batch = append(batch, item[W, R]{next, at})
 		}
-		if len(batch) == g.config.MaxBatch {
+		if len(batch) >= g.config.MaxBatch {
 			return batch
 		}
 		select {
-		case next = <-g.queue:
+		case next = <-g.waiting:
 		default:
 			return batch
 		}
+	}
+}
+
+// answer gives a write its result, and wakes the caller with the last one of its bundle.
+func (g *Group[W, R]) answer(ctx context.Context, i item[W, R], r Result[R]) {
+	b := i.of
+	b.results[i.at] = r
+	if b.missing--; b.missing == 0 {
+		g.metrics.answered(ctx, time.Since(b.since))
+		close(b.done)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
@@ -48,7 +49,7 @@ func Begin[A any](ctx context.Context, pool *pgxpool.Pool, r Request, lease time
 		})
 		err = keepRefusal(ctx, pool, r, err)
 		switch {
-		case errors.Is(err, errTaken):
+		case errors.Is(err, groupcommit.ErrAgain):
 			continue
 		case err != nil && waited && errors.Is(err, ctx.Err()):
 			return nil, answer, stillInFlight(r)
@@ -82,13 +83,17 @@ func take[A any](ctx context.Context, tx *pg.Tx, r Request, lease time.Duration,
 		if err != nil {
 			return nil, false, ownError{err}
 		}
-		inserted, err := insert(ctx, tx, r, row{fingerprint: r.fingerprint(), state: inFlight, resource: resource}, lease)
-		if err == nil && !inserted {
-			err = errTaken
-		}
+		err = insertAll(ctx, tx, []record{{r, row{fingerprint: r.fingerprint(), state: inFlight, resource: resource}, lease}})
 		return &Claim[A]{Resource: resource, request: r, attempt: 1}, false, err
 	case w.state != inFlight:
-		return nil, false, w.replay(ctx, r, answer)
+		replayed, refusal, err := w.replay(r, answer)
+		if replayed {
+			MarkReplayed(ctx)
+		}
+		if err == nil {
+			err = refusal
+		}
+		return nil, false, err
 	}
 	if err := w.verdict(r); err != nil || w.leased {
 		return nil, w.leased, err

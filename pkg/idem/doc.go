@@ -7,13 +7,14 @@
 //	    │   └───► refused   the definite refusal is stored and given again
 //	    └───────► tombstone the request was compensated; it is refused for ever
 //
-// A use case that is one transaction runs under [Once]. One that calls somebody else in between – a payment
+// A use case that is one transaction runs under [Once]; where many requests share a transaction (package groupcommit),
+// under [OnceAll], of which Once is the case of one request. One that calls somebody else in between – a payment
 // provider, a carrier – runs under [Begin]: the intent is durable before the call, and the row carries a lease
 // and an attempt number, so that a second request waits for the first, and after a crash the next one resumes
 // with what the first had made. An outcome that is not known is never stored: the next request resumes it.
 //
 // The compensation of a step names the step's key. [Bury] turns the step's row into a tombstone in the
-// compensation's transaction, or makes one when the step was never seen.
+// compensation's transaction, or makes one when the step was never seen; [UndoAll] is that for many compensations.
 //
 // Two requests under one key must mean the same. That is compared by a fingerprint over the fields the method
 // declares, in their order, not over encoded bytes, which may differ between versions of a client.

@@ -2,18 +2,13 @@ package idem
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/pg"
-	"github.com/tieout/tieout/pkg/rpcerr"
 )
-
-// errTaken says that another transaction wrote the request's row first.
-var errTaken = errors.New("idempotency key taken meanwhile")
 
 // Once runs a use case that is one transaction, once per request. Run's answer is stored with the effect, and
 // given again to every later request; so is a definite refusal (an rpcerr.Error that says so), whose
@@ -26,30 +21,38 @@ func Once[A any](ctx context.Context, pool *pgxpool.Pool, r Request,
 ) (A, error) {
 	for {
 		answer, err := tryOnce(ctx, pool, r, run)
-		if !errors.Is(err, errTaken) {
+		if !errors.Is(err, groupcommit.ErrAgain) {
 			return answer, err
 		}
 	}
 }
 
+// tryOnce is a batch of one in a transaction of its own, but for the use case's refusal: unlike in a batch it may
+// come after writes, which are rolled back, and is stored in a second transaction.
 func tryOnce[A any](ctx context.Context, pool *pgxpool.Pool, r Request,
 	run func(context.Context, *pg.Tx) (A, string, error),
-) (answer A, err error) {
-	err = pg.InTx(ctx, pool, func(tx *pg.Tx) error {
-		w, found, err := find(ctx, tx, r, false)
-		if err != nil {
-			return err
+) (A, error) {
+	var only groupcommit.Result[Answer[A]]
+	err := pg.InTx(ctx, pool, func(tx *pg.Tx) error {
+		results, err := OnceAll(ctx, tx, []Request{r}, func(ctx context.Context, tx *pg.Tx, _ []int) ([]Outcome[A], error) {
+			answer, resource, err := run(ctx, tx)
+			if err != nil {
+				return nil, ownError{err}
+			}
+			return []Outcome[A]{{Answer: answer, Resource: resource}}, nil
+		})
+		if err == nil {
+			only = results[0]
 		}
-		if found {
-			return w.replay(ctx, r, &answer)
-		}
-		var resource string
-		if answer, resource, err = run(ctx, tx); err != nil {
-			return ownError{err}
-		}
-		return store(ctx, tx, r, done, answer, resource)
+		return err
 	})
-	return answer, keepRefusal(ctx, pool, r, err)
+	if err != nil {
+		return only.Value.Value, keepRefusal(ctx, pool, r, err)
+	}
+	if only.Value.Replayed {
+		MarkReplayed(ctx)
+	}
+	return only.Value.Value, only.Err
 }
 
 // ownError marks an error of the use case itself, as against what its request's row says.
@@ -62,25 +65,12 @@ func keepRefusal(ctx context.Context, pool *pgxpool.Pool, r Request, err error) 
 	if !ok {
 		return err
 	}
-	refusal, ok := errors.AsType[*rpcerr.Error](own.error)
-	if !ok || !refusal.Definite() {
-		return own.error
+	stored, ok, err := Outcome[struct{}]{Err: own.error}.record(r)
+	if err == nil && ok {
+		err = pg.InTx(ctx, pool, func(tx *pg.Tx) error { return insertAll(ctx, tx, []record{stored}) })
 	}
-	storing := pg.InTx(ctx, pool, func(tx *pg.Tx) error { return store(ctx, tx, r, refused, refusal, "") })
-	if storing != nil {
-		return storing
+	if err != nil {
+		return err
 	}
 	return own.error
-}
-
-func store(ctx context.Context, tx *pg.Tx, r Request, s state, answer any, resource string) error {
-	encoded, err := json.Marshal(answer)
-	if err != nil {
-		return fmt.Errorf("encoding answer: %w", err)
-	}
-	inserted, err := insert(ctx, tx, r, row{fingerprint: r.fingerprint(), state: s, answer: encoded, resource: resource}, 0)
-	if err == nil && !inserted {
-		return errTaken
-	}
-	return err
 }

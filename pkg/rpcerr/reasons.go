@@ -30,6 +30,7 @@ const (
 	StepTombstoned         Reason = "STEP_TOMBSTONED"
 	NotFound               Reason = "NOT_FOUND"
 	OrderNotCancellable    Reason = "ORDER_NOT_CANCELLABLE"
+	SagaRefusesVerb        Reason = "SAGA_REFUSES_VERB"
 	InsufficientStock      Reason = "INSUFFICIENT_STOCK"
 	ReservationNotHeld     Reason = "RESERVATION_NOT_HELD"
 	PaymentDeclined        Reason = "PAYMENT_DECLINED"
@@ -71,6 +72,7 @@ var registry = []Registration{
 	{StepTombstoned, codes.FailedPrecondition, "The step was compensated before it arrived and is refused for ever."},
 	{NotFound, codes.NotFound, "There is nothing of that id."},
 	{OrderNotCancellable, codes.FailedPrecondition, "The order has ended, or shipping has begun."},
+	{SagaRefusesVerb, codes.FailedPrecondition, "What an operator wants of the saga is not possible where it stands, or would not be safe."},
 	{InsufficientStock, codes.FailedPrecondition, "There are fewer pieces available than asked for; the SKUs are named."},
 	{ReservationNotHeld, codes.FailedPrecondition, "The reservation was released and cannot be committed."},
 	{PaymentDeclined, codes.FailedPrecondition, "The payment provider declined the charge; no money was taken."},

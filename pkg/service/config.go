@@ -18,6 +18,8 @@ type Config struct {
 	Telemetry telemetry.Config `koanf:"telemetry"`
 	// Insecure allows listeners that other machines can reach, although callers are not authenticated.
 	Insecure bool `koanf:"insecure"`
+	// AuditEvery is how often the invariants of the services' databases are checked for the metrics.
+	AuditEvery time.Duration `koanf:"audit_every"`
 	// StartTimeout is how long Postgres may take to answer at start.
 	StartTimeout time.Duration `koanf:"start_timeout"`
 	// StopTimeout is how long calls in flight may take to finish at stop; duties have 5 s more.
@@ -60,6 +62,7 @@ func DefaultConfig() Config {
 		NATS:         NATS{URL: "nats://127.0.0.1:4222", Replicas: 1},
 		Log:          Log{Level: "info"},
 		Telemetry:    telemetry.Config{SampleRatio: 0.1},
+		AuditEvery:   time.Minute,
 		StartTimeout: 30 * time.Second,
 		StopTimeout:  15 * time.Second,
 	}
@@ -73,8 +76,8 @@ func (c Config) validate() error {
 	if c.NATS.Replicas < 1 {
 		errs = append(errs, fmt.Errorf("nats.replicas: %d is not 1 or more", c.NATS.Replicas))
 	}
-	if c.StopTimeout <= 0 || c.StartTimeout <= 0 {
-		errs = append(errs, errors.New("start_timeout and stop_timeout must be more than zero"))
+	if c.StopTimeout <= 0 || c.StartTimeout <= 0 || c.AuditEvery <= 0 {
+		errs = append(errs, errors.New("audit_every, start_timeout and stop_timeout must be more than zero"))
 	}
 	errs = append(errs, c.checkListener("grpc.addr", c.GRPC), c.checkListener("http.addr", c.HTTP))
 	return errors.Join(errs...)

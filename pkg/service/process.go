@@ -19,6 +19,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/tieout/tieout/pkg/audit"
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
@@ -28,6 +29,13 @@ import (
 
 const memoryBuffer = 1 << 20
 
+var (
+	// ErrConfig says that a process was not started because its configuration is wrong.
+	ErrConfig = errors.New("configuration")
+	// ErrNotMigrated says that a process was not started because a database lacks migrations.
+	ErrNotMigrated = errors.New("the database lacks migrations")
+)
+
 // Process is a running process: one gRPC server with the services that run in it.
 type Process struct {
 	config    Config
@@ -35,6 +43,7 @@ type Process struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
 	server    *rpc.Server
+	auditor   *audit.Auditor
 	health    *health.Server
 	http      *http.Server
 	memory    *bufconn.Listener
@@ -53,11 +62,11 @@ type Process struct {
 // Start starts a process and returns when it serves. On an error nothing is left running. Logs go to w.
 func Start(ctx context.Context, cfg Config, w io.Writer, services ...Service) (*Process, error) {
 	if err := cfg.validate(); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
-		return nil, fmt.Errorf("configuration: log.level: %w", err)
+		return nil, fmt.Errorf("%w: log.level: %w", ErrConfig, err)
 	}
 	p := &Process{
 		config: cfg, services: services, log: telemetry.NewLogger(w, level),
@@ -87,6 +96,11 @@ func (p *Process) start(ctx context.Context) error {
 	}
 	p.health = health.NewServer()
 	healthv1.RegisterHealthServer(p.server.Server, p.health)
+	p.auditor, err = audit.New(audit.Config{Log: p.log, Meter: p.telemetry.Meters.Meter("github.com/tieout/tieout/pkg/audit")})
+	if err != nil {
+		return err
+	}
+	p.auditor.Register(p.server)
 	keeper := &streamKeeper{js: js, replicas: p.config.NATS.Replicas}
 	if _, err := keeper.runOnce(ctx); err != nil {
 		p.logError("creating the event stream", err) // services start without NATS; the duty goes on trying
@@ -100,6 +114,7 @@ func (p *Process) start(ctx context.Context) error {
 		keep := periodic.Duty{Name: "event stream", Every: keepStreamEvery, RunOnce: keeper.runOnce, Log: p.log}
 		p.logError("keeping the event stream", keep.Run(dutyCtx))
 	})
+	p.duties.Go(func() { p.logError("auditing", p.auditor.Watch(dutyCtx, p.config.AuditEvery)) })
 	return p.listen()
 }
 
@@ -140,7 +155,7 @@ func (p *Process) connectNATS() (jetstream.JetStream, error) {
 	nc, err := nats.Connect(p.config.NATS.URL,
 		nats.Name("tieout "+p.name()),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(500*time.Millisecond),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.log.Warn("lost NATS", slog.Any("error", err)) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.logError("lost NATS", err) }), // nil at an orderly close
 		nats.ReconnectHandler(func(*nats.Conn) { p.log.Info("back on NATS") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			p.log.Warn("NATS error", slog.Any("error", err))
@@ -174,6 +189,7 @@ func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.Jet
 	if err := checkMigrated(waitCtx, s); err != nil {
 		return err
 	}
+	p.auditor.Add(s.Name, pool)
 	return s.Run(ctx, &Env{
 		Name: s.Name, Log: p.log.With(slog.String("service", s.Name)),
 		Tracer: tracers.Tracer("github.com/tieout/tieout/services/" + s.Name),
@@ -190,7 +206,7 @@ func checkMigrated(ctx context.Context, s Service) error {
 	}
 	for _, m := range statuses {
 		if m.Pending() {
-			return fmt.Errorf("the database lacks migrations (%s is at %d of %d): run `tieout migrate up`", m.Set, m.Applied, m.Latest)
+			return fmt.Errorf("%w (%s is at %d of %d): run `tieout migrate up`", ErrNotMigrated, m.Set, m.Applied, m.Latest)
 		}
 	}
 	return nil

@@ -16,21 +16,42 @@ type commitCommand struct {
 	reservationID string
 }
 
-// commit takes the reserved pieces out of stock.
-func (s *inventory) commit(ctx context.Context, c commitCommand) (reservation, error) {
-	r := c.idem(methodCommit, 0, idem.Field{Name: "reservation_id", Value: c.reservationID})
-	return idem.Once(ctx, s.pool, r, func(ctx context.Context, tx *pg.Tx) (reservation, string, error) {
-		st := newStore(tx)
-		res, err := st.lockReservation(ctx, c.reservationID)
+func (c commitCommand) idem() (idem.Request, error) {
+	return c.request.idem(methodCommit, 0, idem.Field{Name: "reservation_id", Value: c.reservationID}), nil
+}
+
+// commit takes the reserved pieces out of stock. Refused with NOT_FOUND or RESERVATION_NOT_HELD.
+func (s *inventory) commit(ctx context.Context, tx *pg.Tx, batch []commitCommand) (results[reservation], error) {
+	requests, err := idems(batch, commitCommand.idem)
+	if err != nil {
+		return nil, err
+	}
+	return idem.OnceAll(ctx, tx, requests, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Outcome[reservation], error) {
+		ids := make([]string, len(fresh))
+		for n, i := range fresh {
+			ids[n] = batch[i].reservationID
+		}
+		reservations, w, err := beginSettling(ctx, newStore(tx), ids)
 		if err != nil {
-			return reservation{}, "", err
+			return nil, err
 		}
-		if res.State != held {
-			return reservation{}, "", rpcerr.New(rpcerr.ReservationNotHeld, "reservation %s is not held any more", res.ID)
+		outcomes := make([]idem.Outcome[reservation], len(fresh))
+		for n, i := range fresh {
+			r := reservations[ids[n]]
+			switch {
+			case r == nil:
+				outcomes[n].Err = rpcerr.ForField(rpcerr.NotFound, "reservation_id", "there is no reservation %q", ids[n])
+				continue
+			case r.State != held:
+				outcomes[n].Err = rpcerr.New(rpcerr.ReservationNotHeld, "reservation %s is not held any more", r.ID)
+				continue
+			}
+			if err := w.settle(r, committed, stock.Committed); err != nil {
+				return nil, err
+			}
+			w.events = append(w.events, batch[i].in(eventCommitted(*r)))
+			outcomes[n] = idem.Outcome[reservation]{Answer: *r, Resource: r.ID.String()}
 		}
-		if err := st.settle(ctx, &res, committed, stock.Committed); err != nil {
-			return reservation{}, "", err
-		}
-		return res, res.ID.String(), s.outbox.Write(ctx, tx, eventCommitted(res))
+		return outcomes, s.write(ctx, tx, w)
 	})
 }

@@ -1,18 +1,22 @@
 package inventory
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
@@ -132,4 +136,58 @@ func TestStock_TakersInAnyOrderDoNotDeadlock(t *testing.T) {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
+}
+
+// failures joins the statuses of a batch's items, but for one reason.
+func failures[R interface{ GetStatus() *spb.Status }](items []R, but rpcerr.Reason) error {
+	var errs []error
+	for _, item := range items {
+		if err := status.FromProto(item.GetStatus()).Err(); !rpcerr.Is(err, but) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Two replicas get the same reserves and their releases, in batches that overlap in every order.
+func TestReplicas_ShareOneDatabase(t *testing.T) {
+	t.Parallel()
+	const sagas, calls = 40, 60
+	b := setup(t, line("cup", 3*sagas), line("mug", 3*sagas))
+	other := servicetest.Start(t, inventoryService(b.db.Config().ConnString()))
+	replicas := []inventoryv1.InventoryServiceClient{
+		b, inventoryv1.NewInventoryServiceClient(servicetest.Dial(t, other, "orchestrator")),
+	}
+	keyOf := func(saga int) string { return fmt.Sprintf("saga/sag_%d/reserve", saga) }
+	for i, err := range together(calls, func(i int) error {
+		var reserves inventoryv1.BatchReserveRequest
+		var releases inventoryv1.BatchReleaseRequest
+		for _, saga := range rand.Perm(sagas)[:sagas/2] {
+			reserves.Requests = append(reserves.Requests, toReserve(keyOf(saga), line("mug", 1), line("cup", 1)))
+			if saga%2 == 0 {
+				releases.Requests = append(releases.Requests, &inventoryv1.ReleaseRequest{IdempotencyKey: keyOf(saga)})
+			}
+		}
+		if i%4 < 2 {
+			answer, err := replicas[i%2].BatchReserve(t.Context(), &reserves)
+			return errors.Join(err, failures(answer.GetResults(), rpcerr.StepTombstoned))
+		}
+		answer, err := replicas[i%2].BatchRelease(t.Context(), &releases)
+		return errors.Join(err, failures(answer.GetResults(), ""))
+	}) {
+		if err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	for saga := range sagas { // whatever came first, now all are reserved or released
+		if saga%2 == 0 {
+			if _, err := b.release(t, keyOf(saga)); err != nil {
+				t.Errorf("saga %d: %v", saga, err)
+			}
+			continue
+		}
+		b.mustReserve(t, keyOf(saga), line("mug", 1), line("cup", 1))
+	}
+	b.wantLevels(t, stock.Level{SKU: "cup", Available: 3*sagas - sagas/2, Reserved: sagas / 2},
+		stock.Level{SKU: "mug", Available: 3*sagas - sagas/2, Reserved: sagas / 2})
 }

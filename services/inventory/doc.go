@@ -11,6 +11,9 @@
 //
 // Events: stock.received, reservation.held, reservation.released, reservation.committed.
 //
-// Every use case is one transaction, with its idempotency row and its event: a crash leaves all of it or
-// nothing, and the same request again gives the same answer.
+// What is written is written in batches: whatever waits of one kind (reserves, releases, commits, receipts) is decided
+// in memory, in the order it came, and becomes one transaction of a statement a table, so that a SKU that many want at
+// once is one row that changes once. Each request has its own result, its idempotency row and its event in that
+// transaction: a crash leaves all of it or nothing, and the same request again gives the same answer. An RPC for one
+// request is a batch of one.
 package inventory

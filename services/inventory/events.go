@@ -1,6 +1,10 @@
 package inventory
 
 import (
+	"context"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
@@ -8,8 +12,8 @@ import (
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
-func eventReceived(receipt receiptID, lines []stock.Line) bus.Event {
-	return event("stock", "received", receipt.String(), "", &eventv1.StockReceived{Lines: quantities(lines)})
+func eventReceived(receipt string, lines []stock.Line) bus.Event {
+	return event("stock", "received", receipt, "", &eventv1.StockReceived{Lines: quantities(lines)})
 }
 
 func eventHeld(r reservation) bus.Event {
@@ -41,4 +45,12 @@ func event(entity, name, subject, reference string, payload proto.Message) bus.E
 		Service: "inventory", Entity: entity, Name: name,
 		Subject: subject, Reference: reference, Data: bus.Payload(payload),
 	}
+}
+
+// in gives an event the trace of the request that caused it: the batch that writes it has none.
+func (r request) in(e bus.Event) bus.Event {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(context.Background(), r.span), carrier)
+	e.Traceparent, e.Tracestate = carrier.Get("traceparent"), carrier.Get("tracestate")
+	return e
 }

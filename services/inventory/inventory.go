@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
@@ -15,12 +17,23 @@ import (
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
-// inventory holds what the use cases share.
+// inventory holds what the use cases share. Each kind of write has a group of its own: what waits is one transaction,
+// written by the function of the same name.
 type inventory struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Outbox
 	keyTTL time.Duration // of clients' keys; sagas' keys never expire
+
+	reserves *group[reserveCommand, reservation]
+	releases *group[request, *reservation]
+	commits  *group[commitCommand, reservation]
+	receipts *group[receiveCommand, []levelAt]
 }
+
+type group[C, A any] = groupcommit.Group[C, idem.Answer[A]]
+
+// results are what a batch of commands ends with.
+type results[A any] = []groupcommit.Result[idem.Answer[A]]
 
 // ReservationID identifies a reservation.
 type ReservationID = id.ID[reservationKind]
@@ -29,8 +42,6 @@ type reservationKind struct{}
 
 // Prefix implements id.Kind.
 func (reservationKind) Prefix() string { return "res" }
-
-type receiptID = id.ID[receiptKind]
 
 type receiptKind struct{}
 
@@ -53,9 +64,22 @@ type reservation struct {
 	Lines     []stock.Line     `json:"lines"`
 }
 
-// request is who asks, and under which key.
+// request is who asks, under which key, and in which trace.
 type request struct {
 	caller, key string
+	span        trace.SpanContext
+}
+
+// idems are the requests of a batch by name.
+func idems[C any](batch []C, of func(C) (idem.Request, error)) ([]idem.Request, error) {
+	requests := make([]idem.Request, len(batch))
+	for i, c := range batch {
+		var err error
+		if requests[i], err = of(c); err != nil {
+			return nil, err
+		}
+	}
+	return requests, nil
 }
 
 func (r request) idem(method string, ttl time.Duration, fields ...idem.Field) idem.Request {
@@ -71,9 +95,13 @@ func consolidate(lines []stock.Line) ([]stock.Line, error) {
 	return sum, err
 }
 
-// linesField is the fingerprint of consolidated lines.
+// linesField is the fingerprint of lines: of what they add up to, however they are told.
 func linesField(lines []stock.Line) (idem.Field, error) {
-	canonical, err := json.Marshal(lines)
+	sum, err := consolidate(lines)
+	if err != nil {
+		return idem.Field{}, err
+	}
+	canonical, err := json.Marshal(sum)
 	if err != nil {
 		return idem.Field{}, fmt.Errorf("encoding lines: %w", err)
 	}

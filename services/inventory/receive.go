@@ -25,38 +25,72 @@ type receiveCommand struct {
 	lines []stock.Line
 }
 
-// receive adds pieces to the stock, all lines or none; SKUs not yet known become so.
-func (s *inventory) receive(ctx context.Context, c receiveCommand) ([]levelAt, error) {
+// receive adds pieces to the stock, all lines of a command or none; SKUs not yet known become so.
+func (s *inventory) receive(ctx context.Context, tx *pg.Tx, batch []receiveCommand) (results[[]levelAt], error) {
+	requests, err := idems(batch, func(c receiveCommand) (idem.Request, error) {
+		field, err := linesField(c.lines)
+		return c.idem(methodReceive, s.keyTTL, field), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return idem.OnceAll(ctx, tx, requests, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Outcome[[]levelAt], error) {
+		st := newStore(tx)
+		came := make([][]stock.Line, len(fresh))
+		for n, i := range fresh {
+			came[n] = batch[i].lines
+		}
+		w, err := begin(ctx, st, came...)
+		if err != nil {
+			return nil, err
+		}
+		outcomes := make([]idem.Outcome[[]levelAt], len(fresh))
+		for n, i := range fresh {
+			if outcomes[n], err = w.receive(batch[i]); err != nil {
+				return nil, err
+			}
+		}
+		if err := s.write(ctx, tx, w); err != nil {
+			return nil, err
+		}
+		return outcomes, st.date(ctx, outcomes, w.changed())
+	})
+}
+
+func (w *work) receive(c receiveCommand) (idem.Outcome[[]levelAt], error) {
 	lines, err := consolidate(c.lines)
 	if err != nil {
-		return nil, err
+		return idem.Outcome[[]levelAt]{}, err
 	}
-	field, err := linesField(lines)
+	switch err := w.record(stock.Received, lines, ReservationID{}); {
+	case errors.Is(err, stock.ErrOverflow):
+		return idem.Outcome[[]levelAt]{Err: rpcerr.ForField(rpcerr.QuantityOverflow, "lines", "%v", err)}, nil
+	case err != nil:
+		return idem.Outcome[[]levelAt]{}, err
+	}
+	receipt := id.New[receiptKind]().String()
+	w.events = append(w.events, c.in(eventReceived(receipt, lines)))
+	after := make([]levelAt, len(lines))
+	for i, l := range lines {
+		after[i].Level = w.levels[l.SKU]
+	}
+	return idem.Outcome[[]levelAt]{Answer: after, Resource: receipt}, nil
+}
+
+// date sets when the levels of outcomes were changed, which is now for all of them.
+func (s store) date(ctx context.Context, outcomes []idem.Outcome[[]levelAt], skus []string) error {
+	written, err := s.levels(ctx, skus)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r := c.idem(methodReceive, s.keyTTL, field)
-	return idem.Once(ctx, s.pool, r, func(ctx context.Context, tx *pg.Tx) ([]levelAt, string, error) {
-		st := newStore(tx)
-		if err := st.createLevels(ctx, lines); err != nil {
-			return nil, "", err
+	at := make(map[string]time.Time, len(written))
+	for _, l := range written {
+		at[l.SKU] = l.UpdatedAt
+	}
+	for _, o := range outcomes {
+		for i := range o.Answer {
+			o.Answer[i].UpdatedAt = at[o.Answer[i].SKU]
 		}
-		levels, err := st.lockLevels(ctx, lines)
-		if err != nil {
-			return nil, "", err
-		}
-		err = st.record(ctx, levels, stock.Events(stock.Received, lines), ReservationID{})
-		if errors.Is(err, stock.ErrOverflow) {
-			return nil, "", rpcerr.ForField(rpcerr.QuantityOverflow, "lines", "%v", err)
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		receipt := id.New[receiptKind]()
-		if err := s.outbox.Write(ctx, tx, eventReceived(receipt, lines)); err != nil {
-			return nil, "", err
-		}
-		after, err := st.levels(ctx, skusOf(lines))
-		return after, receipt.String(), err
-	})
+	}
+	return nil
 }

@@ -19,38 +19,54 @@ type reserveCommand struct {
 	lines     []stock.Line
 }
 
-// reserve promises all lines or none. Refused with SKU_UNKNOWN or INSUFFICIENT_STOCK.
-func (s *inventory) reserve(ctx context.Context, c reserveCommand) (reservation, error) {
+func (c reserveCommand) idem() (idem.Request, error) {
+	field, err := linesField(c.lines)
+	return c.request.idem(methodReserve, 0, idem.Field{Name: "reference", Value: c.reference}, field), err
+}
+
+// reserve promises all lines of a command or none. Refused with SKU_UNKNOWN or INSUFFICIENT_STOCK.
+func (s *inventory) reserve(ctx context.Context, tx *pg.Tx, batch []reserveCommand) (results[reservation], error) {
+	requests, err := idems(batch, reserveCommand.idem)
+	if err != nil {
+		return nil, err
+	}
+	return idem.OnceAll(ctx, tx, requests, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Outcome[reservation], error) {
+		wanted := make([][]stock.Line, len(fresh))
+		for n, i := range fresh {
+			wanted[n] = batch[i].lines
+		}
+		w, err := begin(ctx, newStore(tx), wanted...)
+		if err != nil {
+			return nil, err
+		}
+		outcomes := make([]idem.Outcome[reservation], len(fresh))
+		for n, i := range fresh {
+			if outcomes[n], err = w.reserve(batch[i]); err != nil {
+				return nil, err
+			}
+		}
+		return outcomes, s.write(ctx, tx, w)
+	})
+}
+
+func (w *work) reserve(c reserveCommand) (idem.Outcome[reservation], error) {
 	lines, err := consolidate(c.lines)
 	if err != nil {
-		return reservation{}, err
+		return idem.Outcome[reservation]{}, err
 	}
-	field, err := linesField(lines)
-	if err != nil {
-		return reservation{}, err
+	if err := unknownSKUs(skusOf(c.lines), w.levels, lineSKUField); err != nil {
+		return idem.Outcome[reservation]{Err: err}, nil
 	}
-	r := c.idem(methodReserve, 0, idem.Field{Name: "reference", Value: c.reference}, field)
-	return idem.Once(ctx, s.pool, r, func(ctx context.Context, tx *pg.Tx) (reservation, string, error) {
-		st := newStore(tx)
-		levels, err := st.lockLevels(ctx, lines)
-		if err != nil {
-			return reservation{}, "", err
-		}
-		if err := unknownSKUs(skusOf(c.lines), levels, lineSKUField); err != nil {
-			return reservation{}, "", err
-		}
-		if short := stock.Reserve(levels, lines); len(short) > 0 {
-			return reservation{}, "", insufficient(short)
-		}
-		made := reservation{ID: id.New[reservationKind](), Reference: c.reference, State: held, Lines: lines}
-		if err := st.insertReservation(ctx, made); err != nil {
-			return reservation{}, "", err
-		}
-		if err := st.record(ctx, levels, stock.Events(stock.Reserved, lines), made.ID); err != nil {
-			return reservation{}, "", err
-		}
-		return made, made.ID.String(), s.outbox.Write(ctx, tx, eventHeld(made))
-	})
+	if short := stock.Reserve(w.levels, lines); len(short) > 0 {
+		return idem.Outcome[reservation]{Err: insufficient(short)}, nil
+	}
+	made := reservation{ID: id.New[reservationKind](), Reference: c.reference, State: held, Lines: lines}
+	if err := w.record(stock.Reserved, lines, made.ID); err != nil {
+		return idem.Outcome[reservation]{}, err
+	}
+	w.made = append(w.made, made)
+	w.events = append(w.events, c.in(eventHeld(made)))
+	return idem.Outcome[reservation]{Answer: made, Resource: made.ID.String()}, nil
 }
 
 func insufficient(short []stock.Shortage) error {

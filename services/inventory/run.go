@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"embed"
+	"errors"
 	"time"
 
 	"github.com/tieout/tieout/pkg/idem"
@@ -34,7 +35,16 @@ func Migrations() []pg.Migrations {
 // Run wires the service into env.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	register(env.GRPC, &inventory{pool: env.Pool, outbox: events, keyTTL: cfg.IdempotencyTTL})
+	s := &inventory{pool: env.Pool, outbox: events, keyTTL: cfg.IdempotencyTTL}
+	var errs [4]error
+	s.reserves, errs[0] = service.NewGroup(env, "reserve", s.reserve)
+	s.releases, errs[1] = service.NewGroup(env, "release", s.release)
+	s.commits, errs[2] = service.NewGroup(env, "commit", s.commit)
+	s.receipts, errs[3] = service.NewGroup(env, "receive", s.receive)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	register(env.GRPC, s)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return nil
 }

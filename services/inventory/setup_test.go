@@ -33,11 +33,7 @@ type bundle struct {
 func setup(t *testing.T, lines ...*inventoryv1.StockLine) bundle {
 	t.Helper()
 	dsn := pgtest.DSN(t, Migrations()...)
-	cfg := DefaultConfig()
-	p := servicetest.Start(t, service.Service{
-		Name: "inventory", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: cfg.Postgres.MaxConns},
-		Run: func(ctx context.Context, env *service.Env) error { return Run(ctx, env, cfg) },
-	})
+	p := servicetest.Start(t, inventoryService(dsn))
 	db, err := pgxpool.New(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +45,14 @@ func setup(t *testing.T, lines ...*inventoryv1.StockLine) bundle {
 		b.mustReceive(t, "receipt-of-setup", lines...)
 	}
 	return b
+}
+
+func inventoryService(dsn string) service.Service {
+	cfg := DefaultConfig()
+	return service.Service{
+		Name: "inventory", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: cfg.Postgres.MaxConns},
+		Run: func(ctx context.Context, env *service.Env) error { return Run(ctx, env, cfg) },
+	}
 }
 
 func line(sku string, quantity int32) *inventoryv1.StockLine {

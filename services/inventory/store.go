@@ -2,14 +2,12 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/inventory/inventorydb"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
@@ -27,10 +25,9 @@ func skusOf(lines []stock.Line) []string {
 	return skus
 }
 
-// lockLevels holds the levels of consolidated lines to the end of the transaction. SKUs that are not known are
-// missing from the map.
-func (s store) lockLevels(ctx context.Context, lines []stock.Line) (map[string]stock.Level, error) {
-	rows, err := s.q.LockLevels(ctx, skusOf(lines))
+// lockLevels holds the levels of SKUs to the end of the transaction. Those that are not known are missing from the map.
+func (s store) lockLevels(ctx context.Context, skus []string) (map[string]stock.Level, error) {
+	rows, err := s.q.LockLevels(ctx, skus)
 	if err != nil {
 		return nil, fmt.Errorf("locking stock levels: %w", err)
 	}
@@ -41,34 +38,43 @@ func (s store) lockLevels(ctx context.Context, lines []stock.Line) (map[string]s
 	return levels, nil
 }
 
-func (s store) createLevels(ctx context.Context, lines []stock.Line) error {
-	if err := s.q.CreateLevels(ctx, skusOf(lines)); err != nil {
-		return fmt.Errorf("creating stock levels: %w", err)
+// putLevels writes the levels of SKUs, which must be locked, or created: not in the database yet. Somebody else may
+// have created them meanwhile, which is groupcommit.ErrAgain.
+func (s store) putLevels(ctx context.Context, w *work) error {
+	var changed, created inventorydb.PutLevelsParams
+	for _, sku := range w.changed() {
+		into, l := &changed, w.levels[sku]
+		if w.created[sku] {
+			into = &created
+		}
+		into.Skus, into.Available = append(into.Skus, sku), append(into.Available, l.Available)
+		into.Reserved, into.Shipped = append(into.Reserved, l.Reserved), append(into.Shipped, l.Shipped)
+	}
+	if len(changed.Skus) > 0 {
+		if err := s.q.PutLevels(ctx, changed); err != nil {
+			return fmt.Errorf("writing stock levels: %w", err)
+		}
+	}
+	if len(created.Skus) > 0 {
+		n, err := s.q.CreateLevels(ctx, inventorydb.CreateLevelsParams(created))
+		if err != nil {
+			return fmt.Errorf("creating stock levels: %w", err)
+		}
+		if n < int64(len(created.Skus)) {
+			return fmt.Errorf("creating stock levels: %w", groupcommit.ErrAgain)
+		}
 	}
 	return nil
 }
 
-// record writes events and the levels they lead to. The levels must be locked. No reservation is the zero id.
-func (s store) record(ctx context.Context, levels map[string]stock.Level, events []stock.Event, of ReservationID) error {
-	var e inventorydb.InsertStockEventsParams
-	var l inventorydb.PutLevelsParams
-	if u := of.UUID(); u != uuid.Nil {
-		e.ReservationID = &u
+func (s store) insertStockEvents(ctx context.Context, moves []move) error {
+	var p inventorydb.InsertStockEventsParams
+	for _, m := range moves {
+		p.Skus, p.Types = append(p.Skus, m.event.SKU), append(p.Types, int16(m.event.Type))
+		p.Quantities, p.ReservationIds = append(p.Quantities, m.event.Quantity), append(p.ReservationIds, m.of.UUID())
 	}
-	for _, event := range events {
-		after, err := levels[event.SKU].Apply(event)
-		if err != nil {
-			return err
-		}
-		e.Skus, e.Types, e.Quantities = append(e.Skus, event.SKU), append(e.Types, int16(event.Type)), append(e.Quantities, event.Quantity)
-		l.Skus, l.Available = append(l.Skus, after.SKU), append(l.Available, after.Available)
-		l.Reserved, l.Shipped = append(l.Reserved, after.Reserved), append(l.Shipped, after.Shipped)
-	}
-	if err := s.q.InsertStockEvents(ctx, e); err != nil {
+	if err := s.q.InsertStockEvents(ctx, p); err != nil {
 		return fmt.Errorf("writing stock events: %w", err)
-	}
-	if err := s.q.PutLevels(ctx, l); err != nil {
-		return fmt.Errorf("writing stock levels: %w", err)
 	}
 	return nil
 }
@@ -100,50 +106,48 @@ func levelsOf(rows []inventorydb.StockLevel) []levelAt {
 	return levels
 }
 
-func (s store) insertReservation(ctx context.Context, r reservation) error {
-	p := inventorydb.InsertReservationParams{ID: r.ID.UUID(), Reference: r.Reference, Skus: skusOf(r.Lines)}
-	for _, l := range r.Lines {
-		p.Quantities = append(p.Quantities, l.Quantity)
+func (s store) insertReservations(ctx context.Context, reservations []reservation) error {
+	var p inventorydb.InsertReservationsParams
+	for _, r := range reservations {
+		p.Ids, p.Refs = append(p.Ids, r.ID.UUID()), append(p.Refs, r.Reference)
+		for _, l := range r.Lines {
+			p.LineIds = append(p.LineIds, r.ID.UUID())
+			p.Skus, p.Quantities = append(p.Skus, l.SKU), append(p.Quantities, l.Quantity)
+		}
 	}
-	if err := s.q.InsertReservation(ctx, p); err != nil {
-		return fmt.Errorf("writing reservation: %w", err)
+	if err := s.q.InsertReservations(ctx, p); err != nil {
+		return fmt.Errorf("writing reservations: %w", err)
 	}
 	return nil
 }
 
-// lockReservation holds a reservation to the end of the transaction; NOT_FOUND when there is none.
-func (s store) lockReservation(ctx context.Context, reservationID string) (reservation, error) {
-	notFound := rpcerr.ForField(rpcerr.NotFound, "reservation_id", "there is no reservation %q", reservationID)
-	rid, err := id.Parse[reservationKind](reservationID)
+// lockReservations holds reservations to the end of the transaction. What is no id of one is missing from the map.
+func (s store) lockReservations(ctx context.Context, ids []string) (map[string]*reservation, error) {
+	var known []uuid.UUID
+	for _, text := range ids {
+		if rid, err := id.Parse[reservationKind](text); err == nil {
+			known = append(known, rid.UUID())
+		}
+	}
+	rows, err := s.q.LockReservations(ctx, known)
 	if err != nil {
-		return reservation{}, notFound
+		return nil, fmt.Errorf("locking reservations: %w", err)
 	}
-	row, err := s.q.LockReservation(ctx, rid.UUID())
-	if errors.Is(err, pgx.ErrNoRows) {
-		return reservation{}, notFound
+	locked := make(map[string]*reservation, len(rows))
+	for _, row := range rows {
+		r := &reservation{ID: ReservationID(row.ID), Reference: row.Reference, State: reservationState(row.State)}
+		for i, sku := range row.Skus {
+			r.Lines = append(r.Lines, stock.Line{SKU: sku, Quantity: row.Quantities[i]})
+		}
+		locked[r.ID.String()] = r
 	}
-	if err != nil {
-		return reservation{}, fmt.Errorf("reading reservation: %w", err)
-	}
-	r := reservation{ID: rid, Reference: row.Reference, State: reservationState(row.State)}
-	for i, sku := range row.Skus {
-		r.Lines = append(r.Lines, stock.Line{SKU: sku, Quantity: row.Quantities[i]})
-	}
-	return r, nil
+	return locked, nil
 }
 
-// settle moves a locked reservation's pieces with one event a line, and the reservation to a state.
-func (s store) settle(ctx context.Context, r *reservation, to reservationState, by stock.EventType) error {
-	levels, err := s.lockLevels(ctx, r.Lines)
-	if err != nil {
-		return err
-	}
-	if err := s.record(ctx, levels, stock.Events(by, r.Lines), r.ID); err != nil {
-		return err
-	}
-	r.State = to
-	if err := s.q.SetReservationState(ctx, inventorydb.SetReservationStateParams{ID: r.ID.UUID(), State: int16(to)}); err != nil {
-		return fmt.Errorf("writing reservation: %w", err)
+func (s store) setReservationStates(ctx context.Context, to reservationState, ids []uuid.UUID) error {
+	p := inventorydb.SetReservationStatesParams{State: int16(to), Ids: ids}
+	if err := s.q.SetReservationStates(ctx, p); err != nil {
+		return fmt.Errorf("writing reservations: %w", err)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/tieout/tieout/pkg/idem"
-	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
@@ -28,24 +27,15 @@ func (o *orchestrator) cancel(ctx context.Context, c cancelCommand) (orderView, 
 	}
 	r := c.idem(methodCancel, o.keyTTL,
 		idem.Field{Name: "order_id", Value: c.orderID}, idem.Field{Name: "reason", Value: c.reason})
-	_, err = idem.Once(ctx, o.pool, r, func(ctx context.Context, tx *pg.Tx) (struct{}, string, error) {
-		sagaID, err := newStore(tx).sagaOfOrder(ctx, orderID)
-		if err != nil {
-			return struct{}{}, "", err
+	err = o.change(ctx, r, c.orderID, func(r run) (saga.Event, error) {
+		if !r.state.Cancellable(r.def) {
+			return saga.Event{}, rpcerr.New(rpcerr.OrderNotCancellable, "order %s is %s, at %s", c.orderID,
+				r.state.Phase, cmp.Or(r.view.step, "its end"))
 		}
-		run, err := o.engine.load(ctx, tx, sagaID)
-		if err != nil {
-			return struct{}{}, "", err
-		}
-		if !run.state.Cancellable(run.def) {
-			return struct{}{}, "", rpcerr.New(rpcerr.OrderNotCancellable, "order %s is %s, at %s", c.orderID,
-				run.state.Phase, cmp.Or(run.view.step, "its end"))
-		}
-		decided := saga.Event{Seq: run.state.Seq + 1, Type: saga.CompensationDecided, At: clock(),
-			Detail: saga.Detail{Cause: fmt.Sprintf("cancelled by %s: %s", c.caller, cmp.Or(c.reason, "no reason given"))}}
-		tx.AfterCommit(func() { o.engine.nudge(sagaID) })
-		return struct{}{}, c.orderID, o.engine.record(ctx, tx, &run, []saga.Event{decided})
-	})
+		return saga.Event{Seq: r.state.Seq + 1, Type: saga.CompensationDecided, At: clock(), Detail: saga.Detail{
+			Cause: fmt.Sprintf("cancelled by %s: %s", c.caller, cmp.Or(c.reason, "no reason given")), Actor: c.caller,
+		}}, nil
+	}, nil)
 	if err != nil {
 		return orderView{}, err
 	}

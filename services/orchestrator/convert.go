@@ -41,6 +41,16 @@ func phaseFromProto(p sagav1.SagaPhase) saga.Phase {
 	return 0
 }
 
+var sagaVerbs = map[sagav1.SagaVerb]saga.Verb{
+	sagav1.SagaVerb_SAGA_VERB_RETRY:      saga.RetryNow,
+	sagav1.SagaVerb_SAGA_VERB_COMPENSATE: saga.TurnBack,
+	sagav1.SagaVerb_SAGA_VERB_PAUSE:      saga.Pause,
+	sagav1.SagaVerb_SAGA_VERB_RESUME:     saga.Resume,
+	sagav1.SagaVerb_SAGA_VERB_RESOLVE:    saga.Resolve,
+	sagav1.SagaVerb_SAGA_VERB_RULE_OUT:   saga.RuleOut,
+	sagav1.SagaVerb_SAGA_VERB_SKIP:       saga.Skip,
+}
+
 func linesFromProto(lines []*orderv1.OrderLine) []line {
 	out := make([]line, len(lines))
 	for i, l := range lines {
@@ -90,7 +100,7 @@ func sagaToProto(v sagaView) *sagav1.Saga {
 		SagaId: v.id.String(), Definition: v.definition.name, DefinitionVersion: int32(v.definition.version),
 		Phase: sagaPhases[v.phase], OrderId: v.orderID.String(), Step: v.step, Cause: v.cause, Sequence: int32(v.seq),
 		CreateTime: timestamppb.New(v.createdAt), UpdateTime: timestamppb.New(v.updatedAt),
-		Deadline: timestamppb.New(v.deadline), NextActionTime: optionalTime(v.nextAt),
+		Deadline: timestamppb.New(v.deadline), NextActionTime: optionalTime(v.nextAt), Paused: v.paused,
 	}
 }
 

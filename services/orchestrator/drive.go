@@ -14,14 +14,10 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
-
-// errStale says that somebody else wrote the saga's next event first.
-var errStale = errors.New("the saga was changed by somebody else")
 
 // run is a saga in the hands of its driver.
 type run struct {
@@ -96,10 +92,15 @@ func (e *engine) driveOn(ctx context.Context, sagaID SagaID, wake <-chan struct{
 			notSent = 0
 			events = saga.Observe(r.def, r.state, c, outcome, clock(), rand.Float64())
 		}
-		err := pg.InTx(ctx, e.pool, func(tx *pg.Tx) error { return e.record(ctx, tx, &r, events) })
+		t, err := r.transit(events)
 		if err != nil {
 			return err
 		}
+		if _, err := e.transitions.Do(ctx, t); err != nil {
+			return err
+		}
+		r.state = t.state
+		e.announce(ctx, t)
 	}
 }
 
@@ -147,6 +148,12 @@ func (r run) results() map[string]json.RawMessage {
 	return results
 }
 
+// become makes the view that of a state, which the saga came to at a time.
+func (v *sagaView) become(def saga.Definition, s saga.State, at time.Time) {
+	v.phase, v.step, v.cause, v.seq = s.Phase, stepOf(def, s), s.Cause, s.Seq
+	v.paused, v.nextAt, v.updatedAt = s.Paused, s.NextAt, at
+}
+
 // load reads a saga and folds its history.
 func (e *engine) load(ctx context.Context, db orchestratordb.DBTX, sagaID SagaID) (run, error) {
 	st := newStore(db)
@@ -164,33 +171,4 @@ func (e *engine) load(ctx context.Context, db orchestratordb.DBTX, sagaID SagaID
 	}
 	state, err := saga.Fold(def, events)
 	return run{view: view, def: def, state: state, events: events}, err
-}
-
-// record makes events durable with the saga's row and what the outbox tells of them, and moves r on. When
-// somebody else wrote the saga's next event first, nothing is written: errStale.
-func (e *engine) record(ctx context.Context, tx *pg.Tx, r *run, events []saga.Event) error {
-	state := r.state
-	for _, event := range events {
-		var err error
-		if state, err = saga.Apply(r.def, state, event); err != nil {
-			return err
-		}
-	}
-	st := newStore(tx)
-	if err := st.appendEvents(ctx, r.view.id, r.def, state, events); err != nil {
-		return err
-	}
-	if err := e.outbox.Write(ctx, tx, eventsOf(r.view, events, state.Cause)...); err != nil {
-		return err
-	}
-	tx.AfterCommit(func() {
-		r.state = state
-		e.watchers.notify(r.view.orderID)
-		for _, event := range events {
-			e.metrics.recorded(ctx, event)
-			e.log.InfoContext(ctx, "saga recorded an event", slog.Int("seq", event.Seq), slog.String("type", string(event.Type)),
-				slog.String("step", event.Step), slog.String("cause", event.Cause), slog.String("order_id", r.view.orderID.String()))
-		}
-	})
-	return nil
 }

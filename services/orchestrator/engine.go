@@ -33,6 +33,7 @@ type engine struct {
 	definitions map[definitionKey]saga.Definition
 	actions     map[string]action
 	watchers    *watchers
+	transitions *transitions
 	slots       chan struct{}
 	lock        *pg.SessionLock
 
@@ -108,8 +109,9 @@ func (e *engine) ensure(sagaID SagaID) {
 	})
 }
 
-// nudge has a driven saga looked at again, because somebody else wrote to it.
-func (e *engine) nudge(sagaID SagaID) {
+// changed has a saga looked at again, because somebody else than its driver wrote to it.
+func (e *engine) changed(sagaID SagaID) {
+	e.ensure(sagaID)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	select {

@@ -8,8 +8,9 @@ import (
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
-func eventPlaced(o order) bus.Event {
-	return event("placed", o.id, &eventv1.OrderPlaced{
+func eventPlaced(p placing) bus.Event {
+	o := p.order
+	return event("placed", o.id, p.traceparent, &eventv1.OrderPlaced{
 		OrderId: o.id.String(), SagaId: o.sagaID.String(), CustomerId: o.customerID, Total: amountToProto(o.total),
 	})
 }
@@ -22,21 +23,22 @@ func eventsOf(v sagaView, recorded []saga.Event, cause string) []bus.Event {
 	for _, e := range recorded {
 		switch e.Type {
 		case saga.CompensationDecided:
-			out = append(out, event("compensating", v.orderID, &eventv1.OrderCompensating{OrderId: orderID, SagaId: sagaID, Cause: cause}))
+			out = append(out, event("compensating", v.orderID, v.traceparent, &eventv1.OrderCompensating{OrderId: orderID, SagaId: sagaID, Cause: cause}))
 		case saga.SagaCompleted:
-			out = append(out, event("completed", v.orderID, &eventv1.OrderCompleted{OrderId: orderID, SagaId: sagaID}))
+			out = append(out, event("completed", v.orderID, v.traceparent, &eventv1.OrderCompleted{OrderId: orderID, SagaId: sagaID}))
 		case saga.SagaCompensated:
-			out = append(out, event("compensated", v.orderID, &eventv1.OrderCompensated{OrderId: orderID, SagaId: sagaID, Cause: cause}))
+			out = append(out, event("compensated", v.orderID, v.traceparent, &eventv1.OrderCompensated{OrderId: orderID, SagaId: sagaID, Cause: cause}))
 		case saga.SagaParked:
-			out = append(out, event("parked", v.orderID, &eventv1.OrderParked{OrderId: orderID, SagaId: sagaID, Cause: cause}))
+			out = append(out, event("parked", v.orderID, v.traceparent, &eventv1.OrderParked{OrderId: orderID, SagaId: sagaID, Cause: cause}))
 		}
 	}
 	return out
 }
 
-func event(name string, orderID OrderID, payload proto.Message) bus.Event {
+func event(name string, orderID OrderID, traceparent string, payload proto.Message) bus.Event {
 	return bus.Event{
-		Service: "orchestrator", Entity: "order", Name: name,
+		Traceparent: traceparent,
+		Service:     "orchestrator", Entity: "order", Name: name,
 		Subject: orderID.String(), Reference: orderID.String(), Data: bus.Payload(payload),
 	}
 }

@@ -18,6 +18,7 @@ type orchestrator struct {
 	pool      *pgxpool.Pool
 	outbox    *outbox.Outbox
 	engine    *engine
+	intake    *intake
 	catalogue *catalogue
 	watchers  *watchers
 	stopping  <-chan struct{}
@@ -87,6 +88,7 @@ type sagaView struct {
 	seq         int
 	deadline    time.Time
 	traceparent string
+	paused      bool
 	nextAt      time.Time // zero for none
 	createdAt   time.Time
 	updatedAt   time.Time

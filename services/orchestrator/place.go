@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 
+	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/money"
@@ -24,8 +28,18 @@ type placeCommand struct {
 	shipTo        address
 }
 
-// place makes an order and its saga durable, and has the saga driven. A replay gives the order as it was when it
-// was accepted.
+// placing is an order on its way into the database.
+type placing struct {
+	request idem.Request
+	order   order
+	// traceparent is the trace of the call, which the saga goes on in.
+	traceparent string
+}
+
+type intake = groupcommit.Group[placing, idem.Answer[OrderID]]
+
+// place makes an order and its saga durable, together with the others that are being placed, and has the saga
+// driven. A replay gives the order as it was when it was accepted.
 func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, error) {
 	total, err := totalOf(c.lines)
 	if err != nil {
@@ -38,23 +52,17 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 	if err := o.catalogue.check(ctx, c.lines); err != nil {
 		return orderView{}, err
 	}
-	var placed order
-	orderID, err := idem.Once(ctx, o.pool, r, func(ctx context.Context, tx *pg.Tx) (OrderID, string, error) {
-		placed = order{
-			id: id.New[orderKind](), sagaID: id.New[sagaKind](), customerID: c.customerID, lines: c.lines, total: total,
-			paymentMethod: c.paymentMethod, shipTo: c.shipTo, createdAt: clock(),
-		}
-		if err := o.insert(ctx, tx, placed); err != nil {
-			return OrderID{}, "", err
-		}
-		tx.AfterCommit(func() { o.engine.ensure(placed.sagaID) })
-		return placed.id, placed.id.String(), o.outbox.Write(ctx, tx, eventPlaced(placed))
-	})
+	placed := order{
+		id: id.New[orderKind](), sagaID: id.New[sagaKind](), customerID: c.customerID, lines: c.lines, total: total,
+		paymentMethod: c.paymentMethod, shipTo: c.shipTo, createdAt: clock(),
+	}
+	answer, err := o.intake.Do(ctx, placing{request: r, order: placed, traceparent: traceparentOf(ctx)})
 	if err != nil {
 		return orderView{}, err
 	}
-	if placed.id != orderID { // a replay
-		v, err := newStore(o.pool).order(ctx, orderID)
+	if answer.Replayed {
+		idem.MarkReplayed(ctx)
+		v, err := newStore(o.pool).order(ctx, answer.Value)
 		if err != nil {
 			return orderView{}, err
 		}
@@ -63,18 +71,36 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 	return orderView{order: placed, phase: saga.Running, updatedAt: placed.createdAt}, nil
 }
 
-// insert writes the order, its saga and the saga's first event.
-func (o *orchestrator) insert(ctx context.Context, tx *pg.Tx, placed order) error {
-	st := newStore(tx)
-	if err := st.insertOrder(ctx, placed); err != nil {
-		return err
+func traceparentOf(ctx context.Context) string {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier["traceparent"]
+}
+
+// placeAll writes a batch of orders, their sagas and the sagas' first events.
+func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing) ([]groupcommit.Result[idem.Answer[OrderID]], error) {
+	requests := make([]idem.Request, len(batch))
+	for i, p := range batch {
+		requests[i] = p.request
 	}
-	started := saga.Start(orderV1, placed.createdAt)
-	state, err := saga.Apply(orderV1, saga.State{}, started)
-	if err != nil {
-		return err
-	}
-	return st.insertSaga(ctx, placed, orderV1, state, started)
+	return idem.OnceAll(ctx, tx, requests, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Outcome[OrderID], error) {
+		outcomes, placed := make([]idem.Outcome[OrderID], len(fresh)), make([]placing, len(fresh))
+		events := make([]bus.Event, len(fresh))
+		for n, i := range fresh {
+			p := batch[i]
+			placed[n], events[n] = p, eventPlaced(p)
+			outcomes[n] = idem.Outcome[OrderID]{Answer: p.order.id, Resource: p.order.id.String()}
+			tx.AfterCommit(func() { o.engine.ensure(p.order.sagaID) })
+		}
+		st := newStore(tx)
+		if err := st.insertOrders(ctx, placed); err != nil {
+			return nil, err
+		}
+		if err := st.insertSagas(ctx, placed, orderV1); err != nil {
+			return nil, err
+		}
+		return outcomes, o.outbox.Write(ctx, tx, events...)
+	})
 }
 
 func (c placeCommand) idempotency(o *orchestrator) (idem.Request, error) {

@@ -31,20 +31,47 @@ func (o *orchestrator) getOrder(ctx context.Context, orderID string) (orderView,
 	return v, timeline, err
 }
 
-// getSaga gives a saga, by its id or its order's, with its state and history.
-func (o *orchestrator) getSaga(ctx context.Context, sagaOrOrderID string) (run, error) {
-	st := newStore(o.pool)
-	sagaID, err := id.Parse[sagaKind](sagaOrOrderID)
+// getSaga gives a saga, by its id or its order's, with its state and history: as it stands (asOf 0), or as it stood
+// after an event.
+func (o *orchestrator) getSaga(ctx context.Context, sagaOrOrderID string, asOf int) (run, error) {
+	sagaID, err := findSaga(ctx, newStore(o.pool), sagaOrOrderID)
 	if err != nil {
-		orderID, orderErr := id.Parse[orderKind](sagaOrOrderID)
-		if orderErr != nil {
-			return run{}, rpcerr.ForField(rpcerr.RequestInvalid, "saga_id", "%q is neither the id of a saga (sag_…) nor of an order (ord_…)", sagaOrOrderID)
-		}
-		if sagaID, err = st.sagaOfOrder(ctx, orderID); err != nil {
-			return run{}, err
-		}
+		return run{}, err
 	}
-	return o.engine.load(ctx, o.pool, sagaID)
+	r, err := o.engine.load(ctx, o.pool, sagaID)
+	if err != nil || asOf == 0 {
+		return r, err
+	}
+	if asOf > len(r.events) {
+		return run{}, rpcerr.ForField(rpcerr.RequestInvalid, "as_of_sequence", "the saga's last event is %d", len(r.events))
+	}
+	r.events = r.events[:asOf]
+	if r.state, err = saga.Fold(r.def, r.events); err != nil {
+		return run{}, err
+	}
+	r.view.become(r.def, r.state, r.events[asOf-1].At)
+	return r, nil
+}
+
+// findSaga gives the id of a saga named by its own id or its order's.
+func findSaga(ctx context.Context, st store, sagaOrOrderID string) (SagaID, error) {
+	if sagaID, err := id.Parse[sagaKind](sagaOrOrderID); err == nil {
+		return sagaID, nil
+	}
+	orderID, err := id.Parse[orderKind](sagaOrOrderID)
+	if err != nil {
+		return SagaID{}, rpcerr.ForField(rpcerr.RequestInvalid, "saga_id", "%q is neither the id of a saga (sag_…) nor of an order (ord_…)", sagaOrOrderID)
+	}
+	return st.sagaOfOrder(ctx, orderID)
+}
+
+// explain says what a saga waits for.
+func (o *orchestrator) explain(ctx context.Context, sagaOrOrderID string) (saga.Explanation, error) {
+	r, err := o.getSaga(ctx, sagaOrOrderID, 0)
+	if err != nil {
+		return saga.Explanation{}, err
+	}
+	return saga.Explain(r.def, r.state, clock()), nil
 }
 
 // listOrders gives up to n orders before an id, newest first; the zero id means from the newest.

@@ -67,10 +67,17 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	if err := checkDefinitions(engine.definitions, engine.actions); err != nil {
 		return err
 	}
-	register(env.GRPC, &orchestrator{
+	o := &orchestrator{
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
 		stopping: env.Stopping, keyTTL: cfg.IdempotencyTTL,
-	})
+	}
+	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
+		return err
+	}
+	if o.intake, err = service.NewGroup(env, "intake", o.placeAll); err != nil {
+		return err
+	}
+	register(env.GRPC, o)
 	timeline := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer}, timelineConsumer())
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	env.Go("timeline", func(ctx context.Context) error { return timeline.Run(ctx, env.JetStream) })

@@ -8,6 +8,7 @@ import (
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
 func register(r grpc.ServiceRegistrar, o *orchestrator) {
@@ -83,12 +84,31 @@ type sagaServer struct {
 }
 
 func (s *sagaServer) GetSaga(ctx context.Context, r *sagav1.GetSagaRequest) (*sagav1.GetSagaResponse, error) {
-	found, err := s.orchestrator.getSaga(ctx, r.GetSagaId())
+	found, err := s.orchestrator.getSaga(ctx, r.GetSagaId(), int(r.GetAsOfSequence()))
 	if err != nil {
 		return nil, err
 	}
 	told, err := runToProto(found)
 	return &sagav1.GetSagaResponse{Saga: told}, err
+}
+
+func (s *sagaServer) ExplainSaga(ctx context.Context, r *sagav1.ExplainSagaRequest) (*sagav1.ExplainSagaResponse, error) {
+	x, err := s.orchestrator.explain(ctx, r.GetSagaId())
+	return &sagav1.ExplainSagaResponse{WaitsFor: x.Waits, Why: x.Why, UnblockedBy: x.Unblocks}, err
+}
+
+func (s *sagaServer) OperateSaga(ctx context.Context, r *sagav1.OperateSagaRequest) (*sagav1.OperateSagaResponse, error) {
+	done, err := s.orchestrator.operate(ctx, operateCommand{
+		request: requestOf(ctx, r.GetIdempotencyKey()), sagaID: r.GetSagaId(),
+		instruction: saga.Instruction{
+			Verb: sagaVerbs[r.GetVerb()], Actor: rpc.Caller(ctx), Reason: r.GetReason(), Step: r.GetStep(), Evidence: r.GetEvidence(),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	told, err := runToProto(done)
+	return &sagav1.OperateSagaResponse{Saga: told}, err
 }
 
 func (s *sagaServer) ListSagas(ctx context.Context, r *sagav1.ListSagasRequest) (*sagav1.ListSagasResponse, error) {

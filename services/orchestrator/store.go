@@ -8,10 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/tieout/tieout/pkg/money"
-	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
 	"github.com/tieout/tieout/services/orchestrator/saga"
@@ -25,70 +23,100 @@ type store struct {
 
 func newStore(db orchestratordb.DBTX) store { return store{db: db, q: orchestratordb.New(db)} }
 
-func (s store) insertOrder(ctx context.Context, o order) error {
-	lines, err := json.Marshal(o.lines)
-	if err != nil {
-		return fmt.Errorf("encoding lines: %w", err)
+func (s store) insertOrders(ctx context.Context, placed []placing) error {
+	var p orchestratordb.InsertOrdersParams
+	for _, one := range placed {
+		o := one.order
+		lines, err := json.Marshal(o.lines)
+		if err != nil {
+			return fmt.Errorf("encoding lines: %w", err)
+		}
+		shipTo, err := json.Marshal(o.shipTo)
+		if err != nil {
+			return fmt.Errorf("encoding address: %w", err)
+		}
+		p.Ids, p.SagaIds, p.CustomerIds = append(p.Ids, o.id.UUID()), append(p.SagaIds, o.sagaID.UUID()), append(p.CustomerIds, o.customerID)
+		p.PaymentMethods, p.Currencies = append(p.PaymentMethods, o.paymentMethod), append(p.Currencies, string(o.total.Currency))
+		p.TotalsMinor, p.Lines, p.ShipTos = append(p.TotalsMinor, o.total.Minor), append(p.Lines, lines), append(p.ShipTos, shipTo)
+		p.CreatedAts = append(p.CreatedAts, o.createdAt)
 	}
-	shipTo, err := json.Marshal(o.shipTo)
-	if err != nil {
-		return fmt.Errorf("encoding address: %w", err)
-	}
-	err = s.q.InsertOrder(ctx, orchestratordb.InsertOrderParams{
-		ID: o.id.UUID(), SagaID: o.sagaID.UUID(), CustomerID: o.customerID, PaymentMethod: o.paymentMethod,
-		Currency: string(o.total.Currency), TotalMinor: o.total.Minor, Lines: lines, ShipTo: shipTo, CreatedAt: o.createdAt,
-	})
-	if err != nil {
-		return fmt.Errorf("writing order: %w", err)
+	if err := s.q.InsertOrders(ctx, p); err != nil {
+		return fmt.Errorf("writing orders: %w", err)
 	}
 	return nil
 }
 
-// insertSaga writes a saga with its first event. The trace of ctx is the saga's from now on.
-func (s store) insertSaga(ctx context.Context, o order, def saga.Definition, state saga.State, started saga.Event) error {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	err := s.q.InsertSaga(ctx, orchestratordb.InsertSagaParams{
-		ID: o.sagaID.UUID(), Definition: def.Name, Version: int32(def.Version), OrderID: o.id.UUID(),
-		Phase: int16(state.Phase), Step: stepOf(def, state), Seq: int32(state.Seq), Deadline: state.Deadline,
-		Traceparent: carrier["traceparent"], CreatedAt: o.createdAt,
-	})
-	if err != nil {
-		return fmt.Errorf("writing saga: %w", err)
+// insertSagas writes sagas of a definition, each with its first event.
+func (s store) insertSagas(ctx context.Context, placed []placing, def saga.Definition) error {
+	var p orchestratordb.InsertSagasParams
+	started := make([]transition, len(placed))
+	for i, one := range placed {
+		o := one.order
+		first := saga.Start(def, o.createdAt)
+		state, err := saga.Apply(def, saga.State{}, first)
+		if err != nil {
+			return err
+		}
+		started[i] = transition{view: sagaView{id: o.sagaID}, events: []saga.Event{first}}
+		p.Ids, p.OrderIds = append(p.Ids, o.sagaID.UUID()), append(p.OrderIds, o.id.UUID())
+		p.Definitions, p.Versions = append(p.Definitions, def.Name), append(p.Versions, int32(def.Version))
+		p.Phases, p.Steps = append(p.Phases, int16(state.Phase)), append(p.Steps, stepOf(def, state))
+		p.Seqs, p.Deadlines = append(p.Seqs, int32(state.Seq)), append(p.Deadlines, state.Deadline)
+		p.Traceparents, p.CreatedAts = append(p.Traceparents, one.traceparent), append(p.CreatedAts, o.createdAt)
 	}
-	return s.insertEvents(ctx, o.sagaID, []saga.Event{started})
+	if err := s.q.InsertSagas(ctx, p); err != nil {
+		return fmt.Errorf("writing sagas: %w", err)
+	}
+	return s.insertEvents(ctx, started)
 }
 
-// appendEvents writes events with the row of the state they lead to; errStale when their numbers are taken.
-func (s store) appendEvents(ctx context.Context, sagaID SagaID, def saga.Definition, state saga.State, events []saga.Event) error {
-	err := s.insertEvents(ctx, sagaID, events)
-	if pg.IsUniqueViolation(err, "saga_event_pkey") {
-		return errStale
+// lockSagas holds the rows of sagas to the end of the transaction, and gives the number of the last event of each.
+func (s store) lockSagas(ctx context.Context, ids ...SagaID) (map[SagaID]int, error) {
+	keys := make([]uuid.UUID, len(ids))
+	for i, sagaID := range ids {
+		keys[i] = sagaID.UUID()
 	}
+	rows, err := s.q.LockSagas(ctx, keys)
 	if err != nil {
+		return nil, fmt.Errorf("locking sagas: %w", err)
+	}
+	last := make(map[SagaID]int, len(rows))
+	for _, r := range rows {
+		last[SagaID(r.ID)] = int(r.Seq)
+	}
+	return last, nil
+}
+
+// append writes the events of transitions, whose sagas are locked, and the rows they lead to.
+func (s store) append(ctx context.Context, transitions []transition) error {
+	if err := s.insertEvents(ctx, transitions); err != nil {
 		return err
 	}
-	p := orchestratordb.UpdateSagaParams{
-		ID: sagaID.UUID(), Phase: int16(state.Phase), Step: stepOf(def, state), Cause: state.Cause, Seq: int32(state.Seq),
+	var p orchestratordb.UpdateSagasParams
+	for _, t := range transitions {
+		p.Ids, p.Phases = append(p.Ids, t.view.id.UUID()), append(p.Phases, int16(t.state.Phase))
+		p.Steps, p.Causes = append(p.Steps, stepOf(t.def, t.state)), append(p.Causes, t.state.Cause)
+		p.Seqs, p.Pauseds = append(p.Seqs, int32(t.state.Seq)), append(p.Pauseds, t.state.Paused)
+		p.NextAts = append(p.NextAts, t.state.NextAt.UTC())
 	}
-	if !state.NextAt.IsZero() {
-		p.NextAt = &state.NextAt
-	}
-	if err := s.q.UpdateSaga(ctx, p); err != nil {
-		return fmt.Errorf("writing saga: %w", err)
+	if err := s.q.UpdateSagas(ctx, p); err != nil {
+		return fmt.Errorf("writing sagas: %w", err)
 	}
 	return nil
 }
 
-func (s store) insertEvents(ctx context.Context, sagaID SagaID, events []saga.Event) error {
-	p := orchestratordb.InsertSagaEventsParams{SagaID: sagaID.UUID()}
-	for _, e := range events {
-		detail, err := json.Marshal(e.Detail)
-		if err != nil {
-			return fmt.Errorf("encoding saga event: %w", err)
+func (s store) insertEvents(ctx context.Context, transitions []transition) error {
+	var p orchestratordb.InsertSagaEventsParams
+	for _, t := range transitions {
+		for _, e := range t.events {
+			detail, err := json.Marshal(e.Detail)
+			if err != nil {
+				return fmt.Errorf("encoding saga event: %w", err)
+			}
+			p.SagaIds, p.Seqs = append(p.SagaIds, t.view.id.UUID()), append(p.Seqs, int32(e.Seq))
+			p.Types, p.Steps = append(p.Types, string(e.Type)), append(p.Steps, e.Step)
+			p.Ats, p.Details = append(p.Ats, e.At), append(p.Details, detail)
 		}
-		p.Seqs, p.Types, p.Steps = append(p.Seqs, int32(e.Seq)), append(p.Types, string(e.Type)), append(p.Steps, e.Step)
-		p.Ats, p.Details = append(p.Ats, e.At), append(p.Details, detail)
 	}
 	if err := s.q.InsertSagaEvents(ctx, p); err != nil {
 		return fmt.Errorf("writing saga events: %w", err)
@@ -131,7 +159,7 @@ func sagaOf(row orchestratordb.Saga) sagaView {
 	v := sagaView{
 		id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, orderID: OrderID(row.OrderID),
 		phase: saga.Phase(row.Phase), step: row.Step, cause: row.Cause, seq: int(row.Seq), deadline: row.Deadline,
-		traceparent: row.Traceparent, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt,
+		traceparent: row.Traceparent, paused: row.Paused, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt,
 	}
 	if row.NextAt != nil {
 		v.nextAt = *row.NextAt
@@ -154,6 +182,18 @@ func noOrder(orderID OrderID) error {
 	return rpcerr.ForField(rpcerr.NotFound, "order_id", "there is no order %s", orderID)
 }
 
+// insertAction writes the audit row of a person's event.
+func (s store) insertAction(ctx context.Context, sagaID SagaID, in saga.Instruction, e saga.Event) error {
+	err := s.q.InsertOperatorAction(ctx, orchestratordb.InsertOperatorActionParams{
+		SagaID: sagaID.UUID(), Seq: int32(e.Seq), Actor: in.Actor, Verb: string(in.Verb), Step: e.Step,
+		Reason: in.Reason, Evidence: in.Evidence, At: e.At,
+	})
+	if err != nil {
+		return fmt.Errorf("writing audit row: %w", err)
+	}
+	return nil
+}
+
 func (s store) sagaEvents(ctx context.Context, sagaID SagaID) ([]saga.Event, error) {
 	rows, err := s.q.ListSagaEvents(ctx, sagaID.UUID())
 	if err != nil {
@@ -170,7 +210,7 @@ func (s store) sagaEvents(ctx context.Context, sagaID SagaID) ([]saga.Event, err
 }
 
 const selectSagas = `
-SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, next_at, created_at, updated_at
+SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at
   FROM saga WHERE id < $1`
 
 // sagas lists sagas before an id, newest first; phase 0 means all.

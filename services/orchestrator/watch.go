@@ -10,7 +10,7 @@ import (
 
 // lookAgain is how often a watch reads the order without being told that it changed: a change may be made by
 // another replica.
-const lookAgain = time.Second
+const lookAgain = 5 * time.Second
 
 // watchers tells those who watch an order when it changed in this process.
 type watchers struct {

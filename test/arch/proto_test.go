@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	_ "github.com/tieout/tieout/gen/tieout/audit/v1"
 	_ "github.com/tieout/tieout/gen/tieout/event/v1"
 	_ "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"
@@ -20,7 +21,7 @@ import (
 
 // reads are how the methods begin that change nothing. All others do, and are called again after a lost
 // answer.
-var reads = []string{"Get", "BatchGet", "List", "Watch", "Lookup"}
+var reads = []string{"Get", "BatchGet", "List", "Watch", "Lookup", "Explain", "RunAudit"}
 
 func TestContracts_AreAllUnderTheseRules(t *testing.T) {
 	t.Parallel()
@@ -68,10 +69,20 @@ func TestMethods_ThatChangeSomethingTakeAnIdempotencyKey(t *testing.T) {
 			t.Errorf("%s: requires_idempotency_key is %t, the request has a field idempotency_key: %t; they agree",
 				where(t, method), required, takes)
 		}
-		if !isRead(method) && !required {
-			t.Errorf("%s: a method that is not a read (%s) requires an idempotency key", where(t, method), strings.Join(reads, ", "))
+		if !isRead(method) && !required && !isBatchOfKeyed(method) {
+			t.Errorf("%s: a method that is not a read (%s), nor a batch of requests that each do, requires an idempotency key",
+				where(t, method), strings.Join(reads, ", "))
 		}
 	})
+}
+
+// isBatchOfKeyed says whether the method takes many of the requests of a method that requires a key.
+func isBatchOfKeyed(method protoreflect.MethodDescriptor) bool {
+	name, ok := strings.CutPrefix(string(method.Name()), "Batch")
+	single := method.Parent().(protoreflect.ServiceDescriptor).Methods().ByName(protoreflect.Name(name))
+	items := method.Input().Fields().ByName("requests")
+	return ok && single != nil && methodOptions(single).GetRequiresIdempotencyKey() &&
+		items != nil && items.IsList() && items.Message() == single.Input()
 }
 
 func TestMethods_ThatListGivePages(t *testing.T) {

@@ -60,7 +60,7 @@ func TestRetail_EveryInvoiceEndsOrIsRefusedWithAReason(t *testing.T) {
 	if len(orders) != plain {
 		t.Errorf("%d orders exist, want %d", len(orders), plain)
 	}
-	f.world.CheckQuiet(t, orders)
+	f.world.CheckQuiet(t, f.conn)
 }
 
 // refusalLine tells whether a line reads as `line 12: REASON: message (field …)`.

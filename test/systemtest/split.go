@@ -104,3 +104,13 @@ func (s *Split) Dial(t testing.TB, name string) *grpc.ClientConn {
 	t.Helper()
 	return servicetest.DialAddr(t, s.addrs[name], "load")
 }
+
+// DialAll connects to every service as a client.
+func (s *Split) DialAll(t testing.TB) []*grpc.ClientConn {
+	t.Helper()
+	var conns []*grpc.ClientConn
+	for name := range s.addrs {
+		conns = append(conns, s.Dial(t, name))
+	}
+	return conns
+}

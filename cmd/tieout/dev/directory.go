@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,26 +45,39 @@ func ReadReady(dir string) (Ready, error) {
 
 // directory is a locked data directory.
 type directory struct {
-	path      string
+	path      string // holds ready.json and the log
+	data      string // holds the data: path itself, or a temporary directory
 	lock      *os.File
-	ephemeral bool
+	ephemeral bool // data is removed at the end
 }
 
-// openDirectory makes the directory if need be, and locks it. An ephemeral one is made anew in the temporary directory.
+// openDirectory makes the directory if need be, and locks it. The data of an ephemeral one is in a directory made anew
+// in the temporary directory; with an empty path all of it is there.
 func openDirectory(path string, ephemeral bool) (*directory, error) {
-	var err error
+	temporary := ""
 	if ephemeral {
-		path, err = os.MkdirTemp("", "tieout-dev-")
-	} else if path, err = filepath.Abs(path); err == nil {
+		var err error
+		if temporary, err = os.MkdirTemp("", "tieout-dev-"); err != nil {
+			return nil, err
+		}
+	}
+	d, err := lockDirectory(cmp.Or(path, temporary))
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(temporary))
+	}
+	d.data, d.ephemeral = cmp.Or(temporary, d.path), ephemeral
+	return d, errors.Join(d.letOthersPass(), d.removeReady()) // a killed process' one
+}
+
+func lockDirectory(path string) (*directory, error) {
+	path, err := filepath.Abs(path)
+	if err == nil {
 		err = os.MkdirAll(path, 0o755)
 	}
 	if err != nil {
 		return nil, err
 	}
-	d := &directory{path: path, ephemeral: ephemeral}
-	if err := d.letOthersPass(); err != nil {
-		return nil, err
-	}
+	d := &directory{path: path}
 	if d.lock, err = os.Open(path); err != nil {
 		return nil, err
 	}
@@ -74,10 +88,12 @@ func openDirectory(path string, ephemeral bool) (*directory, error) {
 		}
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
-	return d, d.removeReady() // a killed process' one
+	return d, nil
 }
 
-func (d *directory) file(name string) string { return filepath.Join(d.path, name) }
+// file is a file of the directory itself, dataFile one of the data.
+func (d *directory) file(name string) string     { return filepath.Join(d.path, name) }
+func (d *directory) dataFile(name string) string { return filepath.Join(d.data, name) }
 
 // openLog begins a new log and keeps the one of the run before.
 func (d *directory) openLog() (*os.File, error) {
@@ -111,12 +127,12 @@ func (d *directory) removeReady() error {
 	return nil
 }
 
-// close unlocks the directory, and removes an ephemeral one. Unlocking is not left to the file's end, for a child that
+// close unlocks the directory, and removes ephemeral data. Unlocking is not left to the file's end, for a child that
 // is being started holds the same open file.
 func (d *directory) close() error {
 	var err error
 	if d.ephemeral {
-		err = errors.Join(d.removePostgres(), os.RemoveAll(d.path))
+		err = errors.Join(d.removePostgres(), os.RemoveAll(d.data))
 	}
 	return errors.Join(err, syscall.Flock(int(d.lock.Fd()), syscall.LOCK_UN), d.lock.Close())
 }

@@ -1,7 +1,7 @@
 // Package dev runs the whole system on this machine: a private Postgres, NATS, the payment provider simulator and all
 // services in this process.
 //
-// A data directory holds
+// A data directory holds (of an ephemeral system, the first three are in a temporary directory instead)
 //
 //	postgres/      the databases, one and a role a service; a link when root keeps the directory where others cannot pass
 //	nats/          the streams

@@ -14,25 +14,25 @@ const outside = "/var/lib/tieout"
 // letOthersPass lets other users pass through the directory when this process is root, for Postgres runs as one of
 // them then. What is in it stays closed to them.
 func (d *directory) letOthersPass() error {
-	info, err := os.Stat(d.path)
+	info, err := os.Stat(d.data)
 	if err != nil || os.Geteuid() != 0 {
 		return err
 	}
-	return os.Chmod(d.path, info.Mode().Perm()|0o011)
+	return os.Chmod(d.data, info.Mode().Perm()|0o011)
 }
 
 // postgres gives the directory for Postgres: postgres/ in the data directory. When this process is root and others may
 // not pass to there, as in root's home, that is a link to a directory made under /var/lib/tieout; outOf then says which
 // directory is closed.
 func (d *directory) postgres() (dir, outOf string, err error) {
-	inside := d.file("postgres")
+	inside := d.dataFile("postgres")
 	if target, err := os.Readlink(inside); err == nil {
 		return target, "", nil // made by an earlier start
 	}
 	if os.Geteuid() != 0 {
 		return inside, "", nil
 	}
-	closed, err := closedParent(d.path)
+	closed, err := closedParent(d.data)
 	if closed == "" || err != nil {
 		return inside, "", err
 	}
@@ -51,7 +51,7 @@ func (d *directory) postgres() (dir, outOf string, err error) {
 
 // removePostgres removes what postgres made outside of the data directory.
 func (d *directory) removePostgres() error {
-	target, err := os.Readlink(d.file("postgres"))
+	target, err := os.Readlink(d.dataFile("postgres"))
 	if err != nil {
 		return nil // it is inside
 	}

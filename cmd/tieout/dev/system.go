@@ -22,9 +22,9 @@ const stopLimit = 20 * time.Second
 
 // Options say what to run, and where.
 type Options struct {
-	// Dir is the data directory; not used when Ephemeral.
+	// Dir is the data directory; may be empty when Ephemeral.
 	Dir string
-	// Ephemeral takes a temporary directory and removes it at the end.
+	// Ephemeral keeps the data in a temporary directory, removed at the end; ready.json and the log are in Dir, if any.
 	Ephemeral bool
 	// GRPC and HTTP are where to serve.
 	GRPC, HTTP Address
@@ -128,7 +128,7 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 	s.onStop(func() error { return within(postgres.Stop) })
 	s.Ready.Postgres = postgres.DSN("postgres")
 
-	nats, err := local.Start(local.Options{Dir: d.file("nats"), Log: log})
+	nats, err := local.Start(local.Options{Dir: d.dataFile("nats"), Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 	s.Ready.NATS = nats.URL()
 
 	// The simulator ends with Close, after the services, and not with the signal.
-	psp, err := pspsim.Start(context.WithoutCancel(ctx), pspsim.Options{Journal: d.file("psp.jsonl"), Log: log})
+	psp, err := pspsim.Start(context.WithoutCancel(ctx), pspsim.Options{Journal: d.dataFile("psp.jsonl"), Log: log})
 	if err != nil {
 		return nil, err
 	}

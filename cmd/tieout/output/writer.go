@@ -143,7 +143,7 @@ func (w *Writer[T]) Close() error {
 	return w.Flush()
 }
 
-// One prints a single thing: in JSON and YAML the object itself, as a table a line a field.
+// One prints a single thing: in JSON and YAML the object itself, as a table a line for each field that is set.
 func One[T any](out io.Writer, format Format, view View[T], item T) error {
 	switch format {
 	case JSON:
@@ -177,7 +177,11 @@ func fields[T any](out io.Writer, view View[T], item T) error {
 	table := newTable(out)
 	for _, columns := range [][]Column[T]{view.Columns, view.Fields} {
 		for _, c := range columns {
-			if err := tableRow(table, []string{strings.ReplaceAll(c.Name, "_", " "), c.Value(item)}); err != nil {
+			value := c.Value(item)
+			if value == "" {
+				continue
+			}
+			if err := tableRow(table, []string{strings.ReplaceAll(c.Name, "_", " "), value}); err != nil {
 				return err
 			}
 		}

@@ -11,16 +11,34 @@ import (
 	"github.com/google/uuid"
 )
 
-const createLevels = `-- name: CreateLevels :exec
+const createLevels = `-- name: CreateLevels :execrows
 INSERT INTO stock_level (sku, available, reserved, shipped)
-SELECT unnest($1::text[]), 0, 0, 0
+SELECT sku, available, reserved, shipped
+  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS available,
+               unnest($3::bigint[]) AS reserved, unnest($4::bigint[]) AS shipped) AS l
+ ORDER BY sku
 ON CONFLICT (sku) DO NOTHING
 `
 
-// Makes SKUs known, so that they can be locked.
-func (q *Queries) CreateLevels(ctx context.Context, skus []string) error {
-	_, err := q.db.Exec(ctx, createLevels, skus)
-	return err
+type CreateLevelsParams struct {
+	Skus      []string
+	Available []int64
+	Reserved  []int64
+	Shipped   []int64
+}
+
+// The levels of SKUs that become known. Fewer rows than SKUs: somebody else made one of them known first.
+func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, createLevels,
+		arg.Skus,
+		arg.Available,
+		arg.Reserved,
+		arg.Shipped,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const getLevels = `-- name: GetLevels :many
@@ -53,22 +71,29 @@ func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, e
 	return items, nil
 }
 
-const insertReservation = `-- name: InsertReservation :exec
+const insertReservations = `-- name: InsertReservations :exec
 INSERT INTO reservation (id, reference, state, skus, quantities)
-VALUES ($1, $2, 1, $3, $4)
+SELECT r.id, r.reference, 1, array_agg(l.sku ORDER BY l.n), array_agg(l.quantity ORDER BY l.n)
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference) AS r
+  JOIN (SELECT unnest($3::uuid[]) AS id, unnest($4::text[]) AS sku, unnest($5::bigint[]) AS quantity,
+               generate_subscripts($3::uuid[], 1) AS n) AS l ON l.id = r.id
+ GROUP BY r.id, r.reference
 `
 
-type InsertReservationParams struct {
-	ID         uuid.UUID
-	Reference  string
+type InsertReservationsParams struct {
+	Ids        []uuid.UUID
+	Refs       []string
+	LineIds    []uuid.UUID
 	Skus       []string
 	Quantities []int64
 }
 
-func (q *Queries) InsertReservation(ctx context.Context, arg InsertReservationParams) error {
-	_, err := q.db.Exec(ctx, insertReservation,
-		arg.ID,
-		arg.Reference,
+// Reservations, and beside them their lines, each with the id of its reservation.
+func (q *Queries) InsertReservations(ctx context.Context, arg InsertReservationsParams) error {
+	_, err := q.db.Exec(ctx, insertReservations,
+		arg.Ids,
+		arg.Refs,
+		arg.LineIds,
 		arg.Skus,
 		arg.Quantities,
 	)
@@ -77,22 +102,25 @@ func (q *Queries) InsertReservation(ctx context.Context, arg InsertReservationPa
 
 const insertStockEvents = `-- name: InsertStockEvents :exec
 INSERT INTO stock_event (sku, type, quantity, reservation_id)
-SELECT unnest($1::text[]), unnest($2::smallint[]), unnest($3::bigint[]), $4::uuid
+SELECT sku, type, quantity, NULLIF(reservation_id, '00000000-0000-0000-0000-000000000000')
+  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::smallint[]) AS type,
+               unnest($3::bigint[]) AS quantity, unnest($4::uuid[]) AS reservation_id) AS e
 `
 
 type InsertStockEventsParams struct {
-	Skus          []string
-	Types         []int16
-	Quantities    []int64
-	ReservationID *uuid.UUID
+	Skus           []string
+	Types          []int16
+	Quantities     []int64
+	ReservationIds []uuid.UUID
 }
 
+// Events in their order; those of no reservation have the zero id.
 func (q *Queries) InsertStockEvents(ctx context.Context, arg InsertStockEventsParams) error {
 	_, err := q.db.Exec(ctx, insertStockEvents,
 		arg.Skus,
 		arg.Types,
 		arg.Quantities,
-		arg.ReservationID,
+		arg.ReservationIds,
 	)
 	return err
 }
@@ -170,11 +198,14 @@ func (q *Queries) LockLevels(ctx context.Context, skus []string) ([]LockLevelsRo
 	return items, nil
 }
 
-const lockReservation = `-- name: LockReservation :one
-SELECT id, reference, state, skus, quantities FROM reservation WHERE id = $1 FOR UPDATE
+const lockReservations = `-- name: LockReservations :many
+SELECT r.id, r.reference, r.state, r.skus, r.quantities
+  FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
+ CROSS JOIN LATERAL (
+       SELECT id, reference, state, skus, quantities FROM reservation WHERE id = n.id OFFSET 0 FOR UPDATE) AS r
 `
 
-type LockReservationRow struct {
+type LockReservationsRow struct {
 	ID         uuid.UUID
 	Reference  string
 	State      int16
@@ -182,17 +213,32 @@ type LockReservationRow struct {
 	Quantities []int64
 }
 
-func (q *Queries) LockReservation(ctx context.Context, id uuid.UUID) (LockReservationRow, error) {
-	row := q.db.QueryRow(ctx, lockReservation, id)
-	var i LockReservationRow
-	err := row.Scan(
-		&i.ID,
-		&i.Reference,
-		&i.State,
-		&i.Skus,
-		&i.Quantities,
-	)
-	return i, err
+// Holds reservations to the end of the transaction, always in the same order. OFFSET 0 keeps it one index lookup
+// each: as a join it would be planned while the table is small, and would read all of it when it has grown.
+func (q *Queries) LockReservations(ctx context.Context, ids []uuid.UUID) ([]LockReservationsRow, error) {
+	rows, err := q.db.Query(ctx, lockReservations, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockReservationsRow{}
+	for rows.Next() {
+		var i LockReservationsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Reference,
+			&i.State,
+			&i.Skus,
+			&i.Quantities,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const putLevels = `-- name: PutLevels :exec
@@ -209,7 +255,8 @@ type PutLevelsParams struct {
 	Shipped   []int64
 }
 
-// Levels are written as the pure aggregate folded them, under the locks of LockLevels.
+// Levels are written as the pure aggregate folded them, under the locks of LockLevels: they are there, so that none
+// is inserted, and each is found through the primary key whatever the plan.
 func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) error {
 	_, err := q.db.Exec(ctx, putLevels,
 		arg.Skus,
@@ -220,16 +267,20 @@ func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) error {
 	return err
 }
 
-const setReservationState = `-- name: SetReservationState :exec
-UPDATE reservation SET state = $1, updated_at = now() WHERE id = $2
+const setReservationStates = `-- name: SetReservationStates :exec
+UPDATE reservation SET state = $1, updated_at = now()
+ WHERE ctid = ANY (ARRAY (
+       SELECT r.ctid FROM (SELECT unnest($2::uuid[]) AS id) AS n
+        CROSS JOIN LATERAL (SELECT ctid FROM reservation WHERE id = n.id OFFSET 0) AS r))
 `
 
-type SetReservationStateParams struct {
+type SetReservationStatesParams struct {
 	State int16
-	ID    uuid.UUID
+	Ids   []uuid.UUID
 }
 
-func (q *Queries) SetReservationState(ctx context.Context, arg SetReservationStateParams) error {
-	_, err := q.db.Exec(ctx, setReservationState, arg.State, arg.ID)
+// For rows that are locked; by their place in the table, for the same reason.
+func (q *Queries) SetReservationStates(ctx context.Context, arg SetReservationStatesParams) error {
+	_, err := q.db.Exec(ctx, setReservationStates, arg.State, arg.Ids)
 	return err
 }

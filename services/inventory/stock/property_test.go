@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -89,6 +90,33 @@ func TestConsolidate_KeepsTheSumWhateverTheOrder(t *testing.T) {
 		}
 		if len(got) != len(sums) {
 			t.Fatalf("got %d SKUs, want %d", len(got), len(sums))
+		}
+	})
+}
+
+func TestRecord_IsApplyForEachEventOrNothing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		levels := map[string]Level{"a": {SKU: "a", Available: 20, Reserved: 5}, "b": {SKU: "b"}}
+		before, want := maps.Clone(levels), maps.Clone(levels)
+		events := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Event {
+			return Event{
+				rapid.SampledFrom([]string{"a", "b", "new"}).Draw(t, "sku"),
+				EventType(rapid.IntRange(int(Received), int(Committed)).Draw(t, "type")), quantities().Draw(t, "quantity"),
+			}
+		})).Draw(t, "events")
+		var wantErr error
+		for _, e := range events {
+			if want[e.SKU], wantErr = want[e.SKU].Apply(e); wantErr != nil {
+				want = before
+				break
+			}
+		}
+		if err := Record(levels, events); (err != nil) != (wantErr != nil) {
+			t.Fatalf("got error %v, want %v", err, wantErr)
+		}
+		if !maps.Equal(levels, want) {
+			t.Fatalf("got %v, want %v", levels, want)
 		}
 	})
 }

@@ -5,6 +5,7 @@ package stock
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -98,6 +99,24 @@ func (l Level) Apply(e Event) (Level, error) {
 			e.Type, e.Quantity, e.SKU, l.Available, l.Reserved, ErrImpossible)
 	}
 	return after, nil
+}
+
+// Record applies events to the levels of their SKUs, all or nothing: an error leaves levels as it was.
+func Record(levels map[string]Level, events []Event) error {
+	after := make(map[string]Level, len(events))
+	for _, e := range events {
+		level, changed := after[e.SKU]
+		if !changed {
+			level = levels[e.SKU]
+		}
+		next, err := level.Apply(e)
+		if err != nil {
+			return err
+		}
+		after[e.SKU] = next
+	}
+	maps.Copy(levels, after)
+	return nil
 }
 
 // Consolidate adds up the lines of each SKU, by SKU. The error is ErrOverflow.

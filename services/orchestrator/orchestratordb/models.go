@@ -21,6 +21,7 @@ type Saga struct {
 	Seq         int32
 	Deadline    time.Time
 	Traceparent string
+	Paused      bool
 	NextAt      *time.Time
 	CreatedAt   time.Time
 	UpdatedAt   time.Time

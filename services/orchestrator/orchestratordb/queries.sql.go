@@ -55,7 +55,7 @@ func (q *Queries) GetOrder(ctx context.Context, id uuid.UUID) (GetOrderRow, erro
 }
 
 const getSaga = `-- name: GetSaga :one
-SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, next_at, created_at, updated_at FROM saga WHERE id = $1
+SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at FROM saga WHERE id = $1
 `
 
 func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (Saga, error) {
@@ -72,6 +72,7 @@ func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (Saga, error) {
 		&i.Seq,
 		&i.Deadline,
 		&i.Traceparent,
+		&i.Paused,
 		&i.NextAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -90,79 +91,77 @@ func (q *Queries) GetSagaOfOrder(ctx context.Context, id uuid.UUID) (uuid.UUID, 
 	return saga_id, err
 }
 
-const insertOrder = `-- name: InsertOrder :exec
-INSERT INTO orders (id, saga_id, customer_id, payment_method, currency, total_minor, lines, ship_to, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+const insertOperatorAction = `-- name: InsertOperatorAction :exec
+INSERT INTO operator_action (saga_id, seq, actor, verb, step, reason, evidence, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 `
 
-type InsertOrderParams struct {
-	ID            uuid.UUID
-	SagaID        uuid.UUID
-	CustomerID    string
-	PaymentMethod string
-	Currency      string
-	TotalMinor    int64
-	Lines         []byte
-	ShipTo        []byte
-	CreatedAt     time.Time
+type InsertOperatorActionParams struct {
+	SagaID   uuid.UUID
+	Seq      int32
+	Actor    string
+	Verb     string
+	Step     string
+	Reason   string
+	Evidence string
+	At       time.Time
 }
 
-func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) error {
-	_, err := q.db.Exec(ctx, insertOrder,
-		arg.ID,
+func (q *Queries) InsertOperatorAction(ctx context.Context, arg InsertOperatorActionParams) error {
+	_, err := q.db.Exec(ctx, insertOperatorAction,
 		arg.SagaID,
-		arg.CustomerID,
-		arg.PaymentMethod,
-		arg.Currency,
-		arg.TotalMinor,
-		arg.Lines,
-		arg.ShipTo,
-		arg.CreatedAt,
+		arg.Seq,
+		arg.Actor,
+		arg.Verb,
+		arg.Step,
+		arg.Reason,
+		arg.Evidence,
+		arg.At,
 	)
 	return err
 }
 
-const insertSaga = `-- name: InsertSaga :exec
-INSERT INTO saga (id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9, $10)
+const insertOrders = `-- name: InsertOrders :exec
+INSERT INTO orders (id, saga_id, customer_id, payment_method, currency, total_minor, lines, ship_to, created_at)
+SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::text[]), unnest($4::text[]),
+       unnest($5::text[]), unnest($6::bigint[]), unnest($7::jsonb[]), unnest($8::jsonb[]),
+       unnest($9::timestamptz[])
 `
 
-type InsertSagaParams struct {
-	ID          uuid.UUID
-	Definition  string
-	Version     int32
-	OrderID     uuid.UUID
-	Phase       int16
-	Step        string
-	Seq         int32
-	Deadline    time.Time
-	Traceparent string
-	CreatedAt   time.Time
+type InsertOrdersParams struct {
+	Ids            []uuid.UUID
+	SagaIds        []uuid.UUID
+	CustomerIds    []string
+	PaymentMethods []string
+	Currencies     []string
+	TotalsMinor    []int64
+	Lines          [][]byte
+	ShipTos        [][]byte
+	CreatedAts     []time.Time
 }
 
-func (q *Queries) InsertSaga(ctx context.Context, arg InsertSagaParams) error {
-	_, err := q.db.Exec(ctx, insertSaga,
-		arg.ID,
-		arg.Definition,
-		arg.Version,
-		arg.OrderID,
-		arg.Phase,
-		arg.Step,
-		arg.Seq,
-		arg.Deadline,
-		arg.Traceparent,
-		arg.CreatedAt,
+func (q *Queries) InsertOrders(ctx context.Context, arg InsertOrdersParams) error {
+	_, err := q.db.Exec(ctx, insertOrders,
+		arg.Ids,
+		arg.SagaIds,
+		arg.CustomerIds,
+		arg.PaymentMethods,
+		arg.Currencies,
+		arg.TotalsMinor,
+		arg.Lines,
+		arg.ShipTos,
+		arg.CreatedAts,
 	)
 	return err
 }
 
 const insertSagaEvents = `-- name: InsertSagaEvents :exec
 INSERT INTO saga_event (saga_id, seq, type, step, at, detail)
-SELECT $1::uuid, unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]), unnest($6::jsonb[])
+SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]), unnest($6::jsonb[])
 `
 
 type InsertSagaEventsParams struct {
-	SagaID  uuid.UUID
+	SagaIds []uuid.UUID
 	Seqs    []int32
 	Types   []string
 	Steps   []string
@@ -172,12 +171,48 @@ type InsertSagaEventsParams struct {
 
 func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsParams) error {
 	_, err := q.db.Exec(ctx, insertSagaEvents,
-		arg.SagaID,
+		arg.SagaIds,
 		arg.Seqs,
 		arg.Types,
 		arg.Steps,
 		arg.Ats,
 		arg.Details,
+	)
+	return err
+}
+
+const insertSagas = `-- name: InsertSagas :exec
+INSERT INTO saga (id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, created_at)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::int[]), unnest($4::uuid[]),
+       unnest($5::smallint[]), unnest($6::text[]), '', unnest($7::int[]), unnest($8::timestamptz[]),
+       unnest($9::text[]), unnest($10::timestamptz[])
+`
+
+type InsertSagasParams struct {
+	Ids          []uuid.UUID
+	Definitions  []string
+	Versions     []int32
+	OrderIds     []uuid.UUID
+	Phases       []int16
+	Steps        []string
+	Seqs         []int32
+	Deadlines    []time.Time
+	Traceparents []string
+	CreatedAts   []time.Time
+}
+
+func (q *Queries) InsertSagas(ctx context.Context, arg InsertSagasParams) error {
+	_, err := q.db.Exec(ctx, insertSagas,
+		arg.Ids,
+		arg.Definitions,
+		arg.Versions,
+		arg.OrderIds,
+		arg.Phases,
+		arg.Steps,
+		arg.Seqs,
+		arg.Deadlines,
+		arg.Traceparents,
+		arg.CreatedAts,
 	)
 	return err
 }
@@ -348,7 +383,7 @@ func (q *Queries) ListTimeline(ctx context.Context, orderID uuid.UUID) ([]ListTi
 }
 
 const liveSagas = `-- name: LiveSagas :many
-SELECT id FROM saga WHERE phase IN (1, 2) ORDER BY id
+SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused ORDER BY id
 `
 
 // What is to be driven; oldest first, for ids are UUIDv7.
@@ -372,27 +407,66 @@ func (q *Queries) LiveSagas(ctx context.Context) ([]uuid.UUID, error) {
 	return items, nil
 }
 
-const updateSaga = `-- name: UpdateSaga :exec
-UPDATE saga SET phase = $1, step = $2, cause = $3, seq = $4, next_at = $5, updated_at = now() WHERE id = $6
+const lockSagas = `-- name: LockSagas :many
+SELECT id, seq FROM saga WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 `
 
-type UpdateSagaParams struct {
-	Phase  int16
-	Step   string
-	Cause  string
-	Seq    int32
-	NextAt *time.Time
-	ID     uuid.UUID
+type LockSagasRow struct {
+	ID  uuid.UUID
+	Seq int32
 }
 
-func (q *Queries) UpdateSaga(ctx context.Context, arg UpdateSagaParams) error {
-	_, err := q.db.Exec(ctx, updateSaga,
-		arg.Phase,
-		arg.Step,
-		arg.Cause,
-		arg.Seq,
-		arg.NextAt,
-		arg.ID,
+// Holds the rows of some sagas to the end of the transaction, always in the same order, and tells their last events.
+func (q *Queries) LockSagas(ctx context.Context, ids []uuid.UUID) ([]LockSagasRow, error) {
+	rows, err := q.db.Query(ctx, lockSagas, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockSagasRow{}
+	for rows.Next() {
+		var i LockSagasRow
+		if err := rows.Scan(&i.ID, &i.Seq); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const updateSagas = `-- name: UpdateSagas :exec
+UPDATE saga
+   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused,
+       next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS phase, unnest($3::text[]) AS step,
+               unnest($4::text[]) AS cause, unnest($5::int[]) AS seq, unnest($6::boolean[]) AS paused,
+               unnest($7::timestamptz[]) AS next_at) u
+ WHERE saga.id = u.id
+`
+
+type UpdateSagasParams struct {
+	Ids     []uuid.UUID
+	Phases  []int16
+	Steps   []string
+	Causes  []string
+	Seqs    []int32
+	Pauseds []bool
+	NextAts []time.Time
+}
+
+// A time to go on of year 1 means none.
+func (q *Queries) UpdateSagas(ctx context.Context, arg UpdateSagasParams) error {
+	_, err := q.db.Exec(ctx, updateSagas,
+		arg.Ids,
+		arg.Phases,
+		arg.Steps,
+		arg.Causes,
+		arg.Seqs,
+		arg.Pauseds,
+		arg.NextAts,
 	)
 	return err
 }

@@ -2,6 +2,7 @@ package saga
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -10,8 +11,29 @@ func Start(def Definition, now time.Time) Event {
 	return Event{Seq: 1, Type: Started, At: now, Detail: Detail{Deadline: now.Add(def.Deadline)}}
 }
 
+// legal says in which phases each type of event can happen; phase 0 is a saga that does not exist yet. What can
+// happen to a parked saga is only what a person does.
+var legal = map[EventType][]Phase{
+	Started:             {0},
+	StepDone:            {Running},
+	StepRefused:         {Running},
+	StepUnknown:         {Running},
+	SagaCompleted:       {Running},
+	CompensationDecided: {Running, Parked},
+	StepCompensated:     {Compensating},
+	CompensationUnknown: {Compensating},
+	SagaCompensated:     {Compensating},
+	SagaParked:          {Running, Compensating},
+	SagaPaused:          {Running, Compensating},
+	SagaResumed:         {Running, Compensating},
+	SagaRetried:         {Running, Compensating, Parked},
+	StepResolved:        {Running, Compensating, Parked},
+	StepRuledOut:        {Running, Parked},
+	StepSkipped:         {Running, Compensating, Parked},
+}
+
 // Apply gives the state after an event. An event that cannot follow on the state is an error: the history is
-// damaged, or belongs to another definition.
+// damaged, belongs to another definition, or a person wants what is not possible.
 func Apply(def Definition, s State, e Event) (State, error) {
 	illegal := func(why string) (State, error) {
 		return State{}, fmt.Errorf("event %d %s of step %q cannot follow in phase %s: %s", e.Seq, e.Type, e.Step, s.Phase, why)
@@ -19,7 +41,7 @@ func Apply(def Definition, s State, e Event) (State, error) {
 	if e.Seq != s.Seq+1 {
 		return illegal(fmt.Sprintf("the last event was %d", s.Seq))
 	}
-	if !legal[s.Phase][e.Type] {
+	if !slices.Contains(legal[e.Type], s.Phase) {
 		return illegal("not in this phase")
 	}
 	s = s.clone()
@@ -31,54 +53,108 @@ func Apply(def Definition, s State, e Event) (State, error) {
 		return s, nil
 	}
 	if e.Step == "" {
+		if why := s.refuses(def, e); why != "" {
+			return illegal(why)
+		}
 		return s.applyToSaga(def, e), nil
 	}
 	i := def.index(e.Step)
 	if i < 0 {
 		return illegal("there is no such step")
 	}
-	if back, owed := s.owed(); (s.Phase == Running && i != s.Current) || (s.Phase == Compensating && (!owed || i != back)) {
+	if i != s.At() || (s.direction() == Compensating && s.Steps[i].Compensation != Owed) {
 		return illegal("it is not the step's turn")
+	}
+	if why := s.refusesFor(def.Steps[i], i, e); why != "" {
+		return illegal(why)
 	}
 	s.applyToStep(i, e)
 	return s, nil
 }
 
-// legal is the events that can happen in each phase; phase 0 is a saga that does not exist yet.
-var legal = map[Phase]map[EventType]bool{
-	0: {Started: true},
-	Running: {
-		StepDone: true, StepRefused: true, StepUnknown: true,
-		CompensationDecided: true, SagaCompleted: true, SagaParked: true,
-	},
-	Compensating: {StepCompensated: true, CompensationUnknown: true, SagaCompensated: true, SagaParked: true},
+// refuses says why an event of the whole saga is not possible, or "".
+func (s State) refuses(def Definition, e Event) string {
+	step := s.Steps[s.Current]
+	switch {
+	case e.Type == SagaPaused && s.Paused:
+		return "it is paused already"
+	case e.Type == SagaResumed && !s.Paused:
+		return "it is not paused"
+	case e.Type != CompensationDecided:
+		return ""
+	case s.direction() == Compensating:
+		return "it compensates already"
+	case step.Execution == Done, def.Steps[s.Current].Kind == Retriable:
+		return "its pivot is done, there is no way back"
+	case def.Steps[s.Current].Kind == Pivot && step.Execution == Open:
+		return "its pivot is open and may have happened: find out, and resolve it or rule it out"
+	}
+	return ""
+}
+
+// refusesFor says why what a person wants of a step is not possible, or "".
+func (s State) refusesFor(step Step, i int, e Event) string {
+	open := s.Steps[i].Execution == Open
+	switch {
+	case s.direction() == Compensating:
+		if e.Type == StepRuledOut {
+			return "the saga compensates; resolve the compensation"
+		}
+	case e.Type == StepSkipped && step.Kind != Retriable:
+		return "only a step behind the pivot can be left out"
+	case (e.Type == StepResolved || e.Type == StepSkipped) && !open && s.Steps[i].Execution != Refused:
+		return "it is not open"
+	case e.Type == StepRuledOut && !open:
+		return "it is not open"
+	case e.Type == StepRuledOut && step.Kind == Retriable:
+		return "behind the pivot there is no way back: skip it"
+	}
+	return ""
 }
 
 func (s *State) applyToStep(i int, e Event) {
 	step := &s.Steps[i]
 	switch e.Type {
 	case StepDone:
-		step.Execution, step.Result = Done, e.Result
-		if i+1 < len(s.Steps) {
-			s.Current, s.Steps[i+1].Execution = i+1, Open
-		}
+		step.Attempts++
+		s.done(i, e)
 	case StepRefused:
+		step.Attempts++
 		step.Execution = Refused
+	case StepRuledOut:
+		step.Execution = Refused
+		s.unpark()
 	case StepUnknown:
 		step.Attempts++
 		s.NextAt = e.RetryAt
 	case StepCompensated:
+		step.BackAttempts++
 		step.Compensation = Undone
 	case CompensationUnknown:
 		step.BackAttempts++
 		s.NextAt = e.RetryAt
+	case StepResolved, StepSkipped:
+		if s.direction() == Compensating {
+			step.Compensation = Undone
+		} else {
+			s.done(i, e)
+		}
+		s.unpark()
+	}
+}
+
+// done closes a step and opens the next one.
+func (s *State) done(i int, e Event) {
+	s.Steps[i].Execution, s.Steps[i].Result = Done, e.Result
+	if i+1 < len(s.Steps) {
+		s.Current, s.Steps[i+1].Execution = i+1, Open
 	}
 }
 
 func (s State) applyToSaga(def Definition, e Event) State {
 	switch e.Type {
 	case CompensationDecided:
-		s.Phase, s.Cause = Compensating, e.Cause
+		s.Phase, s.Cause, s.Direction = Compensating, e.Cause, 0
 		for i, step := range def.Steps[:s.Current+1] {
 			if x := s.Steps[i].Execution; step.Compensate != "" && (x == Done || x == Open) {
 				s.Steps[i].Compensation = Owed
@@ -89,9 +165,31 @@ func (s State) applyToSaga(def Definition, e Event) State {
 	case SagaCompensated:
 		s.Phase = Compensated
 	case SagaParked:
-		s.Phase, s.Cause = Parked, e.Cause
+		s.Direction, s.Phase, s.Cause = s.Phase, Parked, e.Cause
+	case SagaPaused:
+		s.Paused = true
+	case SagaResumed:
+		s.Paused = false
+	case SagaRetried:
+		s.unpark()
+		at := &s.Steps[s.At()]
+		at.Attempts, at.BackAttempts = 0, 0
+		if s.Phase == Running && at.Execution == Refused {
+			at.Execution = Open // a person has mended what refused it
+		}
 	}
 	return s
+}
+
+// unpark lets a parked saga go on in its direction.
+func (s *State) unpark() {
+	if s.Phase != Parked {
+		return
+	}
+	s.Phase, s.Direction = s.Direction, 0
+	if s.Phase == Running {
+		s.Cause = ""
+	}
 }
 
 // Fold gives the state after a history.
@@ -107,10 +205,5 @@ func Fold(def Definition, events []Event) (State, error) {
 }
 
 func (d Definition) index(step string) int {
-	for i := range d.Steps {
-		if d.Steps[i].Name == step {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(d.Steps, func(s Step) bool { return s.Name == step })
 }

@@ -30,6 +30,21 @@ const (
 	SagaCompensated EventType = "compensated"
 	// SagaParked: a person is needed, for a cause.
 	SagaParked EventType = "parked"
+
+	// What operators do, each with its actor and reason.
+
+	// SagaPaused: nothing more is sent until it is resumed.
+	SagaPaused EventType = "paused"
+	// SagaResumed: a paused saga goes on.
+	SagaResumed EventType = "resumed"
+	// SagaRetried: what waits is tried now, and a parked saga goes on where it stopped, with new patience.
+	SagaRetried EventType = "retried"
+	// StepResolved: a person has found out that a step, or its compensation, took effect.
+	StepResolved EventType = "step_resolved"
+	// StepRuledOut: a person has found out that the open step did not happen and never will.
+	StepRuledOut EventType = "step_ruled_out"
+	// StepSkipped: a person has decided that the saga goes on without a step, or without its compensation.
+	StepSkipped EventType = "step_skipped"
 )
 
 // Event is one fact of a saga's history.
@@ -44,10 +59,14 @@ type Event struct {
 
 // Detail is the rest of a fact; each field belongs to the types that name it.
 type Detail struct {
-	// Cause says why: StepRefused, StepUnknown, CompensationUnknown, CompensationDecided, SagaParked.
+	// Cause says why: whatever did not go well, and the reason of what a person did.
 	Cause string `json:"cause,omitempty"`
 	// Result is what the step answered, as JSON: StepDone.
 	Result json.RawMessage `json:"result,omitempty"`
+	// Actor is who did it: the operators' events, and CompensationDecided when a person decided.
+	Actor string `json:"actor,omitempty"`
+	// Evidence is what a person relied on: StepResolved, StepRuledOut, StepSkipped.
+	Evidence string `json:"evidence,omitempty"`
 	// RetryAt is when it is tried again: StepUnknown, CompensationUnknown.
 	RetryAt time.Time `json:"retry_at,omitzero"`
 	// Deadline is the saga's: Started.

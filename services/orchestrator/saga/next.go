@@ -33,12 +33,14 @@ type Command struct {
 	Event Event
 }
 
-// Next says what to do. A saga at rest has nothing to do.
+// Next says what to do. A saga at rest, or paused by a person, has nothing to do.
 func Next(def Definition, s State, now time.Time) []Command {
-	switch s.Phase {
-	case Running:
+	switch {
+	case s.Paused:
+		return nil
+	case s.Phase == Running:
 		return []Command{forward(def, s, now)}
-	case Compensating:
+	case s.Phase == Compensating:
 		if i, owed := s.owed(); owed {
 			return []Command{unlessWaiting(s, now, Command{Op: Compensate, Step: i})}
 		}
@@ -49,8 +51,12 @@ func Next(def Definition, s State, now time.Time) []Command {
 
 func forward(def Definition, s State, now time.Time) Command {
 	step := def.Steps[s.Current]
-	if s.Steps[s.Current].Execution == Done {
+	switch s.Steps[s.Current].Execution {
+	case Done:
 		return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: SagaCompleted, At: now}}
+	case Refused: // ruled out by a person
+		return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: CompensationDecided, At: now,
+			Detail: Detail{Cause: "step " + step.Name + " was ruled out"}}}
 	}
 	if step.Kind != Compensatable {
 		return unlessWaiting(s, now, Command{Op: Execute, Step: s.Current})

@@ -78,6 +78,10 @@ type State struct {
 	Steps   []StepState
 	// Cause says why the saga compensates or is parked.
 	Cause string
+	// Direction is the phase that a parked saga was in, and goes on in when it is retried.
+	Direction Phase
+	// Paused: a person has stopped it; nothing is sent until it is resumed.
+	Paused bool
 	// Deadline is when it compensates if it has not come to its pivot.
 	Deadline time.Time
 	// NextAt is when to try again; zero means now.
@@ -87,12 +91,12 @@ type State struct {
 // StepState is one step of a saga at one moment.
 type StepState struct {
 	Execution Execution
-	// Attempts is how many executions ended with an unknown outcome.
+	// Attempts is how many executions have come to an outcome, an unknown one included, since somebody last looked.
 	Attempts int
 	// Result is what the step's execution answered, as JSON, for later steps.
 	Result       json.RawMessage
 	Compensation Compensation
-	// BackAttempts is how many compensations ended with an unknown outcome.
+	// BackAttempts is the same of compensations.
 	BackAttempts int
 }
 
@@ -100,6 +104,14 @@ type StepState struct {
 // not been opened.
 func (s State) Cancellable(def Definition) bool {
 	return s.Phase == Running && def.Steps[s.Current].Kind == Compensatable
+}
+
+// direction is the phase the saga is in, or goes on in.
+func (s State) direction() Phase {
+	if s.Phase == Parked {
+		return s.Direction
+	}
+	return s.Phase
 }
 
 // At is the index of the step that the saga is at: the open one, or the one that is compensated next.

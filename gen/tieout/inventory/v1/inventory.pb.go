@@ -11,6 +11,7 @@ package inventoryv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1000,6 +1001,282 @@ func (x *CommitResponse) GetReservation() *Reservation {
 	return nil
 }
 
+// BatchReserveRequest is several requests.
+type BatchReserveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*ReserveRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchReserveRequest) Reset() {
+	*x = BatchReserveRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchReserveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchReserveRequest) ProtoMessage() {}
+
+func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchReserveRequest.ProtoReflect.Descriptor instead.
+func (*BatchReserveRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *BatchReserveRequest) GetRequests() []*ReserveRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchReserveResponse is what came of each request.
+type BatchReserveResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results, in the order of the requests.
+	Results       []*BatchReserveResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchReserveResponse) Reset() {
+	*x = BatchReserveResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchReserveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchReserveResponse) ProtoMessage() {}
+
+func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchReserveResponse.ProtoReflect.Descriptor instead.
+func (*BatchReserveResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *BatchReserveResponse) GetResults() []*BatchReserveResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// BatchReleaseRequest is several requests.
+type BatchReleaseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*ReleaseRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchReleaseRequest) Reset() {
+	*x = BatchReleaseRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchReleaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchReleaseRequest) ProtoMessage() {}
+
+func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchReleaseRequest.ProtoReflect.Descriptor instead.
+func (*BatchReleaseRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BatchReleaseRequest) GetRequests() []*ReleaseRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchReleaseResponse is what came of each request.
+type BatchReleaseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results, in the order of the requests.
+	Results       []*BatchReleaseResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchReleaseResponse) Reset() {
+	*x = BatchReleaseResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchReleaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchReleaseResponse) ProtoMessage() {}
+
+func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchReleaseResponse.ProtoReflect.Descriptor instead.
+func (*BatchReleaseResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *BatchReleaseResponse) GetResults() []*BatchReleaseResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// BatchCommitRequest is several requests.
+type BatchCommitRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*CommitRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCommitRequest) Reset() {
+	*x = BatchCommitRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCommitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCommitRequest) ProtoMessage() {}
+
+func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCommitRequest.ProtoReflect.Descriptor instead.
+func (*BatchCommitRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *BatchCommitRequest) GetRequests() []*CommitRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchCommitResponse is what came of each request.
+type BatchCommitResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The results, in the order of the requests.
+	Results       []*BatchCommitResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCommitResponse) Reset() {
+	*x = BatchCommitResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCommitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCommitResponse) ProtoMessage() {}
+
+func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCommitResponse.ProtoReflect.Descriptor instead.
+func (*BatchCommitResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *BatchCommitResponse) GetResults() []*BatchCommitResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
 // Line is a quantity of one SKU; the sum of the request's lines of that SKU.
 type Reservation_Line struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1013,7 +1290,7 @@ type Reservation_Line struct {
 
 func (x *Reservation_Line) Reset() {
 	*x = Reservation_Line{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1302,7 @@ func (x *Reservation_Line) String() string {
 func (*Reservation_Line) ProtoMessage() {}
 
 func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,11 +1332,206 @@ func (x *Reservation_Line) GetQuantity() int64 {
 	return 0
 }
 
+// Result is what came of one request.
+type BatchReserveResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else what Reserve itself would have ended with. A field that it names stands below
+	// `requests[n]`.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// Set when it was done.
+	Response *ReserveResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// Whether it had come of an earlier request under the key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchReserveResponse_Result) Reset() {
+	*x = BatchReserveResponse_Result{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchReserveResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchReserveResponse_Result) ProtoMessage() {}
+
+func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchReserveResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchReserveResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18, 0}
+}
+
+func (x *BatchReserveResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchReserveResponse_Result) GetResponse() *ReserveResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchReserveResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
+// Result is what came of one request.
+type BatchReleaseResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else what Release itself would have ended with. A field that it names stands below
+	// `requests[n]`.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// Set when it was done.
+	Response *ReleaseResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// Whether it had come of an earlier request under the key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchReleaseResponse_Result) Reset() {
+	*x = BatchReleaseResponse_Result{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchReleaseResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchReleaseResponse_Result) ProtoMessage() {}
+
+func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchReleaseResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchReleaseResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20, 0}
+}
+
+func (x *BatchReleaseResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchReleaseResponse_Result) GetResponse() *ReleaseResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchReleaseResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
+// Result is what came of one request.
+type BatchCommitResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else what Commit itself would have ended with. A field that it names stands below
+	// `requests[n]`.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// Set when it was done.
+	Response *CommitResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// Whether it had come of an earlier request under the key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCommitResponse_Result) Reset() {
+	*x = BatchCommitResponse_Result{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCommitResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCommitResponse_Result) ProtoMessage() {}
+
+func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCommitResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchCommitResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22, 0}
+}
+
+func (x *BatchCommitResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchCommitResponse_Result) GetResponse() *CommitResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchCommitResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
 var File_tieout_inventory_v1_inventory_proto protoreflect.FileDescriptor
 
 const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\n" +
-	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftieout/options/v1/options.proto\"\xc6\x01\n" +
+	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1ftieout/options/v1/options.proto\"\xc6\x01\n" +
 	"\x05Stock\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\x03R\tavailable\x12\x1a\n" +
@@ -1114,12 +1586,39 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12.\n" +
 	"\x0ereservation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\rreservationId\"T\n" +
 	"\x0eCommitResponse\x12B\n" +
-	"\vreservation\x18\x01 \x01(\v2 .tieout.inventory.v1.ReservationR\vreservation*\x92\x01\n" +
+	"\vreservation\x18\x01 \x01(\v2 .tieout.inventory.v1.ReservationR\vreservation\"h\n" +
+	"\x13BatchReserveRequest\x12Q\n" +
+	"\brequests\x18\x01 \x03(\v2#.tieout.inventory.v1.ReserveRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf7\x01\n" +
+	"\x14BatchReserveResponse\x12J\n" +
+	"\aresults\x18\x01 \x03(\v20.tieout.inventory.v1.BatchReserveResponse.ResultR\aresults\x1a\x92\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12@\n" +
+	"\bresponse\x18\x02 \x01(\v2$.tieout.inventory.v1.ReserveResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"h\n" +
+	"\x13BatchReleaseRequest\x12Q\n" +
+	"\brequests\x18\x01 \x03(\v2#.tieout.inventory.v1.ReleaseRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf7\x01\n" +
+	"\x14BatchReleaseResponse\x12J\n" +
+	"\aresults\x18\x01 \x03(\v20.tieout.inventory.v1.BatchReleaseResponse.ResultR\aresults\x1a\x92\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12@\n" +
+	"\bresponse\x18\x02 \x01(\v2$.tieout.inventory.v1.ReleaseResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"f\n" +
+	"\x12BatchCommitRequest\x12P\n" +
+	"\brequests\x18\x01 \x03(\v2\".tieout.inventory.v1.CommitRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf4\x01\n" +
+	"\x13BatchCommitResponse\x12I\n" +
+	"\aresults\x18\x01 \x03(\v2/.tieout.inventory.v1.BatchCommitResponse.ResultR\aresults\x1a\x91\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12?\n" +
+	"\bresponse\x18\x02 \x01(\v2#.tieout.inventory.v1.CommitResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed*\x92\x01\n" +
 	"\x10ReservationState\x12!\n" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x02\x12\x1f\n" +
-	"\x1bRESERVATION_STATE_COMMITTED\x10\x032\xfd\x05\n" +
+	"\x1bRESERVATION_STATE_COMMITTED\x10\x032\xd3\b\n" +
 	"\x10InventoryService\x12s\n" +
 	"\fReceiveStock\x12(.tieout.inventory.v1.ReceiveStockRequest\x1a).tieout.inventory.v1.ReceiveStockResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
@@ -1129,11 +1628,14 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\tListStock\x12%.tieout.inventory.v1.ListStockRequest\x1a&.tieout.inventory.v1.ListStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
 	"\x12d\n" +
 	"\aReserve\x12#.tieout.inventory.v1.ReserveRequest\x1a$.tieout.inventory.v1.ReserveResponse\"\x0e\xea\xf9\x18\n" +
-	"\b\x05\x10\x02\x18\x01\"\x02\b\x05\x12d\n" +
+	"\b\x05\x10\x02\x18\x01\"\x02\b\x05\x12q\n" +
+	"\fBatchReserve\x12(.tieout.inventory.v1.BatchReserveRequest\x1a).tieout.inventory.v1.BatchReserveResponse\"\f\xea\xf9\x18\b\b\x05\x10\x02\"\x02\b\x05\x12d\n" +
 	"\aRelease\x12#.tieout.inventory.v1.ReleaseRequest\x1a$.tieout.inventory.v1.ReleaseResponse\"\x0e\xea\xf9\x18\n" +
-	"\b\x05\x10\x01\x18\x01\"\x02\b\x05\x12a\n" +
+	"\b\x05\x10\x01\x18\x01\"\x02\b\x05\x12q\n" +
+	"\fBatchRelease\x12(.tieout.inventory.v1.BatchReleaseRequest\x1a).tieout.inventory.v1.BatchReleaseResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\x05\x12a\n" +
 	"\x06Commit\x12\".tieout.inventory.v1.CommitRequest\x1a#.tieout.inventory.v1.CommitResponse\"\x0e\xea\xf9\x18\n" +
-	"\b\x05\x10\x01\x18\x01\"\x02\b\x05B\xd5\x01\n" +
+	"\b\x05\x10\x01\x18\x01\"\x02\b\x05\x12n\n" +
+	"\vBatchCommit\x12'.tieout.inventory.v1.BatchCommitRequest\x1a(.tieout.inventory.v1.BatchCommitResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\x05B\xd5\x01\n" +
 	"\x17com.tieout.inventory.v1B\x0eInventoryProtoP\x01Z<github.com/tieout/tieout/gen/tieout/inventory/v1;inventoryv1\xa2\x02\x03TIX\xaa\x02\x13Tieout.Inventory.V1\xca\x02\x13Tieout\\Inventory\\V1\xe2\x02\x1fTieout\\Inventory\\V1\\GPBMetadata\xea\x02\x15Tieout::Inventory::V1b\x06proto3"
 
 var (
@@ -1149,33 +1651,43 @@ func file_tieout_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
-	(ReservationState)(0),         // 0: tieout.inventory.v1.ReservationState
-	(*Stock)(nil),                 // 1: tieout.inventory.v1.Stock
-	(*StockLine)(nil),             // 2: tieout.inventory.v1.StockLine
-	(*Reservation)(nil),           // 3: tieout.inventory.v1.Reservation
-	(*ReceiveStockRequest)(nil),   // 4: tieout.inventory.v1.ReceiveStockRequest
-	(*ReceiveStockResponse)(nil),  // 5: tieout.inventory.v1.ReceiveStockResponse
-	(*GetStockRequest)(nil),       // 6: tieout.inventory.v1.GetStockRequest
-	(*GetStockResponse)(nil),      // 7: tieout.inventory.v1.GetStockResponse
-	(*BatchGetStockRequest)(nil),  // 8: tieout.inventory.v1.BatchGetStockRequest
-	(*BatchGetStockResponse)(nil), // 9: tieout.inventory.v1.BatchGetStockResponse
-	(*ListStockRequest)(nil),      // 10: tieout.inventory.v1.ListStockRequest
-	(*ListStockResponse)(nil),     // 11: tieout.inventory.v1.ListStockResponse
-	(*ReserveRequest)(nil),        // 12: tieout.inventory.v1.ReserveRequest
-	(*ReserveResponse)(nil),       // 13: tieout.inventory.v1.ReserveResponse
-	(*ReleaseRequest)(nil),        // 14: tieout.inventory.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),       // 15: tieout.inventory.v1.ReleaseResponse
-	(*CommitRequest)(nil),         // 16: tieout.inventory.v1.CommitRequest
-	(*CommitResponse)(nil),        // 17: tieout.inventory.v1.CommitResponse
-	(*Reservation_Line)(nil),      // 18: tieout.inventory.v1.Reservation.Line
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(ReservationState)(0),               // 0: tieout.inventory.v1.ReservationState
+	(*Stock)(nil),                       // 1: tieout.inventory.v1.Stock
+	(*StockLine)(nil),                   // 2: tieout.inventory.v1.StockLine
+	(*Reservation)(nil),                 // 3: tieout.inventory.v1.Reservation
+	(*ReceiveStockRequest)(nil),         // 4: tieout.inventory.v1.ReceiveStockRequest
+	(*ReceiveStockResponse)(nil),        // 5: tieout.inventory.v1.ReceiveStockResponse
+	(*GetStockRequest)(nil),             // 6: tieout.inventory.v1.GetStockRequest
+	(*GetStockResponse)(nil),            // 7: tieout.inventory.v1.GetStockResponse
+	(*BatchGetStockRequest)(nil),        // 8: tieout.inventory.v1.BatchGetStockRequest
+	(*BatchGetStockResponse)(nil),       // 9: tieout.inventory.v1.BatchGetStockResponse
+	(*ListStockRequest)(nil),            // 10: tieout.inventory.v1.ListStockRequest
+	(*ListStockResponse)(nil),           // 11: tieout.inventory.v1.ListStockResponse
+	(*ReserveRequest)(nil),              // 12: tieout.inventory.v1.ReserveRequest
+	(*ReserveResponse)(nil),             // 13: tieout.inventory.v1.ReserveResponse
+	(*ReleaseRequest)(nil),              // 14: tieout.inventory.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),             // 15: tieout.inventory.v1.ReleaseResponse
+	(*CommitRequest)(nil),               // 16: tieout.inventory.v1.CommitRequest
+	(*CommitResponse)(nil),              // 17: tieout.inventory.v1.CommitResponse
+	(*BatchReserveRequest)(nil),         // 18: tieout.inventory.v1.BatchReserveRequest
+	(*BatchReserveResponse)(nil),        // 19: tieout.inventory.v1.BatchReserveResponse
+	(*BatchReleaseRequest)(nil),         // 20: tieout.inventory.v1.BatchReleaseRequest
+	(*BatchReleaseResponse)(nil),        // 21: tieout.inventory.v1.BatchReleaseResponse
+	(*BatchCommitRequest)(nil),          // 22: tieout.inventory.v1.BatchCommitRequest
+	(*BatchCommitResponse)(nil),         // 23: tieout.inventory.v1.BatchCommitResponse
+	(*Reservation_Line)(nil),            // 24: tieout.inventory.v1.Reservation.Line
+	(*BatchReserveResponse_Result)(nil), // 25: tieout.inventory.v1.BatchReserveResponse.Result
+	(*BatchReleaseResponse_Result)(nil), // 26: tieout.inventory.v1.BatchReleaseResponse.Result
+	(*BatchCommitResponse_Result)(nil),  // 27: tieout.inventory.v1.BatchCommitResponse.Result
+	(*timestamppb.Timestamp)(nil),       // 28: google.protobuf.Timestamp
+	(*status.Status)(nil),               // 29: google.rpc.Status
 }
 var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
-	19, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
+	28, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 1: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
-	18, // 2: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
+	24, // 2: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
 	2,  // 3: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
 	1,  // 4: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
 	1,  // 5: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
@@ -1185,25 +1697,43 @@ var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
 	3,  // 9: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
 	3,  // 10: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
 	3,  // 11: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	4,  // 12: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
-	6,  // 13: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
-	8,  // 14: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
-	10, // 15: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
-	12, // 16: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
-	14, // 17: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
-	16, // 18: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
-	5,  // 19: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
-	7,  // 20: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
-	9,  // 21: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
-	11, // 22: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
-	13, // 23: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
-	15, // 24: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
-	17, // 25: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	12, // 12: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
+	25, // 13: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
+	14, // 14: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
+	26, // 15: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
+	16, // 16: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
+	27, // 17: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
+	29, // 18: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
+	13, // 19: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
+	29, // 20: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
+	15, // 21: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
+	29, // 22: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
+	17, // 23: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
+	4,  // 24: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
+	6,  // 25: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
+	8,  // 26: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
+	10, // 27: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
+	12, // 28: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
+	18, // 29: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
+	14, // 30: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
+	20, // 31: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
+	16, // 32: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
+	22, // 33: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
+	5,  // 34: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
+	7,  // 35: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
+	9,  // 36: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
+	11, // 37: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
+	13, // 38: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
+	19, // 39: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
+	15, // 40: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
+	21, // 41: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
+	17, // 42: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
+	23, // 43: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_tieout_inventory_v1_inventory_proto_init() }
@@ -1217,7 +1747,7 @@ func file_tieout_inventory_v1_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_inventory_v1_inventory_proto_rawDesc), len(file_tieout_inventory_v1_inventory_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,8 +26,11 @@ const (
 	InventoryService_BatchGetStock_FullMethodName = "/tieout.inventory.v1.InventoryService/BatchGetStock"
 	InventoryService_ListStock_FullMethodName     = "/tieout.inventory.v1.InventoryService/ListStock"
 	InventoryService_Reserve_FullMethodName       = "/tieout.inventory.v1.InventoryService/Reserve"
+	InventoryService_BatchReserve_FullMethodName  = "/tieout.inventory.v1.InventoryService/BatchReserve"
 	InventoryService_Release_FullMethodName       = "/tieout.inventory.v1.InventoryService/Release"
+	InventoryService_BatchRelease_FullMethodName  = "/tieout.inventory.v1.InventoryService/BatchRelease"
 	InventoryService_Commit_FullMethodName        = "/tieout.inventory.v1.InventoryService/Commit"
+	InventoryService_BatchCommit_FullMethodName   = "/tieout.inventory.v1.InventoryService/BatchCommit"
 )
 
 // InventoryServiceClient is the client API for InventoryService service.
@@ -49,11 +52,17 @@ type InventoryServiceClient interface {
 	// Promises pieces of several SKUs to one taker, all or nothing. Refused with INSUFFICIENT_STOCK or
 	// SKU_UNKNOWN.
 	Reserve(ctx context.Context, in *ReserveRequest, opts ...grpc.CallOption) (*ReserveResponse, error)
+	// Does several Reserves, each by itself: one that is refused is its own result and hinders no other.
+	BatchReserve(ctx context.Context, in *BatchReserveRequest, opts ...grpc.CallOption) (*BatchReserveResponse, error)
 	// Undoes the Reserve of the same key. When that Reserve was never seen, nothing is released and it is
 	// refused for ever (STEP_TOMBSTONED).
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
+	// Does several Releases, each by itself.
+	BatchRelease(ctx context.Context, in *BatchReleaseRequest, opts ...grpc.CallOption) (*BatchReleaseResponse, error)
 	// Takes reserved pieces out of stock: they have been handed over.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
+	// Does several Commits, each by itself.
+	BatchCommit(ctx context.Context, in *BatchCommitRequest, opts ...grpc.CallOption) (*BatchCommitResponse, error)
 }
 
 type inventoryServiceClient struct {
@@ -114,6 +123,16 @@ func (c *inventoryServiceClient) Reserve(ctx context.Context, in *ReserveRequest
 	return out, nil
 }
 
+func (c *inventoryServiceClient) BatchReserve(ctx context.Context, in *BatchReserveRequest, opts ...grpc.CallOption) (*BatchReserveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchReserveResponse)
+	err := c.cc.Invoke(ctx, InventoryService_BatchReserve_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *inventoryServiceClient) Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReleaseResponse)
@@ -124,10 +143,30 @@ func (c *inventoryServiceClient) Release(ctx context.Context, in *ReleaseRequest
 	return out, nil
 }
 
+func (c *inventoryServiceClient) BatchRelease(ctx context.Context, in *BatchReleaseRequest, opts ...grpc.CallOption) (*BatchReleaseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchReleaseResponse)
+	err := c.cc.Invoke(ctx, InventoryService_BatchRelease_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *inventoryServiceClient) Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CommitResponse)
 	err := c.cc.Invoke(ctx, InventoryService_Commit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) BatchCommit(ctx context.Context, in *BatchCommitRequest, opts ...grpc.CallOption) (*BatchCommitResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchCommitResponse)
+	err := c.cc.Invoke(ctx, InventoryService_BatchCommit_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -153,11 +192,17 @@ type InventoryServiceServer interface {
 	// Promises pieces of several SKUs to one taker, all or nothing. Refused with INSUFFICIENT_STOCK or
 	// SKU_UNKNOWN.
 	Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error)
+	// Does several Reserves, each by itself: one that is refused is its own result and hinders no other.
+	BatchReserve(context.Context, *BatchReserveRequest) (*BatchReserveResponse, error)
 	// Undoes the Reserve of the same key. When that Reserve was never seen, nothing is released and it is
 	// refused for ever (STEP_TOMBSTONED).
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
+	// Does several Releases, each by itself.
+	BatchRelease(context.Context, *BatchReleaseRequest) (*BatchReleaseResponse, error)
 	// Takes reserved pieces out of stock: they have been handed over.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
+	// Does several Commits, each by itself.
+	BatchCommit(context.Context, *BatchCommitRequest) (*BatchCommitResponse, error)
 	mustEmbedUnimplementedInventoryServiceServer()
 }
 
@@ -183,11 +228,20 @@ func (UnimplementedInventoryServiceServer) ListStock(context.Context, *ListStock
 func (UnimplementedInventoryServiceServer) Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reserve not implemented")
 }
+func (UnimplementedInventoryServiceServer) BatchReserve(context.Context, *BatchReserveRequest) (*BatchReserveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchReserve not implemented")
+}
 func (UnimplementedInventoryServiceServer) Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Release not implemented")
 }
+func (UnimplementedInventoryServiceServer) BatchRelease(context.Context, *BatchReleaseRequest) (*BatchReleaseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchRelease not implemented")
+}
 func (UnimplementedInventoryServiceServer) Commit(context.Context, *CommitRequest) (*CommitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
+}
+func (UnimplementedInventoryServiceServer) BatchCommit(context.Context, *BatchCommitRequest) (*BatchCommitResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchCommit not implemented")
 }
 func (UnimplementedInventoryServiceServer) mustEmbedUnimplementedInventoryServiceServer() {}
 func (UnimplementedInventoryServiceServer) testEmbeddedByValue()                          {}
@@ -300,6 +354,24 @@ func _InventoryService_Reserve_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InventoryService_BatchReserve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchReserveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).BatchReserve(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_BatchReserve_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).BatchReserve(ctx, req.(*BatchReserveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InventoryService_Release_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReleaseRequest)
 	if err := dec(in); err != nil {
@@ -318,6 +390,24 @@ func _InventoryService_Release_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InventoryService_BatchRelease_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchReleaseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).BatchRelease(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_BatchRelease_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).BatchRelease(ctx, req.(*BatchReleaseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InventoryService_Commit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CommitRequest)
 	if err := dec(in); err != nil {
@@ -332,6 +422,24 @@ func _InventoryService_Commit_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(InventoryServiceServer).Commit(ctx, req.(*CommitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_BatchCommit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchCommitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).BatchCommit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_BatchCommit_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).BatchCommit(ctx, req.(*BatchCommitRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -364,12 +472,24 @@ var InventoryService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _InventoryService_Reserve_Handler,
 		},
 		{
+			MethodName: "BatchReserve",
+			Handler:    _InventoryService_BatchReserve_Handler,
+		},
+		{
 			MethodName: "Release",
 			Handler:    _InventoryService_Release_Handler,
 		},
 		{
+			MethodName: "BatchRelease",
+			Handler:    _InventoryService_BatchRelease_Handler,
+		},
+		{
 			MethodName: "Commit",
 			Handler:    _InventoryService_Commit_Handler,
+		},
+		{
+			MethodName: "BatchCommit",
+			Handler:    _InventoryService_BatchCommit_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -91,6 +91,79 @@ func (SagaPhase) EnumDescriptor() ([]byte, []int) {
 	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{0}
 }
 
+// SagaVerb is what a person does to a saga.
+type SagaVerb int32
+
+const (
+	// Never valid.
+	SagaVerb_SAGA_VERB_UNSPECIFIED SagaVerb = 0
+	// Tries now what waits; a parked saga goes on where it stopped.
+	SagaVerb_SAGA_VERB_RETRY SagaVerb = 1
+	// Turns back; possible until the pivot may have happened.
+	SagaVerb_SAGA_VERB_COMPENSATE SagaVerb = 2
+	// Sends nothing more; what is under way is still recorded.
+	SagaVerb_SAGA_VERB_PAUSE SagaVerb = 3
+	// Lets a paused saga go on.
+	SagaVerb_SAGA_VERB_RESUME SagaVerb = 4
+	// Says, with evidence, that the step it is at took effect, or that its compensation did.
+	SagaVerb_SAGA_VERB_RESOLVE SagaVerb = 5
+	// Says, with evidence, that the step it is at did not happen and never will; the saga turns back.
+	SagaVerb_SAGA_VERB_RULE_OUT SagaVerb = 6
+	// Goes on without the step it is at (behind the pivot), or without its compensation.
+	SagaVerb_SAGA_VERB_SKIP SagaVerb = 7
+)
+
+// Enum value maps for SagaVerb.
+var (
+	SagaVerb_name = map[int32]string{
+		0: "SAGA_VERB_UNSPECIFIED",
+		1: "SAGA_VERB_RETRY",
+		2: "SAGA_VERB_COMPENSATE",
+		3: "SAGA_VERB_PAUSE",
+		4: "SAGA_VERB_RESUME",
+		5: "SAGA_VERB_RESOLVE",
+		6: "SAGA_VERB_RULE_OUT",
+		7: "SAGA_VERB_SKIP",
+	}
+	SagaVerb_value = map[string]int32{
+		"SAGA_VERB_UNSPECIFIED": 0,
+		"SAGA_VERB_RETRY":       1,
+		"SAGA_VERB_COMPENSATE":  2,
+		"SAGA_VERB_PAUSE":       3,
+		"SAGA_VERB_RESUME":      4,
+		"SAGA_VERB_RESOLVE":     5,
+		"SAGA_VERB_RULE_OUT":    6,
+		"SAGA_VERB_SKIP":        7,
+	}
+)
+
+func (x SagaVerb) Enum() *SagaVerb {
+	p := new(SagaVerb)
+	*p = x
+	return p
+}
+
+func (x SagaVerb) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SagaVerb) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_saga_v1_saga_proto_enumTypes[1].Descriptor()
+}
+
+func (SagaVerb) Type() protoreflect.EnumType {
+	return &file_tieout_saga_v1_saga_proto_enumTypes[1]
+}
+
+func (x SagaVerb) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SagaVerb.Descriptor instead.
+func (SagaVerb) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{1}
+}
+
 // Saga is one run of a definition.
 type Saga struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -121,7 +194,9 @@ type Saga struct {
 	// Its steps, in order. Only in GetSaga's answer.
 	Steps []*SagaStep `protobuf:"bytes,13,rep,name=steps,proto3" json:"steps,omitempty"`
 	// Its history, oldest first. Only in GetSaga's answer.
-	Events        []*SagaEvent `protobuf:"bytes,14,rep,name=events,proto3" json:"events,omitempty"`
+	Events []*SagaEvent `protobuf:"bytes,14,rep,name=events,proto3" json:"events,omitempty"`
+	// A person has paused it.
+	Paused        bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,6 +329,13 @@ func (x *Saga) GetEvents() []*SagaEvent {
 	return nil
 }
 
+func (x *Saga) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
 // SagaStep is one step of a saga, as it stands.
 type SagaStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -263,11 +345,11 @@ type SagaStep struct {
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// The state of its execution: waiting, open (it may have been sent), done or refused.
 	Execution string `protobuf:"bytes,3,opt,name=execution,proto3" json:"execution,omitempty"`
-	// How often it was executed.
+	// How often its execution came to an outcome, an unknown one included, since somebody last looked.
 	Attempts int32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	// The state of its compensation: none, owed, done.
 	Compensation string `protobuf:"bytes,5,opt,name=compensation,proto3" json:"compensation,omitempty"`
-	// How often it was compensated.
+	// The same of its compensation.
 	CompensationAttempts int32 `protobuf:"varint,6,opt,name=compensation_attempts,json=compensationAttempts,proto3" json:"compensation_attempts,omitempty"`
 	// The idempotency key of both.
 	IdempotencyKey string `protobuf:"bytes,7,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -440,7 +522,9 @@ func (x *SagaEvent) GetDetailJson() string {
 type GetSagaRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The saga's id, or the id of the order that it drives.
-	SagaId        string `protobuf:"bytes,1,opt,name=saga_id,json=sagaId,proto3" json:"saga_id,omitempty"`
+	SagaId string `protobuf:"bytes,1,opt,name=saga_id,json=sagaId,proto3" json:"saga_id,omitempty"`
+	// Shows the saga as it stood after the event of this number; 0 means as it stands.
+	AsOfSequence  int32 `protobuf:"varint,2,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -480,6 +564,13 @@ func (x *GetSagaRequest) GetSagaId() string {
 		return x.SagaId
 	}
 	return ""
+}
+
+func (x *GetSagaRequest) GetAsOfSequence() int32 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
 }
 
 // GetSagaResponse is one saga.
@@ -528,6 +619,253 @@ func (x *GetSagaResponse) GetSaga() *Saga {
 	return nil
 }
 
+// ExplainSagaRequest names one saga.
+type ExplainSagaRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The saga's id, or the id of the order that it drives.
+	SagaId        string `protobuf:"bytes,1,opt,name=saga_id,json=sagaId,proto3" json:"saga_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainSagaRequest) Reset() {
+	*x = ExplainSagaRequest{}
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainSagaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainSagaRequest) ProtoMessage() {}
+
+func (x *ExplainSagaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainSagaRequest.ProtoReflect.Descriptor instead.
+func (*ExplainSagaRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExplainSagaRequest) GetSagaId() string {
+	if x != nil {
+		return x.SagaId
+	}
+	return ""
+}
+
+// ExplainSagaResponse says where a saga stands, in words.
+type ExplainSagaResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it waits for.
+	WaitsFor string `protobuf:"bytes,1,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// What led to it; may be empty.
+	Why string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	// What makes it go on; may be empty.
+	UnblockedBy   string `protobuf:"bytes,3,opt,name=unblocked_by,json=unblockedBy,proto3" json:"unblocked_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainSagaResponse) Reset() {
+	*x = ExplainSagaResponse{}
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainSagaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainSagaResponse) ProtoMessage() {}
+
+func (x *ExplainSagaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainSagaResponse.ProtoReflect.Descriptor instead.
+func (*ExplainSagaResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExplainSagaResponse) GetWaitsFor() string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return ""
+}
+
+func (x *ExplainSagaResponse) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *ExplainSagaResponse) GetUnblockedBy() string {
+	if x != nil {
+		return x.UnblockedBy
+	}
+	return ""
+}
+
+// OperateSagaRequest is what a person has decided.
+type OperateSagaRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The saga's id, or the id of the order that it drives.
+	SagaId string `protobuf:"bytes,2,opt,name=saga_id,json=sagaId,proto3" json:"saga_id,omitempty"`
+	// What to do.
+	Verb SagaVerb `protobuf:"varint,3,opt,name=verb,proto3,enum=tieout.saga.v1.SagaVerb" json:"verb,omitempty"`
+	// Why, for the record.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The step it is about: RESOLVE, RULE_OUT and SKIP.
+	Step string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	// What the decision relies on, as a ticket or a provider's answer: RESOLVE, RULE_OUT and SKIP.
+	Evidence      string `protobuf:"bytes,6,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperateSagaRequest) Reset() {
+	*x = OperateSagaRequest{}
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperateSagaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperateSagaRequest) ProtoMessage() {}
+
+func (x *OperateSagaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperateSagaRequest.ProtoReflect.Descriptor instead.
+func (*OperateSagaRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OperateSagaRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *OperateSagaRequest) GetSagaId() string {
+	if x != nil {
+		return x.SagaId
+	}
+	return ""
+}
+
+func (x *OperateSagaRequest) GetVerb() SagaVerb {
+	if x != nil {
+		return x.Verb
+	}
+	return SagaVerb_SAGA_VERB_UNSPECIFIED
+}
+
+func (x *OperateSagaRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OperateSagaRequest) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *OperateSagaRequest) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+// OperateSagaResponse is the saga after it.
+type OperateSagaResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The saga, with its history.
+	Saga          *Saga `protobuf:"bytes,1,opt,name=saga,proto3" json:"saga,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperateSagaResponse) Reset() {
+	*x = OperateSagaResponse{}
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperateSagaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperateSagaResponse) ProtoMessage() {}
+
+func (x *OperateSagaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperateSagaResponse.ProtoReflect.Descriptor instead.
+func (*OperateSagaResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *OperateSagaResponse) GetSaga() *Saga {
+	if x != nil {
+		return x.Saga
+	}
+	return nil
+}
+
 // ListSagasRequest asks for a page of sagas.
 type ListSagasRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -543,7 +881,7 @@ type ListSagasRequest struct {
 
 func (x *ListSagasRequest) Reset() {
 	*x = ListSagasRequest{}
-	mi := &file_tieout_saga_v1_saga_proto_msgTypes[5]
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +893,7 @@ func (x *ListSagasRequest) String() string {
 func (*ListSagasRequest) ProtoMessage() {}
 
 func (x *ListSagasRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_saga_v1_saga_proto_msgTypes[5]
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +906,7 @@ func (x *ListSagasRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSagasRequest.ProtoReflect.Descriptor instead.
 func (*ListSagasRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{5}
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListSagasRequest) GetPageSize() int32 {
@@ -605,7 +943,7 @@ type ListSagasResponse struct {
 
 func (x *ListSagasResponse) Reset() {
 	*x = ListSagasResponse{}
-	mi := &file_tieout_saga_v1_saga_proto_msgTypes[6]
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +955,7 @@ func (x *ListSagasResponse) String() string {
 func (*ListSagasResponse) ProtoMessage() {}
 
 func (x *ListSagasResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_saga_v1_saga_proto_msgTypes[6]
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +968,7 @@ func (x *ListSagasResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSagasResponse.ProtoReflect.Descriptor instead.
 func (*ListSagasResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{6}
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListSagasResponse) GetSagas() []*Saga {
@@ -651,7 +989,7 @@ var File_tieout_saga_v1_saga_proto protoreflect.FileDescriptor
 
 const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\n" +
-	"\x19tieout/saga/v1/saga.proto\x12\x0etieout.saga.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftieout/options/v1/options.proto\"\xdb\x04\n" +
+	"\x19tieout/saga/v1/saga.proto\x12\x0etieout.saga.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftieout/options/v1/options.proto\"\xf3\x04\n" +
 	"\x04Saga\x12\x17\n" +
 	"\asaga_id\x18\x01 \x01(\tR\x06sagaId\x12\x1e\n" +
 	"\n" +
@@ -671,7 +1009,8 @@ const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\bdeadline\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12D\n" +
 	"\x10next_action_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x0enextActionTime\x12.\n" +
 	"\x05steps\x18\r \x03(\v2\x18.tieout.saga.v1.SagaStepR\x05steps\x121\n" +
-	"\x06events\x18\x0e \x03(\v2\x19.tieout.saga.v1.SagaEventR\x06events\"\xee\x01\n" +
+	"\x06events\x18\x0e \x03(\v2\x19.tieout.saga.v1.SagaEventR\x06events\x12\x16\n" +
+	"\x06paused\x18\x0f \x01(\bR\x06paused\"\xee\x01\n" +
 	"\bSagaStep\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
@@ -686,10 +1025,29 @@ const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\x04step\x18\x03 \x01(\tR\x04step\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n" +
 	"\vdetail_json\x18\x05 \x01(\tR\n" +
-	"detailJson\"2\n" +
+	"detailJson\"a\n" +
 	"\x0eGetSagaRequest\x12 \n" +
-	"\asaga_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06sagaId\";\n" +
+	"\asaga_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06sagaId\x12-\n" +
+	"\x0eas_of_sequence\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\fasOfSequence\";\n" +
 	"\x0fGetSagaResponse\x12(\n" +
+	"\x04saga\x18\x01 \x01(\v2\x14.tieout.saga.v1.SagaR\x04saga\"6\n" +
+	"\x12ExplainSagaRequest\x12 \n" +
+	"\asaga_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06sagaId\"g\n" +
+	"\x13ExplainSagaResponse\x12\x1b\n" +
+	"\twaits_for\x18\x01 \x01(\tR\bwaitsFor\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\x12!\n" +
+	"\funblocked_by\x18\x03 \x01(\tR\vunblockedBy\"\x90\x03\n" +
+	"\x12OperateSagaRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12 \n" +
+	"\asaga_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06sagaId\x128\n" +
+	"\x04verb\x18\x03 \x01(\x0e2\x18.tieout.saga.v1.SagaVerbB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04verb\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x1b\n" +
+	"\x04step\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04step\x12$\n" +
+	"\bevidence\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\bevidence:\x8d\x01\xbaH\x89\x01\x1a\x86\x01\n" +
+	"\foperate.step\x12;step and evidence are required to resolve, rule out or skip\x1a9this.verb < 5 || (this.step != '' && this.evidence != '')\"?\n" +
+	"\x13OperateSagaResponse\x12(\n" +
 	"\x04saga\x18\x01 \x01(\v2\x14.tieout.saga.v1.SagaR\x04saga\"\x9c\x01\n" +
 	"\x10ListSagasRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
@@ -705,9 +1063,22 @@ const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\x17SAGA_PHASE_COMPENSATING\x10\x02\x12\x18\n" +
 	"\x14SAGA_PHASE_COMPLETED\x10\x03\x12\x1a\n" +
 	"\x16SAGA_PHASE_COMPENSATED\x10\x04\x12\x15\n" +
-	"\x11SAGA_PHASE_PARKED\x10\x052\xc7\x01\n" +
+	"\x11SAGA_PHASE_PARKED\x10\x05*\xc2\x01\n" +
+	"\bSagaVerb\x12\x19\n" +
+	"\x15SAGA_VERB_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fSAGA_VERB_RETRY\x10\x01\x12\x18\n" +
+	"\x14SAGA_VERB_COMPENSATE\x10\x02\x12\x13\n" +
+	"\x0fSAGA_VERB_PAUSE\x10\x03\x12\x14\n" +
+	"\x10SAGA_VERB_RESUME\x10\x04\x12\x15\n" +
+	"\x11SAGA_VERB_RESOLVE\x10\x05\x12\x16\n" +
+	"\x12SAGA_VERB_RULE_OUT\x10\x06\x12\x12\n" +
+	"\x0eSAGA_VERB_SKIP\x10\a2\x95\x03\n" +
 	"\vSagaService\x12X\n" +
-	"\aGetSaga\x12\x1e.tieout.saga.v1.GetSagaRequest\x1a\x1f.tieout.saga.v1.GetSagaResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12^\n" +
+	"\aGetSaga\x12\x1e.tieout.saga.v1.GetSagaRequest\x1a\x1f.tieout.saga.v1.GetSagaResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12d\n" +
+	"\vExplainSaga\x12\".tieout.saga.v1.ExplainSagaRequest\x1a#.tieout.saga.v1.ExplainSagaResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12f\n" +
+	"\vOperateSaga\x12\".tieout.saga.v1.OperateSagaRequest\x1a#.tieout.saga.v1.OperateSagaResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12^\n" +
 	"\tListSagas\x12 .tieout.saga.v1.ListSagasRequest\x1a!.tieout.saga.v1.ListSagasResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"B\xad\x01\n" +
 	"\x12com.tieout.saga.v1B\tSagaProtoP\x01Z2github.com/tieout/tieout/gen/tieout/saga/v1;sagav1\xa2\x02\x03TSX\xaa\x02\x0eTieout.Saga.V1\xca\x02\x0eTieout\\Saga\\V1\xe2\x02\x1aTieout\\Saga\\V1\\GPBMetadata\xea\x02\x10Tieout::Saga::V1b\x06proto3"
@@ -724,40 +1095,51 @@ func file_tieout_saga_v1_saga_proto_rawDescGZIP() []byte {
 	return file_tieout_saga_v1_saga_proto_rawDescData
 }
 
-var file_tieout_saga_v1_saga_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_saga_v1_saga_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_tieout_saga_v1_saga_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tieout_saga_v1_saga_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_tieout_saga_v1_saga_proto_goTypes = []any{
 	(SagaPhase)(0),                // 0: tieout.saga.v1.SagaPhase
-	(*Saga)(nil),                  // 1: tieout.saga.v1.Saga
-	(*SagaStep)(nil),              // 2: tieout.saga.v1.SagaStep
-	(*SagaEvent)(nil),             // 3: tieout.saga.v1.SagaEvent
-	(*GetSagaRequest)(nil),        // 4: tieout.saga.v1.GetSagaRequest
-	(*GetSagaResponse)(nil),       // 5: tieout.saga.v1.GetSagaResponse
-	(*ListSagasRequest)(nil),      // 6: tieout.saga.v1.ListSagasRequest
-	(*ListSagasResponse)(nil),     // 7: tieout.saga.v1.ListSagasResponse
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(SagaVerb)(0),                 // 1: tieout.saga.v1.SagaVerb
+	(*Saga)(nil),                  // 2: tieout.saga.v1.Saga
+	(*SagaStep)(nil),              // 3: tieout.saga.v1.SagaStep
+	(*SagaEvent)(nil),             // 4: tieout.saga.v1.SagaEvent
+	(*GetSagaRequest)(nil),        // 5: tieout.saga.v1.GetSagaRequest
+	(*GetSagaResponse)(nil),       // 6: tieout.saga.v1.GetSagaResponse
+	(*ExplainSagaRequest)(nil),    // 7: tieout.saga.v1.ExplainSagaRequest
+	(*ExplainSagaResponse)(nil),   // 8: tieout.saga.v1.ExplainSagaResponse
+	(*OperateSagaRequest)(nil),    // 9: tieout.saga.v1.OperateSagaRequest
+	(*OperateSagaResponse)(nil),   // 10: tieout.saga.v1.OperateSagaResponse
+	(*ListSagasRequest)(nil),      // 11: tieout.saga.v1.ListSagasRequest
+	(*ListSagasResponse)(nil),     // 12: tieout.saga.v1.ListSagasResponse
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_tieout_saga_v1_saga_proto_depIdxs = []int32{
 	0,  // 0: tieout.saga.v1.Saga.phase:type_name -> tieout.saga.v1.SagaPhase
-	8,  // 1: tieout.saga.v1.Saga.create_time:type_name -> google.protobuf.Timestamp
-	8,  // 2: tieout.saga.v1.Saga.update_time:type_name -> google.protobuf.Timestamp
-	8,  // 3: tieout.saga.v1.Saga.deadline:type_name -> google.protobuf.Timestamp
-	8,  // 4: tieout.saga.v1.Saga.next_action_time:type_name -> google.protobuf.Timestamp
-	2,  // 5: tieout.saga.v1.Saga.steps:type_name -> tieout.saga.v1.SagaStep
-	3,  // 6: tieout.saga.v1.Saga.events:type_name -> tieout.saga.v1.SagaEvent
-	8,  // 7: tieout.saga.v1.SagaEvent.time:type_name -> google.protobuf.Timestamp
-	1,  // 8: tieout.saga.v1.GetSagaResponse.saga:type_name -> tieout.saga.v1.Saga
-	0,  // 9: tieout.saga.v1.ListSagasRequest.phase:type_name -> tieout.saga.v1.SagaPhase
-	1,  // 10: tieout.saga.v1.ListSagasResponse.sagas:type_name -> tieout.saga.v1.Saga
-	4,  // 11: tieout.saga.v1.SagaService.GetSaga:input_type -> tieout.saga.v1.GetSagaRequest
-	6,  // 12: tieout.saga.v1.SagaService.ListSagas:input_type -> tieout.saga.v1.ListSagasRequest
-	5,  // 13: tieout.saga.v1.SagaService.GetSaga:output_type -> tieout.saga.v1.GetSagaResponse
-	7,  // 14: tieout.saga.v1.SagaService.ListSagas:output_type -> tieout.saga.v1.ListSagasResponse
-	13, // [13:15] is the sub-list for method output_type
-	11, // [11:13] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 1: tieout.saga.v1.Saga.create_time:type_name -> google.protobuf.Timestamp
+	13, // 2: tieout.saga.v1.Saga.update_time:type_name -> google.protobuf.Timestamp
+	13, // 3: tieout.saga.v1.Saga.deadline:type_name -> google.protobuf.Timestamp
+	13, // 4: tieout.saga.v1.Saga.next_action_time:type_name -> google.protobuf.Timestamp
+	3,  // 5: tieout.saga.v1.Saga.steps:type_name -> tieout.saga.v1.SagaStep
+	4,  // 6: tieout.saga.v1.Saga.events:type_name -> tieout.saga.v1.SagaEvent
+	13, // 7: tieout.saga.v1.SagaEvent.time:type_name -> google.protobuf.Timestamp
+	2,  // 8: tieout.saga.v1.GetSagaResponse.saga:type_name -> tieout.saga.v1.Saga
+	1,  // 9: tieout.saga.v1.OperateSagaRequest.verb:type_name -> tieout.saga.v1.SagaVerb
+	2,  // 10: tieout.saga.v1.OperateSagaResponse.saga:type_name -> tieout.saga.v1.Saga
+	0,  // 11: tieout.saga.v1.ListSagasRequest.phase:type_name -> tieout.saga.v1.SagaPhase
+	2,  // 12: tieout.saga.v1.ListSagasResponse.sagas:type_name -> tieout.saga.v1.Saga
+	5,  // 13: tieout.saga.v1.SagaService.GetSaga:input_type -> tieout.saga.v1.GetSagaRequest
+	7,  // 14: tieout.saga.v1.SagaService.ExplainSaga:input_type -> tieout.saga.v1.ExplainSagaRequest
+	9,  // 15: tieout.saga.v1.SagaService.OperateSaga:input_type -> tieout.saga.v1.OperateSagaRequest
+	11, // 16: tieout.saga.v1.SagaService.ListSagas:input_type -> tieout.saga.v1.ListSagasRequest
+	6,  // 17: tieout.saga.v1.SagaService.GetSaga:output_type -> tieout.saga.v1.GetSagaResponse
+	8,  // 18: tieout.saga.v1.SagaService.ExplainSaga:output_type -> tieout.saga.v1.ExplainSagaResponse
+	10, // 19: tieout.saga.v1.SagaService.OperateSaga:output_type -> tieout.saga.v1.OperateSagaResponse
+	12, // 20: tieout.saga.v1.SagaService.ListSagas:output_type -> tieout.saga.v1.ListSagasResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_tieout_saga_v1_saga_proto_init() }
@@ -770,8 +1152,8 @@ func file_tieout_saga_v1_saga_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_saga_v1_saga_proto_rawDesc), len(file_tieout_saga_v1_saga_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      2,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

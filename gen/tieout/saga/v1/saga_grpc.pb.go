@@ -21,18 +21,26 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SagaService_GetSaga_FullMethodName   = "/tieout.saga.v1.SagaService/GetSaga"
-	SagaService_ListSagas_FullMethodName = "/tieout.saga.v1.SagaService/ListSagas"
+	SagaService_GetSaga_FullMethodName     = "/tieout.saga.v1.SagaService/GetSaga"
+	SagaService_ExplainSaga_FullMethodName = "/tieout.saga.v1.SagaService/ExplainSaga"
+	SagaService_OperateSaga_FullMethodName = "/tieout.saga.v1.SagaService/OperateSaga"
+	SagaService_ListSagas_FullMethodName   = "/tieout.saga.v1.SagaService/ListSagas"
 )
 
 // SagaServiceClient is the client API for SagaService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SagaService shows sagas to operators.
+// SagaService shows sagas to operators, and takes what they decide.
 type SagaServiceClient interface {
 	// Returns one saga with its whole history.
 	GetSaga(ctx context.Context, in *GetSagaRequest, opts ...grpc.CallOption) (*GetSagaResponse, error)
+	// Says what a saga waits for, why, and what makes it go on.
+	ExplainSaga(ctx context.Context, in *ExplainSagaRequest, opts ...grpc.CallOption) (*ExplainSagaResponse, error)
+	// Does to a saga what a person has decided, with an audit record of who, what and why. Refused with
+	// SAGA_REFUSES_VERB, saying why, when it is not possible or would not be safe: a pivot that may have happened is
+	// not compensated on a guess.
+	OperateSaga(ctx context.Context, in *OperateSagaRequest, opts ...grpc.CallOption) (*OperateSagaResponse, error)
 	// Lists sagas, newest first.
 	ListSagas(ctx context.Context, in *ListSagasRequest, opts ...grpc.CallOption) (*ListSagasResponse, error)
 }
@@ -55,6 +63,26 @@ func (c *sagaServiceClient) GetSaga(ctx context.Context, in *GetSagaRequest, opt
 	return out, nil
 }
 
+func (c *sagaServiceClient) ExplainSaga(ctx context.Context, in *ExplainSagaRequest, opts ...grpc.CallOption) (*ExplainSagaResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainSagaResponse)
+	err := c.cc.Invoke(ctx, SagaService_ExplainSaga_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sagaServiceClient) OperateSaga(ctx context.Context, in *OperateSagaRequest, opts ...grpc.CallOption) (*OperateSagaResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OperateSagaResponse)
+	err := c.cc.Invoke(ctx, SagaService_OperateSaga_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sagaServiceClient) ListSagas(ctx context.Context, in *ListSagasRequest, opts ...grpc.CallOption) (*ListSagasResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSagasResponse)
@@ -69,10 +97,16 @@ func (c *sagaServiceClient) ListSagas(ctx context.Context, in *ListSagasRequest,
 // All implementations must embed UnimplementedSagaServiceServer
 // for forward compatibility.
 //
-// SagaService shows sagas to operators.
+// SagaService shows sagas to operators, and takes what they decide.
 type SagaServiceServer interface {
 	// Returns one saga with its whole history.
 	GetSaga(context.Context, *GetSagaRequest) (*GetSagaResponse, error)
+	// Says what a saga waits for, why, and what makes it go on.
+	ExplainSaga(context.Context, *ExplainSagaRequest) (*ExplainSagaResponse, error)
+	// Does to a saga what a person has decided, with an audit record of who, what and why. Refused with
+	// SAGA_REFUSES_VERB, saying why, when it is not possible or would not be safe: a pivot that may have happened is
+	// not compensated on a guess.
+	OperateSaga(context.Context, *OperateSagaRequest) (*OperateSagaResponse, error)
 	// Lists sagas, newest first.
 	ListSagas(context.Context, *ListSagasRequest) (*ListSagasResponse, error)
 	mustEmbedUnimplementedSagaServiceServer()
@@ -87,6 +121,12 @@ type UnimplementedSagaServiceServer struct{}
 
 func (UnimplementedSagaServiceServer) GetSaga(context.Context, *GetSagaRequest) (*GetSagaResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSaga not implemented")
+}
+func (UnimplementedSagaServiceServer) ExplainSaga(context.Context, *ExplainSagaRequest) (*ExplainSagaResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainSaga not implemented")
+}
+func (UnimplementedSagaServiceServer) OperateSaga(context.Context, *OperateSagaRequest) (*OperateSagaResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OperateSaga not implemented")
 }
 func (UnimplementedSagaServiceServer) ListSagas(context.Context, *ListSagasRequest) (*ListSagasResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSagas not implemented")
@@ -130,6 +170,42 @@ func _SagaService_GetSaga_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SagaService_ExplainSaga_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainSagaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SagaServiceServer).ExplainSaga(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SagaService_ExplainSaga_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SagaServiceServer).ExplainSaga(ctx, req.(*ExplainSagaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SagaService_OperateSaga_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OperateSagaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SagaServiceServer).OperateSaga(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SagaService_OperateSaga_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SagaServiceServer).OperateSaga(ctx, req.(*OperateSagaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SagaService_ListSagas_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListSagasRequest)
 	if err := dec(in); err != nil {
@@ -158,6 +234,14 @@ var SagaService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetSaga",
 			Handler:    _SagaService_GetSaga_Handler,
+		},
+		{
+			MethodName: "ExplainSaga",
+			Handler:    _SagaService_ExplainSaga_Handler,
+		},
+		{
+			MethodName: "OperateSaga",
+			Handler:    _SagaService_OperateSaga_Handler,
 		},
 		{
 			MethodName: "ListSagas",

@@ -24,13 +24,14 @@ CREATE TABLE saga (
     seq        int         NOT NULL,                               -- of its last event
     deadline   timestamptz NOT NULL,
     traceparent text       NOT NULL,                               -- of the call that started it; empty for none
+    paused     boolean     NOT NULL DEFAULT false,                  -- by a person
     next_at    timestamptz,                                         -- when it tries again
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CHECK (phase IN (1, 2) OR next_at IS NULL),
     CHECK (phase IN (1, 3) OR cause <> '')
 );
-CREATE INDEX saga_live ON saga (id) WHERE phase IN (1, 2);
+CREATE INDEX saga_live ON saga (id) WHERE phase IN (1, 2) AND NOT paused;
 
 -- The truth: what happened to each saga, in order, without gaps. Its primary key is also what keeps two drivers
 -- of one saga apart: the second one to write a number loses.
@@ -42,6 +43,20 @@ CREATE TABLE saga_event (
     at      timestamptz NOT NULL,
     detail  jsonb       NOT NULL,
     PRIMARY KEY (saga_id, seq)
+);
+
+-- Who did what to which saga, and why: a row for each of a person's events, written with it.
+CREATE TABLE operator_action (
+    saga_id  uuid        NOT NULL,
+    seq      int         NOT NULL,
+    actor    text        NOT NULL,
+    verb     text        NOT NULL,
+    step     text        NOT NULL,
+    reason   text        NOT NULL CHECK (reason <> ''),
+    evidence text        NOT NULL,
+    at       timestamptz NOT NULL,
+    PRIMARY KEY (saga_id, seq),
+    FOREIGN KEY (saga_id, seq) REFERENCES saga_event (saga_id, seq)
 );
 
 -- What happened to an order in all services, gathered from their events.

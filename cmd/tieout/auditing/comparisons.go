@@ -1,0 +1,61 @@
+package auditing
+
+import auditv1 "github.com/tieout/tieout/gen/tieout/audit/v1"
+
+// comparison is an invariant that spans services.
+type comparison int
+
+const (
+	chargedOnce comparison = iota
+	netCharge
+	netAtProvider
+	noUnknownSuccess
+	noUnknownCapture
+	chargedAsOrdered
+	sameAmounts
+	stockOfOrders
+	shipmentsOfOrders
+	nothingLeftOpen
+	completedOnce
+)
+
+// comparisons are all there are, by number.
+var comparisons = [...]struct {
+	number    int32
+	name      string
+	kind      auditv1.CheckKind
+	provider  bool // needs the provider's journal
+	statement string
+}{
+	chargedOnce: {1, "charged_once", auditv1.CheckKind_CHECK_KIND_ALWAYS, true,
+		"The provider took money at most once under one key."},
+	netCharge: {2, "net_charge", auditv1.CheckKind_CHECK_KIND_QUIET, false,
+		"Of a completed order we hold its total, of a compensated one nothing, and nothing for an order that nobody placed."},
+	netAtProvider: {2, "net_at_provider", auditv1.CheckKind_CHECK_KIND_QUIET, true,
+		"The provider took the total of a completed order, and on balance nothing for any other order that has ended."},
+	noUnknownSuccess: {3, "no_unknown_success", auditv1.CheckKind_CHECK_KIND_QUIET, true,
+		"Whatever the provider took or gave back for an order that has ended is in our books."},
+	noUnknownCapture: {4, "no_unknown_capture", auditv1.CheckKind_CHECK_KIND_ALWAYS, true,
+		"Whatever our books say was taken or given back, the provider took or gave back."},
+	chargedAsOrdered: {5, "charged_as_ordered", auditv1.CheckKind_CHECK_KIND_ALWAYS, false,
+		"A payment is about the total of its order, in its currency."},
+	sameAmounts: {5, "same_amounts", auditv1.CheckKind_CHECK_KIND_ALWAYS, true,
+		"Amount and currency of a charge are the same at the provider and in our books."},
+	stockOfOrders: {14, "stock_of_orders", auditv1.CheckKind_CHECK_KIND_QUIET, false,
+		"The shipped pieces of a SKU are those of completed orders, the reserved ones those of orders that have not ended."},
+	shipmentsOfOrders: {15, "shipments_of_orders", auditv1.CheckKind_CHECK_KIND_QUIET, false,
+		"No shipment is scheduled for a compensated order, nor for an order that nobody placed."},
+	nothingLeftOpen: {19, "nothing_left_open", auditv1.CheckKind_CHECK_KIND_QUIET, false,
+		"When an order has ended, no payment and no shipment of it is on its way or in doubt."},
+	completedOnce: {20, "completed_once", auditv1.CheckKind_CHECK_KIND_QUIET, false,
+		"A completed order has one captured payment and one scheduled shipment."},
+}
+
+// finding is something that a comparison is wrong about, by id.
+type finding struct {
+	comparison comparison
+	id         string
+}
+
+// findings are what is wrong, with the details.
+type findings map[finding]string

@@ -1,0 +1,241 @@
+package idem
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tieout/tieout/pkg/groupcommit"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/rpcerr"
+)
+
+// Answer is what a request of a batch is answered. Together with an error only Replayed counts.
+type Answer[A any] struct {
+	Value A
+	// Replayed is true when the answer, or the refusal, was given before. See MarkReplayed.
+	Replayed bool
+}
+
+// Outcome is what a use case makes of one request of a batch.
+type Outcome[A any] struct {
+	Answer A
+	// Resource is what was made, by id; it may be empty.
+	Resource string
+	// Err is set when the request is not done, and nothing was written for it. A definite refusal (an rpcerr.Error
+	// that says so) is stored and given again; any other is only given.
+	Err error
+}
+
+// record is what is stored of an outcome, if anything.
+func (o Outcome[A]) record(r Request) (record, bool, error) {
+	w, content := row{fingerprint: r.fingerprint(), state: done, resource: o.Resource}, any(o.Answer)
+	if o.Err != nil {
+		refusal, ok := errors.AsType[*rpcerr.Error](o.Err)
+		if !ok || !refusal.Definite() {
+			return record{}, false, nil
+		}
+		w.state, w.resource, content = refused, "", refusal
+	}
+	var err error
+	if w.answer, err = json.Marshal(content); err != nil {
+		return record{}, false, fmt.Errorf("encoding answer: %w", err)
+	}
+	return record{request: r, row: w}, true, nil
+}
+
+// OnceAll is Once for many requests in one transaction, as the Apply of a groupcommit.Group. Run does the fresh ones,
+// given by their index in ascending order, and gives an outcome for each. A request that comes twice runs once, and
+// the second gets the answer of the first as a replay. An error of OnceAll fails the whole batch.
+func OnceAll[A any](ctx context.Context, tx *pg.Tx, requests []Request,
+	run func(ctx context.Context, tx *pg.Tx, fresh []int) ([]Outcome[A], error),
+) ([]groupcommit.Result[Answer[A]], error) {
+	b, err := open[A](ctx, tx, requests)
+	if err != nil || len(b.fresh) == 0 {
+		return b.results, err
+	}
+	outcomes, err := run(ctx, tx, b.fresh)
+	if err != nil {
+		return nil, err
+	}
+	records, err := b.settle(outcomes)
+	if err != nil {
+		return nil, err
+	}
+	return b.results, insertAll(ctx, tx, records)
+}
+
+// Undo is a request that undoes another one: the compensation of a step.
+type Undo struct {
+	Request
+	// Of is the step's request. Its fields do not count.
+	Of Request
+}
+
+// UndoAll is OnceAll for compensations. Run is also told what each fresh one is to undo: the resource that the step
+// had made, empty when the step was never seen or was refused. The step of what is done becomes a tombstone, as by
+// Bury; what is refused leaves it alone. A step that somebody is working on at this moment is not undone:
+// IDEMPOTENCY_KEY_IN_FLIGHT, which is not stored.
+//
+// Steps that were seen are locked before run, and the tombstones of those that were not are written after it, with
+// the answers: so a step and its compensation, which lock in between what the service keeps, do not wait for each
+// other in a circle.
+func UndoAll[A any](ctx context.Context, tx *pg.Tx, undos []Undo,
+	run func(ctx context.Context, tx *pg.Tx, fresh []int, made []string) ([]Outcome[A], error),
+) ([]groupcommit.Result[Answer[A]], error) {
+	requests := make([]Request, len(undos))
+	for i, u := range undos {
+		requests[i] = u.Request
+	}
+	b, err := open[A](ctx, tx, requests)
+	if err != nil || len(b.fresh) == 0 {
+		return b.results, err
+	}
+	steps, err := b.lockSteps(ctx, tx, undos)
+	if err != nil {
+		return nil, err
+	}
+	made := make([]string, len(b.fresh))
+	for n, i := range b.fresh {
+		made[n] = steps[undos[i].Of.name()].resource
+	}
+	var outcomes []Outcome[A]
+	if len(b.fresh) > 0 {
+		if outcomes, err = run(ctx, tx, b.fresh, made); err != nil {
+			return nil, err
+		}
+	}
+	records, err := b.settle(outcomes)
+	if err != nil {
+		return nil, err
+	}
+	var undone []Request
+	for n, i := range b.fresh {
+		if outcomes[n].Err == nil {
+			undone = append(undone, undos[i].Of)
+		}
+	}
+	return b.results, bury(ctx, tx, records, undone, steps)
+}
+
+// bury writes records, and a tombstone for each request; known are the rows of those that were seen, locked.
+func bury(ctx context.Context, tx *pg.Tx, records []record, requests []Request, known map[name]row) error {
+	var seen []Request
+	twice := map[name]bool{}
+	for _, r := range requests {
+		w, found := known[r.name()]
+		switch {
+		case twice[r.name()] || w.state == tombstone:
+		case found:
+			seen = append(seen, r)
+		default:
+			records = append(records, unseen(r))
+		}
+		twice[r.name()] = true
+	}
+	if err := insertAll(ctx, tx, records); err != nil || len(seen) == 0 {
+		return err
+	}
+	callers, methods, keys := names(seen)
+	// They are there, so that none is inserted; this way each is found through the primary key, whatever the plan.
+	_, err := tx.Exec(ctx, `
+INSERT INTO idem (caller, method, key, fingerprint, state)
+SELECT caller, method, key, '', $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS n (caller, method, key)
+    ON CONFLICT (caller, method, key) DO UPDATE SET state = excluded.state, lease_until = NULL`,
+		callers, methods, keys, tombstone)
+	if err != nil {
+		return fmt.Errorf("burying idempotency rows: %w", err)
+	}
+	return nil
+}
+
+// batch is requests on the way to their results.
+type batch[A any] struct {
+	requests []Request
+	results  []groupcommit.Result[Answer[A]]
+	fresh    []int        // to be run
+	twins    []int        // of one that is to be run
+	first    map[name]int // the one that is to be run
+}
+
+// open reads what is known of the requests, and gives what was given before.
+func open[A any](ctx context.Context, tx *pg.Tx, requests []Request) (*batch[A], error) {
+	b := &batch[A]{requests: requests, results: make([]groupcommit.Result[Answer[A]], len(requests)), first: map[name]int{}}
+	known, err := findAll(ctx, tx, requests, false)
+	if err != nil {
+		return b, err
+	}
+	for i, r := range requests {
+		if w, found := known[r.name()]; found {
+			if err := b.replay(i, w); err != nil {
+				return b, err
+			}
+			continue
+		}
+		if _, running := b.first[r.name()]; running {
+			b.twins = append(b.twins, i)
+			continue
+		}
+		b.first[r.name()] = i
+		b.fresh = append(b.fresh, i)
+	}
+	return b, nil
+}
+
+func (b *batch[A]) replay(i int, w row) (err error) {
+	answer := &b.results[i].Value
+	answer.Replayed, b.results[i].Err, err = w.replay(b.requests[i], &answer.Value)
+	return err
+}
+
+// lockSteps gives the rows of the steps to be undone, and drops what cannot be undone now.
+func (b *batch[A]) lockSteps(ctx context.Context, tx *pg.Tx, undos []Undo) (map[name]row, error) {
+	of := make([]Request, len(b.fresh))
+	for n, i := range b.fresh {
+		of[n] = undos[i].Of
+	}
+	steps, err := findAll(ctx, tx, of, true)
+	if err != nil {
+		return nil, err
+	}
+	b.fresh = slices.DeleteFunc(b.fresh, func(i int) bool {
+		step := steps[undos[i].Of.name()]
+		if step.state != inFlight || !step.leased {
+			return false
+		}
+		b.results[i].Err = stillInFlight(undos[i].Of)
+		return true
+	})
+	return steps, nil
+}
+
+// settle makes results of the outcomes of the fresh requests, and gives what is to be stored of them.
+func (b *batch[A]) settle(outcomes []Outcome[A]) ([]record, error) {
+	if len(outcomes) != len(b.fresh) {
+		return nil, fmt.Errorf("%d outcomes for %d requests", len(outcomes), len(b.fresh))
+	}
+	var records []record
+	stored := map[name]row{}
+	for n, i := range b.fresh {
+		o, r := outcomes[n], b.requests[i]
+		b.results[i] = groupcommit.Result[Answer[A]]{Value: Answer[A]{Value: o.Answer}, Err: o.Err}
+		written, ok, err := o.record(r)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			records = append(records, written)
+			stored[r.name()] = written.row
+		}
+	}
+	for _, i := range b.twins {
+		if w, ok := stored[b.requests[i].name()]; !ok {
+			b.results[i] = b.results[b.first[b.requests[i].name()]]
+		} else if err := b.replay(i, w); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}

@@ -1,0 +1,90 @@
+package orchestrator
+
+import (
+	"context"
+
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+const methodOperate = "OperateSaga"
+
+type operateCommand struct {
+	request
+	sagaID      string // or its order's
+	instruction saga.Instruction
+}
+
+// operate does to a saga what a person has decided, with the audit row in the same transaction. Refused with
+// SAGA_REFUSES_VERB when it is not possible or not safe.
+func (o *orchestrator) operate(ctx context.Context, c operateCommand) (run, error) {
+	in := c.instruction
+	r := c.idem(methodOperate, o.keyTTL,
+		idem.Field{Name: "saga_id", Value: c.sagaID}, idem.Field{Name: "verb", Value: string(in.Verb)},
+		idem.Field{Name: "reason", Value: in.Reason}, idem.Field{Name: "step", Value: in.Step}, idem.Field{Name: "evidence", Value: in.Evidence})
+	err := o.change(ctx, r, c.sagaID, func(r run) (saga.Event, error) {
+		e, err := saga.Operate(r.def, r.state, in, clock())
+		if err != nil {
+			return e, rpcerr.New(rpcerr.SagaRefusesVerb, "%v", err)
+		}
+		return e, nil
+	}, &in)
+	if err != nil {
+		return run{}, err
+	}
+	return o.getSaga(ctx, c.sagaID, 0)
+}
+
+// change records one event, decided from a saga's present state, once per request; of a person's instruction also
+// the audit row.
+func (o *orchestrator) change(ctx context.Context, r idem.Request, sagaOrOrderID string,
+	decide func(run) (saga.Event, error), by *saga.Instruction,
+) error {
+	_, err := idem.Once(ctx, o.pool, r, func(ctx context.Context, tx *pg.Tx) (struct{}, string, error) {
+		resource, err := o.changeLocked(ctx, tx, sagaOrOrderID, decide, by)
+		return struct{}{}, resource, err
+	})
+	return err
+}
+
+// changeLocked holds the saga from before it is looked at, so that nobody else changes it before it is decided.
+func (o *orchestrator) changeLocked(ctx context.Context, tx *pg.Tx, sagaOrOrderID string,
+	decide func(run) (saga.Event, error), by *saga.Instruction,
+) (resource string, err error) {
+	sagaID, err := findSaga(ctx, newStore(tx), sagaOrOrderID)
+	if err != nil {
+		return "", err
+	}
+	if _, err := newStore(tx).lockSagas(ctx, sagaID); err != nil {
+		return "", err
+	}
+	r, err := o.engine.load(ctx, tx, sagaID)
+	if err != nil {
+		return "", err
+	}
+	e, err := decide(r)
+	if err != nil {
+		return "", err
+	}
+	t, err := r.transit([]saga.Event{e})
+	if err != nil {
+		return "", err
+	}
+	results, err := o.engine.record(ctx, tx, []transition{t})
+	if err == nil {
+		err = results[0].Err
+	}
+	if err != nil {
+		return "", err
+	}
+	tx.AfterCommit(func() {
+		o.engine.announce(ctx, t)
+		o.engine.changed(sagaID)
+	})
+	if by == nil {
+		return sagaID.String(), nil
+	}
+	return sagaID.String(), newStore(tx).insertAction(ctx, sagaID, *by, e)
+}

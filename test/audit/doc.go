@@ -1,0 +1,2 @@
+// Package audit holds tests that plant violations of the invariants, and see the audit find each, and nothing else.
+package audit

@@ -1,0 +1,88 @@
+package audit
+
+var unpublished = plant{"an old event that is not published", `
+INSERT INTO outbox (id, service, entity, name, subject, reference, occurred_at, data, traceparent, tracestate, written_at)
+VALUES (gen_random_uuid(), 's', 'e', 'n', 'x_1', '', now(), '', '', '', now() - interval '6 minutes'),
+       (gen_random_uuid(), 's', 'e', 'n', 'x_2', '', now(), '', '', '', now())`, "27_events_are_published"}
+
+const healthyInventory = `
+INSERT INTO stock_level (sku, available, reserved, shipped) VALUES ('A', 7, 1, 2), ('B', 0, 0, 0);
+INSERT INTO reservation (id, reference, state, skus, quantities) VALUES
+    ('00000000-0000-7000-8000-000000000001', 'ord_1', 1, '{A}', '{1}'),
+    ('00000000-0000-7000-8000-000000000002', 'ord_2', 3, '{A}', '{2}'),
+    ('00000000-0000-7000-8000-000000000003', 'ord_3', 2, '{A}', '{3}');
+INSERT INTO stock_event (sku, type, quantity, reservation_id) VALUES
+    ('A', 1, 10, NULL),
+    ('A', 2, 1, '00000000-0000-7000-8000-000000000001'),
+    ('A', 2, 2, '00000000-0000-7000-8000-000000000002'),
+    ('A', 2, 3, '00000000-0000-7000-8000-000000000003'),
+    ('A', 3, 3, '00000000-0000-7000-8000-000000000003'),
+    ('A', 4, 2, '00000000-0000-7000-8000-000000000002');`
+
+var inventoryPlants = []plant{
+	{"events can be changed", `ALTER TABLE stock_event DISABLE TRIGGER stock_event_is_append_only`, "9_stock_events_are_append_only"},
+	{"a piece appears", `UPDATE stock_level SET available = 8 WHERE sku = 'A'`, "12_levels_are_their_events"},
+	{"a level is lost", `DELETE FROM stock_level WHERE sku = 'A'`, "12_levels_are_their_events"},
+	{"a release without an event", `UPDATE reservation SET state = 2 WHERE state = 1`, "12_reservations_are_their_events"},
+	{"a reservation is lost", `DELETE FROM reservation WHERE state = 1`, "12_reservations_are_their_events"},
+	{"promised before it came in", `
+		INSERT INTO reservation (id, reference, state, skus, quantities)
+		VALUES ('00000000-0000-7000-8000-000000000004', 'ord_4', 1, '{B}', '{1}');
+		INSERT INTO stock_event (sku, type, quantity, reservation_id)
+		VALUES ('B', 2, 1, '00000000-0000-7000-8000-000000000004'), ('B', 1, 1, NULL);
+		UPDATE stock_level SET reserved = 1 WHERE sku = 'B'`, "13_never_oversold"},
+}
+
+const healthyPayment = `
+INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key,
+                     provider_charge_id, provider_refund_id, decline_reason, last_sent_at) VALUES
+    ('00000000-0000-7000-8000-000000000001', 3, 'GBP', 500, 'pm_ok', 'c', 'ord_1', 'k1', 'ch_1', '', '', now()),
+    ('00000000-0000-7000-8000-000000000002', 5, 'GBP', 700, 'pm_ok', 'c', 'ord_2', 'k2', 'ch_2', 're_2', '', now()),
+    ('00000000-0000-7000-8000-000000000003', 4, 'JPY', 900, 'pm_ok', 'c', 'ord_3', 'k3', '', '', 'broke', now()),
+    ('00000000-0000-7000-8000-000000000004', 2, 'JPY', 900, 'pm_ok', 'c', 'ord_4', 'k4', '', '', '', now());
+BEGIN;
+INSERT INTO journal (id, payment_id, kind) VALUES
+    ('00000000-0000-7000-8000-000000000011', '00000000-0000-7000-8000-000000000001', 1),
+    ('00000000-0000-7000-8000-000000000021', '00000000-0000-7000-8000-000000000002', 1),
+    ('00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000002', 2);
+INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES
+    ('00000000-0000-7000-8000-000000000011', 1, 'provider_clearing', 'GBP', 500),
+    ('00000000-0000-7000-8000-000000000011', 2, 'revenue', 'GBP', -500),
+    ('00000000-0000-7000-8000-000000000021', 1, 'provider_clearing', 'GBP', 700),
+    ('00000000-0000-7000-8000-000000000021', 2, 'revenue', 'GBP', -700),
+    ('00000000-0000-7000-8000-000000000022', 1, 'refunds', 'GBP', 700),
+    ('00000000-0000-7000-8000-000000000022', 2, 'provider_clearing', 'GBP', -700);
+COMMIT;`
+
+// inLedger changes what a trigger keeps from being changed.
+func inLedger(change string) string {
+	return `ALTER TABLE posting DISABLE TRIGGER USER; ` + change + `; ALTER TABLE posting ENABLE TRIGGER USER`
+}
+
+var paymentPlants = []plant{
+	{"two journals are out of balance, and even out", inLedger(`
+		UPDATE posting SET amount_minor = -499 WHERE amount_minor = -500;
+		UPDATE posting SET amount_minor = -701 WHERE amount_minor = -700 AND account = 'revenue'`), "6_journals_balance"},
+	{"a cent is missing", inLedger(`UPDATE posting SET amount_minor = -499 WHERE amount_minor = -500`), "6_journals_balance 7_trial_balance"},
+	{"a payment grows", `UPDATE payment SET amount_minor = 501 WHERE state = 3`, "8_payments_are_their_postings"},
+	{"a refund without a journal", `UPDATE payment SET state = 5, provider_refund_id = 're_1' WHERE state = 3`, "8_payments_are_their_postings"},
+	{"journals can be changed", `ALTER TABLE journal DISABLE TRIGGER journal_is_append_only`, "9_ledger_is_append_only"},
+	{"postings can be deleted", `
+		DROP TRIGGER posting_is_append_only ON posting;
+		CREATE TRIGGER posting_is_append_only BEFORE UPDATE OR TRUNCATE ON posting
+		FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only()`, "9_ledger_is_append_only"},
+	{"more given back than taken", inLedger(`
+		UPDATE posting SET amount_minor = 2 * amount_minor WHERE journal_id = '00000000-0000-7000-8000-000000000022'`),
+		"10_refunds_within_captures 8_payments_are_their_postings"},
+}
+
+const healthyShipment = `
+INSERT INTO shipment (id, state, reference, address, tracking_number, refusal_reason, carrier_key) VALUES
+    (gen_random_uuid(), 2, 'ord_1', '{}', 'T1', '', 'k1'), (gen_random_uuid(), 4, 'ord_1', '{}', 'T0', '', 'k0'),
+    (gen_random_uuid(), 1, 'ord_2', '{}', '', '', 'k2'), (gen_random_uuid(), 3, 'ord_3', '{}', '', 'far', 'k3');`
+
+var shipmentPlants = []plant{
+	{"an order ships twice", `
+		INSERT INTO shipment (id, state, reference, address, tracking_number, refusal_reason, carrier_key)
+		VALUES (gen_random_uuid(), 2, 'ord_1', '{}', 'T9', '', 'k9')`, "15_one_shipment_per_order"},
+}

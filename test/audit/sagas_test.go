@@ -1,0 +1,98 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+)
+
+// history is a saga's row, and its events in the form "step_done charge".
+type history struct {
+	phase  int
+	step   string
+	cause  string
+	events []string
+}
+
+// saga is the SQL of an order and its saga. Events that need a cause have the saga's, and their numbers have no gaps.
+func saga(n int, h history) string {
+	var b strings.Builder
+	order, id := uuid(1000+n), uuid(n)
+	fmt.Fprintf(&b, `
+INSERT INTO orders (id, saga_id, customer_id, payment_method, currency, total_minor, lines, ship_to)
+VALUES (%s, %s, 'c', 'pm_ok', 'GBP', 500, '[]', '{}');
+INSERT INTO saga (id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent)
+VALUES (%s, 'order', 1, %s, %d, '%s', '%s', %d, now() + interval '15 minutes', '');`,
+		order, id, id, order, h.phase, h.step, h.cause, len(h.events))
+	for i, e := range h.events {
+		eventType, step, _ := strings.Cut(e, " ")
+		detail := "{}"
+		if eventType == "compensation_decided" || eventType == "parked" {
+			detail = `{"cause": "c"}`
+		}
+		fmt.Fprintf(&b, `
+INSERT INTO saga_event (saga_id, seq, type, step, at, detail) VALUES (%s, %d, '%s', '%s', now(), '%s');`, id, i+1, eventType, step, detail)
+	}
+	return b.String()
+}
+
+func events(all string) []string { return strings.Split(all, ", ") }
+
+const (
+	toShip = "started, step_done reserve, step_done charge"
+	back   = ", compensation_decided, step_compensated charge, step_compensated reserve, compensated"
+)
+
+// healthyOrchestrator is sagas in every phase, and some that operators had to do with.
+func healthyOrchestrator() string {
+	return saga(1, history{3, "", "", events(toShip + ", step_unknown ship, step_done ship, step_done commit, completed")}) +
+		saga(2, history{4, "", "c", events(toShip + ", step_refused ship" + back)}) +
+		saga(3, history{4, "", "c", events("started, compensation_decided, step_compensated reserve, compensated")}) +
+		saga(4, history{1, "charge", "", events("started, step_done reserve, step_unknown charge")}) +
+		saga(5, history{2, "reserve", "c", events("started, step_unknown reserve, compensation_decided, compensation_unknown reserve")}) +
+		saga(6, history{5, "ship", "c", events(toShip + ", step_unknown ship, parked")}) +
+		saga(7, history{3, "", "", events(toShip + ", step_unknown ship, parked, step_resolved ship, step_unknown commit, parked, step_skipped commit, completed")}) +
+		saga(8, history{4, "", "c", events(toShip + ", step_unknown ship, parked, step_ruled_out ship" + back)}) +
+		saga(9, history{1, "reserve", "", events("started, paused, step_unknown reserve, resumed, retried")}) +
+		saga(10, history{4, "", "c", events("started, step_done reserve, step_refused charge, compensation_decided, compensation_unknown reserve, parked, step_resolved reserve, compensated")})
+}
+
+func orchestratorPlants() []plant {
+	unknown := strings.Repeat(", step_unknown reserve", 61)
+	return []plant{
+		{"events can be changed", `ALTER TABLE saga_event DISABLE TRIGGER saga_event_is_append_only`, "9_saga_events_are_append_only"},
+		{"an order is lost", `DELETE FROM orders WHERE saga_id = ` + uuid(1), "16_orders_have_their_sagas"},
+		{"a saga that does not end", `
+			UPDATE saga SET deadline = now() - interval '3 hours' WHERE id IN (` + uuid(4) + `, ` + uuid(9) + `)`, "17_sagas_come_to_rest"},
+		{"an event is lost", `
+			ALTER TABLE saga_event DISABLE TRIGGER USER;
+			DELETE FROM saga_event WHERE saga_id = ` + uuid(1) + ` AND seq = 4;
+			ALTER TABLE saga_event ENABLE TRIGGER USER`, "18_events_have_no_gaps"},
+		{"a row is behind its events", `UPDATE saga SET seq = seq - 1 WHERE id = ` + uuid(4), "18_rows_are_their_events"},
+		{"a row has another phase", `UPDATE saga SET phase = 4, cause = 'c' WHERE id = ` + uuid(1), "18_rows_are_their_events"},
+		{"a row waits for nothing", `UPDATE saga SET next_at = now() WHERE id = ` + uuid(4), "18_rows_are_their_events"},
+		{"something follows on the end", saga(20, history{1, "charge", "", events("started, completed, step_done reserve")}), "18_transitions_are_legal"},
+		{"it turns forward again", saga(20, history{2, "reserve", "c", events("started, compensation_decided, step_done reserve")}), "18_transitions_are_legal"},
+		{"a step is not undone", saga(20, history{4, "", "c", events("started, step_done reserve, compensation_decided, compensated")}),
+			"19_all_that_may_be_done_is_undone"},
+		{"an unknown step is not undone", saga(20, history{4, "", "c", events("started, step_unknown reserve, compensation_decided, compensated")}),
+			"19_all_that_may_be_done_is_undone"},
+		{"a step is done twice", saga(20, history{1, "charge", "", events("started, step_done reserve, step_done reserve")}), "20_steps_are_done_once"},
+		{"compensation without a decision", saga(20, history{1, "reserve", "", events("started, step_compensated reserve")}),
+			"18_transitions_are_legal 21_decided_before_compensating"},
+		{"compensation in order", saga(20, history{4, "", "c", events(toShip +
+			", step_refused ship, compensation_decided, step_compensated reserve, step_compensated charge, compensated")}), "21_compensated_in_reverse"},
+		{"back past the pivot", saga(20, history{4, "", "c", events(toShip + ", step_done ship" +
+			strings.Replace(back, "step_compensated charge", "step_compensated ship, step_compensated charge", 1))}), "21_never_back_past_the_pivot"},
+		{"an unknown pivot is compensated", saga(20, history{4, "", "c", events(toShip + ", step_unknown ship" +
+			strings.Replace(back, "step_compensated charge", "step_compensated ship, step_compensated charge", 1))}), "22_unknown_is_no_refusal"},
+		{"an open pivot is taken for not begun", saga(20, history{4, "", "c", events(toShip + back)}), "22_unknown_is_no_refusal"},
+		{"tried for ever", saga(20, history{1, "reserve", "", events("started" + unknown)}), "23_attempts_are_bounded"},
+		{"a dead letter", `
+			INSERT INTO inbox (consumer, event_id) VALUES ('timeline', ` + uuid(1) + `);
+			INSERT INTO dead_letter (consumer, event_id, subject, payload, headers, error, deliveries, traceparent)
+			VALUES ('timeline', ` + uuid(1) + `, 's', '', '{}', 'bad', 3, '')`, "32_no_dead_letters"},
+		{"a dead letter that may come again", `
+			INSERT INTO dead_letter (consumer, event_id, subject, payload, headers, error, deliveries, traceparent)
+			VALUES ('timeline', ` + uuid(1) + `, 's', '', '{}', 'bad', 3, '')`, "28_given_up_is_done 32_no_dead_letters"},
+	}
+}
