@@ -117,7 +117,7 @@ func TestPostgresInit_MakesEveryServiceItsDatabase(t *testing.T) {
 		t.Fatal("no loop over the services")
 	}
 	made := map[string]bool{}
-	for _, name := range strings.Fields(string(found[1])) {
+	for name := range strings.FieldsSeq(string(found[1])) {
 		made[name] = true
 	}
 	for _, name := range serviceNames() {

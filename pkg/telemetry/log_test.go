@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -69,9 +70,7 @@ func TestLogger_AddsWhatTheContextKnows(t *testing.T) {
 				},
 			} {
 				want := map[string]any{"level": "INFO", "msg": "charged", "service": "payment"}
-				for k, v := range test.want {
-					want[k] = v
-				}
+				maps.Copy(want, test.want)
 				if diff := cmp.Diff(want, logged(t, slog.LevelInfo, log)); diff != "" {
 					t.Errorf("logged %s (-want +got):\n%s", how, diff)
 				}

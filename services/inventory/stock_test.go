@@ -3,6 +3,7 @@ package inventory
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,11 +113,11 @@ func TestListStock_PagesBySKU(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var skus string
+		var skus strings.Builder
 		for _, s := range page.GetStock() {
-			skus += s.GetSku()
+			skus.WriteString(s.GetSku())
 		}
-		got, token = append(got, skus), page.GetNextPageToken()
+		got, token = append(got, skus.String()), page.GetNextPageToken()
 	}
 	if diff := cmp.Diff([]string{"ab", "cd", "e"}, got); diff != "" {
 		t.Errorf("pages (-want +got):\n%s", diff)

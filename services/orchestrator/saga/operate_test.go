@@ -14,7 +14,7 @@ func at(t *testing.T, script string) (Definition, State) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range strings.Fields(script) {
+	for word := range strings.FieldsSeq(script) {
 		var events []Event
 		for c := Next(def, s, now)[0]; len(events) == 0; c = Next(def, s, now)[0] {
 			switch c.Op {
