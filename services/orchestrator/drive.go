@@ -21,10 +21,17 @@ import (
 
 // run is a saga in the hands of its driver.
 type run struct {
-	view   sagaView
-	def    saga.Definition
-	state  saga.State
+	view  sagaView
+	def   saga.Definition
+	state saga.State
+	// events is its history, where it was read for somebody to see.
 	events []saga.Event
+}
+
+// driven is a run with the order that it drives.
+type driven struct {
+	run
+	order order
 }
 
 // notSentWait is how long to wait before a call that could not be sent is tried again.
@@ -33,14 +40,15 @@ var notSentWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 5 
 // reloadWait is the same for a saga that could not be read or written.
 var reloadWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 30 * time.Second}
 
-// drive takes one saga to its rest.
-func (e *engine) drive(ctx context.Context, sagaID SagaID, wake <-chan struct{}) {
+// drive takes one saga to its rest. A saga that was just taken in is known, others are read.
+func (e *engine) drive(ctx context.Context, sagaID SagaID, known *driven, wake <-chan struct{}) {
 	ctx = telemetry.WithSaga(ctx, sagaID.String())
 	for failures := 0; ctx.Err() == nil; {
-		err := e.driveOn(ctx, sagaID, wake)
+		err := e.driveOn(ctx, sagaID, known, wake)
 		if err == nil {
 			return
 		}
+		known = nil
 		if errors.Is(err, errStale) {
 			failures = 0
 			continue
@@ -54,15 +62,14 @@ func (e *engine) drive(ctx context.Context, sagaID SagaID, wake <-chan struct{})
 }
 
 // driveOn reads the saga and does what is next until it is at rest. Any error means: read it again.
-func (e *engine) driveOn(ctx context.Context, sagaID SagaID, wake <-chan struct{}) error {
-	r, err := e.load(ctx, e.pool, sagaID)
-	if err != nil {
-		return err
+func (e *engine) driveOn(ctx context.Context, sagaID SagaID, known *driven, wake <-chan struct{}) error {
+	if known == nil {
+		var err error
+		if known, err = e.read(ctx, sagaID); err != nil {
+			return err
+		}
 	}
-	o, err := newStore(e.pool).order(ctx, r.view.orderID)
-	if err != nil {
-		return err
-	}
+	r := known.run
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": r.view.traceparent})
 	for notSent := 0; ; {
 		commands := saga.Next(r.def, r.state, clock())
@@ -78,7 +85,7 @@ func (e *engine) driveOn(ctx context.Context, sagaID SagaID, wake <-chan struct{
 			}
 			continue
 		case saga.Execute, saga.Compensate:
-			outcome, sent := e.call(ctx, r, o.order, c)
+			outcome, sent := e.call(ctx, r, known.order, c)
 			if ctx.Err() != nil {
 				return ctx.Err() // handing over: whoever drives next asks again
 			}
@@ -99,9 +106,22 @@ func (e *engine) driveOn(ctx context.Context, sagaID SagaID, wake <-chan struct{
 		if _, err := e.transitions.Do(ctx, t); err != nil {
 			return err
 		}
-		r.state = t.state
 		e.announce(ctx, t)
+		r.state = t.state
+		r.view.become(t.def, t.state, t.events[len(t.events)-1].At)
 	}
+}
+
+func (e *engine) read(ctx context.Context, sagaID SagaID) (*driven, error) {
+	r, err := e.load(ctx, e.pool, sagaID)
+	if err != nil {
+		return nil, err
+	}
+	o, err := newStore(e.pool).order(ctx, r.view.orderID)
+	if err != nil {
+		return nil, err
+	}
+	return &driven{run: r, order: o.order}, nil
 }
 
 // call carries out an Execute or Compensate command. It reports whether anything was sent.

@@ -66,7 +66,7 @@ func (e *engine) runOnce(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	for _, sagaID := range live {
-		e.ensure(sagaID)
+		e.ensure(sagaID, nil)
 	}
 	return false, nil
 }
@@ -90,8 +90,9 @@ func (e *engine) resign() {
 	e.lock.Release()
 }
 
-// ensure sees to it that a saga is driven, if this replica drives.
-func (e *engine) ensure(sagaID SagaID) {
+// ensure sees to it that a saga is driven, if this replica drives. Known is the saga where it was just taken in, nil
+// where it has to be read.
+func (e *engine) ensure(sagaID SagaID, known *driven) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.driving == nil || e.drivers[sagaID] != nil {
@@ -105,13 +106,13 @@ func (e *engine) ensure(sagaID SagaID) {
 			defer e.mu.Unlock()
 			delete(e.drivers, sagaID)
 		}()
-		e.drive(ctx, sagaID, wake)
+		e.drive(ctx, sagaID, known, wake)
 	})
 }
 
 // changed has a saga looked at again, because somebody else than its driver wrote to it.
 func (e *engine) changed(sagaID SagaID) {
-	e.ensure(sagaID)
+	e.ensure(sagaID, nil)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	select {

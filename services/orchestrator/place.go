@@ -84,23 +84,41 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 		requests[i] = p.request
 	}
 	return idem.OnceAll(ctx, tx, requests, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Outcome[OrderID], error) {
-		outcomes, placed := make([]idem.Outcome[OrderID], len(fresh)), make([]placing, len(fresh))
-		events := make([]bus.Event, len(fresh))
+		outcomes, orders := make([]idem.Outcome[OrderID], len(fresh)), make([]order, len(fresh))
+		started, events := make([]transition, len(fresh)), make([]bus.Event, len(fresh))
 		for n, i := range fresh {
 			p := batch[i]
-			placed[n], events[n] = p, eventPlaced(p)
+			t, err := p.start(orderV1)
+			if err != nil {
+				return nil, err
+			}
+			orders[n], started[n], events[n] = p.order, t, eventPlaced(p)
 			outcomes[n] = idem.Outcome[OrderID]{Answer: p.order.id, Resource: p.order.id.String()}
-			tx.AfterCommit(func() { o.engine.ensure(p.order.sagaID) })
+			tx.AfterCommit(func() {
+				o.engine.ensure(t.view.id, &driven{run: run{view: t.view, def: t.def, state: t.state}, order: p.order})
+			})
 		}
 		st := newStore(tx)
-		if err := st.insertOrders(ctx, placed); err != nil {
+		if err := st.insertOrders(ctx, orders); err != nil {
 			return nil, err
 		}
-		if err := st.insertSagas(ctx, placed, orderV1); err != nil {
+		if err := st.insertSagas(ctx, started); err != nil {
 			return nil, err
 		}
 		return outcomes, o.outbox.Write(ctx, tx, events...)
 	})
+}
+
+// start is the first transition of the order's saga.
+func (p placing) start(def saga.Definition) (transition, error) {
+	first := saga.Start(def, p.order.createdAt)
+	state, err := saga.Apply(def, saga.State{}, first)
+	v := sagaView{
+		id: p.order.sagaID, definition: definitionKey{def.Name, def.Version}, orderID: p.order.id,
+		deadline: state.Deadline, traceparent: p.traceparent, createdAt: p.order.createdAt,
+	}
+	v.become(def, state, first.At)
+	return transition{view: v, def: def, events: []saga.Event{first}, state: state}, err
 }
 
 func (c placeCommand) idempotency(o *orchestrator) (idem.Request, error) {

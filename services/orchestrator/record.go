@@ -69,7 +69,9 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 
 // announce tells the log, the metrics and those who watch of a transition that is durable.
 func (e *engine) announce(ctx context.Context, t transition) {
-	e.watchers.notify(t.view.orderID)
+	if t.state.Phase != t.view.phase {
+		e.watchers.notify(t.view.orderID)
+	}
 	for _, event := range t.events {
 		e.metrics.recorded(ctx, event)
 		e.log.InfoContext(ctx, "saga recorded an event", slog.Int("seq", event.Seq), slog.String("type", string(event.Type)),

@@ -23,10 +23,9 @@ type store struct {
 
 func newStore(db orchestratordb.DBTX) store { return store{db: db, q: orchestratordb.New(db)} }
 
-func (s store) insertOrders(ctx context.Context, placed []placing) error {
+func (s store) insertOrders(ctx context.Context, orders []order) error {
 	var p orchestratordb.InsertOrdersParams
-	for _, one := range placed {
-		o := one.order
+	for _, o := range orders {
 		lines, err := json.Marshal(o.lines)
 		if err != nil {
 			return fmt.Errorf("encoding lines: %w", err)
@@ -46,23 +45,16 @@ func (s store) insertOrders(ctx context.Context, placed []placing) error {
 	return nil
 }
 
-// insertSagas writes sagas of a definition, each with its first event.
-func (s store) insertSagas(ctx context.Context, placed []placing, def saga.Definition) error {
+// insertSagas writes sagas as their first transitions leave them.
+func (s store) insertSagas(ctx context.Context, started []transition) error {
 	var p orchestratordb.InsertSagasParams
-	started := make([]transition, len(placed))
-	for i, one := range placed {
-		o := one.order
-		first := saga.Start(def, o.createdAt)
-		state, err := saga.Apply(def, saga.State{}, first)
-		if err != nil {
-			return err
-		}
-		started[i] = transition{view: sagaView{id: o.sagaID}, events: []saga.Event{first}}
-		p.Ids, p.OrderIds = append(p.Ids, o.sagaID.UUID()), append(p.OrderIds, o.id.UUID())
-		p.Definitions, p.Versions = append(p.Definitions, def.Name), append(p.Versions, int32(def.Version))
-		p.Phases, p.Steps = append(p.Phases, int16(state.Phase)), append(p.Steps, stepOf(def, state))
-		p.Seqs, p.Deadlines = append(p.Seqs, int32(state.Seq)), append(p.Deadlines, state.Deadline)
-		p.Traceparents, p.CreatedAts = append(p.Traceparents, one.traceparent), append(p.CreatedAts, o.createdAt)
+	for _, t := range started {
+		v := t.view
+		p.Ids, p.OrderIds = append(p.Ids, v.id.UUID()), append(p.OrderIds, v.orderID.UUID())
+		p.Definitions, p.Versions = append(p.Definitions, v.definition.name), append(p.Versions, int32(v.definition.version))
+		p.Phases, p.Steps = append(p.Phases, int16(v.phase)), append(p.Steps, v.step)
+		p.Seqs, p.Deadlines = append(p.Seqs, int32(v.seq)), append(p.Deadlines, v.deadline)
+		p.Traceparents, p.CreatedAts = append(p.Traceparents, v.traceparent), append(p.CreatedAts, v.createdAt)
 	}
 	if err := s.q.InsertSagas(ctx, p); err != nil {
 		return fmt.Errorf("writing sagas: %w", err)
