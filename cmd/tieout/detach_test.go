@@ -6,20 +6,23 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 // interrupted runs a command, interrupts it when ready says so, and gives its exit code and stderr.
 func (d *daemon) interrupted(t *testing.T, stdin string, ready func(stdout string) bool, args ...string) (code int, stderr string) {
 	t.Helper()
 	cmd := command(context.WithoutCancel(t.Context()), t, []string{envAddr + "=" + d.ready.GRPC}, args...)
-	var out syncBuffer
+	var out logtest.Book
 	var errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	eventually(t, "the command is under way", func() bool { return ready(out.String()) })
+	waittest.Until(t, "the command is under way", func() bool { return ready(out.String()) })
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tieout/tieout/cmd/tieout/doctor"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestDev_IsReadyWhenItSaysSo(t *testing.T) {
@@ -70,7 +71,7 @@ func TestDev_StopsInOrderAndKeepsItsData(t *testing.T) {
 	if err := os.Remove(filepath.Join(d.dir, "ready.json")); err != nil { // so that the next one is waited for
 		t.Fatal(err)
 	}
-	eventually(t, "Postgres ends with the killed process", func() bool { return !postgresRuns(t, pid) })
+	waittest.Until(t, "Postgres ends with the killed process", func() bool { return !postgresRuns(t, pid) })
 
 	d = startDev(t, d.dir)
 	_, stdout, _ = d.tieout(t, "", "stock", "get", "MUG", "-o", "json")
@@ -121,7 +122,7 @@ func TestDev_LeavesNothingOfAnEphemeralDirectory(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	var found []string
-	eventually(t, "ready.json appears", func() bool {
+	waittest.Until(t, "ready.json appears", func() bool {
 		var err error
 		if found, err = filepath.Glob(filepath.Join(temp, "tieout-dev-*", "ready.json")); err != nil {
 			t.Fatal(err)

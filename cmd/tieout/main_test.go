@@ -10,12 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tieout/tieout/cmd/tieout/dev"
+	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 // runAsTieout makes the test binary behave as the product.
@@ -40,32 +41,12 @@ func command(ctx context.Context, t *testing.T, environ []string, args ...string
 	return cmd
 }
 
-// syncBuffer is a buffer that is read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-// String gives what was written so far.
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // daemon is a running `tieout dev`.
 type daemon struct {
 	*exec.Cmd
 	dir            string
 	ready          dev.Ready
-	stdout, stderr syncBuffer
+	stdout, stderr logtest.Book
 	done           chan struct{} // closed when it has exited
 }
 
@@ -98,7 +79,7 @@ func startDev(t *testing.T, dir string) *daemon {
 	}
 	go func() { _ = d.Wait(); close(d.done) }()
 	t.Cleanup(func() { _ = d.Process.Kill(); <-d.done })
-	eventually(t, "ready.json appears", func() bool {
+	waittest.Until(t, "ready.json appears", func() bool {
 		select {
 		case <-d.done:
 			t.Fatalf("ended before it was ready: %s", d.stderr.String())
@@ -149,21 +130,6 @@ func decode[T any](t *testing.T, text string) T {
 		t.Fatalf("not the JSON that was expected: %v\n%s", err, text)
 	}
 	return v
-}
-
-// eventually waits until what holds, asking again and again, and fails the test after a minute.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("did not come to pass within a minute: %s", what)
-		case <-tick.C:
-		}
-	}
 }
 
 // postgresRuns tells whether the Postgres of a data directory runs.

@@ -17,6 +17,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 // hundred gives a hundred keys, the 42nd of them poison.
@@ -130,7 +131,7 @@ func TestCommit_WithoutAnAnswerIsGivenUpWhenTheGroupStops(t *testing.T) {
 		_, err := g.Do(t.Context(), "a1")
 		outcome <- err
 	}()
-	f.eventually("it is tried again", func() bool { return len(f.applied()) > 1 })
+	waittest.Until(f, "it is tried again", func() bool { return len(f.applied()) > 1 })
 	began := time.Now()
 	stop()
 	if err := <-outcome; !errors.Is(err, groupcommit.ErrUnknown) {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -17,6 +16,7 @@ import (
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -131,7 +131,7 @@ func (f *fixture) measured(name string) (sum float64, count uint64) {
 
 func (f *fixture) awaitWaiting(callers int) {
 	f.Helper()
-	f.eventually("callers wait", func() bool { n, _ := f.measured("tieout.groupcommit.waiting"); return int(n) == callers })
+	waittest.Until(f, "callers wait", func() bool { n, _ := f.measured("tieout.groupcommit.waiting"); return int(n) == callers })
 }
 
 func (f *fixture) applied() []int {
@@ -164,20 +164,6 @@ func (f *fixture) wantEffects(keys ...string) {
 	}
 	if diff := cmp.Diff(want, f.effects()); diff != "" {
 		f.Errorf("effects by key (-want +got):\n%s", diff)
-	}
-}
-
-func (f *fixture) eventually(what string, holds func() bool) {
-	f.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			f.Fatalf("did not come to pass: %s", what)
-		case <-tick.C:
-		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 type results = []groupcommit.Result[idem.Answer[receipt]]
@@ -102,13 +103,13 @@ func TestOnceAll_StoresDefiniteRefusalsOnly(t *testing.T) {
 		"order-0004": broken,
 	}, keyed("order-0001"), keyed("order-0002"), keyed("order-0003"), keyed("order-0004"))
 	f.wantAnswer(all[0], "order-0001", false)
-	f.wantReason(all[1].Err, rpcerr.InsufficientStock)
-	f.wantReason(all[2].Err, rpcerr.DestinationDown)
+	rpcerrtest.Want(f, all[1].Err, rpcerr.InsufficientStock)
+	rpcerrtest.Want(f, all[2].Err, rpcerr.DestinationDown)
 	if all[3].Err != broken || all[1].Value.Replayed {
 		t.Errorf("got %v", all)
 	}
 	again := f.mustPayAll(nil, keyed("order-0002"), keyed("order-0003"), keyed("order-0004"))
-	f.wantReason(again[0].Err, rpcerr.InsufficientStock)
+	rpcerrtest.Want(f, again[0].Err, rpcerr.InsufficientStock)
 	if !again[0].Value.Replayed {
 		t.Error("the stored refusal is not marked as replayed")
 	}
@@ -126,9 +127,9 @@ func TestOnceAll_RunsARequestThatComesTwiceOnce(t *testing.T) {
 		keyed("order-0002"), keyed("order-0002"), keyed("order-0003"), keyed("order-0003"))
 	f.wantAnswer(all[0], "order-0001", false)
 	f.wantAnswer(all[1], "order-0001", true)
-	f.wantReason(all[2].Err, rpcerr.IdempotencyKeyReused)
-	f.wantReason(all[3].Err, rpcerr.InsufficientStock)
-	f.wantReason(all[4].Err, rpcerr.InsufficientStock)
+	rpcerrtest.Want(f, all[2].Err, rpcerr.IdempotencyKeyReused, "amount")
+	rpcerrtest.Want(f, all[3].Err, rpcerr.InsufficientStock)
+	rpcerrtest.Want(f, all[4].Err, rpcerr.InsufficientStock)
 	if all[3].Value.Replayed || !all[4].Value.Replayed || all[2].Value.Replayed {
 		t.Errorf("marked as replayed: %v", all)
 	}
@@ -213,8 +214,8 @@ func TestUndoAll_BuriesStepsDoneRefusedAndNeverSeen(t *testing.T) {
 	for i, at := range []int{0, 1, 2, 5, 6} {
 		f.wantAnswer(all[at], keys[at], i > 2)
 	}
-	f.wantReason(all[3].Err, rpcerr.RefundRefused)
-	f.wantReason(all[4].Err, rpcerr.IdempotencyKeyInFlight)
+	rpcerrtest.Want(f, all[3].Err, rpcerr.RefundRefused)
+	rpcerrtest.Want(f, all[4].Err, rpcerr.IdempotencyKeyInFlight)
 	for _, key := range keys[:3] {
 		f.wantBuried(keyed(key))
 	}
@@ -273,7 +274,7 @@ func TestOnceAll_KeepsTheTimeOfAKey(t *testing.T) {
 	f.mustPayAll(nil, r)
 	f.expireKeys()
 	all := f.mustPayAll(nil, r)
-	if got := f.wantReason(all[0].Err, rpcerr.IdempotencyKeyExpired); got.Resource != "1" || all[0].Value.Replayed {
+	if got := rpcerrtest.Want(f, all[0].Err, rpcerr.IdempotencyKeyExpired); got.Resource != "1" || all[0].Value.Replayed {
 		t.Errorf("got %+v", all[0])
 	}
 }

@@ -9,15 +9,16 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 // wantBuried says that the request is refused for ever, under Once and under Begin.
 func (f fixture) wantBuried(r idem.Request) {
 	f.Helper()
 	_, err := idem.Once(f.Context(), f.pool, r, f.mustNotRun)
-	f.wantReason(err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(f, err, rpcerr.StepTombstoned)
 	_, _, err = idem.Begin[receipt](f.Context(), f.pool, r, time.Hour, f.mustNotIntend)
-	f.wantReason(err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(f, err, rpcerr.StepTombstoned)
 }
 
 func TestBury_RefusesARequestThatWasNeverSeen(t *testing.T) {
@@ -49,7 +50,7 @@ func TestBury_TellsARefusedRequestFromOneNeverSeen(t *testing.T) {
 	_, err := idem.Once(t.Context(), f.pool, request(), func(context.Context, *pg.Tx) (receipt, string, error) {
 		return receipt{}, "", rpcerr.New(rpcerr.InsufficientStock, "none left")
 	})
-	f.wantReason(err, rpcerr.InsufficientStock)
+	rpcerrtest.Want(f, err, rpcerr.InsufficientStock)
 	for range 2 {
 		f.mustBury(request(), "", true)
 		f.wantBuried(request())
@@ -61,7 +62,7 @@ func TestBury_LeavesARequestAloneThatIsWorkedOn(t *testing.T) {
 	f := setup(t)
 	claim := f.begin(request())
 	_, _, err := f.bury(request())
-	if got := f.wantReason(err, rpcerr.IdempotencyKeyInFlight); got.RetryAfter <= 0 {
+	if got := rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyInFlight); got.RetryAfter <= 0 {
 		t.Error("does not say when to ask again")
 	}
 	if _, err := finish(t.Context(), claim); err != nil {
@@ -125,7 +126,7 @@ func TestOnceAgainstBury_BuryFirst(t *testing.T) {
 			id, err := addEffect(ctx, tx, "paid")
 			return receipt{ID: id}, id, err
 		})
-		f.wantReason(err, rpcerr.StepTombstoned)
+		rpcerrtest.Want(f, err, rpcerr.StepTombstoned)
 		f.wantEffects()
 	})
 	for name, test := range map[string]struct {
@@ -156,7 +157,7 @@ func TestOnceAgainstBury_BuryFirst(t *testing.T) {
 			}
 			err = <-outcome
 			if test.reason != "" {
-				f.wantReason(err, test.reason)
+				rpcerrtest.Want(f, err, test.reason)
 			} else if err != nil {
 				t.Errorf("Once: %v", err)
 			}

@@ -10,6 +10,8 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestBegin_MakesTheIntentDurableAndFinishTheAnswer(t *testing.T) {
@@ -50,7 +52,7 @@ func TestBegin_WaitsForTheOneInFlight(t *testing.T) {
 		c, answer, err := idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, f.mustNotIntend)
 		second <- outcome{c, answer, err}
 	}()
-	f.eventually("the second looked twice", func() bool { return f.pool.Stat().AcquireCount() >= acquired+2 })
+	waittest.Until(f, "the second looked twice", func() bool { return f.pool.Stat().AcquireCount() >= acquired+2 })
 	select {
 	case got := <-second:
 		t.Fatalf("the second did not wait: %+v", got)
@@ -99,7 +101,7 @@ func TestBegin_SaysInFlightWhenTheDeadlineComesFirst(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, _, err := idem.Begin[receipt](ctx, f.pool, request(), time.Hour, f.mustNotIntend)
-	got := f.wantReason(err, rpcerr.IdempotencyKeyInFlight)
+	got := rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyInFlight)
 	if got.RetryAfter <= 0 || got.Definite() {
 		t.Errorf("got retry after %v, definite %v; want some time, not definite", got.RetryAfter, got.Definite())
 	}
@@ -178,9 +180,9 @@ func TestFinish_KeepsWhatWasWrittenWithARefusal(t *testing.T) {
 		_, err := addEffect(ctx, tx, "declined")
 		return receipt{}, declined, err
 	})
-	f.wantReason(err, rpcerr.PaymentDeclined)
+	rpcerrtest.Want(f, err, rpcerr.PaymentDeclined)
 	_, _, err = idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, f.mustNotIntend)
-	if got := f.wantReason(err, rpcerr.PaymentDeclined); got.Metadata["declineCode"] != "expired_card" {
+	if got := rpcerrtest.Want(f, err, rpcerr.PaymentDeclined); got.Metadata["declineCode"] != "expired_card" {
 		t.Errorf("got metadata %v, want the stored one", got.Metadata)
 	}
 	f.wantEffects("intent", "declined")
@@ -215,9 +217,9 @@ func TestBegin_StoresADefiniteRefusalOfTheIntent(t *testing.T) {
 		}
 		return "", rpcerr.New(rpcerr.NotFound, "no such payment")
 	})
-	f.wantReason(err, rpcerr.NotFound)
+	rpcerrtest.Want(f, err, rpcerr.NotFound)
 	_, _, err = idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, f.mustNotIntend)
-	f.wantReason(err, rpcerr.NotFound)
+	rpcerrtest.Want(f, err, rpcerr.NotFound)
 	f.wantEffects()
 }
 
@@ -249,9 +251,7 @@ func TestBegin_RefusesWithoutWaiting(t *testing.T) {
 		f.begin(request(idem.Field{Name: "amount", Value: "1"}))
 		other := request(idem.Field{Name: "amount", Value: "2"})
 		_, _, err := idem.Begin[receipt](t.Context(), f.pool, other, time.Hour, f.mustNotIntend)
-		if got := f.wantReason(err, rpcerr.IdempotencyKeyReused); len(got.Fields) != 1 || got.Fields[0].Path != "amount" {
-			t.Errorf("got fields %v, want amount", got.Fields)
-		}
+		rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "amount")
 	})
 	t.Run("a key past its time", func(t *testing.T) {
 		t.Parallel()
@@ -261,12 +261,12 @@ func TestBegin_RefusesWithoutWaiting(t *testing.T) {
 		claim := f.begin(r)
 		f.expireKeys()
 		_, _, err := idem.Begin[receipt](t.Context(), f.pool, r, time.Hour, f.mustNotIntend)
-		if got := f.wantReason(err, rpcerr.IdempotencyKeyExpired); got.Resource != claim.Resource {
+		if got := rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyExpired); got.Resource != claim.Resource {
 			t.Errorf("got resource %q, want %q", got.Resource, claim.Resource)
 		}
 		f.endLeases()
 		_, _, err = idem.Begin[receipt](t.Context(), f.pool, r, time.Hour, f.mustNotIntend)
-		f.wantReason(err, rpcerr.IdempotencyKeyExpired)
+		rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyExpired)
 		if _, err := finish(t.Context(), claim); err != nil {
 			t.Errorf("the one that began in time: %v", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 func TestOnce_RunsOnceAndGivesTheStoredAnswerAgain(t *testing.T) {
@@ -65,12 +66,12 @@ func TestOnce_StoresADefiniteRefusalAndGivesItAgain(t *testing.T) {
 		}
 		return receipt{}, "", fmt.Errorf("reserving: %w", refusal)
 	})
-	if diff := cmp.Diff(refusal, f.wantReason(err, rpcerr.InsufficientStock)); diff != "" {
+	if diff := cmp.Diff(refusal, rpcerrtest.Want(f, err, rpcerr.InsufficientStock, "A1")); diff != "" {
 		t.Errorf("first refusal (-want +got):\n%s", diff)
 	}
 	ctx, again := f.call()
 	_, err = idem.Once(ctx, f.pool, request(), f.mustNotRun)
-	if diff := cmp.Diff(refusal, f.wantReason(err, rpcerr.InsufficientStock)); diff != "" {
+	if diff := cmp.Diff(refusal, rpcerrtest.Want(f, err, rpcerr.InsufficientStock, "A1")); diff != "" {
 		t.Errorf("replayed refusal (-want +got):\n%s", diff)
 	}
 	if first.replayed() || !again.replayed() {
@@ -153,13 +154,7 @@ func TestOnce_NamesTheFieldsInWhichAReusedKeyDiffers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := fixture{t, f.pool}
 			_, err := idem.Once(t.Context(), f.pool, request(test.fields...), f.mustNotRun)
-			var got []string
-			for _, field := range f.wantReason(err, rpcerr.IdempotencyKeyReused).Fields {
-				got = append(got, field.Path)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("differing fields (-want +got):\n%s", diff)
-			}
+			rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, test.want...)
 		})
 	}
 }
@@ -178,9 +173,7 @@ func TestOnce_TakesARequestFromBeforeAFieldWasAddedForTheSame(t *testing.T) {
 	}
 	set := request(append(before, idem.Field{Name: "note", Value: "gift"})...)
 	_, err := idem.Once(t.Context(), f.pool, set, f.mustNotRun)
-	if got := f.wantReason(err, rpcerr.IdempotencyKeyReused); len(got.Fields) != 1 || got.Fields[0].Path != "note" {
-		t.Errorf("field added and set: got fields %v, want note", got.Fields)
-	}
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "note")
 }
 
 func TestOnce_KeepsKeysOfCallersAndMethodsApart(t *testing.T) {
@@ -219,7 +212,7 @@ func TestOnce_RefusesAKeyPastItsTimeAndNamesWhatItMade(t *testing.T) {
 	f.expireKeys()
 	for range 2 {
 		_, err = idem.Once(t.Context(), f.pool, r, f.mustNotRun)
-		if got := f.wantReason(err, rpcerr.IdempotencyKeyExpired); got.Resource != made.ID {
+		if got := rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyExpired); got.Resource != made.ID {
 			t.Errorf("got resource %q, want %q", got.Resource, made.ID)
 		}
 	}

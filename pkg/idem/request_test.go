@@ -6,6 +6,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 func TestCheckKey(t *testing.T) {
@@ -38,13 +39,7 @@ func TestCheckKey(t *testing.T) {
 				}
 				return
 			}
-			got, ok := rpcerr.FromError(err)
-			if !ok || got.Reason != test.want {
-				t.Fatalf("got %v, want reason %s", err, test.want)
-			}
-			if len(got.Fields) != 1 || got.Fields[0].Path != "idempotency_key" {
-				t.Errorf("got fields %v, want idempotency_key", got.Fields)
-			}
+			rpcerrtest.Want(t, err, test.want, "idempotency_key")
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -15,6 +16,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -115,23 +117,8 @@ func addEffect(ctx context.Context, tx *pg.Tx, name string) (id string, err erro
 
 func (f fixture) wantEffects(want ...string) {
 	f.Helper()
-	rows, err := f.pool.Query(f.Context(), `SELECT name FROM effect ORDER BY id`)
-	if err != nil {
-		f.Fatal(err)
-	}
-	defer rows.Close()
-	var got []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			f.Fatal(err)
-		}
-		got = append(got, name)
-	}
-	if err := rows.Err(); err != nil {
-		f.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	got := pgtest.Column[string](f, f.pool, `SELECT name FROM effect ORDER BY id`)
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		f.Errorf("effects (-want +got):\n%s", diff)
 	}
 }
@@ -152,15 +139,6 @@ func (f fixture) endLeases() {
 func (f fixture) expireKeys() {
 	f.Helper()
 	f.exec(`UPDATE idem SET expires_at = now() - interval '1 second' WHERE expires_at > now()`)
-}
-
-func (f fixture) wantReason(err error, want rpcerr.Reason) *rpcerr.Error {
-	f.Helper()
-	got, ok := rpcerr.FromError(err)
-	if !ok || got.Reason != want {
-		f.Fatalf("got error %v, want reason %s", err, want)
-	}
-	return got
 }
 
 // call is the context of a gRPC handler whose header is kept.
@@ -187,24 +165,10 @@ func (c *call) replayed() bool {
 // awaitBlocked returns when n sessions of the database wait for a lock.
 func (f fixture) awaitBlocked(n int) {
 	f.Helper()
-	f.eventually("sessions wait for a lock", func() bool {
+	waittest.Until(f, "sessions wait for a lock", func() bool {
 		var blocked int
 		err := f.pool.QueryRow(f.Context(), `
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&blocked)
 		return err == nil && blocked == n
 	})
-}
-
-func (f fixture) eventually(what string, holds func() bool) {
-	f.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			f.Fatalf("did not come to pass: %s", what)
-		case <-tick.C:
-		}
-	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 var errHandler = errors.New("no such payment")
@@ -42,7 +43,7 @@ func TestReceiver_TakesWhatIsWaitingInOneTransaction(t *testing.T) {
 		t.Errorf("batches (-want +got):\n%s", diff)
 	}
 	b.wantEffects(t, subjects(events)...)
-	eventually(t, "all is acknowledged", func() bool { return b.settled(t) })
+	waittest.Until(t, "all is acknowledged", func() bool { return b.settled(t) })
 }
 
 // Failed, but applied: the process ends between the commit and the acknowledgement.
@@ -72,7 +73,7 @@ func TestReceiver_DoesNothingWhenTheEffectIsCommittedAlready(t *testing.T) {
 	later := event("pay_later")
 	b.publish(t, later)
 	r := b.receiver(record)
-	eventually(t, "all is acknowledged", func() bool { round(t, r); return b.settled(t) })
+	waittest.Until(t, "all is acknowledged", func() bool { round(t, r); return b.settled(t) })
 	b.wantEffects(t, append(subjects(events), later.Subject)...)
 }
 
@@ -94,7 +95,7 @@ func TestReceiver_RepeatsWhatWasRolledBackAndBlamesNoEvent(t *testing.T) {
 		return err
 	})
 	rounds := 0
-	eventually(t, "the effects are there", func() bool {
+	waittest.Until(t, "the effects are there", func() bool {
 		_, err := r.runOnce(t.Context())
 		if rounds++; err == nil && failures <= 3 {
 			t.Errorf("round %d: got no error of the database", rounds)
@@ -127,7 +128,7 @@ func TestReceiver_BuriesAPoisonousEventAndNoOther(t *testing.T) {
 				}
 				return nil
 			})
-			eventually(t, "the event is a dead letter", func() bool { return len(b.deadLetters(t)) > 0 })
+			waittest.Until(t, "the event is a dead letter", func() bool { return len(b.deadLetters(t)) > 0 })
 			b.wantEffects(t, "pay_001", "pay_002", "pay_004", "pay_005")
 			got := b.deadLetters(t)
 			if len(got) != 1 || !strings.Contains(got[0].Error, errHandler.Error()) {
@@ -141,7 +142,7 @@ func TestReceiver_BuriesAPoisonousEventAndNoOther(t *testing.T) {
 			if diff := cmp.Diff(want, got[0]); diff != "" {
 				t.Errorf("dead letter (-want +got):\n%s", diff)
 			}
-			eventually(t, "the event is not delivered again", func() bool { return b.settled(t) })
+			waittest.Until(t, "the event is not delivered again", func() bool { return b.settled(t) })
 		})
 	}
 }
@@ -168,7 +169,7 @@ func TestReceiver_BuriesWhatIsNoEventOnce(t *testing.T) {
 	if diff := cmp.Diff(want, b.deadLetters(t)); diff != "" {
 		t.Errorf("dead letters (-want +got):\n%s", diff)
 	}
-	eventually(t, "all is acknowledged", func() bool { return b.settled(t) })
+	waittest.Until(t, "all is acknowledged", func() bool { return b.settled(t) })
 }
 
 func TestReceiver_KeepsTheEffectOfWhatAnotherProcessSawThrough(t *testing.T) {
@@ -212,11 +213,11 @@ func TestRun_SurvivesAStreamThatIsDeletedAndFilledAgain(t *testing.T) {
 	b.recreateStream(t)
 	write(numbered(11, 15)...)
 	b.awaitEffects(t, 15)
-	eventually(t, "all events are in the new stream", func() bool {
+	waittest.Until(t, "all events are in the new stream", func() bool {
 		stream, err := b.js.Stream(t.Context(), bus.Stream)
 		return err == nil && stream.CachedInfo().State.Msgs == 15
 	})
-	eventually(t, "all is acknowledged", func() bool { return b.settled(t) })
+	waittest.Until(t, "all is acknowledged", func() bool { return b.settled(t) })
 	got := b.effects(t)
 	slices.Sort(got)
 	if diff := cmp.Diff(subjects(numbered(1, 15)), got); diff != "" {

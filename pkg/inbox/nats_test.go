@@ -9,6 +9,7 @@ import (
 	"github.com/tieout/tieout/pkg/bus/bustest"
 	"github.com/tieout/tieout/pkg/bus/local"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestRun_GoesOnWhenNATSIsBack(t *testing.T) {
@@ -36,13 +37,13 @@ func TestRun_GoesOnWhenNATSIsBack(t *testing.T) {
 	b.awaitEffects(t, 1)
 
 	first.Shutdown()
-	eventually(t, "nats is gone", func() bool { return !b.js.Conn().IsConnected() })
+	waittest.Until(t, "nats is gone", func() bool { return !b.js.Conn().IsConnected() })
 	second, err := local.Start(local.Options{Dir: dir, Port: port})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(second.Shutdown)
-	eventually(t, "nats is back", func() bool { return b.js.Conn().IsConnected() })
+	waittest.Until(t, "nats is back", func() bool { return b.js.Conn().IsConnected() })
 	b.publish(t, event("pay_2"))
 	b.awaitEffects(t, 2)
 	b.wantEffects(t, "pay_1", "pay_2")

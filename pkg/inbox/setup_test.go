@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -128,15 +128,7 @@ func (b *bundle) recreateStream(t *testing.T) {
 
 func (b *bundle) effects(t *testing.T) []string {
 	t.Helper()
-	rows, err := b.pool.Query(t.Context(), `SELECT subject FROM effect ORDER BY n`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
+	return pgtest.Column[string](t, b.pool, `SELECT subject FROM effect ORDER BY n`)
 }
 
 func (b *bundle) wantEffects(t *testing.T, want ...string) {
@@ -149,7 +141,7 @@ func (b *bundle) wantEffects(t *testing.T, want ...string) {
 // awaitEffects waits until there are at least n.
 func (b *bundle) awaitEffects(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("there are %d effects", n), func() bool { return len(b.effects(t)) >= n })
+	waittest.Until(t, fmt.Sprintf("there are %d effects", n), func() bool { return len(b.effects(t)) >= n })
 }
 
 // settled says that nothing is waiting or unacknowledged.
@@ -178,31 +170,8 @@ type deadLetter struct {
 
 func (b *bundle) deadLetters(t *testing.T) []deadLetter {
 	t.Helper()
-	rows, err := b.pool.Query(t.Context(), `
+	return pgtest.Rows[deadLetter](t, b.pool, `
 		SELECT subject, convert_from(payload, 'UTF8'), error, coalesce(headers->'ce-type'->>0, ''), event_id IS NOT NULL,
 		       EXISTS (SELECT 1 FROM inbox i WHERE (i.consumer, i.event_id) = (d.consumer, d.event_id)), deliveries
 		FROM dead_letter d ORDER BY id`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := pgx.CollectRows(rows, pgx.RowToStructByPos[deadLetter])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
-
-// eventually asks until the condition holds, for at most half a minute.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("timed out waiting until %s", what)
-		case <-tick.C:
-		}
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestRelay_PublishesInOrderOverManyWindows(t *testing.T) {
@@ -88,7 +89,7 @@ func TestRelay_OneOfManyIsActiveAndAnotherTakesOver(t *testing.T) {
 	}
 	b.kill(t, first.lock.Conn())
 	b.write(t, event("pay_1"))
-	eventually(t, "the second relay leads", func() bool {
+	waittest.Until(t, "the second relay leads", func() bool {
 		_, err := second.runOnce(t.Context())
 		return err == nil && second.lock.Held()
 	})
@@ -172,7 +173,7 @@ func TestRun_StartsWithoutNATS(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.server.Shutdown()
-	eventually(t, "nats is gone", func() bool { return !b.js.Conn().IsConnected() })
+	waittest.Until(t, "nats is gone", func() bool { return !b.js.Conn().IsConnected() })
 	b.run(t, b.Outbox)
 	b.write(t, event("pay_1"))
 	b.startNATS(t)

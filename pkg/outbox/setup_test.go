@@ -18,6 +18,7 @@ import (
 	"github.com/tieout/tieout/pkg/bus/local"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -73,7 +74,7 @@ func (b *bundle) ensureStream(t *testing.T) {
 // awaitNATS waits until the client is connected again.
 func (b *bundle) awaitNATS(t *testing.T) {
 	t.Helper()
-	eventually(t, "nats is connected", func() bool { return b.js.Conn().FlushTimeout(time.Second) == nil })
+	waittest.Until(t, "nats is connected", func() bool { return b.js.Conn().FlushTimeout(time.Second) == nil })
 }
 
 // relay makes a relay that the test drives by hand.
@@ -190,20 +191,5 @@ func (b *bundle) wantPublished(t *testing.T, want []string) {
 // awaitPublished waits until nothing is unpublished.
 func (b *bundle) awaitPublished(t *testing.T) {
 	t.Helper()
-	eventually(t, "all is published", func() bool { return b.count(t, "published_at IS NULL") == 0 })
-}
-
-// eventually asks until the condition holds, for at most half a minute.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("timed out waiting until %s", what)
-		case <-tick.C:
-		}
-	}
+	waittest.Until(t, "all is published", func() bool { return b.count(t, "published_at IS NULL") == 0 })
 }

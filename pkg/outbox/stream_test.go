@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestRun_FillsAStreamThatWasDeletedAndCreatedAnew(t *testing.T) {
@@ -21,7 +22,7 @@ func TestRun_FillsAStreamThatWasDeletedAndCreatedAnew(t *testing.T) {
 	}
 	b.write(t, numbered(21, 30)...)
 	b.ensureStream(t)
-	eventually(t, "the new stream has all events", func() bool { return len(b.published(t)) >= 30 })
+	waittest.Until(t, "the new stream has all events", func() bool { return len(b.published(t)) >= 30 })
 	got := subjects(b.published(t))
 	slices.Sort(got) // what was written while the stream was away may be ahead of what is published again
 	if want := subjects(numbered(1, 30)); !slices.Equal(got, want) {

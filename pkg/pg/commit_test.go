@@ -17,6 +17,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/local"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 // Every way to lose a COMMIT's answer is unknown, whether it was applied or not; and the next transaction on the same
@@ -99,8 +100,8 @@ func TestInTx_StopsWaitingAtItsLimitAndLetsTheCommitGoOn(t *testing.T) {
 	}
 	mustExec(t, pool, `ALTER SYSTEM RESET synchronous_standby_names`)
 	mustExec(t, pool, `SELECT pg_reload_conf()`)
-	eventually(t, "the commit is through", func() bool { return count(t, pool) == 1 })
-	eventually(t, "its connection is back", func() bool { return pool.Stat().AcquiredConns() == 0 })
+	waittest.Until(t, "the commit is through", func() bool { return count(t, pool) == 1 })
+	waittest.Until(t, "its connection is back", func() bool { return pool.Stat().AcquiredConns() == 0 })
 	if pid == 0 {
 		t.Error("no transaction ran")
 	}
@@ -126,7 +127,7 @@ func mustExec(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) {
 // terminate returns when the session is gone.
 func terminate(t *testing.T, pool *pgxpool.Pool, pid uint32) {
 	mustExec(t, pool, `SELECT pg_terminate_backend($1)`, pid)
-	eventually(t, "the session is gone", func() bool {
+	waittest.Until(t, "the session is gone", func() bool {
 		var gone bool
 		err := pool.QueryRow(t.Context(), `SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)`, pid).Scan(&gone)
 		return err == nil && gone
@@ -175,7 +176,7 @@ func awaitLostStandby(t *testing.T, pool *pgxpool.Pool) {
 			_, _ = probe.Exec(ctx, `COMMENT ON TABLE thing IS 'probe'`)
 		}
 	})
-	eventually(t, "commits wait for the standby", func() bool {
+	waittest.Until(t, "commits wait for the standby", func() bool {
 		var waits bool
 		err := pool.QueryRow(t.Context(), `
 			SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')`).Scan(&waits)
@@ -193,7 +194,7 @@ func addReplicated(ctx context.Context, tx *pg.Tx, name string) error {
 // awaitStandbyWait runs the statement on the session once its COMMIT waits for the standby.
 func awaitStandbyWait(t *testing.T, pool *pgxpool.Pool, pid uint32, then string) {
 	t.Helper()
-	eventually(t, "COMMIT waits for the standby", func() bool {
+	waittest.Until(t, "COMMIT waits for the standby", func() bool {
 		var waits bool
 		err := pool.QueryRow(t.Context(), `
 			SELECT coalesce(wait_event = 'SyncRep', false) FROM pg_stat_activity WHERE pid = $1`, pid).Scan(&waits)

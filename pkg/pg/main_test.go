@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -35,19 +34,4 @@ func count(t *testing.T, pool *pgxpool.Pool) int {
 		t.Fatalf("counting things: %v", err)
 	}
 	return n
-}
-
-// eventually asks until the condition holds, for at most ten seconds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("timed out waiting until %s", what)
-		case <-tick.C:
-		}
-	}
 }

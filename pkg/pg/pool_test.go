@@ -3,7 +3,6 @@ package pg_test
 import (
 	"context"
 	"errors"
-	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 )
@@ -53,7 +53,7 @@ func TestOpen_AppliesTheConfig(t *testing.T) {
 
 func TestOpen_NeedsNoServerAndHasDefaults(t *testing.T) {
 	t.Parallel()
-	pool, err := pg.Open(t.Context(), pg.Config{DSN: "postgres://nobody@" + refusingAddress(t) + "/none"})
+	pool, err := pg.Open(t.Context(), pg.Config{DSN: "postgres://nobody@" + nettest.FreeAddr(t) + "/none"})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -79,7 +79,7 @@ func TestWaitReady_ReturnsOnceTheDatabaseAnswers(t *testing.T) {
 
 func TestWaitReady_SaysWhyWhenTheContextEnds(t *testing.T) {
 	t.Parallel()
-	pool, err := pg.Open(t.Context(), pg.Config{DSN: "postgres://nobody@" + refusingAddress(t) + "/none"})
+	pool, err := pg.Open(t.Context(), pg.Config{DSN: "postgres://nobody@" + nettest.FreeAddr(t) + "/none"})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -105,15 +105,4 @@ func TestIsUniqueViolation(t *testing.T) {
 	if pg.IsUniqueViolation(err, "another") || pg.IsUniqueViolation(nil, "") || pg.IsUniqueViolation(errors.New("x"), "") {
 		t.Error("got true for something else")
 	}
-}
-
-// refusingAddress returns one where nobody listens.
-func refusingAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -13,6 +13,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 const secret = "dial tcp 10.0.0.5:5432: password=hunter2"
@@ -58,7 +59,7 @@ func TestServer_TellsTheClientNothingOfItsInside(t *testing.T) {
 			t.Parallel()
 			f := answering(t, test.err)
 			err := f.getStock()
-			wantReason(t, err, test.want)
+			rpcerrtest.Want(t, err, test.want)
 			wantNoSecret(t, err)
 		})
 	}
@@ -67,8 +68,8 @@ func TestServer_TellsTheClientNothingOfItsInside(t *testing.T) {
 func TestServer_LogsTheInternalErrorItHides(t *testing.T) {
 	t.Parallel()
 	f := answering(t, errors.New(secret))
-	wantReason(t, f.getStock(), rpcerr.Internal)
-	line := f.log.find("call ended with an internal error")
+	rpcerrtest.Want(t, f.getStock(), rpcerr.Internal)
+	line := f.log.Find("call ended with an internal error")
 	if line == nil {
 		t.Fatal("nothing was logged")
 	}
@@ -84,10 +85,10 @@ func TestServer_SurvivesAPanicAndKeepsItsText(t *testing.T) {
 	}}, &orders{})
 	for range 2 {
 		err := f.getStock()
-		wantReason(t, err, rpcerr.Internal)
+		rpcerrtest.Want(t, err, rpcerr.Internal)
 		wantNoSecret(t, err)
 	}
-	line := f.log.find("panic in handler")
+	line := f.log.Find("panic in handler")
 	if line == nil {
 		t.Fatal("nothing was logged")
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 var errDown = status.Error(codes.Unavailable, "connection refused")
@@ -41,7 +42,7 @@ func try(t *testing.T, b *rpc.Breaker, outcome error) (sent bool) {
 		t.Errorf("got %v, want the call's own outcome %v", err, outcome)
 	}
 	if !sent {
-		wantReason(t, err, rpcerr.DestinationDown)
+		rpcerrtest.Want(t, err, rpcerr.DestinationDown)
 	}
 	return sent
 }

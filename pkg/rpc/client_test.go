@@ -3,7 +3,6 @@ package rpc_test
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 
@@ -12,21 +11,12 @@ import (
 	"google.golang.org/grpc/status"
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
-
-// nobody is an address that nobody listens on.
-func nobody(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func getStock(ctx context.Context, conn *grpc.ClientConn) error {
 	_, err := inventoryv1.NewInventoryServiceClient(conn).GetStock(ctx, &inventoryv1.GetStockRequest{Sku: "A1"})
@@ -36,11 +26,11 @@ func getStock(ctx context.Context, conn *grpc.ClientConn) error {
 func TestClient_SaysThatNothingWasSentWhereNobodyListens(t *testing.T) {
 	t.Parallel()
 	f := setup(t, &warehouse{}, &orders{})
-	addr := nobody(t)
+	addr := nettest.FreeAddr(t)
 	conn := f.dial(func(cfg *rpc.ClientConfig) { cfg.Target = addr })
 	for range 2 {
 		err := getStock(t.Context(), conn)
-		got := wantReason(t, err, rpcerr.DestinationDown)
+		got := rpcerrtest.Want(t, err, rpcerr.DestinationDown)
 		if got.RetryAfter <= 0 || !strings.Contains(got.Message, "inventory") {
 			t.Errorf("got %+v; want the destination's name and when to ask again", got)
 		}
@@ -67,7 +57,7 @@ func TestClient_LeavesAnAnswerAsItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := answering(t, test.answer)
-			got := wantReason(t, f.getStock(), test.want)
+			got := rpcerrtest.Want(t, f.getStock(), test.want)
 			if want, _ := rpcerr.FromError(test.answer); got.Message != want.Message {
 				t.Errorf("got message %q, want %q", got.Message, want.Message)
 			}
@@ -106,7 +96,7 @@ func TestClient_TakesALostConnectionForUnknown(t *testing.T) {
 	if _, ours := rpcerr.FromError(err); ours || status.Code(err) != codes.Unavailable {
 		t.Errorf("got %v, want UNAVAILABLE without a reason", err)
 	}
-	wantReason(t, getStock(t.Context(), conn), rpcerr.DestinationDown)
+	rpcerrtest.Want(t, getStock(t.Context(), conn), rpcerr.DestinationDown)
 }
 
 func TestClient_SendsAMutationOnce(t *testing.T) {
@@ -117,7 +107,7 @@ func TestClient_SendsAMutationOnce(t *testing.T) {
 		return nil, rpcerr.New(rpcerr.CarrierOutcomeUnknown, "lost")
 	}}, &orders{})
 	_, err := f.inventory().Reserve(t.Context(), reserveRequest())
-	wantReason(t, err, rpcerr.CarrierOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.CarrierOutcomeUnknown)
 	if calls != 1 {
 		t.Errorf("sent %d times, want once", calls)
 	}
@@ -131,7 +121,7 @@ func TestClient_FailsFastOnceTheDestinationIsKnownToBeDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	attempts := 0
-	addr := nobody(t)
+	addr := nettest.FreeAddr(t)
 	conn := f.dial(func(cfg *rpc.ClientConfig) {
 		cfg.Target, cfg.Breaker = addr, breaker
 		cfg.Options = append(cfg.Options, grpc.WithChainUnaryInterceptor(
@@ -141,7 +131,7 @@ func TestClient_FailsFastOnceTheDestinationIsKnownToBeDown(t *testing.T) {
 			}))
 	})
 	for range 10 {
-		wantReason(t, getStock(t.Context(), conn), rpcerr.DestinationDown)
+		rpcerrtest.Want(t, getStock(t.Context(), conn), rpcerr.DestinationDown)
 	}
 	if attempts != 3 {
 		t.Errorf("%d calls were attempted, want 3", attempts)
@@ -153,8 +143,8 @@ func TestClient_CarriesTraceAndSagaToTheServersLog(t *testing.T) {
 	f := answering(t, errors.New(secret))
 	ctx, span := f.tel.Tracers("client").Tracer("test").Start(telemetry.WithSaga(t.Context(), "sag_1"), "place")
 	defer span.End()
-	wantReason(t, getStock(ctx, f.dial(nil)), rpcerr.Internal)
-	line := f.log.find("call ended with an internal error")
+	rpcerrtest.Want(t, getStock(ctx, f.dial(nil)), rpcerr.Internal)
+	line := f.log.Find("call ended with an internal error")
 	if line["saga_id"] != "sag_1" || line["trace_id"] != span.SpanContext().TraceID().String() {
 		t.Errorf("got %v, want saga sag_1 and trace %s", line, span.SpanContext().TraceID())
 	}

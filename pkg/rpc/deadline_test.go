@@ -18,6 +18,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 // declared is the default deadline of GetStock in its proto.
@@ -115,7 +116,7 @@ func TestServer_RefusesACallThatHasNoTimeLeft(t *testing.T) {
 	if err := proto.Unmarshal(encoded, answered); err != nil {
 		t.Fatal(err)
 	}
-	wantReason(t, status.FromProto(answered).Err(), rpcerr.DeadlineTooShort)
+	rpcerrtest.Want(t, status.FromProto(answered).Err(), rpcerr.DeadlineTooShort)
 }
 
 func TestClient_GivesACallWithoutADeadlineTheDeclaredOne(t *testing.T) {

@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -45,7 +47,25 @@ func Page[T any, M proto.Message](items []T, n int32, convert func(T) M, key fun
 func ParsePageToken(token string) (string, error) {
 	key, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || !utf8.Valid(key) || bytes.IndexByte(key, 0) >= 0 {
-		return "", rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
+		return "", badPageToken()
 	}
 	return string(key), nil
+}
+
+// PageBefore gives the id that a page of a list with the newest first begins behind: the one behind the token, or for
+// the first page one that is greater than all there are. What is no token of such a list is REQUEST_INVALID.
+func PageBefore[K id.Kind](token string) (id.ID[K], error) {
+	key, err := ParsePageToken(token)
+	if err != nil || key == "" {
+		return id.ID[K](uuid.Max), err
+	}
+	before, err := id.Parse[K](key)
+	if err != nil {
+		return before, badPageToken()
+	}
+	return before, nil
+}
+
+func badPageToken() error {
+	return rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
 }

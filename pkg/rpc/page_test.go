@@ -9,6 +9,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 func TestPageSize_IsBounded(t *testing.T) {
@@ -64,8 +65,6 @@ func TestParsePageToken_RefusesWhatIsNone(t *testing.T) {
 	t.Parallel()
 	for _, token := range []string{"!", "a b", "====", "ä", "_w", "AA"} {
 		_, err := rpc.ParsePageToken(token)
-		if got := wantReason(t, err, rpcerr.RequestInvalid); len(got.Fields) != 1 || got.Fields[0].Path != "page_token" {
-			t.Errorf("%q: got %+v", token, got)
-		}
+		rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_token")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -14,6 +13,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 // setupUnreached is a server whose handlers must not be reached.
@@ -41,14 +41,6 @@ func reserveRequest() *inventoryv1.ReserveRequest {
 	}
 }
 
-func paths(e *rpcerr.Error) []string {
-	var all []string
-	for _, f := range e.Fields {
-		all = append(all, f.Path)
-	}
-	return all
-}
-
 func TestServer_NamesTheFieldsThatBreakTheirRule(t *testing.T) {
 	t.Parallel()
 	f := setupUnreached(t)
@@ -66,10 +58,7 @@ func TestServer_NamesTheFieldsThatBreakTheirRule(t *testing.T) {
 			r := reserveRequest()
 			test.change(r)
 			_, err := f.inventory().Reserve(t.Context(), r)
-			got := wantReason(t, err, rpcerr.RequestInvalid)
-			if diff := cmp.Diff(test.want, paths(got)); diff != "" {
-				t.Errorf("fields (-want +got):\n%s", diff)
-			}
+			got := rpcerrtest.Want(t, err, rpcerr.RequestInvalid, test.want...)
 			for _, field := range got.Fields {
 				if field.Description == "" || !strings.Contains(got.Message, field.Path+": "+field.Description) {
 					t.Errorf("message %q does not say what is wrong with %s", got.Message, field.Path)
@@ -88,7 +77,10 @@ func TestServer_BoundsHowManyFieldsAnErrorNames(t *testing.T) {
 		r.Lines = append(r.Lines, &inventoryv1.StockLine{})
 	}
 	_, err := f.inventory().Reserve(t.Context(), r)
-	got := wantReason(t, err, rpcerr.RequestInvalid)
+	got, ok := rpcerr.FromError(err)
+	if !ok || got.Reason != rpcerr.RequestInvalid {
+		t.Fatalf("got error %v, want %s", err, rpcerr.RequestInvalid)
+	}
 	if len(got.Fields) != 20 || !strings.HasSuffix(got.Message, "more") {
 		t.Errorf("got %d fields and message %q", len(got.Fields), got.Message)
 	}
@@ -115,9 +107,7 @@ func TestServer_RefusesAnUnusableIdempotencyKey(t *testing.T) {
 			r := reserveRequest()
 			r.IdempotencyKey = test.key
 			_, err := f.inventory().Reserve(t.Context(), r)
-			if diff := cmp.Diff([]string{"idempotency_key"}, paths(wantReason(t, err, test.want))); diff != "" {
-				t.Errorf("fields (-want +got):\n%s", diff)
-			}
+			rpcerrtest.Want(t, err, test.want, "idempotency_key")
 		})
 	}
 }
@@ -160,9 +150,7 @@ func TestServer_BlamesTheClientForWhatCannotBeDecoded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := conn.Invoke(t.Context(), inventoryv1.InventoryService_Reserve_FullMethodName, &test.raw, new([]byte), grpc.ForceCodecV2(passThrough{}))
-			if diff := cmp.Diff(test.want, paths(wantReason(t, err, rpcerr.RequestMalformed))); diff != "" {
-				t.Errorf("fields (-want +got):\n%s", diff)
-			}
+			rpcerrtest.Want(t, err, rpcerr.RequestMalformed, test.want...)
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	"github.com/tieout/tieout/pkg/logtest"
 	"github.com/tieout/tieout/pkg/rpc"
 )
 
@@ -72,7 +73,7 @@ func TestServer_RefusesToServeAMethodWithoutOptions(t *testing.T) {
 					t.Errorf("got %v, want a refusal that names %s", refusal, test.refuse)
 				}
 			}()
-			newServer(t, &logbook{}).RegisterService(&test.desc, nil)
+			newServer(t, &logtest.Book{}).RegisterService(&test.desc, nil)
 		})
 	}
 }

@@ -1,9 +1,7 @@
 package rpc_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"sync"
@@ -16,8 +14,8 @@ import (
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	"github.com/tieout/tieout/pkg/logtest"
 	"github.com/tieout/tieout/pkg/rpc"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
 
@@ -51,13 +49,13 @@ type fixture struct {
 	*testing.T
 	server *rpc.Server
 	addr   string
-	log    *logbook
+	log    *logtest.Book
 	tel    *telemetry.Telemetry
 }
 
 func setup(t *testing.T, w *warehouse, o *orders) fixture {
 	t.Helper()
-	f := fixture{T: t, log: &logbook{}, tel: newTelemetry(t)}
+	f := fixture{T: t, log: &logtest.Book{}, tel: newTelemetry(t)}
 	f.server = newServer(t, f.log)
 	inventoryv1.RegisterInventoryServiceServer(f.server, w)
 	orderv1.RegisterOrderServiceServer(f.server, o)
@@ -74,7 +72,7 @@ func newTelemetry(t *testing.T) *telemetry.Telemetry {
 	return tel
 }
 
-func newServer(t *testing.T, log *logbook) *rpc.Server {
+func newServer(t *testing.T, log *logtest.Book) *rpc.Server {
 	t.Helper()
 	tel := newTelemetry(t)
 	s, err := rpc.NewServer(rpc.ServerConfig{
@@ -139,15 +137,6 @@ func (f fixture) stranger() *grpc.ClientConn {
 	return conn
 }
 
-func wantReason(t *testing.T, err error, want rpcerr.Reason) *rpcerr.Error {
-	t.Helper()
-	got, ok := rpcerr.FromError(err)
-	if !ok || got.Reason != want {
-		t.Fatalf("got error %v, want reason %s", err, want)
-	}
-	return got
-}
-
 // passThrough sends and receives bytes as they are.
 type passThrough struct{}
 
@@ -163,28 +152,3 @@ func (passThrough) Unmarshal(data mem.BufferSlice, v any) error {
 }
 
 func (passThrough) Name() string { return "proto" }
-
-// logbook keeps what is logged.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// find gives the first line with that message.
-func (l *logbook) find(message string) map[string]any {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range bytes.Lines(l.text.Bytes()) {
-		var entry map[string]any
-		if json.Unmarshal(line, &entry) == nil && entry["msg"] == message {
-			return entry
-		}
-	}
-	return nil
-}

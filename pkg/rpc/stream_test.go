@@ -5,13 +5,13 @@ import (
 	"io"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 // watch gives the error that a WatchOrder ends with before its first answer.
@@ -28,10 +28,7 @@ func (f fixture) watch(r *orderv1.WatchOrderRequest) error {
 func TestStream_ChecksTheRequest(t *testing.T) {
 	t.Parallel()
 	f := setupUnreached(t)
-	got := wantReason(t, f.watch(&orderv1.WatchOrderRequest{}), rpcerr.RequestInvalid)
-	if diff := cmp.Diff([]string{"order_id"}, paths(got)); diff != "" {
-		t.Errorf("fields (-want +got):\n%s", diff)
-	}
+	rpcerrtest.Want(t, f.watch(&orderv1.WatchOrderRequest{}), rpcerr.RequestInvalid, "order_id")
 }
 
 func TestStream_BlamesTheClientForWhatCannotBeDecoded(t *testing.T) {
@@ -55,10 +52,7 @@ func TestStream_BlamesTheClientForWhatCannotBeDecoded(t *testing.T) {
 			if err := errors.Join(stream.SendMsg(&test.raw), stream.CloseSend()); err != nil {
 				t.Fatal(err)
 			}
-			got := wantReason(t, stream.RecvMsg(new([]byte)), rpcerr.RequestMalformed)
-			if diff := cmp.Diff(test.want, paths(got)); diff != "" {
-				t.Errorf("fields (-want +got):\n%s", diff)
-			}
+			rpcerrtest.Want(t, stream.RecvMsg(new([]byte)), rpcerr.RequestMalformed, test.want...)
 		})
 	}
 }
@@ -81,7 +75,7 @@ func TestStream_AnswersErrorsAndPanicsAsUnaryCallsDo(t *testing.T) {
 				},
 			})
 			err := f.watch(&orderv1.WatchOrderRequest{OrderId: "ord_1"})
-			wantReason(t, err, test.want)
+			rpcerrtest.Want(t, err, test.want)
 			wantNoSecret(t, err)
 		})
 	}

@@ -10,12 +10,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	"github.com/tieout/tieout/pkg/logtest"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/pkg/telemetry"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestDial_ReachesAServiceOfTheSameProcessAndOfAnother(t *testing.T) {
@@ -54,9 +56,9 @@ func TestDial_PassesOnThatADestinationIsDown(t *testing.T) {
 }
 
 // recorded is a process and a client whose spans are kept.
-func recorded(t *testing.T, services ...service.Service) (*tracetest.SpanRecorder, *logbook, *grpc.ClientConn, trace.Tracer) {
+func recorded(t *testing.T, services ...service.Service) (*tracetest.SpanRecorder, *logtest.Book, *grpc.ClientConn, trace.Tracer) {
 	t.Helper()
-	spans, log := tracetest.NewSpanRecorder(), &logbook{}
+	spans, log := tracetest.NewSpanRecorder(), &logtest.Book{}
 	tel, err := telemetry.New(t.Context(), telemetry.Config{Processor: spans, SampleRatio: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +113,7 @@ func TestTrace_IsOneFromTheClientThroughAllServices(t *testing.T) {
 		}
 		return all
 	}
-	servicetest.Eventually(t, "all spans have ended", func() bool { return len(ofTheTrace()) == calls })
+	waittest.Until(t, "all spans have ended", func() bool { return len(ofTheTrace()) == calls })
 
 	parent := root.SpanContext().SpanID()
 	for _, want := range []struct {
@@ -135,7 +137,7 @@ func TestTrace_IsOneFromTheClientThroughAllServices(t *testing.T) {
 		}
 	}
 
-	line := logged.find("looked")
+	line := logged.Find("looked")
 	if line["trace_id"] != root.SpanContext().TraceID().String() || line["span_id"] != parent.String() ||
 		line["saga_id"] != "sag_1" || line["service"] != "inventory" {
 		t.Errorf("got log line %v, want trace %s, span %s, saga sag_1, service inventory", line, root.SpanContext().TraceID(), parent)

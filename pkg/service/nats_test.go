@@ -10,7 +10,7 @@ import (
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/bus/local"
 	"github.com/tieout/tieout/pkg/service"
-	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 // A process that was started before NATS has its stream once NATS is there, and again after it was deleted.
@@ -40,9 +40,9 @@ func TestProcess_KeepsTheEventStream(t *testing.T) {
 		_, err := js.Stream(t.Context(), bus.Stream)
 		return err == nil
 	}
-	servicetest.Eventually(t, "the stream was made", there)
+	waittest.Until(t, "the stream was made", there)
 	if err := js.DeleteStream(t.Context(), bus.Stream); err != nil {
 		t.Fatal(err)
 	}
-	servicetest.Eventually(t, "the stream was made again", there)
+	waittest.Until(t, "the stream was made again", there)
 }

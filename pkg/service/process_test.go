@@ -20,6 +20,7 @@ import (
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestProcess_ServesAndTellsThatItDoes(t *testing.T) {
@@ -118,7 +119,7 @@ func TestStop_FinishesCallsThenDutiesThenConnections(t *testing.T) {
 	<-s.arrived
 	go func() { stopped <- p.Stop() }()
 	<-s.stopping
-	servicetest.Eventually(t, "it is not ready any more", func() bool {
+	waittest.Until(t, "it is not ready any more", func() bool {
 		code, _, _ := get(t, p, "/readyz")
 		return code == 503
 	})

@@ -1,13 +1,9 @@
 package service_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
-	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -148,29 +144,4 @@ func healthOf(t *testing.T, conn *grpc.ClientConn, name string) healthv1.HealthC
 		t.Fatalf("health of %q: %v", name, err)
 	}
 	return resp.GetStatus()
-}
-
-// logbook keeps what is logged.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// find gives the first line with that message.
-func (l *logbook) find(message string) map[string]any {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.text.String()) {
-		var entry map[string]any
-		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
-			return entry
-		}
-	}
-	return nil
 }

@@ -11,7 +11,9 @@ import (
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/id"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
@@ -29,7 +31,7 @@ func (b bundle) reserveBatch(t *testing.T, requests ...*inventoryv1.ReserveReque
 
 func wantStatus(t *testing.T, s *spb.Status, reason rpcerr.Reason, fields ...string) {
 	t.Helper()
-	wantReason(t, status.FromProto(s).Err(), reason, fields...)
+	rpcerrtest.Want(t, status.FromProto(s).Err(), reason, fields...)
 }
 
 func TestBatchReserve_AnswersEachByItself(t *testing.T) {
@@ -78,7 +80,7 @@ func TestBatchReserve_OfOneSKUWritesItsLevelOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t, line("mug", 200))
 	written := func() int64 {
-		return collect[struct{ N int64 }](t, b.db, `SELECT pg_current_xact_id()::text::bigint`)[0].N
+		return pgtest.Rows[struct{ N int64 }](t, b.db, `SELECT pg_current_xact_id()::text::bigint`)[0].N
 	}
 	before := written()
 	requests := make([]*inventoryv1.ReserveRequest, 256)
@@ -94,7 +96,7 @@ func TestBatchReserve_OfOneSKUWritesItsLevelOnce(t *testing.T) {
 			t.Errorf("request %d of 256 for 200 pieces: got %v", i, r.GetStatus())
 		}
 	}
-	writers := collect[struct{ N int64 }](t, b.db, fmt.Sprintf(
+	writers := pgtest.Rows[struct{ N int64 }](t, b.db, fmt.Sprintf(
 		`SELECT count(DISTINCT xmin::text) FROM reservation WHERE xmin::text::bigint > %d`, before))[0].N
 	if served != 200 || writers != 1 {
 		t.Errorf("%d were served, in %d transactions; want 200 in 1", served, writers)
@@ -129,7 +131,7 @@ func TestBatchRelease_UndoesWhatThereIs(t *testing.T) {
 	}
 	wantStatus(t, got[4].GetStatus(), rpcerr.IdempotencyKeyMissing, "requests[4].idempotency_key")
 	_, err = b.Reserve(t.Context(), toReserve("saga/sag_3/reserve", line("mug", 1)))
-	wantReason(t, err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 7, Shipped: 3})
 }
 
@@ -162,6 +164,6 @@ func TestBatch_TakesOneTo256Items(t *testing.T) {
 	b := setup(t)
 	for _, n := range []int{0, 257} {
 		_, err := b.BatchReserve(t.Context(), &inventoryv1.BatchReserveRequest{Requests: make([]*inventoryv1.ReserveRequest, n)})
-		wantReason(t, err, rpcerr.RequestInvalid, "requests")
+		rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "requests")
 	}
 }

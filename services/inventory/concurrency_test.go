@@ -16,6 +16,7 @@ import (
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
@@ -45,7 +46,7 @@ func TestReserve_NeverPromisesAPieceTwice(t *testing.T) {
 			served++
 			continue
 		}
-		wantReason(t, err, rpcerr.InsufficientStock, "mug")
+		rpcerrtest.Want(t, err, rpcerr.InsufficientStock, "mug")
 	}
 	if served != pieces {
 		t.Errorf("%d of %d were served, want %d", served, takers, pieces)

@@ -12,6 +12,7 @@ import (
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
@@ -55,7 +56,7 @@ func TestReserve_IsAllOrNothing(t *testing.T) {
 	b := setup(t, line("bowl", 1), line("cup", 4), line("mug", 10))
 	before := b.levels(t)
 	_, err := b.Reserve(t.Context(), toReserve(key, line("mug", 5), line("cup", 3), line("mug", 6), line("bowl", 2), line("cup", 1)))
-	refusal := wantReason(t, err, rpcerr.InsufficientStock, "bowl", "mug")
+	refusal := rpcerrtest.Want(t, err, rpcerr.InsufficientStock, "bowl", "mug")
 	want := []rpcerr.Field{{Path: "bowl", Description: "1 available, 2 asked for"}, {Path: "mug", Description: "10 available, 11 asked for"}}
 	if diff := cmp.Diff(want, refusal.Fields); diff != "" {
 		t.Errorf("shortages (-want +got):\n%s", diff)
@@ -70,11 +71,11 @@ func TestReserve_RefusalIsGivenAgainWhenStockHasCome(t *testing.T) {
 	t.Parallel()
 	b := setup(t, line("mug", 1))
 	_, err := b.Reserve(t.Context(), toReserve(key, line("mug", 2)))
-	first := wantReason(t, err, rpcerr.InsufficientStock, "mug")
+	first := rpcerrtest.Want(t, err, rpcerr.InsufficientStock, "mug")
 	b.mustReceive(t, "receipt-two", line("mug", 5))
 	var header metadata.MD
 	_, err = b.Reserve(t.Context(), toReserve(key, line("mug", 2)), grpc.Header(&header))
-	if diff := cmp.Diff(first, wantReason(t, err, rpcerr.InsufficientStock, "mug")); diff != "" || !replayed(header) {
+	if diff := cmp.Diff(first, rpcerrtest.Want(t, err, rpcerr.InsufficientStock, "mug")); diff != "" || !replayed(header) {
 		t.Errorf("refusal given again, header %v (-first +again):\n%s", header, diff)
 	}
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 6})
@@ -84,7 +85,7 @@ func TestReserve_NamesUnknownSKUsWhereTheyStand(t *testing.T) {
 	t.Parallel()
 	b := setup(t, line("mug", 10))
 	_, err := b.Reserve(t.Context(), toReserve(key, line("mug", 1), line("jug", 1), line("mug", 99), line("Mug", 1), line("jug", 1)))
-	wantReason(t, err, rpcerr.SKUUnknown, "lines[1].sku", "lines[3].sku", "lines[4].sku")
+	rpcerrtest.Want(t, err, rpcerr.SKUUnknown, "lines[1].sku", "lines[3].sku", "lines[4].sku")
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 10})
 }
 
@@ -95,12 +96,12 @@ func TestReserve_KeyReusedNamesTheFieldsThatDiffer(t *testing.T) {
 	other := toReserve(key, line("mug", 3))
 	other.Reference = "ord_2"
 	_, err := b.Reserve(t.Context(), other)
-	wantReason(t, err, rpcerr.IdempotencyKeyReused, "reference")
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "reference")
 	other.Lines[0].Quantity = 4
 	_, err = b.Reserve(t.Context(), other)
-	wantReason(t, err, rpcerr.IdempotencyKeyReused, "reference", "lines")
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "reference", "lines")
 	_, err = b.Reserve(t.Context(), toReserve(key, line("jug", 3)))
-	wantReason(t, err, rpcerr.IdempotencyKeyReused, "lines")
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "lines")
 
 	same := b.mustReserve(t, key, line("mug", 3)) // the same pieces, on fewer lines
 	if diff := cmp.Diff(made, same, protocmp.Transform()); diff != "" {
@@ -134,7 +135,7 @@ func TestReserve_RefusesWhatIsNoRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := b.Reserve(t.Context(), c.request)
-			wantReason(t, err, c.reason, c.field)
+			rpcerrtest.Want(t, err, c.reason, c.field)
 		})
 	}
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 10})

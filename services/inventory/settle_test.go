@@ -9,6 +9,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
@@ -34,7 +35,7 @@ func TestRelease_UndoesTheReserveOfTheSameKeyOnce(t *testing.T) {
 		t.Errorf("released again: %v (-first +again):\n%s", err, diff)
 	}
 	_, err = b.Reserve(t.Context(), toReserve(key, line("mug", 2), line("cup", 4)))
-	wantReason(t, err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
 	b.wantLevels(t, stock.Level{SKU: "cup", Available: 4}, stock.Level{SKU: "mug", Available: 9, Reserved: 1})
 	wantEvents := []string{"stock.received", "reservation.held", "reservation.held", "reservation.released"}
 	if diff := cmp.Diff(wantEvents, b.events(t)); diff != "" {
@@ -50,7 +51,7 @@ func TestRelease_ComingFirstRefusesTheReserveForEver(t *testing.T) {
 			t.Errorf("got %v, %v, want nothing: there was nothing to release", got, err)
 		}
 		_, err := b.Reserve(t.Context(), toReserve(key, line("mug", 2)))
-		wantReason(t, err, rpcerr.StepTombstoned)
+		rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
 	}
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 10})
 	if diff := cmp.Diff([]string{"stock.received"}, b.events(t)); diff != "" {
@@ -62,7 +63,7 @@ func TestRelease_OfARefusedReserveDoesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t, line("mug", 1))
 	_, err := b.Reserve(t.Context(), toReserve(key, line("mug", 2)))
-	wantReason(t, err, rpcerr.InsufficientStock, "mug")
+	rpcerrtest.Want(t, err, rpcerr.InsufficientStock, "mug")
 	if got, err := b.release(t, key); got != nil || err != nil {
 		t.Errorf("got %v, %v, want nothing", got, err)
 	}
@@ -98,7 +99,7 @@ func TestCommit_TakesThePiecesOutOnce(t *testing.T) {
 		t.Errorf("committed again: %v (-first +again):\n%s", err, diff)
 	}
 	_, err = b.commit(t, "saga/sag_2/commit", made.GetReservationId())
-	wantReason(t, err, rpcerr.ReservationNotHeld)
+	rpcerrtest.Want(t, err, rpcerr.ReservationNotHeld)
 	b.wantLevels(t, stock.Level{SKU: "cup", Shipped: 4}, stock.Level{SKU: "mug", Available: 8, Shipped: 2})
 	wantEvents := []string{"stock.received", "reservation.held", "reservation.committed"}
 	if diff := cmp.Diff(wantEvents, b.events(t)); diff != "" {
@@ -114,13 +115,13 @@ func TestCommit_RefusesWhatIsNotHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := b.commit(t, commitKey, made.GetReservationId())
-	wantReason(t, err, rpcerr.ReservationNotHeld)
+	rpcerrtest.Want(t, err, rpcerr.ReservationNotHeld)
 	for i, nobody := range []string{id.New[reservationKind]().String(), "res_1", "mug"} {
 		_, err := b.commit(t, "saga/sag_3/commit"+string(rune('a'+i)), nobody)
-		wantReason(t, err, rpcerr.NotFound, "reservation_id")
+		rpcerrtest.Want(t, err, rpcerr.NotFound, "reservation_id")
 	}
 	_, err = b.commit(t, commitKey, "res_1")
-	wantReason(t, err, rpcerr.IdempotencyKeyReused, "reservation_id")
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "reservation_id")
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 10})
 }
 
@@ -133,7 +134,7 @@ func TestRelease_OfACommittedReservationIsRefused(t *testing.T) {
 	}
 	for range 2 {
 		_, err := b.release(t, key)
-		wantReason(t, err, rpcerr.ReservationNotHeld)
+		rpcerrtest.Want(t, err, rpcerr.ReservationNotHeld)
 	}
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 8, Shipped: 2})
 }

@@ -7,14 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/services/inventory/stock"
@@ -103,14 +100,14 @@ func (b bundle) wantLevels(t *testing.T, want ...stock.Level) {
 
 func (b bundle) levels(t *testing.T) []stock.Level {
 	t.Helper()
-	return collect[stock.Level](t, b.db, `SELECT sku, available, reserved, shipped FROM stock_level ORDER BY sku COLLATE "C"`)
+	return pgtest.Rows[stock.Level](t, b.db, `SELECT sku, available, reserved, shipped FROM stock_level ORDER BY sku COLLATE "C"`)
 }
 
 // events gives the names of the events written, in order.
 func (b bundle) events(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, e := range collect[struct{ Entity, Name string }](t, b.db, `SELECT entity, name FROM outbox ORDER BY seq`) {
+	for _, e := range pgtest.Rows[struct{ Entity, Name string }](t, b.db, `SELECT entity, name FROM outbox ORDER BY seq`) {
 		names = append(names, e.Entity+"."+e.Name)
 	}
 	return names
@@ -119,7 +116,7 @@ func (b bundle) events(t *testing.T) []string {
 // checkLevels folds the history of every SKU and compares with its level, and with what reservations hold.
 func (b bundle) checkLevels(t *testing.T) {
 	folded := map[string]stock.Level{}
-	for _, e := range collect[stock.Event](t, b.db, `SELECT sku, type, quantity FROM stock_event ORDER BY id`) {
+	for _, e := range pgtest.Rows[stock.Event](t, b.db, `SELECT sku, type, quantity FROM stock_event ORDER BY id`) {
 		after, err := folded[e.SKU].Apply(e)
 		if err != nil {
 			t.Fatalf("the history of %s: %v", e.SKU, err)
@@ -127,7 +124,7 @@ func (b bundle) checkLevels(t *testing.T) {
 		folded[e.SKU] = after
 	}
 	held := map[string]int64{}
-	for _, l := range collect[stock.Line](t, b.db, `SELECT unnest(skus), unnest(quantities) FROM reservation WHERE state = 1`) {
+	for _, l := range pgtest.Rows[stock.Line](t, b.db, `SELECT unnest(skus), unnest(quantities) FROM reservation WHERE state = 1`) {
 		held[l.SKU] += l.Quantity
 	}
 	for _, l := range b.levels(t) {
@@ -144,41 +141,7 @@ func (b bundle) checkLevels(t *testing.T) {
 	}
 }
 
-// collect reads the rows of a query, columns to fields by position. It works in a test's cleanup as well.
-func collect[R any](t *testing.T, db *pgxpool.Pool, query string) []R {
-	t.Helper()
-	rows, err := db.Query(context.WithoutCancel(t.Context()), query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[R])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // replayed tells whether an answer's header says that it was given before.
 func replayed(header metadata.MD) bool {
 	return slices.Equal(header.Get("idempotency-replayed"), []string{"true"})
-}
-
-// wantReason fails the test unless err is a refusal of that reason which names these fields, and gives it.
-func wantReason(t *testing.T, err error, reason rpcerr.Reason, fields ...string) *rpcerr.Error {
-	t.Helper()
-	refusal, ok := rpcerr.FromError(err)
-	if !ok || refusal.Reason != reason {
-		t.Fatalf("got error %v, want %s", err, reason)
-	}
-	if got := status.Code(err); got != reason.Code() {
-		t.Errorf("got code %s, want %s", got, reason.Code())
-	}
-	var named []string
-	for _, f := range refusal.Fields {
-		named = append(named, f.Path)
-	}
-	if diff := cmp.Diff(fields, named, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("fields named by %s (-want +got):\n%s", reason, diff)
-	}
-	return refusal
 }

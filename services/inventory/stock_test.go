@@ -13,6 +13,7 @@ import (
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
@@ -48,7 +49,7 @@ func TestReceive_TheSameReceiptCountsOnce(t *testing.T) {
 	}
 	request.Lines[0].Quantity = 11
 	_, err = b.ReceiveStock(t.Context(), request)
-	wantReason(t, err, rpcerr.IdempotencyKeyReused, "lines")
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "lines")
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 11})
 }
 
@@ -75,7 +76,7 @@ func TestReceive_RefusesWhat64BitsCannotCount(t *testing.T) {
 	_, err := b.ReceiveStock(t.Context(), &inventoryv1.ReceiveStockRequest{
 		IdempotencyKey: "receipt-two", Lines: []*inventoryv1.StockLine{line("cup", 1), line("mug", 2)},
 	})
-	wantReason(t, err, rpcerr.QuantityOverflow, "lines")
+	rpcerrtest.Want(t, err, rpcerr.QuantityOverflow, "lines")
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: math.MaxInt64 - 1})
 	b.mustReceive(t, "receipt-three", line("mug", 1))
 }
@@ -99,9 +100,9 @@ func TestGetStock_AnswersInTheOrderAskedFor(t *testing.T) {
 		t.Errorf("SKUs (-want +got):\n%s", diff)
 	}
 	_, err = b.GetStock(t.Context(), &inventoryv1.GetStockRequest{Sku: "jug"})
-	wantReason(t, err, rpcerr.SKUUnknown, "sku")
+	rpcerrtest.Want(t, err, rpcerr.SKUUnknown, "sku")
 	_, err = b.BatchGetStock(t.Context(), &inventoryv1.BatchGetStockRequest{Skus: []string{"mug", "jug", "cup", "pan"}})
-	wantReason(t, err, rpcerr.SKUUnknown, "skus[1]", "skus[3]")
+	rpcerrtest.Want(t, err, rpcerr.SKUUnknown, "skus[1]", "skus[3]")
 }
 
 func TestListStock_PagesBySKU(t *testing.T) {
@@ -123,7 +124,7 @@ func TestListStock_PagesBySKU(t *testing.T) {
 		t.Errorf("pages (-want +got):\n%s", diff)
 	}
 	_, err := b.ListStock(t.Context(), &inventoryv1.ListStockRequest{PageToken: "not base64!"})
-	wantReason(t, err, rpcerr.RequestInvalid, "page_token")
+	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_token")
 	_, err = b.ListStock(t.Context(), &inventoryv1.ListStockRequest{PageSize: -1})
-	wantReason(t, err, rpcerr.RequestInvalid, "page_size")
+	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_size")
 }

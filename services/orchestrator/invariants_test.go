@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/services/orchestrator/saga"
@@ -28,16 +27,9 @@ func TestInvariants_KnowThePivotOfEveryDefinition(t *testing.T) {
 			}
 		}
 	}
-	rows, err := pgtest.Pool(t, Migrations()...).Query(t.Context(), `SELECT definition, version, step, step_before FROM saga_pivot`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	known, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pivot])
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := pgtest.Pool(t, Migrations()...)
 	got := map[pivot]bool{}
-	for _, p := range known {
+	for _, p := range pgtest.Rows[pivot](t, db, `SELECT definition, version, step, step_before FROM saga_pivot`) {
 		got[p] = true
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -18,6 +18,7 @@ import (
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 )
@@ -198,10 +199,7 @@ func TestPlaceOrder_SameKeyIsOneOrder(t *testing.T) {
 	other := placeRequest("order-0001")
 	other.PaymentMethod, other.Lines[1].Quantity = "pm_other", 5
 	_, err = f.orders.PlaceOrder(t.Context(), other)
-	e, _ := rpcerr.FromError(err)
-	if e == nil || e.Reason != rpcerr.IdempotencyKeyReused || len(e.Fields) != 2 || e.Fields[0].Path != "lines" || e.Fields[1].Path != "payment_method" {
-		t.Errorf("got %+v, want IDEMPOTENCY_KEY_REUSED naming lines and payment_method", e)
-	}
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "lines", "payment_method")
 }
 
 func TestPlaceOrder_RefusesBadInputAndStoresNothing(t *testing.T) {

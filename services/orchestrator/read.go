@@ -74,36 +74,12 @@ func (o *orchestrator) explain(ctx context.Context, sagaOrOrderID string) (saga.
 	return saga.Explain(r.def, r.state, clock()), nil
 }
 
-// listOrders gives up to n orders before an id, newest first; the zero id means from the newest.
-func (o *orchestrator) listOrders(ctx context.Context, before string, n int32) ([]orderView, error) {
-	beforeID, err := pageKey[orderKind](before)
-	if err != nil {
-		return nil, err
-	}
-	return newStore(o.pool).orders(ctx, beforeID, n)
+// listOrders gives up to n orders placed before one, newest first.
+func (o *orchestrator) listOrders(ctx context.Context, before OrderID, n int32) ([]orderView, error) {
+	return newStore(o.pool).orders(ctx, before, n)
 }
 
-// listSagas gives up to n sagas before an id, newest first, of one phase or (0) of all.
-func (o *orchestrator) listSagas(ctx context.Context, before string, n int32, phase saga.Phase) ([]sagaView, error) {
-	beforeID, err := pageKey[sagaKind](before)
-	if err != nil {
-		return nil, err
-	}
-	return newStore(o.pool).sagas(ctx, beforeID, n, phase)
-}
-
-// pageKey reads the id behind a page token; the first page begins behind the greatest id.
-func pageKey[K id.Kind](key string) (id.ID[K], error) {
-	if key == "" {
-		var greatest id.ID[K]
-		for i := range greatest {
-			greatest[i] = 0xff
-		}
-		return greatest, nil
-	}
-	before, err := id.Parse[K](key)
-	if err != nil {
-		return before, rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
-	}
-	return before, nil
+// listSagas gives up to n sagas started before one, newest first, of one phase or (0) of all.
+func (o *orchestrator) listSagas(ctx context.Context, before SagaID, n int32, phase saga.Phase) ([]sagaView, error) {
+	return newStore(o.pool).sagas(ctx, before, n, phase)
 }

@@ -48,7 +48,7 @@ func (s *orderServer) GetOrder(ctx context.Context, r *orderv1.GetOrderRequest) 
 }
 
 func (s *orderServer) ListOrders(ctx context.Context, r *orderv1.ListOrdersRequest) (*orderv1.ListOrdersResponse, error) {
-	before, err := rpc.ParsePageToken(r.GetPageToken())
+	before, err := rpc.PageBefore[orderKind](r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (s *sagaServer) OperateSaga(ctx context.Context, r *sagav1.OperateSagaReque
 }
 
 func (s *sagaServer) ListSagas(ctx context.Context, r *sagav1.ListSagasRequest) (*sagav1.ListSagasResponse, error) {
-	before, err := rpc.ParsePageToken(r.GetPageToken())
+	before, err := rpc.PageBefore[sagaKind](r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,10 @@ import (
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/nettest"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -37,7 +40,7 @@ func TestCharge_CapturesOnceAndPostsToTheLedger(t *testing.T) {
 	if got := b.psp.Journal()[0]; got.IdempotencyKey != p.GetProviderKey() || got.Reference != "ord_1" {
 		t.Errorf("the provider was asked under key %q for %q", got.IdempotencyKey, got.Reference)
 	}
-	postings := collect[string](t, b.db, `SELECT account || ' ' || amount_minor || ' ' || currency FROM posting ORDER BY line`)
+	postings := pgtest.Column[string](t, b.db, `SELECT account || ' ' || amount_minor || ' ' || currency FROM posting ORDER BY line`)
 	if diff := cmp.Diff([]string{"provider_clearing 1250 GBP", "revenue -1250 GBP"}, postings); diff != "" {
 		t.Errorf("postings (-want +got):\n%s", diff)
 	}
@@ -67,7 +70,7 @@ func TestCharge_TellsWhyItWasDeclinedEveryTime(t *testing.T) {
 	b := setup(t)
 	for range 2 {
 		_, err := again(t, func() (*paymentv1.Payment, error) { return b.charge(t, key, "pm_declined") })
-		e := wantReason(t, err, rpcerr.PaymentDeclined)
+		e := rpcerrtest.Want(t, err, rpcerr.PaymentDeclined)
 		if diff := cmp.Diff(map[string]string{"declineReason": "insufficient_funds"}, e.Metadata); diff != "" {
 			t.Errorf("metadata (-want +got):\n%s", diff)
 		}
@@ -85,7 +88,7 @@ func TestCharge_RefusesAPaymentMethodThatTheProviderDoesNotKnow(t *testing.T) {
 	b := setup(t)
 	for range 2 {
 		_, err := again(t, func() (*paymentv1.Payment, error) { return b.charge(t, key, "pm_none") })
-		wantReason(t, err, rpcerr.PaymentMethodUnknown, "payment_method")
+		rpcerrtest.Want(t, err, rpcerr.PaymentMethodUnknown, "payment_method")
 	}
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_DECLINED)
 	b.wantEffects(t)
@@ -111,10 +114,10 @@ func TestCharge_RefusesWhatIsNoAmountAndStoresNothing(t *testing.T) {
 		r.Amount = tt.amount
 		t.Run(name, func(t *testing.T) {
 			_, err := b.Charge(t.Context(), r)
-			wantReason(t, err, tt.reason, tt.field)
+			rpcerrtest.Want(t, err, tt.reason, tt.field)
 		})
 	}
-	if rows := collect[int64](t, b.db, `SELECT (SELECT count(*) FROM idem) + (SELECT count(*) FROM payment)`)[0]; rows != 0 {
+	if rows := pgtest.Column[int64](t, b.db, `SELECT (SELECT count(*) FROM idem) + (SELECT count(*) FROM payment)`)[0]; rows != 0 {
 		t.Errorf("%d rows were stored", rows)
 	}
 	b.wantEffects(t)
@@ -127,7 +130,7 @@ func TestCharge_NamesWhatDiffersUnderAReusedKey(t *testing.T) {
 	other := toCharge(key, "pm_ok")
 	other.Amount.MinorUnits = 1251
 	_, err := b.Charge(t.Context(), other)
-	wantReason(t, err, rpcerr.IdempotencyKeyReused, "amount")
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "amount")
 	b.wantEffects(t, pspsim.TypeCharge)
 }
 
@@ -135,7 +138,7 @@ func TestCharge_FindsOutWhatTheLostAnswerWas(t *testing.T) {
 	t.Parallel()
 	b := setup(t, hasty)
 	_, err := b.charge(t, key, "pm_timeout_after")
-	if e := wantReason(t, err, rpcerr.PaymentOutcomeUnknown); e.RetryAfter <= 0 {
+	if e := rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown); e.RetryAfter <= 0 {
 		t.Error("the caller is not told when to ask again")
 	}
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
@@ -152,7 +155,7 @@ func TestCharge_SendsAgainWhatTheProviderDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	b := setup(t, hasty)
 	_, err := b.charge(t, key, "pm_500_then_ok")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	b.mustCharge(t, key, "pm_500_then_ok")
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURED)
 	b.wantEffects(t, pspsim.TypeCharge)
@@ -164,10 +167,10 @@ func TestCharge_IsNotSentAgainWhileItMayBeOnItsWay(t *testing.T) {
 	b := setup(t, func(c *Config) { c.Provider.NotFoundLag = time.Hour })
 	for range 3 {
 		_, err := b.charge(t, key, "pm_500_then_ok")
-		wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+		rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	}
 	_, err := b.charge(t, key, "pm_500_then_ok")
-	if e := wantReason(t, err, rpcerr.PaymentOutcomeUnknown); e.RetryAfter < 50*time.Minute {
+	if e := rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown); e.RetryAfter < 50*time.Minute {
 		t.Errorf("the caller is told to ask again after %s", e.RetryAfter)
 	}
 	b.wantEffects(t)
@@ -178,11 +181,11 @@ func TestCharge_IsNotSentAgainUnderAKeyThatTheProviderMayHaveForgotten(t *testin
 	t.Parallel()
 	b := setup(t, func(c *Config) { c.Provider.NotFoundLag, c.Provider.KeyLifetime = 0, time.Millisecond })
 	_, err := b.charge(t, key, "pm_500_then_ok")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	sent := b.lastSent(t)
 	b.backdate(t, time.Minute)
 	_, err = b.charge(t, key, "pm_500_then_ok")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	if now := b.lastSent(t); !now.Before(sent) {
 		t.Errorf("sent again at %s", now)
 	}
@@ -193,7 +196,7 @@ func TestCharge_IsNotSentAgainUnderAKeyThatTheProviderMayHaveForgotten(t *testin
 // lastSent gives when the only payment was last sent.
 func (b *bundle) lastSent(t *testing.T) time.Time {
 	t.Helper()
-	return collect[time.Time](t, b.db, `SELECT last_sent_at FROM payment`)[0]
+	return pgtest.Column[time.Time](t, b.db, `SELECT last_sent_at FROM payment`)[0]
 }
 
 // backdate makes payments older, as if time had passed.
@@ -210,7 +213,7 @@ func TestCharge_StaysUnknownForAsLongAsNobodyKnows(t *testing.T) {
 	b := setup(t, hasty)
 	for range 3 {
 		_, err := b.charge(t, key, "pm_timeout_before")
-		wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+		rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 		b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
 		b.backdate(t, time.Minute)
 	}
@@ -270,14 +273,14 @@ func TestCharge_GoesOnWhenTheCallerLeaves(t *testing.T) {
 
 func TestCharge_WithTheProviderDownSendsNothingAndStoresNoFailure(t *testing.T) {
 	t.Parallel()
-	addr := freeAddr(t)
+	addr := nettest.FreeAddr(t)
 	b := setup(t, func(c *Config) {
 		c.Provider.URL = "http://" + addr
 		c.Provider.Breaker.MinimumCalls, c.Provider.Breaker.OpenFor = 2, 10*time.Millisecond
 	})
 	for range 4 { // with the breaker closed, and open
 		_, err := b.charge(t, key, "pm_ok")
-		wantReason(t, err, rpcerr.DestinationDown)
+		rpcerrtest.Want(t, err, rpcerr.DestinationDown)
 	}
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURING)
 	b.wantEvents(t)

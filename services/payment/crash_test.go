@@ -7,6 +7,7 @@ import (
 
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -53,7 +54,7 @@ func (b *bundle) wantNothingMore(t *testing.T, a asleep, state paymentv1.Payment
 	t.Helper()
 	b.wantState(t, state)
 	a.wake()
-	wantReason(t, <-a.woken, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, <-a.woken, rpcerr.PaymentOutcomeUnknown)
 	b.wantState(t, state)
 	b.wantEvents(t, events...)
 }
@@ -90,14 +91,14 @@ func TestCrash_AfterTheIntentIsResumedByAskingOnce(t *testing.T) {
 	b := setup(t)
 	b.PaymentServiceClient = b.start(t, func(c *Config) { c.Provider.URL = "http://127.0.0.1:1" })
 	_, err := b.charge(t, key, "pm_ok")
-	wantReason(t, err, rpcerr.DestinationDown)
+	rpcerrtest.Want(t, err, rpcerr.DestinationDown)
 	// As the row is when the process ends before it learns that nothing left.
 	if _, err := b.db.Exec(t.Context(), `UPDATE payment SET last_sent_at = now()`); err != nil {
 		t.Fatal(err)
 	}
 	b.PaymentServiceClient = b.start(t)
 	_, err = b.charge(t, key, "pm_ok")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown) // it may be on its way
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown) // it may be on its way
 	b.wantEvents(t, "unknown")
 	b.backdate(t, time.Minute)
 	b.mustCharge(t, key, "pm_ok")
@@ -123,7 +124,7 @@ func TestVoid_NoticesThatTheChargeWasSentMeanwhile(t *testing.T) {
 	t.Parallel()
 	b := setup(t, hasty)
 	_, err := b.charge(t, key, "pm_500_then_ok")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	b.backdate(t, time.Minute)
 	st := newStore(b.db)
 	seen, err := st.payment(t.Context(), b.only(t).GetPaymentId())

@@ -10,6 +10,7 @@ import (
 
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
 func TestGetPayment_GivesOnePayment(t *testing.T) {
@@ -25,7 +26,7 @@ func TestGetPayment_GivesOnePayment(t *testing.T) {
 	}
 	for _, none := range []string{"pay_01a1ff8a-d6f0-7dc6-a8c7-997f6569b9f1", "ord_1", "x"} {
 		_, err := b.GetPayment(t.Context(), &paymentv1.GetPaymentRequest{PaymentId: none})
-		wantReason(t, err, rpcerr.NotFound, "payment_id")
+		rpcerrtest.Want(t, err, rpcerr.NotFound, "payment_id")
 	}
 }
 
@@ -53,6 +54,6 @@ func TestListPayments_PagesNewestFirst(t *testing.T) {
 	}
 	for _, bad := range []string{"%", "b3JkXzE"} {
 		_, err := b.ListPayments(t.Context(), &paymentv1.ListPaymentsRequest{PageToken: bad})
-		wantReason(t, err, rpcerr.RequestInvalid, "page_token")
+		rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_token")
 	}
 }

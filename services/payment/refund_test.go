@@ -12,7 +12,9 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -33,8 +35,8 @@ func TestRefund_GivesBackOnceAndPostsToTheLedger(t *testing.T) {
 		t.Errorf("replay (-first +second):\n%s", diff)
 	}
 	_, err = b.charge(t, key, "pm_ok")
-	wantReason(t, err, rpcerr.StepTombstoned)
-	postings := collect[string](t, b.db, `
+	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
+	postings := pgtest.Column[string](t, b.db, `
 SELECT account || ' ' || amount_minor FROM posting JOIN journal ON id = journal_id ORDER BY kind, line`)
 	want := []string{"provider_clearing 1250", "revenue -1250", "refunds 1250", "provider_clearing -1250"}
 	if diff := cmp.Diff(want, postings); diff != "" {
@@ -68,7 +70,7 @@ func TestRefund_BeforeTheChargeRefusesItForEver(t *testing.T) {
 		t.Errorf("got payment %v, want none", p)
 	}
 	_, err := b.charge(t, key, "pm_ok")
-	wantReason(t, err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
 	if p := b.mustRefund(t, key); p != nil {
 		t.Errorf("got payment %v, want none", p)
 	}
@@ -80,7 +82,7 @@ func TestRefund_OfADeclinedChargeDoesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, err := b.charge(t, key, "pm_declined")
-	wantReason(t, err, rpcerr.PaymentDeclined)
+	rpcerrtest.Want(t, err, rpcerr.PaymentDeclined)
 	if p := b.mustRefund(t, key); p.GetState() != paymentv1.PaymentState_PAYMENT_STATE_DECLINED {
 		t.Errorf("got %v, want the declined payment", p)
 	}
@@ -92,7 +94,7 @@ func TestRefund_OfAChargeInDoubtGivesBackWhatHadHappened(t *testing.T) {
 	t.Parallel()
 	b := setup(t, hasty)
 	_, err := b.charge(t, key, "pm_timeout_after")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	b.mustRefund(t, key)
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_REFUNDED)
 	b.wantEffects(t, pspsim.TypeCharge, pspsim.TypeRefund)
@@ -103,11 +105,11 @@ func TestRefund_OfAChargeInDoubtVoidsWhatHadNotHappened(t *testing.T) {
 	t.Parallel()
 	b := setup(t, hasty)
 	_, err := b.charge(t, key, "pm_timeout_before")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	b.mustRefund(t, key)
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_VOIDED)
 	_, err = b.charge(t, key, "pm_timeout_before")
-	wantReason(t, err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
 	b.wantEffects(t)
 	b.wantEvents(t, "unknown", "voided")
 }
@@ -119,7 +121,7 @@ func TestRefund_OfAChargeThatTurnsOutDeclinedRecordsThat(t *testing.T) {
 		c.Provider.URL = wire(t, b.psp.URL(), func(_ string, deliver func()) bool { deliver(); return false })
 	})
 	_, err := b.charge(t, key, "pm_declined")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	b.mustRefund(t, key)
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_DECLINED)
 	b.wantEffects(t, pspsim.TypeDecline)
@@ -132,7 +134,7 @@ func TestRefund_OfAChargeThatNeverLeftVoidsIt(t *testing.T) {
 	up := b.PaymentServiceClient
 	b.PaymentServiceClient = b.start(t, func(c *Config) { c.Provider.URL = "http://127.0.0.1:1" })
 	_, err := b.charge(t, key, "pm_ok")
-	wantReason(t, err, rpcerr.DestinationDown)
+	rpcerrtest.Want(t, err, rpcerr.DestinationDown)
 	b.PaymentServiceClient = up
 	b.mustRefund(t, key)
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_VOIDED)
@@ -156,9 +158,9 @@ func TestRefund_DoesNotVoidAChargeThatIsStillOnItsWay(t *testing.T) {
 		})
 	})
 	_, err := b.charge(t, key, "pm_ok")
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	_, err = b.refund(t, key)
-	wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
 	close(release)
 	await(t, arrived)
@@ -191,7 +193,7 @@ func TestRefund_WaitsForAChargeInFlight(t *testing.T) {
 	})
 	await(t, held)
 	_, err := b.refund(t, key)
-	wantReason(t, err, rpcerr.IdempotencyKeyInFlight)
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyInFlight)
 	close(release)
 	charged.Wait()
 	b.mustRefund(t, key)
@@ -219,7 +221,7 @@ func TestRefund_FindsOutWhatTheLostAnswerWas(t *testing.T) {
 			b.mustCharge(t, key, "pm_ok")
 			broken.Store(true)
 			_, err := b.refund(t, key)
-			wantReason(t, err, rpcerr.PaymentOutcomeUnknown)
+			rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 			broken.Store(false)
 			b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURED)
 			b.mustRefund(t, key)
@@ -236,7 +238,7 @@ func TestRefund_WithTheProviderDownIsNotSent(t *testing.T) {
 	down := b.start(t, func(c *Config) { c.Provider.URL = "http://127.0.0.1:1" })
 	b.mustCharge(t, key, "pm_ok")
 	_, err := down.Refund(t.Context(), &paymentv1.RefundRequest{IdempotencyKey: key})
-	wantReason(t, err, rpcerr.DestinationDown)
+	rpcerrtest.Want(t, err, rpcerr.DestinationDown)
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURED)
 	b.mustRefund(t, key)
 	b.wantEffects(t, pspsim.TypeCharge, pspsim.TypeRefund)

@@ -52,7 +52,7 @@ func (s *server) GetPayment(ctx context.Context, r *paymentv1.GetPaymentRequest)
 }
 
 func (s *server) ListPayments(ctx context.Context, r *paymentv1.ListPaymentsRequest) (*paymentv1.ListPaymentsResponse, error) {
-	before, err := rpc.ParsePageToken(r.GetPageToken())
+	before, err := rpc.PageBefore[paymentKind](r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -22,9 +20,9 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -63,17 +61,6 @@ func startProvider(t *testing.T, o pspsim.Options) *pspsim.Server {
 	}
 	t.Cleanup(func() { stopProvider(t, psp) })
 	return psp
-}
-
-// freeAddr is an address on which nobody listens.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func stopProvider(t *testing.T, psp *pspsim.Server) {
@@ -157,7 +144,7 @@ func toCharge(key, method string) *paymentv1.ChargeRequest {
 // again asks as a saga does: until the outcome is known.
 func again[A any](t *testing.T, ask func() (A, error)) (answer A, err error) {
 	t.Helper()
-	servicetest.Eventually(t, "the outcome is known", func() bool {
+	waittest.Until(t, "the outcome is known", func() bool {
 		answer, err = ask()
 		return !slices.Contains([]codes.Code{codes.Unavailable, codes.Aborted, codes.DeadlineExceeded}, status.Code(err))
 	})
@@ -227,7 +214,7 @@ func (b *bundle) wantEffects(t *testing.T, want ...pspsim.EntryType) {
 // wantEvents fails the test unless these are the events written, in order.
 func (b *bundle) wantEvents(t *testing.T, want ...string) {
 	t.Helper()
-	got := collect[string](t, b.db, `SELECT name FROM outbox ORDER BY seq`)
+	got := pgtest.Column[string](t, b.db, `SELECT name FROM outbox ORDER BY seq`)
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -235,12 +222,12 @@ func (b *bundle) wantEvents(t *testing.T, want ...string) {
 
 // checkBooks proves the ledger, against itself and, when no payment is in doubt, against the provider's journal.
 func (b *bundle) checkBooks(t *testing.T) {
-	for _, sum := range collect[int64](t, b.db, `SELECT sum(amount_minor)::bigint FROM posting GROUP BY journal_id, currency`) {
+	for _, sum := range pgtest.Column[int64](t, b.db, `SELECT sum(amount_minor)::bigint FROM posting GROUP BY journal_id, currency`) {
 		if sum != 0 {
 			t.Errorf("a journal sums to %d", sum)
 		}
 	}
-	if inDoubt := collect[int64](t, b.db, `SELECT count(*) FROM payment WHERE state IN (1, 2)`)[0]; inDoubt == 0 {
+	if inDoubt := pgtest.Column[int64](t, b.db, `SELECT count(*) FROM payment WHERE state IN (1, 2)`)[0]; inDoubt == 0 {
 		var held int64
 		for _, e := range b.psp.Journal() {
 			switch e.Type {
@@ -251,7 +238,7 @@ func (b *bundle) checkBooks(t *testing.T) {
 			}
 		}
 		const clearing = `SELECT coalesce(sum(amount_minor), 0)::bigint FROM posting WHERE account = 'provider_clearing'`
-		if got := collect[int64](t, b.db, clearing)[0]; got != held {
+		if got := pgtest.Column[int64](t, b.db, clearing)[0]; got != held {
 			t.Errorf("the ledger says that the provider holds %d, the provider says %d", got, held)
 		}
 	}
@@ -265,41 +252,7 @@ func (b *bundle) checkBooks(t *testing.T) {
 	}
 }
 
-// collect reads the single column of a query. It works in a test's cleanup as well.
-func collect[R any](t *testing.T, db *pgxpool.Pool, query string) []R {
-	t.Helper()
-	rows, err := db.Query(context.WithoutCancel(t.Context()), query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowTo[R])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // replayed tells whether an answer's header says that it was given before.
 func replayed(header metadata.MD) bool {
 	return slices.Equal(header.Get("idempotency-replayed"), []string{"true"})
-}
-
-// wantReason fails the test unless err is a refusal of that reason which names these fields, and gives it.
-func wantReason(t *testing.T, err error, reason rpcerr.Reason, fields ...string) *rpcerr.Error {
-	t.Helper()
-	refusal, ok := rpcerr.FromError(err)
-	if !ok || refusal.Reason != reason {
-		t.Fatalf("got error %v, want %s", err, reason)
-	}
-	if got := status.Code(err); got != reason.Code() {
-		t.Errorf("got code %s, want %s", got, reason.Code())
-	}
-	var named []string
-	for _, f := range refusal.Fields {
-		named = append(named, f.Path)
-	}
-	if diff := cmp.Diff(fields, named, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("fields named by %s (-want +got):\n%s", reason, diff)
-	}
-	return refusal
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
 )
 
 // violates tells whether err is Postgres refusing a state that must not be.
@@ -43,7 +44,7 @@ func TestLedger_RefusesWhatDoesNotBalanceWhenItCommits(t *testing.T) {
 			}
 		})
 	}
-	if n := collect[int64](t, b.db, `SELECT count(*) FROM journal`)[0]; n != 1 {
+	if n := pgtest.Column[int64](t, b.db, `SELECT count(*) FROM journal`)[0]; n != 1 {
 		t.Errorf("there are %d journals, want the one of %s", n, p.GetPaymentId())
 	}
 }

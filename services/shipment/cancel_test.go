@@ -8,6 +8,7 @@ import (
 
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
@@ -38,7 +39,7 @@ func TestCancel_UndoesTheScheduleOfTheSameKeyOnce(t *testing.T) {
 		t.Errorf("the carrier was asked %d times, want 1", n)
 	}
 	_, err := b.Schedule(t.Context(), toSchedule(key, "GB"))
-	wantReason(t, err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
 	if diff := cmp.Diff([]string{"4", "2"}, b.states(t)); diff != "" {
 		t.Errorf("shipments (-want +got):\n%s", diff)
 	}
@@ -56,7 +57,7 @@ func TestCancel_ComingFirstRefusesTheScheduleForEver(t *testing.T) {
 			t.Errorf("got %v, want nothing: there was nothing to cancel", got)
 		}
 		_, err := b.Schedule(t.Context(), toSchedule(key, "GB"))
-		wantReason(t, err, rpcerr.StepTombstoned)
+		rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
 	}
 	if n := by.booked.Load() + by.undone.Load(); n != 0 {
 		t.Errorf("the carrier was asked %d times, want never", n)
@@ -71,7 +72,7 @@ func TestCancel_OfARefusedScheduleDoesNothing(t *testing.T) {
 	by := &forgetful{}
 	b := setup(t, by)
 	_, err := b.Schedule(t.Context(), toSchedule(key, "XX"))
-	wantReason(t, err, rpcerr.CarrierRefused)
+	rpcerrtest.Want(t, err, rpcerr.CarrierRefused)
 	if got := b.mustCancel(t, key); got != nil {
 		t.Errorf("got %v, want nothing", got)
 	}
@@ -89,11 +90,11 @@ func TestCancel_CoversAScheduleWhoseOutcomeIsNotKnown(t *testing.T) {
 	by.losses.Store(2) // the booking's answer, and the first cancellation's
 	b := setup(t, by)
 	_, err := b.Schedule(t.Context(), toSchedule(key, "GB"))
-	wantReason(t, err, rpcerr.CarrierOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.CarrierOutcomeUnknown)
 	_, err = b.Cancel(t.Context(), &shipmentv1.CancelRequest{IdempotencyKey: key})
-	wantReason(t, err, rpcerr.CarrierOutcomeUnknown)
+	rpcerrtest.Want(t, err, rpcerr.CarrierOutcomeUnknown)
 	_, err = b.Schedule(t.Context(), toSchedule(key, "GB"))
-	wantReason(t, err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
 
 	if got := b.mustCancel(t, key); got.GetState() != shipmentv1.ShipmentState_SHIPMENT_STATE_CANCELLED || got.GetTrackingNumber() != "" {
 		t.Errorf("got %v, want it cancelled without a tracking number", got)
@@ -117,7 +118,7 @@ func TestCancel_WaitsForAScheduleUnderWay(t *testing.T) {
 	}()
 	<-by.arrived
 	_, err := b.Cancel(t.Context(), &shipmentv1.CancelRequest{IdempotencyKey: key})
-	wantReason(t, err, rpcerr.IdempotencyKeyInFlight)
+	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyInFlight)
 	close(by.released)
 	if err := <-scheduled; err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
@@ -61,11 +62,11 @@ func TestSchedule_RefusalIsKeptAndGivenAgain(t *testing.T) {
 	by := &forgetful{}
 	b := setup(t, by)
 	_, err := b.Schedule(t.Context(), toSchedule(key, "XX"))
-	first := wantReason(t, err, rpcerr.CarrierRefused)
+	first := rpcerrtest.Want(t, err, rpcerr.CarrierRefused)
 
 	var header metadata.MD
 	_, err = b.Schedule(t.Context(), toSchedule(key, "XX"), grpc.Header(&header))
-	again := wantReason(t, err, rpcerr.CarrierRefused)
+	again := rpcerrtest.Want(t, err, rpcerr.CarrierRefused)
 	if diff := cmp.Diff(first, again); diff != "" {
 		t.Errorf("refusal given again (-first +again):\n%s", diff)
 	}
@@ -127,13 +128,7 @@ func TestSchedule_KeyReusedNamesTheFieldsThatDiffer(t *testing.T) {
 		fields  []string
 	}{{elsewhere, []string{"address"}}, {other, []string{"reference", "address"}}} {
 		_, err := b.Schedule(t.Context(), c.request)
-		var named []string
-		for _, f := range wantReason(t, err, rpcerr.IdempotencyKeyReused).Fields {
-			named = append(named, f.Path)
-		}
-		if diff := cmp.Diff(c.fields, named); diff != "" {
-			t.Errorf("fields named (-want +got):\n%s", diff)
-		}
+		rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, c.fields...)
 	}
 	if diff := cmp.Diff([]string{"2"}, b.states(t)); diff != "" {
 		t.Errorf("shipments (-want +got):\n%s", diff)
@@ -147,7 +142,7 @@ func TestSchedule_LostAnswerIsUnknownAndAskedForAgain(t *testing.T) {
 	b := setup(t, by)
 	for range 2 {
 		_, err := b.Schedule(t.Context(), toSchedule(key, "GB"))
-		if e := wantReason(t, err, rpcerr.CarrierOutcomeUnknown); e.RetryAfter <= 0 {
+		if e := rpcerrtest.Want(t, err, rpcerr.CarrierOutcomeUnknown); e.RetryAfter <= 0 {
 			t.Errorf("got %v, want it to say when to ask again", e)
 		}
 		if diff := cmp.Diff([]string{"1"}, b.states(t)); diff != "" {
@@ -181,7 +176,7 @@ func TestSchedule_IsResumedAfterTheLease(t *testing.T) {
 	resumed := b.mustSchedule(t, key)
 
 	close(by.released)
-	wantReason(t, <-overtaken, rpcerr.Internal) // its outcome is the other's to tell
+	rpcerrtest.Want(t, <-overtaken, rpcerr.Internal) // its outcome is the other's to tell
 	if diff := cmp.Diff(resumed, b.mustSchedule(t, key), protocmp.Transform()); diff != "" {
 		t.Errorf("the answer changed (-resumed +again):\n%s", diff)
 	}
@@ -230,11 +225,10 @@ func TestSchedule_RefusesWhatIsNoRequest(t *testing.T) {
 		"no reference": {&shipmentv1.ScheduleRequest{IdempotencyKey: key, Address: address("GB")}, rpcerr.RequestInvalid, "reference"},
 		"no country":   {toSchedule(key, "Britain"), rpcerr.RequestInvalid, "address.country"},
 	} {
-		_, err := b.Schedule(t.Context(), c.request)
-		refusal := wantReason(t, err, c.reason)
-		if len(refusal.Fields) != 1 || refusal.Fields[0].Path != c.field {
-			t.Errorf("%s: got fields %v, want %s", name, refusal.Fields, c.field)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := b.Schedule(t.Context(), c.request)
+			rpcerrtest.Want(t, err, c.reason, c.field)
+		})
 	}
 	if got := b.states(t); len(got) != 0 {
 		t.Errorf("got shipments in states %v, want none", got)

@@ -50,12 +50,12 @@ func (s *server) GetShipment(ctx context.Context, r *shipmentv1.GetShipmentReque
 }
 
 func (s *server) ListShipments(ctx context.Context, r *shipmentv1.ListShipmentsRequest) (*shipmentv1.ListShipmentsResponse, error) {
-	token, err := rpc.ParsePageToken(r.GetPageToken())
+	before, err := rpc.PageBefore[shipmentKind](r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	n := rpc.PageSize(r.GetPageSize())
-	list, err := s.shipments.list(ctx, token, n+1)
+	list, err := s.shipments.list(ctx, before, n+1)
 	if err != nil {
 		return nil, err
 	}

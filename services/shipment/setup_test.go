@@ -8,13 +8,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/services/shipment/carrier"
@@ -99,17 +96,4 @@ func (b bundle) endLease(t *testing.T, method string) {
 	if err != nil || tag.RowsAffected() != 1 {
 		t.Fatalf("ending the lease of %s: %v, %v", method, tag, err)
 	}
-}
-
-// wantReason fails the test unless err is a refusal of that reason, and gives it.
-func wantReason(t *testing.T, err error, reason rpcerr.Reason) *rpcerr.Error {
-	t.Helper()
-	refusal, ok := rpcerr.FromError(err)
-	if !ok || refusal.Reason != reason {
-		t.Fatalf("got error %v, want %s", err, reason)
-	}
-	if status.Code(err) != reason.Code() || status.Code(err) == codes.OK {
-		t.Errorf("got code %s, want %s", status.Code(err), reason.Code())
-	}
-	return refusal
 }

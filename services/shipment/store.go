@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/id"
@@ -81,13 +80,9 @@ func (s store) get(ctx context.Context, shipmentID string) (shipment, error) {
 	return shipmentOf(row)
 }
 
-// list reads up to n shipments behind one in the order newest first; the zero id is before all.
+// list reads up to n shipments behind one in the order newest first.
 func (s store) list(ctx context.Context, before shipmentID, n int32) ([]shipment, error) {
-	p := shipmentdb.ListShipmentsParams{Before: uuid.Max, N: n}
-	if !before.IsZero() {
-		p.Before = before.UUID()
-	}
-	rows, err := s.q.ListShipments(ctx, p)
+	rows, err := s.q.ListShipments(ctx, shipmentdb.ListShipmentsParams{Before: before.UUID(), N: n})
 	if err != nil {
 		return nil, fmt.Errorf("listing shipments: %w", err)
 	}

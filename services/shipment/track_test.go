@@ -10,6 +10,7 @@ import (
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
@@ -46,10 +47,7 @@ func TestListShipments_RefusesAForeignToken(t *testing.T) {
 	b := setup(t, carrier.Simulator{})
 	for _, token := range []string{"not base64!", base64.RawURLEncoding.EncodeToString([]byte("ord_1\xff"))} {
 		_, err := b.ListShipments(t.Context(), &shipmentv1.ListShipmentsRequest{PageToken: token})
-		refusal := wantReason(t, err, rpcerr.RequestInvalid)
-		if len(refusal.Fields) != 1 || refusal.Fields[0].Path != "page_token" {
-			t.Errorf("got fields %v, want page_token", refusal.Fields)
-		}
+		rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_token")
 	}
 }
 
@@ -58,6 +56,6 @@ func TestGetShipment_RefusesAnIDThatNamesNothing(t *testing.T) {
 	b := setup(t, carrier.Simulator{})
 	for _, shipmentID := range []string{id.New[shipmentKind]().String(), "shp_1", "ord_1"} {
 		_, err := b.GetShipment(t.Context(), &shipmentv1.GetShipmentRequest{ShipmentId: shipmentID})
-		wantReason(t, err, rpcerr.NotFound)
+		rpcerrtest.Want(t, err, rpcerr.NotFound, "shipment_id")
 	}
 }

@@ -31,6 +31,11 @@ VALUES (%s, 'order', 1, %s, %d, '%s', '%s', %d, now() + interval '15 minutes', '
 		}
 		fmt.Fprintf(&b, `
 INSERT INTO saga_event (saga_id, seq, type, step, at, detail) VALUES (%s, %d, '%s', '%s', now(), '%s');`, id, i+1, eventType, step, detail)
+		switch eventType {
+		case "paused", "resumed", "retried", "step_resolved", "step_ruled_out", "step_skipped":
+			fmt.Fprintf(&b, `
+INSERT INTO operator_action (saga_id, seq, actor, verb, step, reason, evidence, at) VALUES (%s, %d, 'ann', 'v', '%s', 'r', '', now());`, id, i+1, step)
+		}
 	}
 	return b.String()
 }
@@ -87,6 +92,7 @@ func orchestratorPlants() []plant {
 			strings.Replace(back, "step_compensated charge", "step_compensated ship, step_compensated charge", 1))}), "22_unknown_is_no_refusal"},
 		{"an open pivot is taken for not begun", saga(20, history{4, "", "c", events(toShip + back)}), "22_unknown_is_no_refusal"},
 		{"tried for ever", saga(20, history{1, "reserve", "", events("started" + unknown)}), "23_attempts_are_bounded"},
+		{"an operator without a record", `DELETE FROM operator_action WHERE saga_id = ` + uuid(9) + ` AND seq = 2`, "36_operators_leave_a_record"},
 		{"a dead letter", `
 			INSERT INTO inbox (consumer, event_id) VALUES ('timeline', ` + uuid(1) + `);
 			INSERT INTO dead_letter (consumer, event_id, subject, payload, headers, error, deliveries, traceparent)

@@ -22,6 +22,7 @@ import (
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/services/payment/pspsim"
 	"github.com/tieout/tieout/test/systemtest"
 )
@@ -176,9 +177,9 @@ func TestMetric_TellsViolationsByItself(t *testing.T) {
 		want := `tieout_invariant="12_levels_are_their_events",tieout_service="inventory"} ` + value
 		return func() bool { return strings.Contains(metrics(t, f.process), want) }
 	}
-	servicetest.Eventually(t, "the metric says that the invariant holds", is("0"))
+	waittest.Until(t, "the metric says that the invariant holds", is("0"))
 	execute(t, f.world.DSN["inventory"], `UPDATE stock_level SET available = available + 1; SELECT pg_stat_force_next_flush()`)
-	servicetest.Eventually(t, "the metric says that it does not", is("1"))
+	waittest.Until(t, "the metric says that it does not", is("1"))
 }
 
 func metrics(t *testing.T, p *service.Process) string {

@@ -14,8 +14,10 @@ import (
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/test/systemtest"
 )
 
@@ -124,10 +126,7 @@ func (f *fixture) timeline(orderID string) string {
 func TestPlaceOrder_RefusesAnUnknownSKU(t *testing.T) {
 	f := setup(t)
 	_, err := f.orders.PlaceOrder(t.Context(), request("order-0001", "pm_ok", "GB", 1))
-	e, _ := rpcerr.FromError(err)
-	if e == nil || e.Reason != rpcerr.SKUUnknown || len(e.Fields) != 1 || e.Fields[0].Path != "lines[0].sku" {
-		t.Fatalf("got %+v (%v), want SKU_UNKNOWN at lines[0].sku", e, err)
-	}
+	rpcerrtest.Want(t, err, rpcerr.SKUUnknown, "lines[0].sku")
 	list, err := f.orders.ListOrders(t.Context(), &orderv1.ListOrdersRequest{})
 	if err != nil || len(list.GetOrders()) > 0 {
 		t.Errorf("%d orders were stored (%v), want none", len(list.GetOrders()), err)
@@ -170,5 +169,5 @@ func TestOrder_IsOneTraceThroughServicesAndEvents(t *testing.T) {
 		}
 		return names
 	}
-	servicetest.Eventually(t, "the trace has every span", func() bool { return len(missing()) == 0 })
+	waittest.Until(t, "the trace has every span", func() bool { return len(missing()) == 0 })
 }

@@ -16,7 +16,7 @@ import (
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/bus/bustest"
-	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 // CheckQuiet checks every invariant when all orders that were placed are at rest. The connections lead to the processes
@@ -61,7 +61,7 @@ func (w *World) checkStream(t testing.TB) {
 	written := map[string]bool{}
 	about := 0
 	for name := range w.Pool {
-		servicetest.Eventually(t, name+" has published its outbox", func() bool {
+		waittest.Until(t, name+" has published its outbox", func() bool {
 			return len(w.rows(t, name, `SELECT 1 FROM outbox WHERE published_at IS NULL LIMIT 1`)) == 0
 		})
 		for _, row := range w.rows(t, name, `SELECT id::text, reference FROM outbox`) {
@@ -80,7 +80,7 @@ func (w *World) checkStream(t testing.TB) {
 	if len(inStream) != len(written) {
 		t.Errorf("%d events in the stream, %d in the outboxes", len(inStream), len(written))
 	}
-	servicetest.Eventually(t, "the timeline has seen every event about an order", func() bool {
+	waittest.Until(t, "the timeline has seen every event about an order", func() bool {
 		return w.rows(t, "orchestrator", `SELECT count(*) FROM timeline`)[0][0].(int64) == int64(about)
 	})
 }

@@ -2,7 +2,6 @@ package systemtest
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 )
 
@@ -28,7 +28,7 @@ func (w *World) Split(t testing.TB) *Split {
 	t.Helper()
 	s := &Split{world: w, binary: Build(t), addrs: map[string]string{}, processes: map[string]*exec.Cmd{}}
 	for _, svc := range w.Services() {
-		s.addrs[svc.Name] = freeAddr(t)
+		s.addrs[svc.Name] = nettest.FreeAddr(t)
 	}
 	for name := range s.addrs {
 		s.Start(t, name)
@@ -50,16 +50,6 @@ func Build(t testing.TB) string {
 		t.Fatalf("building tieout: %v\n%s", err, out)
 	}
 	return binary
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Start starts a service's process. Clients wait for it by themselves.

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"net"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
@@ -37,22 +37,11 @@ var later = pg.Migrations{Name: "later", FS: fstest.MapFS{
 	"0001_later.sql": {Data: []byte("-- +goose Up\nCREATE TABLE later (id int);\n")},
 }}
 
-// free is an address that nobody listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func TestRun_FindsAPostgresThatForgetsAndAMissingMigration(t *testing.T) {
 	t.Parallel()
 	// The tests' own server does not sync, so that it is fast.
 	postgres := service.Postgres{DSN: pgtest.DSN(t), MaxConns: 500}
-	address := free(t)
+	address := nettest.FreeAddr(t)
 	got := look(t, Target{GRPC: address, HTTP: address, Services: []service.Service{
 		{Name: "one", Postgres: postgres, Migrations: []pg.Migrations{later}},
 		{Name: "two", Postgres: postgres},
@@ -69,7 +58,7 @@ func TestRun_FindsAPostgresThatForgetsAndAMissingMigration(t *testing.T) {
 
 func TestRun_FindsWhatIsDown(t *testing.T) {
 	t.Parallel()
-	address := free(t)
+	address := nettest.FreeAddr(t)
 	got := look(t, Target{Running: true, GRPC: address, HTTP: address, NATS: "nats://" + address, Services: []service.Service{
 		{Name: "one", Postgres: service.Postgres{DSN: "postgres://u:p@" + address + "/one"}, Migrations: []pg.Migrations{later}},
 	}})

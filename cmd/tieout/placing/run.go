@@ -107,7 +107,7 @@ func (p *placer) read(ctx context.Context, orders iter.Seq2[*orderfile.Order, er
 
 // place places one order and has it followed.
 func (p *placer) place(ctx context.Context, o *orderfile.Order) {
-	spanCtx, span := p.Tracer.Start(ctx, "place order")
+	spanCtx, span := p.Tracer.Start(ctx, "place order", trace.WithNewRoot())
 	defer span.End()
 	began := time.Now()
 	var answer *orderv1.PlaceOrderResponse

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 // hostDir makes a run of this test binary a host process: see TestHost.
@@ -70,7 +71,7 @@ func TestServer_DiesWithItsProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		host.Wait()
-		eventually(t, name+": the server is gone", func() bool { return !servesDir(pid, dir+"/data") })
+		waittest.Until(t, name+": the server is gone", func() bool { return !servesDir(pid, dir+"/data") })
 	}
 }
 
@@ -118,19 +119,5 @@ func TestStart_IsNotFooledByAReusedProcessID(t *testing.T) {
 	start(t, Options{Dir: dir})
 	if err := bystander.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("the bystander was killed: %v", err)
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("timed out waiting until %s", what)
-		case <-tick.C:
-		}
 	}
 }

@@ -1,20 +1,20 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tieout/tieout/pkg/logtest"
 )
 
 // newDir returns a directory that an unprivileged server can reach, which t.TempDir is not when root runs the tests.
@@ -148,7 +148,7 @@ func TestStart_RefusesATakenPort(t *testing.T) {
 
 func TestStart_WritesTheLogWhereItIsTold(t *testing.T) {
 	t.Parallel()
-	log := new(lockedBuffer)
+	log := new(logtest.Book)
 	server := start(t, Options{Dir: newDir(t), Log: log})
 	stop(t, server)
 	if got := log.String(); !strings.Contains(got, "database system is shut down") {
@@ -279,22 +279,4 @@ func TestFindVersion_SaysWhatTheDataNeeds(t *testing.T) {
 	if !errors.Is(err, ErrNotInstalled) || !strings.Contains(err.Error(), "PostgreSQL 9") {
 		t.Errorf("got error %v", err)
 	}
-}
-
-// lockedBuffer is written by the goroutine that copies the server's output.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

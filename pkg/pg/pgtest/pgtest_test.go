@@ -11,12 +11,12 @@ import (
 	"syscall"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -142,7 +142,7 @@ func TestMain_LeavesNoServerBehind(t *testing.T) {
 				t.Errorf("the victim ended with %v", err)
 			}
 			// The server removes its pid file as the last thing that it does.
-			eventually(t, "the server is gone", func() bool {
+			waittest.Until(t, "the server is gone", func() bool {
 				_, err := os.Stat(filepath.Join(data, "postmaster.pid"))
 				return os.IsNotExist(err)
 			})
@@ -177,18 +177,4 @@ func startVictim(t *testing.T, ending string) (*exec.Cmd, string) {
 	}
 	t.Fatal("the victim ended early")
 	return nil, ""
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("timed out waiting until %s", what)
-		case <-tick.C:
-		}
-	}
 }

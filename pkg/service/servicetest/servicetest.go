@@ -4,7 +4,6 @@ package servicetest
 
 import (
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -80,19 +79,4 @@ func DialAddr(t testing.TB, addr, caller string) *grpc.ClientConn {
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn
-}
-
-// Eventually waits until what holds, asking again and again, and fails the test after a minute.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("did not come to pass within a minute: %s", what)
-		case <-tick.C:
-		}
-	}
 }

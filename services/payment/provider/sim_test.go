@@ -19,6 +19,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -208,13 +209,7 @@ func TestSim_HoldsBackWhileTheProviderIsDown(t *testing.T) {
 		t.Errorf("%d calls arrived, want 4", got)
 	}
 	up.Store(true)
-	for deadline := time.After(10 * time.Second); s.Charge(t.Context(), asked).Kind != Succeeded; {
-		select {
-		case <-deadline:
-			t.Fatal("the breaker did not close")
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	waittest.Until(t, "the breaker closes", func() bool { return s.Charge(t.Context(), asked).Kind == Succeeded })
 }
 
 func TestSim_DoesNotHoldBackForDeclinesAndCallersThatLeave(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestCharge_CapturesAndIsFound(t *testing.T) {
@@ -155,7 +157,7 @@ func TestCharge_TimeoutAfterChargesAndNeverAnswers(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Options{})
 	first := b.hold("k", "pm_timeout_after")
-	eventually(t, "the charge is found", func() bool { return len(b.chargesOf("k")) == 1 })
+	waittest.Until(t, "the charge is found", func() bool { return len(b.chargesOf("k")) == 1 })
 
 	second := b.hold("k", "pm_timeout_after")
 	wantError(t, b.postCharge("k", "pm_ok"), 409, apiError{Type: typeIdempotency, Code: codeKeyReused})
@@ -164,7 +166,7 @@ func TestCharge_TimeoutAfterChargesAndNeverAnswers(t *testing.T) {
 
 	first.cancel()
 	first.wantDropped(t)
-	eventually(t, "the first request is over", func() bool { return !b.busy("k") })
+	waittest.Until(t, "the first request is over", func() bool { return !b.busy("k") })
 	third := b.hold("k", "pm_timeout_after") // finds the effect, not the key in flight
 	second.wantHeld(t)
 	third.wantHeld(t)
@@ -178,13 +180,13 @@ func TestCharge_TimeoutBeforeNeitherChargesNorAnswers(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Options{})
 	first := b.hold("k", "pm_timeout_before")
-	eventually(t, "the first request is held", func() bool { return b.busy("k") })
+	waittest.Until(t, "the first request is held", func() bool { return b.busy("k") })
 	first.cancel()
 	first.wantDropped(t)
-	eventually(t, "the first request is over", func() bool { return !b.busy("k") })
+	waittest.Until(t, "the first request is over", func() bool { return !b.busy("k") })
 
 	second := b.hold("k", "pm_timeout_before")
-	eventually(t, "the second request is held", func() bool { return b.requestsOf("k") == 2 })
+	waittest.Until(t, "the second request is held", func() bool { return b.requestsOf("k") == 2 })
 	second.wantHeld(t)
 	if found := b.chargesOf("k"); len(found) != 0 {
 		t.Errorf("found %+v, want nothing", found)
@@ -215,7 +217,7 @@ func TestCharge_SlowIsCapturedLongBeforeItIsAnswered(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Options{SlowDelay: time.Hour})
 	slow := b.hold("k", "pm_slow")
-	eventually(t, "the charge is found", func() bool { return len(b.chargesOf("k")) == 1 })
+	waittest.Until(t, "the charge is found", func() bool { return len(b.chargesOf("k")) == 1 })
 	inFlight := b.postCharge("k", "pm_slow")
 	wantError(t, inFlight, 409, apiError{Type: typeIdempotency, Code: codeKeyInFlight})
 	if inFlight.retryAfter == "" {
@@ -223,7 +225,7 @@ func TestCharge_SlowIsCapturedLongBeforeItIsAnswered(t *testing.T) {
 	}
 	slow.cancel()
 	slow.wantDropped(t)
-	eventually(t, "the slow request is over", func() bool { return !b.busy("k") })
+	waittest.Until(t, "the slow request is over", func() bool { return !b.busy("k") })
 	if again := b.postCharge("k", "pm_slow"); again.status != http.StatusCreated || !again.replayed {
 		t.Errorf("got %+v, want a replay", again)
 	}

@@ -15,6 +15,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 // TestMain lets the test binary serve as a simulator that can be killed.
@@ -107,7 +110,7 @@ func TestJournal_SurvivesKill(t *testing.T) {
 	killed := &bench{t: t, url: "http://" + strings.TrimSpace(addr), client: &http.Client{}}
 	first := history(killed)
 	held := killed.hold("t", "pm_timeout_after")
-	eventually(t, "the charge without an answer is found", func() bool { return len(killed.chargesOf("t")) == 1 })
+	waittest.Until(t, "the charge without an answer is found", func() bool { return len(killed.chargesOf("t")) == 1 })
 	unanswered := killed.chargesOf("t")
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -141,7 +144,7 @@ func TestJournal_CutsOffATornTail(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "journal")
 			writeFile(t, path, text+tail)
-			var log lockedBuffer
+			var log logtest.Book
 			restarted := setup(t, Options{Journal: path, Log: slog.New(slog.NewTextHandler(&log, nil))})
 			wantHistory(restarted, first)
 			if !strings.Contains(log.String(), "torn journal line") {

@@ -1,7 +1,6 @@
 package pspsim
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 const patience = 10 * time.Second // how long a test waits for what must happen
@@ -173,21 +174,6 @@ func (b *bench) served() []Entry {
 	}
 }
 
-// eventually waits for a condition that another goroutine brings about.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("gave up waiting until %s", what)
-		}
-	}
-}
-
 // A heldPost is a request in another goroutine that should get no answer.
 type heldPost struct {
 	cancel context.CancelFunc
@@ -247,7 +233,7 @@ func TestServer_CloseReleasesHeldRequestsAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Options{})
 	before, after := b.hold("k1", "pm_timeout_before"), b.hold("k2", "pm_timeout_after")
-	eventually(t, "both are held", func() bool { return b.busy("k1") && len(b.Journal()) == 1 })
+	waittest.Until(t, "both are held", func() bool { return b.busy("k1") && len(b.Journal()) == 1 })
 	b.stop()
 	before.wantDropped(t)
 	after.wantDropped(t)
@@ -352,24 +338,4 @@ func inParallel(n int, do func(i int) answered) []answered {
 	close(start)
 	wg.Wait()
 	return answers
-}
-
-// lockedBuffer is a log that may be read while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-// String returns what was logged so far.
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }

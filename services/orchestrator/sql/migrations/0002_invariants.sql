@@ -172,3 +172,11 @@ SELECT 'sag_' || e.saga_id AS id, format('%s of step %s: %s times', e.type, e.st
  GROUP BY e.saga_id, e.step, e.type, e.patience HAVING count(*) > 60;
 COMMENT ON VIEW inv_23_attempts_are_bounded IS
     'A: No step is executed or compensated more than 60 times without a known outcome before a person looks.';
+
+CREATE VIEW inv_36_operators_leave_a_record AS
+SELECT 'sag_' || e.saga_id AS id, format('event %s, %s, has no record of who and why', e.seq, e.type) AS detail
+  FROM saga_event e
+ WHERE (e.type IN ('paused', 'resumed', 'retried', 'step_resolved', 'step_ruled_out', 'step_skipped')
+        OR e.type = 'compensation_decided' AND e.detail ->> 'cause' LIKE 'decided by %')
+   AND NOT EXISTS (SELECT FROM operator_action a WHERE a.saga_id = e.saga_id AND a.seq = e.seq);
+COMMENT ON VIEW inv_36_operators_leave_a_record IS 'A: Whatever an operator did to a saga has a record of who did it, and why.';
