@@ -36,6 +36,7 @@ type engine struct {
 	transitions *transitions
 	slots       chan struct{}
 	lock        *pg.SessionLock
+	stopping    <-chan struct{} // closes before the servers of this process are drained
 
 	mu      sync.Mutex
 	driving context.Context // nil while this replica does not drive
@@ -44,8 +45,18 @@ type engine struct {
 	running sync.WaitGroup
 }
 
-// run drives until ctx ends, and then hands over at once.
+// run drives until the process begins to stop, and then hands over at once: what is under way is left to whoever
+// drives next, who asks again under the same keys.
 func (e *engine) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-e.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	defer e.resign()
 	return periodic.Duty{Name: "saga scan", Every: scanEvery, RunOnce: e.runOnce, Log: e.log}.Run(ctx)
 }

@@ -16,6 +16,7 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
+	"github.com/tieout/tieout/pkg/bus/bustest"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
@@ -302,6 +303,52 @@ func TestEngine_AnotherReplicaTakesOver(t *testing.T) {
 	order, saga := f.end(answer.GetOrder().GetOrderId())
 	if order.GetState() != orderv1.OrderState_ORDER_STATE_COMPLETED {
 		t.Errorf("ended as %s: %s", order.GetState(), types(saga))
+	}
+}
+
+// An orderly stop in the middle of everything leaves nothing in doubt: what was under way is simply asked again.
+func TestEngine_HandsOverAtAnOrderlyStop(t *testing.T) {
+	t.Parallel()
+	f := &fixture{T: t, participants: newParticipants(t), dsn: pgtest.DSN(t, Migrations()...)}
+	cfg := servicetest.Config()
+	cfg.NATS.URL = bustest.Server(t).URL()
+	var charging atomic.Int64
+	reached := make(chan struct{})
+	f.participants.trouble = func(call, _ string, _ int, applied bool) error {
+		if call == callCharge && !applied && charging.Add(1) == 20 {
+			close(reached)
+		}
+		return nil
+	}
+	services := func() []service.Service {
+		all := append(f.participants.services(), f.service())
+		for i := range all {
+			if all[i].Postgres.DSN == "" {
+				all[i].Postgres.DSN = f.dsn // the fakes keep nothing
+			}
+		}
+		return all
+	}
+	first, err := service.Start(t.Context(), cfg, t.Output(), services()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.orders = orderv1.NewOrderServiceClient(servicetest.Dial(t, first, "test"))
+	var placed []string
+	for i := range 60 {
+		placed = append(placed, f.place(fmt.Sprintf("order-%04d", i)).GetOrderId())
+	}
+	<-reached
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	conn := servicetest.Dial(t, servicetest.StartWith(t, cfg, services()...), "test")
+	f.orders, f.sagas = orderv1.NewOrderServiceClient(conn), sagav1.NewSagaServiceClient(conn)
+	for _, orderID := range placed {
+		order, saga := f.end(orderID)
+		if order.GetState() != orderv1.OrderState_ORDER_STATE_COMPLETED || strings.Contains(types(saga), "unknown") {
+			t.Errorf("ended as %s: %s", order.GetState(), types(saga))
+		}
 	}
 }
 

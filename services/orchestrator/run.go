@@ -60,8 +60,8 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	engine := &engine{
 		pool: env.Pool, outbox: events, log: env.Log, tracer: env.Tracer, metrics: metrics,
 		definitions: definitions(), actions: p.actions(), watchers: watchers,
-		slots:   make(chan struct{}, cfg.Concurrency),
-		lock:    pg.NewSessionLock(env.Pool, driverLock),
+		slots: make(chan struct{}, cfg.Concurrency),
+		lock:  pg.NewSessionLock(env.Pool, driverLock), stopping: env.Stopping,
 		drivers: map[SagaID]chan struct{}{},
 	}
 	if err := checkDefinitions(engine.definitions, engine.actions); err != nil {
