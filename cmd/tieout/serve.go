@@ -32,6 +32,9 @@ holds the value. A service that runs elsewhere is named by orchestrator.inventor
 		if err != nil {
 			return err
 		}
+		if err := cfg.Validate(); err != nil {
+			return usageError{err}
+		}
 		chosen, err := choose(services(cfg), args)
 		if err != nil {
 			return err

@@ -68,7 +68,8 @@ func DefaultConfig() Config {
 	}
 }
 
-func (c Config) validate() error {
+// Validate tells what is wrong with the configuration, as Start would.
+func (c Config) Validate() error {
 	var errs []error
 	if c.Telemetry.SampleRatio < 0 || c.Telemetry.SampleRatio > 1 {
 		errs = append(errs, fmt.Errorf("telemetry.sample_ratio: %v is not between 0 and 1", c.Telemetry.SampleRatio))

@@ -61,7 +61,7 @@ type Process struct {
 
 // Start starts a process and returns when it serves. On an error nothing is left running. Logs go to w.
 func Start(ctx context.Context, cfg Config, w io.Writer, services ...Service) (*Process, error) {
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	var level slog.Level
