@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/pg"
@@ -82,11 +81,10 @@ func (o *Outbox) Write(ctx context.Context, tx *pg.Tx, events ...bus.Event) erro
 	if len(events) == 0 {
 		return nil
 	}
-	trace := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, trace)
+	traceparent, tracestate := bus.TraceContext(ctx)
 	var c columns
 	for _, e := range events {
-		if err := fill(&e, trace); err != nil {
+		if err := fill(&e, traceparent, tracestate); err != nil {
 			return fmt.Errorf("writing event to outbox: %w", err)
 		}
 		c.add(e)
@@ -108,7 +106,7 @@ func (o *Outbox) wakeRelay() {
 }
 
 // fill completes e and checks that it can be published.
-func fill(e *bus.Event, trace propagation.MapCarrier) error {
+func fill(e *bus.Event, traceparent, tracestate string) error {
 	if e.ID == uuid.Nil {
 		id, err := uuid.NewV7()
 		if err != nil {
@@ -120,7 +118,7 @@ func fill(e *bus.Event, trace propagation.MapCarrier) error {
 		e.Time = time.Now()
 	}
 	if e.Traceparent == "" {
-		e.Traceparent, e.Tracestate = trace.Get("traceparent"), trace.Get("tracestate")
+		e.Traceparent, e.Tracestate = traceparent, tracestate
 	}
 	return e.Validate()
 }

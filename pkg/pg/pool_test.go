@@ -94,15 +94,3 @@ func TestWaitReady_SaysWhyWhenTheContextEnds(t *testing.T) {
 		t.Errorf("got error %v, want the connection's own in it", err)
 	}
 }
-
-func TestIsUniqueViolation(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.Pool(t, things)
-	_, err := pool.Exec(t.Context(), `INSERT INTO thing VALUES ('a'), ('a')`)
-	if !pg.IsUniqueViolation(err, "thing_name_key") || !pg.IsUniqueViolation(err, "") {
-		t.Errorf("got false for %v", err)
-	}
-	if pg.IsUniqueViolation(err, "another") || pg.IsUniqueViolation(nil, "") || pg.IsUniqueViolation(errors.New("x"), "") {
-		t.Error("got true for something else")
-	}
-}

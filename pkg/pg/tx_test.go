@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
@@ -130,7 +131,10 @@ func TestInTx_TellsARefusedCommitFromAnUnknownOne(t *testing.T) {
 			run: func(ctx context.Context, tx *pg.Tx) error {
 				return errors.Join(add(ctx, tx, "a"), add(ctx, tx, "a"))
 			},
-			check: func(err error) bool { return pg.IsUniqueViolation(err, "thing_name_key") },
+			check: func(err error) bool {
+				refusal, ok := errors.AsType[*pgconn.PgError](err)
+				return ok && refusal.Code == "23505" && refusal.ConstraintName == "thing_name_key"
+			},
 		},
 		"swallowed statement error": {
 			run: func(ctx context.Context, tx *pg.Tx) error {

@@ -3,7 +3,6 @@ package inventory
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
@@ -49,8 +48,6 @@ func event(entity, name, subject, reference string, payload proto.Message) bus.E
 
 // in gives an event the trace of the request that caused it: the batch that writes it has none.
 func (r request) in(e bus.Event) bus.Event {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(context.Background(), r.span), carrier)
-	e.Traceparent, e.Tracestate = carrier.Get("traceparent"), carrier.Get("tracestate")
+	e.Traceparent, e.Tracestate = bus.TraceContext(trace.ContextWithSpanContext(context.Background(), r.span))
 	return e
 }

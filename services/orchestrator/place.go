@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"go.opentelemetry.io/otel/propagation"
-
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
@@ -56,7 +54,8 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 		id: id.New[orderKind](), sagaID: id.New[sagaKind](), customerID: c.customerID, lines: c.lines, total: total,
 		paymentMethod: c.paymentMethod, shipTo: c.shipTo, createdAt: clock(),
 	}
-	answer, err := o.intake.Do(ctx, placing{request: r, order: placed, traceparent: traceparentOf(ctx)})
+	traceparent, _ := bus.TraceContext(ctx)
+	answer, err := o.intake.Do(ctx, placing{request: r, order: placed, traceparent: traceparent})
 	if err != nil {
 		return orderView{}, err
 	}
@@ -69,12 +68,6 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 		placed = v.order
 	}
 	return orderView{order: placed, phase: saga.Running, updatedAt: placed.createdAt}, nil
-}
-
-func traceparentOf(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier["traceparent"]
 }
 
 // placeAll writes a batch of orders, their sagas and the sagas' first events.

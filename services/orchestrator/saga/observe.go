@@ -66,8 +66,14 @@ func (r *recorder) add(t EventType, step string, d Detail) {
 
 func (r *recorder) park(cause string) { r.add(SagaParked, "", Detail{Cause: cause}) }
 
-func (r *recorder) retryAt(p Retry, attempts int, o Outcome, jitter float64) time.Time {
-	return r.now.Add(max(p.Wait(attempts, jitter), o.RetryAfter))
+// unknown records an outcome that is not known, with when to ask again; it reports whether the patience is at its end.
+func (r *recorder) unknown(t EventType, step string, p Retry, attempts int, o Outcome, jitter float64) (exhausted bool) {
+	d := Detail{Cause: o.Cause}
+	if attempts < p.Attempts {
+		d.RetryAt = r.now.Add(max(p.Wait(attempts, jitter), o.RetryAfter))
+	}
+	r.add(t, step, d)
+	return attempts >= p.Attempts
 }
 
 func (r *recorder) executed(step Step, st StepState, o Outcome, jitter float64) {
@@ -83,13 +89,9 @@ func (r *recorder) executed(step Step, st StepState, o Outcome, jitter float64) 
 		r.turn(step.Kind != Retriable, fmt.Sprintf("%s refused: %s", step.Name, o.Cause))
 		return
 	}
-	attempts := st.Attempts + 1
-	if attempts < step.Forward.Attempts {
-		r.add(StepUnknown, step.Name, Detail{Cause: o.Cause, RetryAt: r.retryAt(step.Forward, attempts, o, jitter)})
-		return
+	if attempts := st.Attempts + 1; r.unknown(StepUnknown, step.Name, step.Forward, attempts, o, jitter) {
+		r.turn(step.Kind == Compensatable, fmt.Sprintf("%s unknown after %d attempts: %s", step.Name, attempts, o.Cause))
 	}
-	r.add(StepUnknown, step.Name, Detail{Cause: o.Cause})
-	r.turn(step.Kind == Compensatable, fmt.Sprintf("%s unknown after %d attempts: %s", step.Name, attempts, o.Cause))
 }
 
 // turn turns the saga back where that is possible, and parks it where it is not.
@@ -112,13 +114,9 @@ func (r *recorder) compensated(step Step, st StepState, o Outcome, jitter float6
 		r.park(fmt.Sprintf("compensation of %s refused: %s", step.Name, o.Cause))
 		return
 	}
-	attempts := st.BackAttempts + 1
-	if attempts < step.Back.Attempts {
-		r.add(CompensationUnknown, step.Name, Detail{Cause: o.Cause, RetryAt: r.retryAt(step.Back, attempts, o, jitter)})
-		return
+	if attempts := st.BackAttempts + 1; r.unknown(CompensationUnknown, step.Name, step.Back, attempts, o, jitter) {
+		r.park(fmt.Sprintf("compensation of %s unknown after %d attempts: %s", step.Name, attempts, o.Cause))
 	}
-	r.add(CompensationUnknown, step.Name, Detail{Cause: o.Cause})
-	r.park(fmt.Sprintf("compensation of %s unknown after %d attempts: %s", step.Name, attempts, o.Cause))
 }
 
 // endIfUndone ends the saga together with the event that leaves nothing to undo.
