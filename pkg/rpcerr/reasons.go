@@ -28,6 +28,7 @@ const (
 	IdempotencyKeyInFlight Reason = "IDEMPOTENCY_KEY_IN_FLIGHT"
 	IdempotencyKeyExpired  Reason = "IDEMPOTENCY_KEY_EXPIRED"
 	StepTombstoned         Reason = "STEP_TOMBSTONED"
+	EpochStale             Reason = "EPOCH_STALE"
 	NotFound               Reason = "NOT_FOUND"
 	OrderNotCancellable    Reason = "ORDER_NOT_CANCELLABLE"
 	SagaRefusesVerb        Reason = "SAGA_REFUSES_VERB"
@@ -70,6 +71,7 @@ var registry = []Registration{
 	{IdempotencyKeyInFlight, codes.Aborted, "The first request under the idempotency key has not finished; ask again."},
 	{IdempotencyKeyExpired, codes.FailedPrecondition, "The idempotency key is past its time; what it made is named and is never made again."},
 	{StepTombstoned, codes.FailedPrecondition, "The step was compensated before it arrived and is refused for ever."},
+	{EpochStale, codes.Aborted, "Another owner of the saga has sent this step since, under a higher epoch; nothing was done."},
 	{NotFound, codes.NotFound, "There is nothing of that id."},
 	{OrderNotCancellable, codes.FailedPrecondition, "The order has ended, or shipping has begun."},
 	{SagaRefusesVerb, codes.FailedPrecondition, "What an operator wants of the saga is not possible where it stands, or would not be safe."},

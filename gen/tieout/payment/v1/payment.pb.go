@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -253,7 +254,9 @@ type ChargeRequest struct {
 	// Who pays.
 	CustomerId string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// What it is for: the order's id.
-	Reference     string `protobuf:"bytes,5,opt,name=reference,proto3" json:"reference,omitempty"`
+	Reference string `protobuf:"bytes,5,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Where the request comes from, when a saga's step sends it.
+	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -323,6 +326,13 @@ func (x *ChargeRequest) GetReference() string {
 	return ""
 }
 
+func (x *ChargeRequest) GetOrigin() *v1.Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
 // ChargeResponse says that the money was taken.
 type ChargeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -374,8 +384,10 @@ type RefundRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key of the Charge to undo.
 	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Where the request comes from, when a saga's step sends it.
+	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RefundRequest) Reset() {
@@ -413,6 +425,13 @@ func (x *RefundRequest) GetIdempotencyKey() string {
 		return x.IdempotencyKey
 	}
 	return ""
+}
+
+func (x *RefundRequest) GetOrigin() *v1.Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
 }
 
 // RefundResponse says that no money is held under the key, and never will be.
@@ -663,11 +682,323 @@ func (x *ListPaymentsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// BatchChargeRequest is several requests.
+type BatchChargeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*ChargeRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchChargeRequest) Reset() {
+	*x = BatchChargeRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchChargeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchChargeRequest) ProtoMessage() {}
+
+func (x *BatchChargeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchChargeRequest.ProtoReflect.Descriptor instead.
+func (*BatchChargeRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BatchChargeRequest) GetRequests() []*ChargeRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchChargeResponse is what came of each request.
+type BatchChargeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A result per request, in their order.
+	Results       []*BatchChargeResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchChargeResponse) Reset() {
+	*x = BatchChargeResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchChargeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchChargeResponse) ProtoMessage() {}
+
+func (x *BatchChargeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchChargeResponse.ProtoReflect.Descriptor instead.
+func (*BatchChargeResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *BatchChargeResponse) GetResults() []*BatchChargeResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// BatchRefundRequest is several requests.
+type BatchRefundRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*RefundRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchRefundRequest) Reset() {
+	*x = BatchRefundRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchRefundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchRefundRequest) ProtoMessage() {}
+
+func (x *BatchRefundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchRefundRequest.ProtoReflect.Descriptor instead.
+func (*BatchRefundRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *BatchRefundRequest) GetRequests() []*RefundRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchRefundResponse is what came of each request.
+type BatchRefundResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A result per request, in their order.
+	Results       []*BatchRefundResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchRefundResponse) Reset() {
+	*x = BatchRefundResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchRefundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchRefundResponse) ProtoMessage() {}
+
+func (x *BatchRefundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchRefundResponse.ProtoReflect.Descriptor instead.
+func (*BatchRefundResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *BatchRefundResponse) GetResults() []*BatchRefundResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// Result is what came of one request.
+type BatchChargeResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else the error that it would have had as a request of its own.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The response of one that was done.
+	Response *ChargeResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// The answer was given before, under the same key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchChargeResponse_Result) Reset() {
+	*x = BatchChargeResponse_Result{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchChargeResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchChargeResponse_Result) ProtoMessage() {}
+
+func (x *BatchChargeResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchChargeResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchChargeResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{10, 0}
+}
+
+func (x *BatchChargeResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchChargeResponse_Result) GetResponse() *ChargeResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchChargeResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
+// Result is what came of one request.
+type BatchRefundResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else the error that it would have had as a request of its own.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The response of one that was done.
+	Response *RefundResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// The answer was given before, under the same key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchRefundResponse_Result) Reset() {
+	*x = BatchRefundResponse_Result{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchRefundResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchRefundResponse_Result) ProtoMessage() {}
+
+func (x *BatchRefundResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchRefundResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchRefundResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{12, 0}
+}
+
+func (x *BatchRefundResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchRefundResponse_Result) GetResponse() *RefundResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchRefundResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
 var File_tieout_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftieout/payment/v1/payment.proto\x12\x11tieout.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\x97\x04\n" +
+	"\x1ftieout/payment/v1/payment.proto\x12\x11tieout.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\x97\x04\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x125\n" +
@@ -685,7 +1016,7 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xfc\x01\n" +
+	"updateTime\"\xae\x02\n" +
 	"\rChargeRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x128\n" +
 	"\x06amount\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x121\n" +
@@ -695,11 +1026,13 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
 	"customerId\x12(\n" +
 	"\treference\x18\x05 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\treference\"F\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\treference\x120\n" +
+	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"F\n" +
 	"\x0eChargeResponse\x124\n" +
-	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"8\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"j\n" +
 	"\rRefundRequest\x12'\n" +
-	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\"F\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x120\n" +
+	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"F\n" +
 	"\x0eRefundResponse\x124\n" +
 	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\";\n" +
 	"\x11GetPaymentRequest\x12&\n" +
@@ -713,7 +1046,25 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n" +
 	"\x14ListPaymentsResponse\x126\n" +
 	"\bpayments\x18\x01 \x03(\v2\x1a.tieout.payment.v1.PaymentR\bpayments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xd3\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"d\n" +
+	"\x12BatchChargeRequest\x12N\n" +
+	"\brequests\x18\x01 \x03(\v2 .tieout.payment.v1.ChargeRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf0\x01\n" +
+	"\x13BatchChargeResponse\x12G\n" +
+	"\aresults\x18\x01 \x03(\v2-.tieout.payment.v1.BatchChargeResponse.ResultR\aresults\x1a\x8f\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12=\n" +
+	"\bresponse\x18\x02 \x01(\v2!.tieout.payment.v1.ChargeResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"d\n" +
+	"\x12BatchRefundRequest\x12N\n" +
+	"\brequests\x18\x01 \x03(\v2 .tieout.payment.v1.RefundRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf0\x01\n" +
+	"\x13BatchRefundResponse\x12G\n" +
+	"\aresults\x18\x01 \x03(\v2-.tieout.payment.v1.BatchRefundResponse.ResultR\aresults\x1a\x8f\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12=\n" +
+	"\bresponse\x18\x02 \x01(\v2!.tieout.payment.v1.RefundResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed*\xd3\x01\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PAYMENT_STATE_CAPTURING\x10\x01\x12\x19\n" +
@@ -721,13 +1072,17 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x16PAYMENT_STATE_CAPTURED\x10\x03\x12\x1a\n" +
 	"\x16PAYMENT_STATE_DECLINED\x10\x04\x12\x1a\n" +
 	"\x16PAYMENT_STATE_REFUNDED\x10\x05\x12\x18\n" +
-	"\x14PAYMENT_STATE_VOIDED\x10\x062\xa6\x03\n" +
+	"\x14PAYMENT_STATE_VOIDED\x10\x062\xfe\x04\n" +
 	"\x0ePaymentService\x12]\n" +
 	"\x06Charge\x12 .tieout.payment.v1.ChargeRequest\x1a!.tieout.payment.v1.ChargeResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
+	"\x12j\n" +
+	"\vBatchCharge\x12%.tieout.payment.v1.BatchChargeRequest\x1a&.tieout.payment.v1.BatchChargeResponse\"\f\xea\xf9\x18\b\b\x05\x10\x02\"\x02\b\n" +
 	"\x12]\n" +
 	"\x06Refund\x12 .tieout.payment.v1.RefundRequest\x1a!.tieout.payment.v1.RefundResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12j\n" +
+	"\vBatchRefund\x12%.tieout.payment.v1.BatchRefundRequest\x1a&.tieout.payment.v1.BatchRefundResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
 	"\x12g\n" +
 	"\n" +
 	"GetPayment\x12$.tieout.payment.v1.GetPaymentRequest\x1a%.tieout.payment.v1.GetPaymentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12m\n" +
@@ -748,44 +1103,66 @@ func file_tieout_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tieout_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_tieout_payment_v1_payment_proto_goTypes = []any{
-	(PaymentState)(0),             // 0: tieout.payment.v1.PaymentState
-	(*Payment)(nil),               // 1: tieout.payment.v1.Payment
-	(*ChargeRequest)(nil),         // 2: tieout.payment.v1.ChargeRequest
-	(*ChargeResponse)(nil),        // 3: tieout.payment.v1.ChargeResponse
-	(*RefundRequest)(nil),         // 4: tieout.payment.v1.RefundRequest
-	(*RefundResponse)(nil),        // 5: tieout.payment.v1.RefundResponse
-	(*GetPaymentRequest)(nil),     // 6: tieout.payment.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),    // 7: tieout.payment.v1.GetPaymentResponse
-	(*ListPaymentsRequest)(nil),   // 8: tieout.payment.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),  // 9: tieout.payment.v1.ListPaymentsResponse
-	(*v1.Amount)(nil),             // 10: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(PaymentState)(0),                  // 0: tieout.payment.v1.PaymentState
+	(*Payment)(nil),                    // 1: tieout.payment.v1.Payment
+	(*ChargeRequest)(nil),              // 2: tieout.payment.v1.ChargeRequest
+	(*ChargeResponse)(nil),             // 3: tieout.payment.v1.ChargeResponse
+	(*RefundRequest)(nil),              // 4: tieout.payment.v1.RefundRequest
+	(*RefundResponse)(nil),             // 5: tieout.payment.v1.RefundResponse
+	(*GetPaymentRequest)(nil),          // 6: tieout.payment.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),         // 7: tieout.payment.v1.GetPaymentResponse
+	(*ListPaymentsRequest)(nil),        // 8: tieout.payment.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),       // 9: tieout.payment.v1.ListPaymentsResponse
+	(*BatchChargeRequest)(nil),         // 10: tieout.payment.v1.BatchChargeRequest
+	(*BatchChargeResponse)(nil),        // 11: tieout.payment.v1.BatchChargeResponse
+	(*BatchRefundRequest)(nil),         // 12: tieout.payment.v1.BatchRefundRequest
+	(*BatchRefundResponse)(nil),        // 13: tieout.payment.v1.BatchRefundResponse
+	(*BatchChargeResponse_Result)(nil), // 14: tieout.payment.v1.BatchChargeResponse.Result
+	(*BatchRefundResponse_Result)(nil), // 15: tieout.payment.v1.BatchRefundResponse.Result
+	(*v1.Amount)(nil),                  // 16: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),      // 17: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                  // 18: tieout.common.v1.Origin
+	(*status.Status)(nil),              // 19: google.rpc.Status
 }
 var file_tieout_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: tieout.payment.v1.Payment.state:type_name -> tieout.payment.v1.PaymentState
-	10, // 1: tieout.payment.v1.Payment.amount:type_name -> tieout.common.v1.Amount
-	11, // 2: tieout.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	11, // 3: tieout.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
-	10, // 4: tieout.payment.v1.ChargeRequest.amount:type_name -> tieout.common.v1.Amount
-	1,  // 5: tieout.payment.v1.ChargeResponse.payment:type_name -> tieout.payment.v1.Payment
-	1,  // 6: tieout.payment.v1.RefundResponse.payment:type_name -> tieout.payment.v1.Payment
-	1,  // 7: tieout.payment.v1.GetPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
-	1,  // 8: tieout.payment.v1.ListPaymentsResponse.payments:type_name -> tieout.payment.v1.Payment
-	2,  // 9: tieout.payment.v1.PaymentService.Charge:input_type -> tieout.payment.v1.ChargeRequest
-	4,  // 10: tieout.payment.v1.PaymentService.Refund:input_type -> tieout.payment.v1.RefundRequest
-	6,  // 11: tieout.payment.v1.PaymentService.GetPayment:input_type -> tieout.payment.v1.GetPaymentRequest
-	8,  // 12: tieout.payment.v1.PaymentService.ListPayments:input_type -> tieout.payment.v1.ListPaymentsRequest
-	3,  // 13: tieout.payment.v1.PaymentService.Charge:output_type -> tieout.payment.v1.ChargeResponse
-	5,  // 14: tieout.payment.v1.PaymentService.Refund:output_type -> tieout.payment.v1.RefundResponse
-	7,  // 15: tieout.payment.v1.PaymentService.GetPayment:output_type -> tieout.payment.v1.GetPaymentResponse
-	9,  // 16: tieout.payment.v1.PaymentService.ListPayments:output_type -> tieout.payment.v1.ListPaymentsResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	16, // 1: tieout.payment.v1.Payment.amount:type_name -> tieout.common.v1.Amount
+	17, // 2: tieout.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	17, // 3: tieout.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	16, // 4: tieout.payment.v1.ChargeRequest.amount:type_name -> tieout.common.v1.Amount
+	18, // 5: tieout.payment.v1.ChargeRequest.origin:type_name -> tieout.common.v1.Origin
+	1,  // 6: tieout.payment.v1.ChargeResponse.payment:type_name -> tieout.payment.v1.Payment
+	18, // 7: tieout.payment.v1.RefundRequest.origin:type_name -> tieout.common.v1.Origin
+	1,  // 8: tieout.payment.v1.RefundResponse.payment:type_name -> tieout.payment.v1.Payment
+	1,  // 9: tieout.payment.v1.GetPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
+	1,  // 10: tieout.payment.v1.ListPaymentsResponse.payments:type_name -> tieout.payment.v1.Payment
+	2,  // 11: tieout.payment.v1.BatchChargeRequest.requests:type_name -> tieout.payment.v1.ChargeRequest
+	14, // 12: tieout.payment.v1.BatchChargeResponse.results:type_name -> tieout.payment.v1.BatchChargeResponse.Result
+	4,  // 13: tieout.payment.v1.BatchRefundRequest.requests:type_name -> tieout.payment.v1.RefundRequest
+	15, // 14: tieout.payment.v1.BatchRefundResponse.results:type_name -> tieout.payment.v1.BatchRefundResponse.Result
+	19, // 15: tieout.payment.v1.BatchChargeResponse.Result.status:type_name -> google.rpc.Status
+	3,  // 16: tieout.payment.v1.BatchChargeResponse.Result.response:type_name -> tieout.payment.v1.ChargeResponse
+	19, // 17: tieout.payment.v1.BatchRefundResponse.Result.status:type_name -> google.rpc.Status
+	5,  // 18: tieout.payment.v1.BatchRefundResponse.Result.response:type_name -> tieout.payment.v1.RefundResponse
+	2,  // 19: tieout.payment.v1.PaymentService.Charge:input_type -> tieout.payment.v1.ChargeRequest
+	10, // 20: tieout.payment.v1.PaymentService.BatchCharge:input_type -> tieout.payment.v1.BatchChargeRequest
+	4,  // 21: tieout.payment.v1.PaymentService.Refund:input_type -> tieout.payment.v1.RefundRequest
+	12, // 22: tieout.payment.v1.PaymentService.BatchRefund:input_type -> tieout.payment.v1.BatchRefundRequest
+	6,  // 23: tieout.payment.v1.PaymentService.GetPayment:input_type -> tieout.payment.v1.GetPaymentRequest
+	8,  // 24: tieout.payment.v1.PaymentService.ListPayments:input_type -> tieout.payment.v1.ListPaymentsRequest
+	3,  // 25: tieout.payment.v1.PaymentService.Charge:output_type -> tieout.payment.v1.ChargeResponse
+	11, // 26: tieout.payment.v1.PaymentService.BatchCharge:output_type -> tieout.payment.v1.BatchChargeResponse
+	5,  // 27: tieout.payment.v1.PaymentService.Refund:output_type -> tieout.payment.v1.RefundResponse
+	13, // 28: tieout.payment.v1.PaymentService.BatchRefund:output_type -> tieout.payment.v1.BatchRefundResponse
+	7,  // 29: tieout.payment.v1.PaymentService.GetPayment:output_type -> tieout.payment.v1.GetPaymentResponse
+	9,  // 30: tieout.payment.v1.PaymentService.ListPayments:output_type -> tieout.payment.v1.ListPaymentsResponse
+	25, // [25:31] is the sub-list for method output_type
+	19, // [19:25] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_tieout_payment_v1_payment_proto_init() }
@@ -799,7 +1176,7 @@ func file_tieout_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_payment_v1_payment_proto_rawDesc), len(file_tieout_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

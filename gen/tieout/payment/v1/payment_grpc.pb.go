@@ -22,7 +22,9 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	PaymentService_Charge_FullMethodName       = "/tieout.payment.v1.PaymentService/Charge"
+	PaymentService_BatchCharge_FullMethodName  = "/tieout.payment.v1.PaymentService/BatchCharge"
 	PaymentService_Refund_FullMethodName       = "/tieout.payment.v1.PaymentService/Refund"
+	PaymentService_BatchRefund_FullMethodName  = "/tieout.payment.v1.PaymentService/BatchRefund"
 	PaymentService_GetPayment_FullMethodName   = "/tieout.payment.v1.PaymentService/GetPayment"
 	PaymentService_ListPayments_FullMethodName = "/tieout.payment.v1.PaymentService/ListPayments"
 )
@@ -38,9 +40,15 @@ type PaymentServiceClient interface {
 	// answer was lost the call ends as UNAVAILABLE with PAYMENT_OUTCOME_UNKNOWN: ask again under the same key,
 	// which first looks up at the provider what became of it.
 	Charge(ctx context.Context, in *ChargeRequest, opts ...grpc.CallOption) (*ChargeResponse, error)
+	// Does several Charges, each by itself. One that takes longer than the rest comes back as
+	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	BatchCharge(ctx context.Context, in *BatchChargeRequest, opts ...grpc.CallOption) (*BatchChargeResponse, error)
 	// Undoes the Charge of the same key: gives all the money back if it was taken. When that Charge was never
 	// seen, nothing is paid back and it is refused for ever (STEP_TOMBSTONED).
 	Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error)
+	// Does several Refunds, each by itself. One that takes longer than the rest comes back as
+	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	BatchRefund(ctx context.Context, in *BatchRefundRequest, opts ...grpc.CallOption) (*BatchRefundResponse, error)
 	// Returns one payment.
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
 	// Lists payments, newest first.
@@ -65,10 +73,30 @@ func (c *paymentServiceClient) Charge(ctx context.Context, in *ChargeRequest, op
 	return out, nil
 }
 
+func (c *paymentServiceClient) BatchCharge(ctx context.Context, in *BatchChargeRequest, opts ...grpc.CallOption) (*BatchChargeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchChargeResponse)
+	err := c.cc.Invoke(ctx, PaymentService_BatchCharge_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentServiceClient) Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RefundResponse)
 	err := c.cc.Invoke(ctx, PaymentService_Refund_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) BatchRefund(ctx context.Context, in *BatchRefundRequest, opts ...grpc.CallOption) (*BatchRefundResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchRefundResponse)
+	err := c.cc.Invoke(ctx, PaymentService_BatchRefund_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -106,9 +134,15 @@ type PaymentServiceServer interface {
 	// answer was lost the call ends as UNAVAILABLE with PAYMENT_OUTCOME_UNKNOWN: ask again under the same key,
 	// which first looks up at the provider what became of it.
 	Charge(context.Context, *ChargeRequest) (*ChargeResponse, error)
+	// Does several Charges, each by itself. One that takes longer than the rest comes back as
+	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	BatchCharge(context.Context, *BatchChargeRequest) (*BatchChargeResponse, error)
 	// Undoes the Charge of the same key: gives all the money back if it was taken. When that Charge was never
 	// seen, nothing is paid back and it is refused for ever (STEP_TOMBSTONED).
 	Refund(context.Context, *RefundRequest) (*RefundResponse, error)
+	// Does several Refunds, each by itself. One that takes longer than the rest comes back as
+	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	BatchRefund(context.Context, *BatchRefundRequest) (*BatchRefundResponse, error)
 	// Returns one payment.
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
 	// Lists payments, newest first.
@@ -126,8 +160,14 @@ type UnimplementedPaymentServiceServer struct{}
 func (UnimplementedPaymentServiceServer) Charge(context.Context, *ChargeRequest) (*ChargeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Charge not implemented")
 }
+func (UnimplementedPaymentServiceServer) BatchCharge(context.Context, *BatchChargeRequest) (*BatchChargeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchCharge not implemented")
+}
 func (UnimplementedPaymentServiceServer) Refund(context.Context, *RefundRequest) (*RefundResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Refund not implemented")
+}
+func (UnimplementedPaymentServiceServer) BatchRefund(context.Context, *BatchRefundRequest) (*BatchRefundResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchRefund not implemented")
 }
 func (UnimplementedPaymentServiceServer) GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPayment not implemented")
@@ -174,6 +214,24 @@ func _PaymentService_Charge_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_BatchCharge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchChargeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).BatchCharge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_BatchCharge_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).BatchCharge(ctx, req.(*BatchChargeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_Refund_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RefundRequest)
 	if err := dec(in); err != nil {
@@ -188,6 +246,24 @@ func _PaymentService_Refund_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(PaymentServiceServer).Refund(ctx, req.(*RefundRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_BatchRefund_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchRefundRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).BatchRefund(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_BatchRefund_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).BatchRefund(ctx, req.(*BatchRefundRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -240,8 +316,16 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PaymentService_Charge_Handler,
 		},
 		{
+			MethodName: "BatchCharge",
+			Handler:    _PaymentService_BatchCharge_Handler,
+		},
+		{
 			MethodName: "Refund",
 			Handler:    _PaymentService_Refund_Handler,
+		},
+		{
+			MethodName: "BatchRefund",
+			Handler:    _PaymentService_BatchRefund_Handler,
 		},
 		{
 			MethodName: "GetPayment",

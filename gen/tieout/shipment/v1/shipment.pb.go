@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -205,7 +206,9 @@ type ScheduleRequest struct {
 	// What it is for: the order's id.
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// Where it goes.
-	Address       *v1.Address `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	Address *v1.Address `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	// Where the request comes from, when a saga's step sends it.
+	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +264,13 @@ func (x *ScheduleRequest) GetAddress() *v1.Address {
 	return nil
 }
 
+func (x *ScheduleRequest) GetOrigin() *v1.Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
 // ScheduleResponse says that the carrier will come for it.
 type ScheduleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -312,8 +322,10 @@ type CancelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key of the Schedule to undo.
 	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Where the request comes from, when a saga's step sends it.
+	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CancelRequest) Reset() {
@@ -351,6 +363,13 @@ func (x *CancelRequest) GetIdempotencyKey() string {
 		return x.IdempotencyKey
 	}
 	return ""
+}
+
+func (x *CancelRequest) GetOrigin() *v1.Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
 }
 
 // CancelResponse says that nothing is scheduled under the key, and never will be.
@@ -601,11 +620,415 @@ func (x *ListShipmentsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// BatchScheduleRequest is several requests.
+type BatchScheduleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*ScheduleRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchScheduleRequest) Reset() {
+	*x = BatchScheduleRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchScheduleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchScheduleRequest) ProtoMessage() {}
+
+func (x *BatchScheduleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchScheduleRequest.ProtoReflect.Descriptor instead.
+func (*BatchScheduleRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BatchScheduleRequest) GetRequests() []*ScheduleRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchScheduleResponse is what came of each request.
+type BatchScheduleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A result per request, in their order.
+	Results       []*BatchScheduleResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchScheduleResponse) Reset() {
+	*x = BatchScheduleResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchScheduleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchScheduleResponse) ProtoMessage() {}
+
+func (x *BatchScheduleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchScheduleResponse.ProtoReflect.Descriptor instead.
+func (*BatchScheduleResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *BatchScheduleResponse) GetResults() []*BatchScheduleResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// BatchCancelRequest is several requests.
+type BatchCancelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*CancelRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCancelRequest) Reset() {
+	*x = BatchCancelRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCancelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCancelRequest) ProtoMessage() {}
+
+func (x *BatchCancelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCancelRequest.ProtoReflect.Descriptor instead.
+func (*BatchCancelRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *BatchCancelRequest) GetRequests() []*CancelRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchCancelResponse is what came of each request.
+type BatchCancelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A result per request, in their order.
+	Results       []*BatchCancelResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCancelResponse) Reset() {
+	*x = BatchCancelResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCancelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCancelResponse) ProtoMessage() {}
+
+func (x *BatchCancelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCancelResponse.ProtoReflect.Descriptor instead.
+func (*BatchCancelResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *BatchCancelResponse) GetResults() []*BatchCancelResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// BatchLookUpScheduleRequest names several Schedules.
+type BatchLookUpScheduleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests whose outcome is asked for, 1 to 256, as they are or were sent.
+	Requests      []*ScheduleRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchLookUpScheduleRequest) Reset() {
+	*x = BatchLookUpScheduleRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchLookUpScheduleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchLookUpScheduleRequest) ProtoMessage() {}
+
+func (x *BatchLookUpScheduleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchLookUpScheduleRequest.ProtoReflect.Descriptor instead.
+func (*BatchLookUpScheduleRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *BatchLookUpScheduleRequest) GetRequests() []*ScheduleRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchLookUpScheduleResponse is what became of each.
+type BatchLookUpScheduleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A result per request, in their order.
+	Results       []*BatchScheduleResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchLookUpScheduleResponse) Reset() {
+	*x = BatchLookUpScheduleResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchLookUpScheduleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchLookUpScheduleResponse) ProtoMessage() {}
+
+func (x *BatchLookUpScheduleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchLookUpScheduleResponse.ProtoReflect.Descriptor instead.
+func (*BatchLookUpScheduleResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *BatchLookUpScheduleResponse) GetResults() []*BatchScheduleResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// Result is what came of one request.
+type BatchScheduleResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else the error that it would have had as a request of its own.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The response of one that was done.
+	Response *ScheduleResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// The answer was given before, under the same key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchScheduleResponse_Result) Reset() {
+	*x = BatchScheduleResponse_Result{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchScheduleResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchScheduleResponse_Result) ProtoMessage() {}
+
+func (x *BatchScheduleResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchScheduleResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchScheduleResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10, 0}
+}
+
+func (x *BatchScheduleResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchScheduleResponse_Result) GetResponse() *ScheduleResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchScheduleResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
+// Result is what came of one request.
+type BatchCancelResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else the error that it would have had as a request of its own.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The response of one that was done.
+	Response *CancelResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// The answer was given before, under the same key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCancelResponse_Result) Reset() {
+	*x = BatchCancelResponse_Result{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCancelResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCancelResponse_Result) ProtoMessage() {}
+
+func (x *BatchCancelResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCancelResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchCancelResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12, 0}
+}
+
+func (x *BatchCancelResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchCancelResponse_Result) GetResponse() *CancelResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchCancelResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
 var File_tieout_shipment_v1_shipment_proto protoreflect.FileDescriptor
 
 const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\n" +
-	"!tieout/shipment/v1/shipment.proto\x12\x12tieout.shipment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1ftieout/options/v1/options.proto\"\x81\x03\n" +
+	"!tieout/shipment/v1/shipment.proto\x12\x12tieout.shipment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\x81\x03\n" +
 	"\bShipment\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x127\n" +
@@ -617,16 +1040,18 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xa1\x01\n" +
+	"updateTime\"\xd3\x01\n" +
 	"\x0fScheduleRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12(\n" +
 	"\treference\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\treference\x12;\n" +
-	"\aaddress\x18\x03 \x01(\v2\x19.tieout.common.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\aaddress\"L\n" +
+	"\aaddress\x18\x03 \x01(\v2\x19.tieout.common.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\aaddress\x120\n" +
+	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"L\n" +
 	"\x10ScheduleResponse\x128\n" +
-	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"8\n" +
+	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"j\n" +
 	"\rCancelRequest\x12'\n" +
-	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\"J\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x120\n" +
+	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"J\n" +
 	"\x0eCancelResponse\x128\n" +
 	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\">\n" +
 	"\x12GetShipmentRequest\x12(\n" +
@@ -640,19 +1065,48 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"{\n" +
 	"\x15ListShipmentsResponse\x12:\n" +
 	"\tshipments\x18\x01 \x03(\v2\x1c.tieout.shipment.v1.ShipmentR\tshipments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xa6\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"i\n" +
+	"\x14BatchScheduleRequest\x12Q\n" +
+	"\brequests\x18\x01 \x03(\v2#.tieout.shipment.v1.ScheduleRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf8\x01\n" +
+	"\x15BatchScheduleResponse\x12J\n" +
+	"\aresults\x18\x01 \x03(\v20.tieout.shipment.v1.BatchScheduleResponse.ResultR\aresults\x1a\x92\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12@\n" +
+	"\bresponse\x18\x02 \x01(\v2$.tieout.shipment.v1.ScheduleResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"e\n" +
+	"\x12BatchCancelRequest\x12O\n" +
+	"\brequests\x18\x01 \x03(\v2!.tieout.shipment.v1.CancelRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf2\x01\n" +
+	"\x13BatchCancelResponse\x12H\n" +
+	"\aresults\x18\x01 \x03(\v2..tieout.shipment.v1.BatchCancelResponse.ResultR\aresults\x1a\x90\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12>\n" +
+	"\bresponse\x18\x02 \x01(\v2\".tieout.shipment.v1.CancelResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"o\n" +
+	"\x1aBatchLookUpScheduleRequest\x12Q\n" +
+	"\brequests\x18\x01 \x03(\v2#.tieout.shipment.v1.ScheduleRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"i\n" +
+	"\x1bBatchLookUpScheduleResponse\x12J\n" +
+	"\aresults\x18\x01 \x03(\v20.tieout.shipment.v1.BatchScheduleResponse.ResultR\aresults*\xa6\x01\n" +
 	"\rShipmentState\x12\x1e\n" +
 	"\x1aSHIPMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SHIPMENT_STATE_SCHEDULING\x10\x01\x12\x1c\n" +
 	"\x18SHIPMENT_STATE_SCHEDULED\x10\x02\x12\x1a\n" +
 	"\x16SHIPMENT_STATE_REFUSED\x10\x03\x12\x1c\n" +
-	"\x18SHIPMENT_STATE_CANCELLED\x10\x042\xbb\x03\n" +
+	"\x18SHIPMENT_STATE_CANCELLED\x10\x042\xa4\x06\n" +
 	"\x0fShipmentService\x12e\n" +
 	"\bSchedule\x12#.tieout.shipment.v1.ScheduleRequest\x1a$.tieout.shipment.v1.ScheduleResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
+	"\x12r\n" +
+	"\rBatchSchedule\x12(.tieout.shipment.v1.BatchScheduleRequest\x1a).tieout.shipment.v1.BatchScheduleResponse\"\f\xea\xf9\x18\b\b\x05\x10\x02\"\x02\b\n" +
+	"\x12\x84\x01\n" +
+	"\x13BatchLookUpSchedule\x12..tieout.shipment.v1.BatchLookUpScheduleRequest\x1a/.tieout.shipment.v1.BatchLookUpScheduleResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
 	"\x12_\n" +
 	"\x06Cancel\x12!.tieout.shipment.v1.CancelRequest\x1a\".tieout.shipment.v1.CancelResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12l\n" +
+	"\vBatchCancel\x12&.tieout.shipment.v1.BatchCancelRequest\x1a'.tieout.shipment.v1.BatchCancelResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
 	"\x12l\n" +
 	"\vGetShipment\x12&.tieout.shipment.v1.GetShipmentRequest\x1a'.tieout.shipment.v1.GetShipmentResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12r\n" +
 	"\rListShipments\x12(.tieout.shipment.v1.ListShipmentsRequest\x1a).tieout.shipment.v1.ListShipmentsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
@@ -672,44 +1126,72 @@ func file_tieout_shipment_v1_shipment_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_shipment_v1_shipment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_tieout_shipment_v1_shipment_proto_goTypes = []any{
-	(ShipmentState)(0),            // 0: tieout.shipment.v1.ShipmentState
-	(*Shipment)(nil),              // 1: tieout.shipment.v1.Shipment
-	(*ScheduleRequest)(nil),       // 2: tieout.shipment.v1.ScheduleRequest
-	(*ScheduleResponse)(nil),      // 3: tieout.shipment.v1.ScheduleResponse
-	(*CancelRequest)(nil),         // 4: tieout.shipment.v1.CancelRequest
-	(*CancelResponse)(nil),        // 5: tieout.shipment.v1.CancelResponse
-	(*GetShipmentRequest)(nil),    // 6: tieout.shipment.v1.GetShipmentRequest
-	(*GetShipmentResponse)(nil),   // 7: tieout.shipment.v1.GetShipmentResponse
-	(*ListShipmentsRequest)(nil),  // 8: tieout.shipment.v1.ListShipmentsRequest
-	(*ListShipmentsResponse)(nil), // 9: tieout.shipment.v1.ListShipmentsResponse
-	(*v1.Address)(nil),            // 10: tieout.common.v1.Address
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(ShipmentState)(0),                   // 0: tieout.shipment.v1.ShipmentState
+	(*Shipment)(nil),                     // 1: tieout.shipment.v1.Shipment
+	(*ScheduleRequest)(nil),              // 2: tieout.shipment.v1.ScheduleRequest
+	(*ScheduleResponse)(nil),             // 3: tieout.shipment.v1.ScheduleResponse
+	(*CancelRequest)(nil),                // 4: tieout.shipment.v1.CancelRequest
+	(*CancelResponse)(nil),               // 5: tieout.shipment.v1.CancelResponse
+	(*GetShipmentRequest)(nil),           // 6: tieout.shipment.v1.GetShipmentRequest
+	(*GetShipmentResponse)(nil),          // 7: tieout.shipment.v1.GetShipmentResponse
+	(*ListShipmentsRequest)(nil),         // 8: tieout.shipment.v1.ListShipmentsRequest
+	(*ListShipmentsResponse)(nil),        // 9: tieout.shipment.v1.ListShipmentsResponse
+	(*BatchScheduleRequest)(nil),         // 10: tieout.shipment.v1.BatchScheduleRequest
+	(*BatchScheduleResponse)(nil),        // 11: tieout.shipment.v1.BatchScheduleResponse
+	(*BatchCancelRequest)(nil),           // 12: tieout.shipment.v1.BatchCancelRequest
+	(*BatchCancelResponse)(nil),          // 13: tieout.shipment.v1.BatchCancelResponse
+	(*BatchLookUpScheduleRequest)(nil),   // 14: tieout.shipment.v1.BatchLookUpScheduleRequest
+	(*BatchLookUpScheduleResponse)(nil),  // 15: tieout.shipment.v1.BatchLookUpScheduleResponse
+	(*BatchScheduleResponse_Result)(nil), // 16: tieout.shipment.v1.BatchScheduleResponse.Result
+	(*BatchCancelResponse_Result)(nil),   // 17: tieout.shipment.v1.BatchCancelResponse.Result
+	(*v1.Address)(nil),                   // 18: tieout.common.v1.Address
+	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                    // 20: tieout.common.v1.Origin
+	(*status.Status)(nil),                // 21: google.rpc.Status
 }
 var file_tieout_shipment_v1_shipment_proto_depIdxs = []int32{
 	0,  // 0: tieout.shipment.v1.Shipment.state:type_name -> tieout.shipment.v1.ShipmentState
-	10, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
-	11, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
-	11, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
-	10, // 4: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
-	1,  // 5: tieout.shipment.v1.ScheduleResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	1,  // 6: tieout.shipment.v1.CancelResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	1,  // 7: tieout.shipment.v1.GetShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	1,  // 8: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
-	2,  // 9: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
-	4,  // 10: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
-	6,  // 11: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
-	8,  // 12: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
-	3,  // 13: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
-	5,  // 14: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
-	7,  // 15: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
-	9,  // 16: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	18, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
+	19, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
+	19, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
+	18, // 4: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
+	20, // 5: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
+	1,  // 6: tieout.shipment.v1.ScheduleResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	20, // 7: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
+	1,  // 8: tieout.shipment.v1.CancelResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	1,  // 9: tieout.shipment.v1.GetShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	1,  // 10: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
+	2,  // 11: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	16, // 12: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	4,  // 13: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
+	17, // 14: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
+	2,  // 15: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	16, // 16: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	21, // 17: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
+	3,  // 18: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
+	21, // 19: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
+	5,  // 20: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
+	2,  // 21: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
+	10, // 22: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
+	14, // 23: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
+	4,  // 24: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
+	12, // 25: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
+	6,  // 26: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
+	8,  // 27: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
+	3,  // 28: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
+	11, // 29: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
+	15, // 30: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
+	5,  // 31: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
+	13, // 32: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
+	7,  // 33: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
+	9,  // 34: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
+	28, // [28:35] is the sub-list for method output_type
+	21, // [21:28] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_tieout_shipment_v1_shipment_proto_init() }
@@ -723,7 +1205,7 @@ func file_tieout_shipment_v1_shipment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_shipment_v1_shipment_proto_rawDesc), len(file_tieout_shipment_v1_shipment_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,10 +21,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ShipmentService_Schedule_FullMethodName      = "/tieout.shipment.v1.ShipmentService/Schedule"
-	ShipmentService_Cancel_FullMethodName        = "/tieout.shipment.v1.ShipmentService/Cancel"
-	ShipmentService_GetShipment_FullMethodName   = "/tieout.shipment.v1.ShipmentService/GetShipment"
-	ShipmentService_ListShipments_FullMethodName = "/tieout.shipment.v1.ShipmentService/ListShipments"
+	ShipmentService_Schedule_FullMethodName            = "/tieout.shipment.v1.ShipmentService/Schedule"
+	ShipmentService_BatchSchedule_FullMethodName       = "/tieout.shipment.v1.ShipmentService/BatchSchedule"
+	ShipmentService_BatchLookUpSchedule_FullMethodName = "/tieout.shipment.v1.ShipmentService/BatchLookUpSchedule"
+	ShipmentService_Cancel_FullMethodName              = "/tieout.shipment.v1.ShipmentService/Cancel"
+	ShipmentService_BatchCancel_FullMethodName         = "/tieout.shipment.v1.ShipmentService/BatchCancel"
+	ShipmentService_GetShipment_FullMethodName         = "/tieout.shipment.v1.ShipmentService/GetShipment"
+	ShipmentService_ListShipments_FullMethodName       = "/tieout.shipment.v1.ShipmentService/ListShipments"
 )
 
 // ShipmentServiceClient is the client API for ShipmentService service.
@@ -35,9 +38,19 @@ const (
 type ShipmentServiceClient interface {
 	// Schedules a shipment. Refused with CARRIER_REFUSED when the carrier does not serve the address.
 	Schedule(ctx context.Context, in *ScheduleRequest, opts ...grpc.CallOption) (*ScheduleResponse, error)
+	// Does several Schedules, each by itself. One that takes longer than the rest comes back as
+	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	BatchSchedule(ctx context.Context, in *BatchScheduleRequest, opts ...grpc.CallOption) (*BatchScheduleResponse, error)
+	// Says what became of Schedules, by their keys, without scheduling anything: one that was done or refused as it
+	// was answered then, one whose outcome is not known after asking the carrier, and one that was never seen and is
+	// not on its way as NOT_FOUND.
+	BatchLookUpSchedule(ctx context.Context, in *BatchLookUpScheduleRequest, opts ...grpc.CallOption) (*BatchLookUpScheduleResponse, error)
 	// Undoes the Schedule of the same key. When that Schedule was never seen, nothing is cancelled and it is
 	// refused for ever (STEP_TOMBSTONED).
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
+	// Does several Cancels, each by itself. One that takes longer than the rest comes back as
+	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	BatchCancel(ctx context.Context, in *BatchCancelRequest, opts ...grpc.CallOption) (*BatchCancelResponse, error)
 	// Returns one shipment.
 	GetShipment(ctx context.Context, in *GetShipmentRequest, opts ...grpc.CallOption) (*GetShipmentResponse, error)
 	// Lists shipments, newest first.
@@ -62,10 +75,40 @@ func (c *shipmentServiceClient) Schedule(ctx context.Context, in *ScheduleReques
 	return out, nil
 }
 
+func (c *shipmentServiceClient) BatchSchedule(ctx context.Context, in *BatchScheduleRequest, opts ...grpc.CallOption) (*BatchScheduleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchScheduleResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_BatchSchedule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shipmentServiceClient) BatchLookUpSchedule(ctx context.Context, in *BatchLookUpScheduleRequest, opts ...grpc.CallOption) (*BatchLookUpScheduleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchLookUpScheduleResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_BatchLookUpSchedule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *shipmentServiceClient) Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CancelResponse)
 	err := c.cc.Invoke(ctx, ShipmentService_Cancel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shipmentServiceClient) BatchCancel(ctx context.Context, in *BatchCancelRequest, opts ...grpc.CallOption) (*BatchCancelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchCancelResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_BatchCancel_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,9 +143,19 @@ func (c *shipmentServiceClient) ListShipments(ctx context.Context, in *ListShipm
 type ShipmentServiceServer interface {
 	// Schedules a shipment. Refused with CARRIER_REFUSED when the carrier does not serve the address.
 	Schedule(context.Context, *ScheduleRequest) (*ScheduleResponse, error)
+	// Does several Schedules, each by itself. One that takes longer than the rest comes back as
+	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	BatchSchedule(context.Context, *BatchScheduleRequest) (*BatchScheduleResponse, error)
+	// Says what became of Schedules, by their keys, without scheduling anything: one that was done or refused as it
+	// was answered then, one whose outcome is not known after asking the carrier, and one that was never seen and is
+	// not on its way as NOT_FOUND.
+	BatchLookUpSchedule(context.Context, *BatchLookUpScheduleRequest) (*BatchLookUpScheduleResponse, error)
 	// Undoes the Schedule of the same key. When that Schedule was never seen, nothing is cancelled and it is
 	// refused for ever (STEP_TOMBSTONED).
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
+	// Does several Cancels, each by itself. One that takes longer than the rest comes back as
+	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	BatchCancel(context.Context, *BatchCancelRequest) (*BatchCancelResponse, error)
 	// Returns one shipment.
 	GetShipment(context.Context, *GetShipmentRequest) (*GetShipmentResponse, error)
 	// Lists shipments, newest first.
@@ -120,8 +173,17 @@ type UnimplementedShipmentServiceServer struct{}
 func (UnimplementedShipmentServiceServer) Schedule(context.Context, *ScheduleRequest) (*ScheduleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Schedule not implemented")
 }
+func (UnimplementedShipmentServiceServer) BatchSchedule(context.Context, *BatchScheduleRequest) (*BatchScheduleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchSchedule not implemented")
+}
+func (UnimplementedShipmentServiceServer) BatchLookUpSchedule(context.Context, *BatchLookUpScheduleRequest) (*BatchLookUpScheduleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchLookUpSchedule not implemented")
+}
 func (UnimplementedShipmentServiceServer) Cancel(context.Context, *CancelRequest) (*CancelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
+}
+func (UnimplementedShipmentServiceServer) BatchCancel(context.Context, *BatchCancelRequest) (*BatchCancelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchCancel not implemented")
 }
 func (UnimplementedShipmentServiceServer) GetShipment(context.Context, *GetShipmentRequest) (*GetShipmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetShipment not implemented")
@@ -168,6 +230,42 @@ func _ShipmentService_Schedule_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ShipmentService_BatchSchedule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchScheduleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).BatchSchedule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_BatchSchedule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).BatchSchedule(ctx, req.(*BatchScheduleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ShipmentService_BatchLookUpSchedule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchLookUpScheduleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).BatchLookUpSchedule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_BatchLookUpSchedule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).BatchLookUpSchedule(ctx, req.(*BatchLookUpScheduleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ShipmentService_Cancel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CancelRequest)
 	if err := dec(in); err != nil {
@@ -182,6 +280,24 @@ func _ShipmentService_Cancel_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ShipmentServiceServer).Cancel(ctx, req.(*CancelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ShipmentService_BatchCancel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchCancelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).BatchCancel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_BatchCancel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).BatchCancel(ctx, req.(*BatchCancelRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -234,8 +350,20 @@ var ShipmentService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ShipmentService_Schedule_Handler,
 		},
 		{
+			MethodName: "BatchSchedule",
+			Handler:    _ShipmentService_BatchSchedule_Handler,
+		},
+		{
+			MethodName: "BatchLookUpSchedule",
+			Handler:    _ShipmentService_BatchLookUpSchedule_Handler,
+		},
+		{
 			MethodName: "Cancel",
 			Handler:    _ShipmentService_Cancel_Handler,
+		},
+		{
+			MethodName: "BatchCancel",
+			Handler:    _ShipmentService_BatchCancel_Handler,
 		},
 		{
 			MethodName: "GetShipment",
