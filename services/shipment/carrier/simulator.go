@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+
+	"github.com/tieout/tieout/pkg/failpoint"
 )
 
 // unserved is the country that the simulated carrier does not deliver to.
@@ -15,6 +17,8 @@ type Simulator struct{}
 
 // Book implements Carrier.
 func (Simulator) Book(ctx context.Context, b Booking) (string, error) {
+	failpoint.Hit(failpoint.Before, "carrier", "Book")
+	defer failpoint.Hit(failpoint.Unseen, "carrier", "Book")
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -25,4 +29,8 @@ func (Simulator) Book(ctx context.Context, b Booking) (string, error) {
 }
 
 // Cancel implements Carrier.
-func (Simulator) Cancel(ctx context.Context, _ string) error { return ctx.Err() }
+func (Simulator) Cancel(ctx context.Context, _ string) error {
+	failpoint.Hit(failpoint.Before, "carrier", "Cancel")
+	defer failpoint.Hit(failpoint.Unseen, "carrier", "Cancel")
+	return ctx.Err()
+}

@@ -1,0 +1,51 @@
+package systemtest
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// Process is a process of a Split.
+type Process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+func start(cmd *exec.Cmd) (*Process, error) {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &Process{cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		_ = cmd.Wait() // how it ended is in its state
+	}()
+	return p, nil
+}
+
+// Ended is closed when the process is gone.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Killed tells of a process that is gone whether it went by SIGKILL, and not by itself.
+func (p *Process) Killed() bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signal() == syscall.SIGKILL
+}
+
+// String tells how a process that is gone ended.
+func (p *Process) String() string { return p.cmd.ProcessState.String() }
+
+// Signal sends a signal, if the process is still there.
+func (p *Process) Signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// Kill ends the process with SIGKILL, if it is still there, and waits until it is gone.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// Stop asks the process to stop in order, and waits until it is gone.
+func (p *Process) Stop() {
+	p.Signal(syscall.SIGTERM)
+	<-p.ended
+}
