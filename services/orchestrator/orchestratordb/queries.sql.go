@@ -12,6 +12,60 @@ import (
 	"github.com/google/uuid"
 )
 
+const fenceShards = `-- name: FenceShards :many
+SELECT pg_advisory_xact_lock_shared($1::int, unnest($2::int[]))::text
+`
+
+type FenceShardsParams struct {
+	LockClass int32
+	Shards    []int32
+}
+
+// Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
+func (q *Queries) FenceShards(ctx context.Context, arg FenceShardsParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, fenceShards, arg.LockClass, arg.Shards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var column_1 string
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const forgetReplica = `-- name: ForgetReplica :exec
+WITH freed AS (UPDATE shard SET owner = NULL WHERE owner = $1::uuid)
+DELETE FROM replica WHERE id = $1::uuid OR lease_until < now() - interval '1 day'
+`
+
+func (q *Queries) ForgetReplica(ctx context.Context, replica uuid.UUID) error {
+	_, err := q.db.Exec(ctx, forgetReplica, replica)
+	return err
+}
+
+const freeShards = `-- name: FreeShards :exec
+UPDATE shard SET owner = NULL WHERE id = ANY ($1::smallint[]) AND owner = $2::uuid
+`
+
+type FreeShardsParams struct {
+	Shards  []int16
+	Replica uuid.UUID
+}
+
+func (q *Queries) FreeShards(ctx context.Context, arg FreeShardsParams) error {
+	_, err := q.db.Exec(ctx, freeShards, arg.Shards, arg.Replica)
+	return err
+}
+
 const getOrder = `-- name: GetOrder :one
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
        s.phase, s.cause, s.updated_at
@@ -58,9 +112,26 @@ const getSaga = `-- name: GetSaga :one
 SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at FROM saga WHERE id = $1
 `
 
-func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (Saga, error) {
+type GetSagaRow struct {
+	ID          uuid.UUID
+	Definition  string
+	Version     int32
+	OrderID     uuid.UUID
+	Phase       int16
+	Step        string
+	Cause       string
+	Seq         int32
+	Deadline    time.Time
+	Traceparent string
+	Paused      bool
+	NextAt      *time.Time
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (GetSagaRow, error) {
 	row := q.db.QueryRow(ctx, getSaga, id)
-	var i Saga
+	var i GetSagaRow
 	err := row.Scan(
 		&i.ID,
 		&i.Definition,
@@ -89,6 +160,30 @@ func (q *Queries) GetSagaOfOrder(ctx context.Context, id uuid.UUID) (uuid.UUID, 
 	var saga_id uuid.UUID
 	err := row.Scan(&saga_id)
 	return saga_id, err
+}
+
+const insertDefinition = `-- name: InsertDefinition :exec
+INSERT INTO saga_definition (name, version, body, pivot, before_pivot) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (name, version) DO UPDATE SET body = excluded.body WHERE saga_definition.body = 'null'
+`
+
+type InsertDefinitionParams struct {
+	Name        string
+	Version     int32
+	Body        []byte
+	Pivot       string
+	BeforePivot string
+}
+
+func (q *Queries) InsertDefinition(ctx context.Context, arg InsertDefinitionParams) error {
+	_, err := q.db.Exec(ctx, insertDefinition,
+		arg.Name,
+		arg.Version,
+		arg.Body,
+		arg.Pivot,
+		arg.BeforePivot,
+	)
+	return err
 }
 
 const insertOperatorAction = `-- name: InsertOperatorAction :exec
@@ -244,6 +339,61 @@ func (q *Queries) InsertTimeline(ctx context.Context, arg InsertTimelineParams) 
 	return err
 }
 
+const listDefinitions = `-- name: ListDefinitions :many
+SELECT name, version, body FROM saga_definition
+`
+
+type ListDefinitionsRow struct {
+	Name    string
+	Version int32
+	Body    []byte
+}
+
+func (q *Queries) ListDefinitions(ctx context.Context) ([]ListDefinitionsRow, error) {
+	rows, err := q.db.Query(ctx, listDefinitions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListDefinitionsRow{}
+	for rows.Next() {
+		var i ListDefinitionsRow
+		if err := rows.Scan(&i.Name, &i.Version, &i.Body); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLiveSagas = `-- name: ListLiveSagas :many
+SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused AND shard = ANY ($1::smallint[])
+`
+
+// What is to be driven of some shards.
+func (q *Queries) ListLiveSagas(ctx context.Context, shards []int16) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listLiveSagas, shards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listOrders = `-- name: ListOrders :many
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
        s.phase, s.cause, s.updated_at
@@ -382,31 +532,6 @@ func (q *Queries) ListTimeline(ctx context.Context, orderID uuid.UUID) ([]ListTi
 	return items, nil
 }
 
-const liveSagas = `-- name: LiveSagas :many
-SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused ORDER BY id
-`
-
-// What is to be driven; oldest first, for ids are UUIDv7.
-func (q *Queries) LiveSagas(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, liveSagas)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []uuid.UUID{}
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const lockSagas = `-- name: LockSagas :many
 SELECT id, seq FROM saga WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 `
@@ -427,6 +552,84 @@ func (q *Queries) LockSagas(ctx context.Context, ids []uuid.UUID) ([]LockSagasRo
 	for rows.Next() {
 		var i LockSagasRow
 		if err := rows.Scan(&i.ID, &i.Seq); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const shardEpochs = `-- name: ShardEpochs :many
+SELECT id, epoch FROM shard WHERE id = ANY ($1::smallint[])
+`
+
+type ShardEpochsRow struct {
+	ID    int16
+	Epoch int64
+}
+
+func (q *Queries) ShardEpochs(ctx context.Context, shards []int16) ([]ShardEpochsRow, error) {
+	rows, err := q.db.Query(ctx, shardEpochs, shards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ShardEpochsRow{}
+	for rows.Next() {
+		var i ShardEpochsRow
+		if err := rows.Scan(&i.ID, &i.Epoch); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const takeShards = `-- name: TakeShards :many
+WITH free AS (
+    SELECT s.id FROM shard s
+     WHERE s.id = ANY ($1::smallint[])
+       AND (s.owner IS NULL OR s.owner = $2::uuid
+            OR NOT EXISTS (SELECT FROM replica r WHERE r.id = s.owner AND r.lease_until > now()))
+     ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED
+), locked AS (
+    SELECT id FROM free WHERE pg_try_advisory_xact_lock($3::int, id::int)
+), taken AS (
+    UPDATE shard SET epoch = epoch + 1, owner = $2::uuid FROM locked WHERE shard.id = locked.id RETURNING shard.id, shard.epoch
+), recorded AS (
+    INSERT INTO shard_term (shard, epoch, owner) SELECT id, epoch, $2::uuid FROM taken
+)
+SELECT id, epoch FROM taken
+`
+
+type TakeShardsParams struct {
+	Shards    []int16
+	Replica   uuid.UUID
+	LockClass int32
+}
+
+type TakeShardsRow struct {
+	ID    int16
+	Epoch int64
+}
+
+// Takes what is still free, and was not locked by a writer of the owner before, who may be finishing a commit.
+func (q *Queries) TakeShards(ctx context.Context, arg TakeShardsParams) ([]TakeShardsRow, error) {
+	rows, err := q.db.Query(ctx, takeShards, arg.Shards, arg.Replica, arg.LockClass)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TakeShardsRow{}
+	for rows.Next() {
+		var i TakeShardsRow
+		if err := rows.Scan(&i.ID, &i.Epoch); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
