@@ -15,6 +15,7 @@ const (
 	callRefund   = "payment.Refund"
 	callSchedule = "shipment.Schedule"
 	callCancel   = "shipment.Cancel"
+	callLookUp   = "shipment.LookUp"
 )
 
 const (
@@ -34,11 +35,11 @@ var orderV1 = saga.Definition{
 		},
 		{
 			// A charge may hang at the provider, and be looked up before it is tried again.
-			Name: stepCharge, Kind: saga.Compensatable, Execute: callCharge, Compensate: callRefund,
+			Name: stepCharge, Kind: saga.Compensatable, Execute: callCharge, Compensate: callRefund, Money: true,
 			Forward: patience(10*time.Second, 6), Back: patience(10*time.Second, untilSomeoneLooks),
 		},
 		{
-			Name: stepShip, Kind: saga.Pivot, Execute: callSchedule, Compensate: callCancel,
+			Name: stepShip, Kind: saga.Pivot, Execute: callSchedule, Compensate: callCancel, Lookup: callLookUp,
 			Forward: patience(10*time.Second, untilSomeoneLooks), Back: patience(10*time.Second, untilSomeoneLooks),
 		},
 		{
