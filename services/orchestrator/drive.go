@@ -154,10 +154,17 @@ func (e *engine) write(sagas []*live, events [][]saga.Event) {
 		return
 	}
 	ctx := context.WithoutCancel(e.shards.parent)
-	for i, r := range e.transitions.DoAll(ctx, writes) {
+	durable := writes[:0:0]
+	results := e.transitions.DoAll(ctx, writes)
+	for i, r := range results {
+		if r.Err == nil {
+			durable = append(durable, writes[i])
+		}
+	}
+	e.metrics.recorded(ctx, durable)
+	for i, r := range results {
 		e.written(ctx, good[i], writes[i], r.Err)
 	}
-	e.metrics.recorded(ctx, writes)
 }
 
 // written goes on with a saga after its transition was written, or was not.
@@ -165,7 +172,10 @@ func (e *engine) written(ctx context.Context, l *live, t transition, err error) 
 	switch {
 	case err == nil:
 		e.announce(ctx, t)
-		l.failures, l.state, l.view = 0, t.state, t.after
+		if l.failures, l.state, l.view = 0, t.state, t.after; t.after.phase.Resting() {
+			e.drop(l)
+			return
+		}
 		e.advance(l)
 	case errors.Is(err, errStale):
 		e.reader.push(l)
@@ -212,9 +222,8 @@ func (r run) result(step string) json.RawMessage {
 	return nil
 }
 
-// become gives the view of a state, which the saga came to at a time.
-func (v sagaView) become(def saga.Definition, s saga.State, at time.Time) sagaView {
+// become makes the view that of a state, which the saga came to at a time.
+func (v *sagaView) become(def saga.Definition, s saga.State, at time.Time) {
 	v.phase, v.step, v.cause, v.seq = s.Phase, stepOf(def, s), s.Cause, s.Seq
 	v.paused, v.nextAt, v.atRisk, v.updatedAt = s.Paused, s.NextAt, s.MoneyAtRisk(def), at
-	return v
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type engine struct {
 	running     sync.WaitGroup  // what is under way for sagas
 
 	mu      sync.Mutex
+	halted  bool // nothing more is begun
 	live    map[SagaID]*live
 	pending map[OrderID]*live // those that wait for a participant to tell
 }
@@ -60,19 +62,18 @@ type live struct {
 	// Guarded by the engine's mu.
 	nudged  bool // somebody else has written to it: it is read again before anything else is done
 	waiting bool // it is with the timers
+
+	alarm alarm // the timers'
 }
 
-// newEngine makes an engine whose calls are actions; it does nothing until it runs.
-func newEngine(e engine, actions map[string]action) *engine {
+// prepare completes an engine; it does nothing until it runs.
+func (e *engine) prepare(actions map[string]action) {
 	e.live, e.pending = map[SagaID]*live{}, map[OrderID]*live{}
-	e.rescan = make(chan struct{}, 1)
-	e.lanes = map[string]*lane{}
+	e.rescan, e.lanes = make(chan struct{}, 1), map[string]*lane{}
 	for name, do := range actions {
-		e.lanes[name] = &lane{engine: &e, call: name, do: do, limit: maxBatch}
+		e.lanes[name] = &lane{engine: e, call: name, do: do, limit: maxBatch}
 	}
-	e.reader = &reader{engine: &e}
-	e.timers = newTimers(e.due)
-	return &e
+	e.reader, e.timers = &reader{engine: e}, newTimers(e.due)
 }
 
 // run drives until the process begins to stop, and then hands over at once: what is under way is left to whoever
@@ -103,6 +104,7 @@ func (e *engine) run(ctx context.Context) error {
 	}
 	duties.Go(func() { e.timers.run(ctx) })
 	duties.Wait()
+	e.halt()
 	e.running.Wait()
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), resignLimit)
 	defer cancel()
@@ -147,6 +149,9 @@ func (e *engine) adopt(sagaID SagaID, known *driven) bool {
 	e.mu.Lock()
 	if held := e.live[sagaID]; held != nil {
 		e.mu.Unlock()
+		if held.term != t {
+			e.timers.fire(held) // it is in memory from an earlier term, and drops out
+		}
 		return true
 	}
 	l := &live{term: t}
@@ -162,6 +167,17 @@ func (e *engine) adopt(sagaID SagaID, known *driven) bool {
 		e.advance(l)
 	}
 	return true
+}
+
+// takeIn has sagas driven that were just written, by whoever owns their shards.
+func (e *engine) takeIn(def saga.Definition, started []transition, orders []order) {
+	var others []SagaID
+	for i, t := range started {
+		if !e.adopt(t.after.id, &driven{run: run{view: t.after, def: def, state: t.state}, order: orders[i]}) {
+			others = append(others, t.after.id)
+		}
+	}
+	e.waker.wake(others)
 }
 
 // changed has sagas looked at again, because somebody else than their owner wrote to them.
@@ -223,14 +239,12 @@ func (e *engine) due(l *live) {
 // wait puts a saga down until a time, or until it is nudged.
 func (e *engine) wait(l *live, until time.Time) {
 	e.mu.Lock()
-	nudged := l.nudged
-	if l.waiting = !nudged; l.waiting && l.isPending() {
+	defer e.mu.Unlock()
+	if l.isPending() {
 		e.pending[l.view.orderID] = l
 	}
-	e.mu.Unlock()
-	if nudged {
-		e.advance(l)
-		return
+	if l.waiting = true; l.nudged {
+		until = time.Time{}
 	}
 	e.timers.add(l, until)
 }
@@ -238,17 +252,17 @@ func (e *engine) wait(l *live, until time.Time) {
 // drop forgets a saga that is at rest or not this replica's any more. One that was nudged meanwhile stays.
 func (e *engine) drop(l *live) {
 	e.mu.Lock()
-	if l.nudged && !l.term.over() {
-		e.mu.Unlock()
-		e.advance(l)
-		return
-	}
-	if e.live[l.view.id] == l {
+	over := l.term.over()
+	again := l.nudged && !over
+	if !again && e.live[l.view.id] == l {
 		delete(e.live, l.view.id)
 	}
 	e.mu.Unlock()
-	if l.term.over() {
-		e.adopt(l.view.id, nil) // the shard may be this replica's again, under another epoch
+	switch {
+	case again:
+		e.advance(l)
+	case over:
+		e.adopt(l.view.id, nil) // the shard may be this replica's again, in another epoch
 	}
 }
 
@@ -272,10 +286,20 @@ func (e *engine) advance(l *live) {
 	case l.term.over():
 		e.drop(l)
 		return
-	case e.isNudged(l) || len(l.state.Steps) == 0:
+	case len(l.state.Steps) == 0 || e.isNudged(l):
 		e.reader.push(l)
 		return
 	}
+	e.next(l)
+}
+
+// next does what the saga's state says.
+func (e *engine) next(l *live) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.undriveable(l, fmt.Errorf("deciding what is next: panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
 	now := clock()
 	if l.asked && now.Before(l.state.NextAt) {
 		now = l.state.NextAt
@@ -296,8 +320,23 @@ func (e *engine) advance(l *live) {
 	}
 }
 
-// begin does something for sagas on a goroutine of its own, unless the engine is stopping.
-func (e *engine) begin(do func()) { e.running.Go(do) }
+// begin does something for sagas on a goroutine of its own, unless the engine has stopped.
+func (e *engine) begin(do func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.halted {
+		e.running.Go(do)
+	}
+}
+
+func (e *engine) halt() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.halted = true
+}
+
+// isStopping tells whether the sagas are being handed over.
+func (e *engine) isStopping() bool { return e.shards.parent.Err() != nil }
 
 // again has a saga that could not be read or written read again after a while.
 func (e *engine) again(l *live, why error) {

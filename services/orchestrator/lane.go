@@ -230,7 +230,7 @@ func (r *reader) read(batch []*live) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.shards.parent), readLimit)
 	defer cancel()
-	all, err := e.loadAll(ctx, ids)
+	all, err := e.loadAll(ctx, e.pool, ids)
 	for _, l := range batch {
 		found, ok := all[l.view.id]
 		switch {

@@ -9,9 +9,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
+
+// errNoDefinition says that this build cannot run a saga.
+var errNoDefinition = errors.New("no such definition in this build")
 
 // loaded is a saga as it was read, with its order and its history, or what kept it from being understood.
 type loaded struct {
@@ -45,6 +49,36 @@ func loadRuns(ctx context.Context, db orchestratordb.DBTX, definitions map[defin
 	return all, nil
 }
 
+// loadAll is loadRuns with all definitions that are known to anybody.
+func (e *engine) loadAll(ctx context.Context, db orchestratordb.DBTX, ids []SagaID) (map[SagaID]loaded, error) {
+	all, err := loadRuns(ctx, db, e.definitions.known(), ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range all {
+		if errors.Is(l.err, errNoDefinition) { // another replica may have brought it
+			if err := e.definitions.read(ctx); err != nil {
+				return nil, err
+			}
+			return loadRuns(ctx, db, e.definitions.known(), ids)
+		}
+	}
+	return all, nil
+}
+
+// load is loadAll of one; NOT_FOUND when there is none.
+func (e *engine) load(ctx context.Context, db orchestratordb.DBTX, sagaID SagaID) (run, error) {
+	all, err := e.loadAll(ctx, db, []SagaID{sagaID})
+	if err != nil {
+		return run{}, err
+	}
+	found, ok := all[sagaID]
+	if !ok {
+		return run{}, rpcerr.ForField(rpcerr.NotFound, "saga_id", "there is no saga %s", sagaID)
+	}
+	return found.run, found.err
+}
+
 // understand makes of a saga's rows what they say. The view and the order are there also when the history is not
 // understood.
 func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEventsOfSagasRow, definitions map[definitionKey]saga.Definition) (driven, error) {
@@ -67,7 +101,7 @@ func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEv
 	}
 	var ok bool
 	if d.def, ok = definitions[d.view.definition]; !ok {
-		return d, fmt.Errorf("no definition %s v%d in this build", d.view.definition.name, d.view.definition.version)
+		return d, fmt.Errorf("%s v%d: %w", d.view.definition.name, d.view.definition.version, errNoDefinition)
 	}
 	var err error
 	if d.events, err = eventsFrom(history); err != nil {

@@ -22,7 +22,8 @@ type orchestrator struct {
 	catalogue *catalogue
 	watchers  *watchers
 	stopping  <-chan struct{}
-	keyTTL    time.Duration // of clients' keys
+	keyTTL    time.Duration   // of clients' keys
+	newest    saga.Definition // of orders: what new ones run
 }
 
 // OrderID identifies an order.

@@ -55,17 +55,3 @@ const untilSomeoneLooks = 60
 func patience(timeout time.Duration, attempts int) saga.Retry {
 	return saga.Retry{Timeout: timeout, Initial: 100 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Attempts: attempts}
 }
-
-// definitions are all that a saga in the database may run, by name and version.
-func definitions() map[definitionKey]saga.Definition {
-	all := map[definitionKey]saga.Definition{}
-	for _, d := range []saga.Definition{orderV1} {
-		all[definitionKey{d.Name, d.Version}] = d
-	}
-	return all
-}
-
-type definitionKey struct {
-	name    string
-	version int
-}

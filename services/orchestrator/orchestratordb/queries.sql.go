@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-const fenceShards = `-- name: FenceShards :many
-SELECT pg_advisory_xact_lock_shared($1::int, unnest($2::int[]))::text
+const fenceShards = `-- name: FenceShards :exec
+SELECT pg_advisory_xact_lock_shared($1::int, unnest($2::int[]))
 `
 
 type FenceShardsParams struct {
@@ -22,24 +22,9 @@ type FenceShardsParams struct {
 }
 
 // Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
-func (q *Queries) FenceShards(ctx context.Context, arg FenceShardsParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, fenceShards, arg.LockClass, arg.Shards)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []string{}
-	for rows.Next() {
-		var column_1 string
-		if err := rows.Scan(&column_1); err != nil {
-			return nil, err
-		}
-		items = append(items, column_1)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) FenceShards(ctx context.Context, arg FenceShardsParams) error {
+	_, err := q.db.Exec(ctx, fenceShards, arg.LockClass, arg.Shards)
+	return err
 }
 
 const forgetReplica = `-- name: ForgetReplica :exec
@@ -251,8 +236,9 @@ func (q *Queries) InsertOrders(ctx context.Context, arg InsertOrdersParams) erro
 }
 
 const insertSagaEvents = `-- name: InsertSagaEvents :exec
-INSERT INTO saga_event (saga_id, seq, type, step, at, detail)
-SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]), unnest($6::jsonb[])
+INSERT INTO saga_event (saga_id, seq, type, step, at, detail, epoch)
+SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]),
+       unnest($6::jsonb[]), nullif(unnest($7::bigint[]), 0)
 `
 
 type InsertSagaEventsParams struct {
@@ -262,8 +248,10 @@ type InsertSagaEventsParams struct {
 	Steps   []string
 	Ats     []time.Time
 	Details [][]byte
+	Epochs  []int64
 }
 
+// An epoch of 0 means none.
 func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsParams) error {
 	_, err := q.db.Exec(ctx, insertSagaEvents,
 		arg.SagaIds,
@@ -272,6 +260,7 @@ func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsPara
 		arg.Steps,
 		arg.Ats,
 		arg.Details,
+		arg.Epochs,
 	)
 	return err
 }
@@ -758,11 +747,12 @@ func (q *Queries) TakeShards(ctx context.Context, arg TakeShardsParams) ([]TakeS
 
 const updateSagas = `-- name: UpdateSagas :exec
 UPDATE saga
-   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused,
+   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused, at_risk = u.at_risk,
        next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS phase, unnest($3::text[]) AS step,
                unnest($4::text[]) AS cause, unnest($5::int[]) AS seq, unnest($6::boolean[]) AS paused,
-               unnest($7::timestamptz[]) AS next_at) u
+               unnest($7::boolean[]) AS at_risk,
+               unnest($8::timestamptz[]) AS next_at) u
  WHERE saga.id = u.id
 `
 
@@ -773,6 +763,7 @@ type UpdateSagasParams struct {
 	Causes  []string
 	Seqs    []int32
 	Pauseds []bool
+	AtRisks []bool
 	NextAts []time.Time
 }
 
@@ -785,6 +776,7 @@ func (q *Queries) UpdateSagas(ctx context.Context, arg UpdateSagasParams) error 
 		arg.Causes,
 		arg.Seqs,
 		arg.Pauseds,
+		arg.AtRisks,
 		arg.NextAts,
 	)
 	return err
