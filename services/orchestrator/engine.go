@@ -300,12 +300,11 @@ func (e *engine) next(l *live) {
 			e.undriveable(l, fmt.Errorf("deciding what is next: panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	now := clock()
-	if l.asked && now.Before(l.state.NextAt) {
-		now = l.state.NextAt
+	s := l.state
+	if l.asked {
+		s.NextAt, l.asked = time.Time{}, false
 	}
-	l.asked = false
-	commands := saga.Next(l.def, l.state, now)
+	commands := saga.Next(l.def, s, clock())
 	if len(commands) == 0 {
 		e.drop(l)
 		return

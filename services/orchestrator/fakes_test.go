@@ -31,6 +31,7 @@ type participants struct {
 	calls   []string          // every call as it came
 	counts  map[string]int    // calls by name and key
 	effects map[string]string // key → executed | undone
+	batches map[string][]int  // how many requests each call carried, by call
 }
 
 func newParticipants(t testing.TB) *participants {
@@ -92,7 +93,13 @@ func (p *participants) BatchGetStock(context.Context, *inventoryv1.BatchGetStock
 }
 
 // each answers the requests of a batch one by one, at once.
-func each[Q rpc.Item, A any, R any](ctx context.Context, requests []Q, one func(context.Context, Q) (A, error), result func(rpc.Answered[A]) R) ([]R, error) {
+func each[Q rpc.Item, A any, R any](ctx context.Context, p *participants, name string, requests []Q, one func(context.Context, Q) (A, error), result func(rpc.Answered[A]) R) ([]R, error) {
+	p.mu.Lock()
+	if p.batches == nil {
+		p.batches = map[string][]int{}
+	}
+	p.batches[name] = append(p.batches[name], len(requests))
+	p.mu.Unlock()
 	answers := rpc.Batch(ctx, requests, func(ctx context.Context, good []Q) []rpc.Answered[A] {
 		out := make([]rpc.Answered[A], len(good))
 		var all sync.WaitGroup
@@ -110,7 +117,7 @@ func each[Q rpc.Item, A any, R any](ctx context.Context, requests []Q, one func(
 }
 
 func (p *participants) BatchReserve(ctx context.Context, r *inventoryv1.BatchReserveRequest) (*inventoryv1.BatchReserveResponse, error) {
-	results, err := each(ctx, r.GetRequests(), func(_ context.Context, r *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {
+	results, err := each(ctx, p, callReserve, r.GetRequests(), func(_ context.Context, r *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {
 		return &inventoryv1.ReserveResponse{Reservation: &inventoryv1.Reservation{ReservationId: "res_of " + r.GetReference()}},
 			p.call(callReserve, r.GetIdempotencyKey(), "executed")
 	}, func(a rpc.Answered[*inventoryv1.ReserveResponse]) *inventoryv1.BatchReserveResponse_Result {
@@ -120,7 +127,7 @@ func (p *participants) BatchReserve(ctx context.Context, r *inventoryv1.BatchRes
 }
 
 func (p *participants) BatchRelease(ctx context.Context, r *inventoryv1.BatchReleaseRequest) (*inventoryv1.BatchReleaseResponse, error) {
-	results, err := each(ctx, r.GetRequests(), func(_ context.Context, r *inventoryv1.ReleaseRequest) (*inventoryv1.ReleaseResponse, error) {
+	results, err := each(ctx, p, callRelease, r.GetRequests(), func(_ context.Context, r *inventoryv1.ReleaseRequest) (*inventoryv1.ReleaseResponse, error) {
 		return &inventoryv1.ReleaseResponse{}, p.call(callRelease, r.GetIdempotencyKey(), "undone")
 	}, func(a rpc.Answered[*inventoryv1.ReleaseResponse]) *inventoryv1.BatchReleaseResponse_Result {
 		return &inventoryv1.BatchReleaseResponse_Result{Status: a.Status(), Response: a.Response}
@@ -129,7 +136,7 @@ func (p *participants) BatchRelease(ctx context.Context, r *inventoryv1.BatchRel
 }
 
 func (p *participants) BatchCommit(ctx context.Context, r *inventoryv1.BatchCommitRequest) (*inventoryv1.BatchCommitResponse, error) {
-	results, err := each(ctx, r.GetRequests(), func(_ context.Context, r *inventoryv1.CommitRequest) (*inventoryv1.CommitResponse, error) {
+	results, err := each(ctx, p, callCommit, r.GetRequests(), func(_ context.Context, r *inventoryv1.CommitRequest) (*inventoryv1.CommitResponse, error) {
 		return &inventoryv1.CommitResponse{}, p.call(callCommit, r.GetIdempotencyKey(), "executed")
 	}, func(a rpc.Answered[*inventoryv1.CommitResponse]) *inventoryv1.BatchCommitResponse_Result {
 		return &inventoryv1.BatchCommitResponse_Result{Status: a.Status(), Response: a.Response}
@@ -138,7 +145,7 @@ func (p *participants) BatchCommit(ctx context.Context, r *inventoryv1.BatchComm
 }
 
 func (p *participants) BatchCharge(ctx context.Context, r *paymentv1.BatchChargeRequest) (*paymentv1.BatchChargeResponse, error) {
-	results, err := each(ctx, r.GetRequests(), func(_ context.Context, r *paymentv1.ChargeRequest) (*paymentv1.ChargeResponse, error) {
+	results, err := each(ctx, p, callCharge, r.GetRequests(), func(_ context.Context, r *paymentv1.ChargeRequest) (*paymentv1.ChargeResponse, error) {
 		return &paymentv1.ChargeResponse{}, p.call(callCharge, r.GetIdempotencyKey(), "executed")
 	}, func(a rpc.Answered[*paymentv1.ChargeResponse]) *paymentv1.BatchChargeResponse_Result {
 		return &paymentv1.BatchChargeResponse_Result{Status: a.Status(), Response: a.Response}
@@ -147,7 +154,7 @@ func (p *participants) BatchCharge(ctx context.Context, r *paymentv1.BatchCharge
 }
 
 func (p *participants) BatchRefund(ctx context.Context, r *paymentv1.BatchRefundRequest) (*paymentv1.BatchRefundResponse, error) {
-	results, err := each(ctx, r.GetRequests(), func(_ context.Context, r *paymentv1.RefundRequest) (*paymentv1.RefundResponse, error) {
+	results, err := each(ctx, p, callRefund, r.GetRequests(), func(_ context.Context, r *paymentv1.RefundRequest) (*paymentv1.RefundResponse, error) {
 		return &paymentv1.RefundResponse{}, p.call(callRefund, r.GetIdempotencyKey(), "undone")
 	}, func(a rpc.Answered[*paymentv1.RefundResponse]) *paymentv1.BatchRefundResponse_Result {
 		return &paymentv1.BatchRefundResponse_Result{Status: a.Status(), Response: a.Response}
@@ -156,7 +163,7 @@ func (p *participants) BatchRefund(ctx context.Context, r *paymentv1.BatchRefund
 }
 
 func (p *participants) BatchSchedule(ctx context.Context, r *shipmentv1.BatchScheduleRequest) (*shipmentv1.BatchScheduleResponse, error) {
-	results, err := each(ctx, r.GetRequests(), func(_ context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
+	results, err := each(ctx, p, callSchedule, r.GetRequests(), func(_ context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
 		return &shipmentv1.ScheduleResponse{}, p.call(callSchedule, r.GetIdempotencyKey(), "executed")
 	}, scheduleResult)
 	return &shipmentv1.BatchScheduleResponse{Results: results}, err
@@ -164,7 +171,7 @@ func (p *participants) BatchSchedule(ctx context.Context, r *shipmentv1.BatchSch
 
 // BatchLookUpSchedule tells what took effect.
 func (p *participants) BatchLookUpSchedule(ctx context.Context, r *shipmentv1.BatchLookUpScheduleRequest) (*shipmentv1.BatchLookUpScheduleResponse, error) {
-	results, err := each(ctx, r.GetRequests(), func(_ context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
+	results, err := each(ctx, p, callLookUp, r.GetRequests(), func(_ context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.calls = append(p.calls, callLookUp)
@@ -181,7 +188,7 @@ func scheduleResult(a rpc.Answered[*shipmentv1.ScheduleResponse]) *shipmentv1.Ba
 }
 
 func (p *participants) BatchCancel(ctx context.Context, r *shipmentv1.BatchCancelRequest) (*shipmentv1.BatchCancelResponse, error) {
-	results, err := each(ctx, r.GetRequests(), func(_ context.Context, r *shipmentv1.CancelRequest) (*shipmentv1.CancelResponse, error) {
+	results, err := each(ctx, p, callCancel, r.GetRequests(), func(_ context.Context, r *shipmentv1.CancelRequest) (*shipmentv1.CancelResponse, error) {
 		return &shipmentv1.CancelResponse{}, p.call(callCancel, r.GetIdempotencyKey(), "undone")
 	}, func(a rpc.Answered[*shipmentv1.CancelResponse]) *shipmentv1.BatchCancelResponse_Result {
 		return &shipmentv1.BatchCancelResponse_Result{Status: a.Status(), Response: a.Response}

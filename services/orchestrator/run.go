@@ -49,27 +49,28 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(ctx context.Context, env *service.Env, cfg Config) error {
-	return wire(ctx, env, cfg, orderV1)
+	_, err := wire(ctx, env, cfg, orderV1)
+	return err
 }
 
 // wire is Run with the versions of the order saga, the newest last.
-func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Definition) error {
+func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Definition) (*orchestrator, error) {
 	if cfg.Lease < time.Second {
-		return fmt.Errorf("orchestrator.lease: %s is less than 1s", cfg.Lease)
+		return nil, fmt.Errorf("orchestrator.lease: %s is less than 1s", cfg.Lease)
 	}
 	p, err := dialPeers(env, cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	metrics, err := newEngineMetrics(env.Meter)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	watchers, waker, actions := newWatchers(), newWaker(env.JetStream.Conn(), env.Log), p.actions()
 	known, err := registered(ctx, env.Pool, actions, orders...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	engine := &engine{
 		pool: env.Pool, outbox: events, log: env.Log, tracer: env.Tracer, metrics: metrics,
@@ -82,20 +83,20 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 		stopping: env.Stopping, keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],
 	}
 	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
-		return err
+		return nil, err
 	}
 	if o.intake, err = service.NewGroup(env, "intake", o.placeAll); err != nil {
-		return err
+		return nil, err
 	}
 	if err := engine.observe(env.Meter); err != nil {
-		return err
+		return nil, err
 	}
 	register(env.GRPC, o)
 	timeline := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer}, timelineConsumer(engine.told))
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	env.Go("timeline", func(ctx context.Context) error { return timeline.Run(ctx, env.JetStream) })
 	env.Go("engine", engine.run)
-	return nil
+	return o, nil
 }
 
 func dialPeers(env *service.Env, cfg Config) (p peers, err error) {
