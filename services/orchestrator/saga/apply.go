@@ -67,7 +67,7 @@ func Apply(def Definition, s State, e Event) (State, error) {
 	if len(s.Steps) != len(def.Steps) {
 		return illegal("the state is one of another definition")
 	}
-	if e.Step == "" {
+	if !e.Type.ofStep() {
 		if why := s.refuses(def, e); why != "" {
 			return illegal(why)
 		}
@@ -91,6 +91,10 @@ func Apply(def Definition, s State, e Event) (State, error) {
 func (s State) refuses(def Definition, e Event) string {
 	step := s.Steps[s.Current]
 	switch {
+	case e.Step != "":
+		return "it is not of a step"
+	case e.Cause == "" && (e.Type == SagaParked || e.Type == CompensationDecided):
+		return "it has no cause"
 	case e.Type == SagaPaused && s.Paused:
 		return "it is paused already"
 	case e.Type == SagaResumed && !s.Paused:

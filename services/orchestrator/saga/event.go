@@ -53,6 +53,16 @@ const (
 	StepSkipped EventType = "step_skipped"
 )
 
+// ofStep tells whether it happens to a step, or to the saga as a whole.
+func (t EventType) ofStep() bool {
+	switch t {
+	case StepDone, StepRefused, StepUnknown, StepPending, StepNotFound, StepCompensated, CompensationUnknown,
+		CompensationPending, StepResolved, StepRuledOut, StepSkipped:
+		return true
+	}
+	return false
+}
+
 // Event is one fact of a saga's history.
 type Event struct {
 	Seq  int

@@ -25,7 +25,7 @@ const (
 	NotFound
 )
 
-var outcomeNames = [...]string{"", "success", "refusal", "unknown", "denied", "pending", "not_found"}
+var outcomeNames = [...]string{"", "success", "refusal", "unknown", "denied", "pending", "not found"}
 
 // String is the name of the kind.
 func (k OutcomeKind) String() string { return outcomeNames[k] }
