@@ -22,6 +22,7 @@ import (
 type inventory struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Outbox
+	tracer trace.Tracer
 	keyTTL time.Duration // of clients' keys; sagas' keys never expire
 
 	reserves *group[reserveCommand, reservation]
@@ -64,9 +65,10 @@ type reservation struct {
 	Lines     []stock.Line     `json:"lines"`
 }
 
-// request is who asks, under which key, and in which trace.
+// request is who asks, under which key, as the owner of which epoch (0 for none), and in which trace.
 type request struct {
 	caller, key string
+	epoch       int64
 	span        trace.SpanContext
 }
 
