@@ -37,7 +37,7 @@ func handIn[C, A any, Q rpc.Item, R any](ctx context.Context, s *server, name st
 			origin = step.GetOrigin()
 		}
 		var item context.Context
-		item, spans[i] = rpc.StartItem(ctx, s.inventory.tracer, name, origin)
+		item, spans[i] = rpc.StartItem(ctx, s.inventory.tracer, name, origin.GetTraceparent())
 		commands[i] = command(request{caller, r.GetIdempotencyKey(), origin.GetEpoch(), trace.SpanContextFromContext(item)}, r)
 	}
 	answers := make([]rpc.Answered[R], len(requests))
