@@ -85,7 +85,7 @@ func idems[C any](batch []C, of func(C) (idem.Request, error)) ([]idem.Request, 
 }
 
 func (r request) idem(method string, ttl time.Duration, fields ...idem.Field) idem.Request {
-	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Fields: fields, TTL: ttl}
+	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Epoch: r.epoch, Fields: fields, TTL: ttl}
 }
 
 // consolidate adds up lines by SKU, and blames the request when they cannot be.

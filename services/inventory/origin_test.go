@@ -6,11 +6,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/services/inventory/stock"
 )
 
 // Saga 1 is recorded, saga 2 is not.
@@ -78,4 +82,47 @@ SELECT name, CASE WHEN substr(traceparent, 4, 32) IN ($1, $2) OR traceparent = '
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("traces of the events (-want +got):\n%s", diff)
 	}
+}
+
+func TestBatch_RefusesItemsOfAnOwnerThatWasFollowed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, line("mug", 10))
+	owned := func(key string, epoch int64) *inventoryv1.ReserveRequest {
+		r := toReserve(key, line("mug", 1))
+		r.Origin = &commonv1.Origin{Epoch: epoch}
+		return r
+	}
+	first := b.reserveBatch(t, owned("saga/sag_1/reserve", 7), owned("saga/sag_2/reserve", 7))
+	got := b.reserveBatch(t, owned("saga/sag_1/reserve", 6), owned("saga/sag_2/reserve", 8), owned("saga/sag_3/reserve", 6))
+	wantStatus(t, got[0].GetStatus(), rpcerr.EpochStale)
+	if diff := cmp.Diff(first[1].GetResponse(), got[1].GetResponse(), protocmp.Transform()); diff != "" || !got[1].GetReplayed() {
+		t.Errorf("asked by the next owner (-first +again):\n%s", diff)
+	}
+	if got[2].GetResponse().GetReservation() == nil {
+		t.Errorf("got %v, want it reserved: nobody else asked for it", got[2])
+	}
+
+	made := first[0].GetResponse().GetReservation().GetReservationId()
+	commit := func(epoch int64) error {
+		_, err := b.Commit(t.Context(), &inventoryv1.CommitRequest{
+			IdempotencyKey: commitKey, ReservationId: made, Origin: &commonv1.Origin{Epoch: epoch},
+		})
+		return err
+	}
+	release := func(epoch int64) error {
+		_, err := b.Release(t.Context(), &inventoryv1.ReleaseRequest{
+			IdempotencyKey: "saga/sag_2/reserve", Origin: &commonv1.Origin{Epoch: epoch},
+		})
+		return err
+	}
+	for name, call := range map[string]func(int64) error{"commit": commit, "release": release} {
+		if err := call(9); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		rpcerrtest.Want(t, call(8), rpcerr.EpochStale)
+		if err := call(0); err != nil { // of a caller that owns no shard
+			t.Errorf("%s again: %v", name, err)
+		}
+	}
+	b.wantLevels(t, stock.Level{SKU: "mug", Available: 8, Reserved: 1, Shipped: 1})
 }
