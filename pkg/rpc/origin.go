@@ -8,18 +8,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
-	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
-// StartItem leads an item of a call into the trace that it comes from, which one call's items do not share. When that
-// trace is recorded, so is a span of the item, linked to the call's; else the span records nothing. An item that
+// StartItem leads an item of a call into the trace that it comes from (W3C), which a call's items do not share. When
+// that trace is recorded, so is a span of the item, linked to the call's; else the span records nothing. An item that
 // names no trace, or one that cannot be read, stays in the call's.
-func StartItem(ctx context.Context, tracer trace.Tracer, name string, from *commonv1.Origin) (context.Context, trace.Span) {
-	if from.GetTraceparent() == "" {
+func StartItem(ctx context.Context, tracer trace.Tracer, name, traceparent string) (context.Context, trace.Span) {
+	if traceparent == "" {
 		return ctx, noop.Span{}
 	}
-	item := propagation.TraceContext{}.Extract(ctx, traceparent(from.GetTraceparent()))
+	item := propagation.TraceContext{}.Extract(ctx, only(traceparent))
 	if parent := trace.SpanContextFromContext(item); !parent.IsRemote() || !parent.IsSampled() {
 		return item, noop.Span{} // the call's own span is not remote
 	}
@@ -34,11 +33,11 @@ func EndItem(span trace.Span, err error) {
 	span.End()
 }
 
-// traceparent is a carrier of nothing else.
-type traceparent string
+// only is a carrier of a traceparent and nothing else.
+type only string
 
 // Get implements propagation.TextMapCarrier.
-func (t traceparent) Get(key string) string {
+func (t only) Get(key string) string {
 	if key == "traceparent" {
 		return string(t)
 	}
@@ -46,7 +45,7 @@ func (t traceparent) Get(key string) string {
 }
 
 // Set implements propagation.TextMapCarrier; nothing is injected here.
-func (traceparent) Set(string, string) {}
+func (only) Set(string, string) {}
 
 // Keys implements propagation.TextMapCarrier.
-func (traceparent) Keys() []string { return []string{"traceparent"} }
+func (only) Keys() []string { return []string{"traceparent"} }

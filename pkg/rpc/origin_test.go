@@ -9,7 +9,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -31,7 +30,7 @@ func TestStartItem_RecordsItInTheTraceItComesFrom(t *testing.T) {
 	t.Parallel()
 	spans, tracer := calling(t)
 	ctx, call := tracer.Start(t.Context(), "call")
-	item, span := rpc.StartItem(ctx, tracer, "inventory.Reserve", &commonv1.Origin{Traceparent: recordedTrace})
+	item, span := rpc.StartItem(ctx, tracer, "inventory.Reserve", recordedTrace)
 	if got := trace.SpanContextFromContext(item); !got.Equal(span.SpanContext()) {
 		t.Errorf("the item works in span %v, want its own, %v", got, span.SpanContext())
 	}
@@ -56,7 +55,7 @@ func TestStartItem_RecordsItInTheTraceItComesFrom(t *testing.T) {
 func TestEndItem_TellsNoInternals(t *testing.T) {
 	t.Parallel()
 	spans, tracer := calling(t)
-	_, span := rpc.StartItem(t.Context(), tracer, "inventory.Reserve", &commonv1.Origin{Traceparent: recordedTrace})
+	_, span := rpc.StartItem(t.Context(), tracer, "inventory.Reserve", recordedTrace)
 	rpc.EndItem(span, errors.New("password=secret"))
 	if got := spans.Ended()[0].Status(); got.Code != codes.Error || got.Description != "internal error; the outcome is not known" {
 		t.Errorf("got status %v", got)
@@ -77,7 +76,7 @@ func TestStartItem_RecordsNothingOfATraceThatIsNotRecorded(t *testing.T) {
 			t.Parallel()
 			spans, tracer := calling(t)
 			ctx, _ := tracer.Start(t.Context(), "call")
-			item, span := rpc.StartItem(ctx, tracer, "inventory.Reserve", &commonv1.Origin{Traceparent: test.traceparent})
+			item, span := rpc.StartItem(ctx, tracer, "inventory.Reserve", test.traceparent)
 			rpc.EndItem(span, nil)
 			if n := len(spans.Ended()); n != 0 {
 				t.Errorf("%d spans ended, want none, and the call to go on", n)
