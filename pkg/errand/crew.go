@@ -45,14 +45,14 @@ func (c *Crew) begin(f func()) bool {
 	return !c.closed
 }
 
-// work runs f once there is a free hand, unless ctx ends before.
-func (c *Crew) work(ctx context.Context, f func()) error {
+// work runs f once there is a free hand, and tells whether there was one before ctx ended.
+func (c *Crew) work(ctx context.Context, f func()) bool {
 	select {
 	case c.calls <- struct{}{}:
 		defer func() { <-c.calls }()
 		f()
-		return nil
+		return true
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
 }

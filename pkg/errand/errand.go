@@ -2,39 +2,39 @@ package errand
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
-	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
-// Config is what errands of one kind are made of: C is what is asked for, A what is answered.
-type Config[C, A any] struct {
+// Config is what errands of one kind are made of: C is what is asked for, E how its work ends, A what is answered.
+type Config[C, E, A any] struct {
 	// Method is the requests' method, "Charge".
 	Method string
-	Crew   *Crew
-	// Begin writes the intents. The crew runs it.
-	Begin *groupcommit.Group[C, idem.Begun[A]]
-	// Work makes the calls of one errand and ends its claim. Its context does not end with the caller's.
-	Work func(ctx context.Context, command C, claim *idem.Claim) (A, error)
-	// Limit is how long one errand may take from its intent: at most its lease.
+	// Crew runs them, and the groups that they are written through.
+	Crew *Crew
+	// Begin writes the intents of a batch.
+	Begin func(ctx context.Context, commands []C) []groupcommit.Result[idem.Begun[A]]
+	// Work makes the calls of one errand. Its context does not end with the caller's. An error is answered and ends
+	// nothing: the claim goes on until its lease ends.
+	Work func(ctx context.Context, command C, claim *idem.Claim) (E, error)
+	// End writes what came of some of a batch.
+	End func(ctx context.Context, endings []E) []groupcommit.Result[A]
+	// Limit is how long the work of one errand may take, and how long its end: at most its lease.
 	Limit time.Duration
 	// Patience is how long a batch waits for its errands.
 	Patience time.Duration
-	// Log is told what goes wrong when nobody may be waiting any more.
+	// Log is told what goes wrong, as nobody may be waiting any more.
 	Log *slog.Logger
 }
 
 // Errands are requests of one kind.
-type Errands[C, A any] struct{ Config[C, A] }
+type Errands[C, E, A any] struct{ Config[C, E, A] }
 
-// New makes errands; they run while the crew does.
-func New[C, A any](cfg Config[C, A]) *Errands[C, A] { return &Errands[C, A]{cfg} }
+// New makes errands; they are run while their crew does.
+func New[C, E, A any](cfg Config[C, E, A]) *Errands[C, E, A] { return &Errands[C, E, A]{cfg} }
 
 // Result is what an errand is answered.
 type Result[A any] = groupcommit.Result[idem.Answer[A]]
@@ -51,28 +51,39 @@ func (e *errand[A]) end(r Result[A]) {
 	close(e.over)
 }
 
-// wait gives what came of an errand, or when ctx ends before, that it is in flight.
-func (e *errand[A]) wait(ctx context.Context, method string) Result[A] {
+// now gives what came of an errand, or that it is in flight.
+func (e *errand[A]) now(method string) Result[A] {
 	select {
 	case <-e.over:
-		return e.result
-	case <-ctx.Done():
-	}
-	select {
-	case <-e.over: // both at once
 		return e.result
 	default:
 		return Result[A]{Err: idem.InFlight(method)}
 	}
 }
 
+// await returns when an errand is over, or ctx is.
+func (e *errand[A]) await(ctx context.Context) {
+	select {
+	case <-e.over:
+	case <-ctx.Done():
+	}
+}
+
 // DoAll runs the errands of a batch, and gives their results in their order.
-func (k *Errands[C, A]) DoAll(ctx context.Context, commands []C) []Result[A] {
+func (k *Errands[C, E, A]) DoAll(ctx context.Context, commands []C) []Result[A] {
 	patient, cancel := context.WithTimeout(ctx, k.Patience)
 	defer cancel()
+	b := k.begin(ctx, commands)
+	for _, e := range b.errands {
+		e.await(patient)
+	}
+	select {
+	case <-b.flush():
+	case <-ctx.Done():
+	}
 	results := make([]Result[A], len(commands))
-	for i, e := range k.begin(ctx, commands) {
-		results[i] = e.wait(patient, k.Method)
+	for i, e := range b.errands {
+		results[i] = e.now(k.Method)
 	}
 	return results
 }
@@ -84,10 +95,11 @@ const (
 )
 
 // Do runs one errand to its end, and waits for another one under the same key, up to ctx's end.
-func (k *Errands[C, A]) Do(ctx context.Context, command C) Result[A] {
+func (k *Errands[C, E, A]) Do(ctx context.Context, command C) Result[A] {
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		e := k.begin(ctx, []C{command})[0]
-		result := e.wait(ctx, k.Method)
+		e := k.begin(ctx, []C{command}).errands[0]
+		e.await(ctx)
+		result := e.now(k.Method)
 		if ctx.Err() != nil || !e.busy {
 			return result
 		}
@@ -99,55 +111,16 @@ func (k *Errands[C, A]) Do(ctx context.Context, command C) Result[A] {
 	}
 }
 
-// begin starts errands. They share a commit, and the time that ctx carries only as long as none is begun.
-func (k *Errands[C, A]) begin(ctx context.Context, commands []C) []*errand[A] {
-	errands := make([]*errand[A], len(commands))
-	for i := range errands {
-		errands[i] = &errand[A]{over: make(chan struct{})}
+// begin starts errands.
+func (k *Errands[C, E, A]) begin(ctx context.Context, commands []C) *batch[C, E, A] {
+	b := &batch[C, E, A]{kind: k, ctx: context.WithoutCancel(ctx), errands: make([]*errand[A], len(commands))}
+	for i := range commands {
+		b.errands[i] = &errand[A]{over: make(chan struct{})}
 	}
-	ctx = context.WithoutCancel(ctx)
-	begun := k.Crew.begin(func() {
-		beginning, cancel := context.WithTimeout(ctx, k.Limit)
-		defer cancel()
-		for i, b := range k.Begin.DoAll(beginning, commands) {
-			if b.Err != nil || b.Value.Claim == nil {
-				errands[i].busy = b.Value.Busy
-				errands[i].end(Result[A]{Value: b.Value.Answer, Err: b.Err})
-				continue
-			}
-			k.Crew.running.Go(func() { k.run(ctx, errands[i], commands[i], b.Value.Claim) })
-		}
-	})
-	if !begun {
-		for _, e := range errands {
+	if !k.Crew.begin(func() { b.run(commands) }) {
+		for _, e := range b.errands {
 			e.end(Result[A]{Err: groupcommit.ErrStopped})
 		}
 	}
-	return errands
-}
-
-// run works on an errand until it is over.
-func (k *Errands[C, A]) run(ctx context.Context, e *errand[A], command C, claim *idem.Claim) {
-	ctx, cancel := context.WithTimeout(ctx, k.Limit)
-	defer cancel()
-	var answer A
-	var err error
-	if waited := k.Crew.work(ctx, func() { answer, err = k.call(ctx, command, claim) }); waited != nil {
-		err = idem.InFlight(k.Method) // until its lease ends, which is about to
-	}
-	if _, told := errors.AsType[*rpcerr.Error](err); err != nil && !told {
-		k.Log.ErrorContext(ctx, "an errand failed", slog.String("method", k.Method),
-			slog.String("resource", claim.Resource), slog.Any("error", err))
-	}
-	e.end(Result[A]{Value: idem.Answer[A]{Value: answer}, Err: err})
-}
-
-// call is Work; its panic is an error, and the next request resumes.
-func (k *Errands[C, A]) call(ctx context.Context, command C, claim *idem.Claim) (answer A, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return k.Work(ctx, command, claim)
+	return b
 }
