@@ -22,7 +22,8 @@ type orchestrator struct {
 	catalogue *catalogue
 	watchers  *watchers
 	stopping  <-chan struct{}
-	keyTTL    time.Duration // of clients' keys
+	keyTTL    time.Duration   // of clients' keys
+	newest    saga.Definition // of orders: what new ones run
 }
 
 // OrderID identifies an order.
@@ -89,6 +90,7 @@ type sagaView struct {
 	deadline    time.Time
 	traceparent string
 	paused      bool
+	atRisk      bool      // the customer's money may be held, and for nothing
 	nextAt      time.Time // zero for none
 	createdAt   time.Time
 	updatedAt   time.Time

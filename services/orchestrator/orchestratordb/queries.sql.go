@@ -12,6 +12,45 @@ import (
 	"github.com/google/uuid"
 )
 
+const fenceShards = `-- name: FenceShards :exec
+SELECT pg_advisory_xact_lock_shared($1::int, unnest($2::int[]))
+`
+
+type FenceShardsParams struct {
+	LockClass int32
+	Shards    []int32
+}
+
+// Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
+func (q *Queries) FenceShards(ctx context.Context, arg FenceShardsParams) error {
+	_, err := q.db.Exec(ctx, fenceShards, arg.LockClass, arg.Shards)
+	return err
+}
+
+const forgetReplica = `-- name: ForgetReplica :exec
+WITH freed AS (UPDATE shard SET owner = NULL WHERE owner = $1::uuid)
+DELETE FROM replica WHERE id = $1::uuid OR lease_until < now() - interval '1 day'
+`
+
+func (q *Queries) ForgetReplica(ctx context.Context, replica uuid.UUID) error {
+	_, err := q.db.Exec(ctx, forgetReplica, replica)
+	return err
+}
+
+const freeShards = `-- name: FreeShards :exec
+UPDATE shard SET owner = NULL WHERE id = ANY ($1::smallint[]) AND owner = $2::uuid
+`
+
+type FreeShardsParams struct {
+	Shards  []int16
+	Replica uuid.UUID
+}
+
+func (q *Queries) FreeShards(ctx context.Context, arg FreeShardsParams) error {
+	_, err := q.db.Exec(ctx, freeShards, arg.Shards, arg.Replica)
+	return err
+}
+
 const getOrder = `-- name: GetOrder :one
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
        s.phase, s.cause, s.updated_at
@@ -58,9 +97,26 @@ const getSaga = `-- name: GetSaga :one
 SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at FROM saga WHERE id = $1
 `
 
-func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (Saga, error) {
+type GetSagaRow struct {
+	ID          uuid.UUID
+	Definition  string
+	Version     int32
+	OrderID     uuid.UUID
+	Phase       int16
+	Step        string
+	Cause       string
+	Seq         int32
+	Deadline    time.Time
+	Traceparent string
+	Paused      bool
+	NextAt      *time.Time
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (GetSagaRow, error) {
 	row := q.db.QueryRow(ctx, getSaga, id)
-	var i Saga
+	var i GetSagaRow
 	err := row.Scan(
 		&i.ID,
 		&i.Definition,
@@ -89,6 +145,30 @@ func (q *Queries) GetSagaOfOrder(ctx context.Context, id uuid.UUID) (uuid.UUID, 
 	var saga_id uuid.UUID
 	err := row.Scan(&saga_id)
 	return saga_id, err
+}
+
+const insertDefinition = `-- name: InsertDefinition :exec
+INSERT INTO saga_definition (name, version, body, pivot, before_pivot) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (name, version) DO UPDATE SET body = excluded.body WHERE saga_definition.body = 'null'
+`
+
+type InsertDefinitionParams struct {
+	Name        string
+	Version     int32
+	Body        []byte
+	Pivot       string
+	BeforePivot string
+}
+
+func (q *Queries) InsertDefinition(ctx context.Context, arg InsertDefinitionParams) error {
+	_, err := q.db.Exec(ctx, insertDefinition,
+		arg.Name,
+		arg.Version,
+		arg.Body,
+		arg.Pivot,
+		arg.BeforePivot,
+	)
+	return err
 }
 
 const insertOperatorAction = `-- name: InsertOperatorAction :exec
@@ -156,8 +236,9 @@ func (q *Queries) InsertOrders(ctx context.Context, arg InsertOrdersParams) erro
 }
 
 const insertSagaEvents = `-- name: InsertSagaEvents :exec
-INSERT INTO saga_event (saga_id, seq, type, step, at, detail)
-SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]), unnest($6::jsonb[])
+INSERT INTO saga_event (saga_id, seq, type, step, at, detail, epoch)
+SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]),
+       unnest($6::jsonb[]), nullif(unnest($7::bigint[]), 0)
 `
 
 type InsertSagaEventsParams struct {
@@ -167,8 +248,10 @@ type InsertSagaEventsParams struct {
 	Steps   []string
 	Ats     []time.Time
 	Details [][]byte
+	Epochs  []int64
 }
 
+// An epoch of 0 means none.
 func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsParams) error {
 	_, err := q.db.Exec(ctx, insertSagaEvents,
 		arg.SagaIds,
@@ -177,6 +260,7 @@ func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsPara
 		arg.Steps,
 		arg.Ats,
 		arg.Details,
+		arg.Epochs,
 	)
 	return err
 }
@@ -242,6 +326,101 @@ func (q *Queries) InsertTimeline(ctx context.Context, arg InsertTimelineParams) 
 		arg.Subjects,
 	)
 	return err
+}
+
+const listDefinitions = `-- name: ListDefinitions :many
+SELECT name, version, body FROM saga_definition
+`
+
+type ListDefinitionsRow struct {
+	Name    string
+	Version int32
+	Body    []byte
+}
+
+func (q *Queries) ListDefinitions(ctx context.Context) ([]ListDefinitionsRow, error) {
+	rows, err := q.db.Query(ctx, listDefinitions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListDefinitionsRow{}
+	for rows.Next() {
+		var i ListDefinitionsRow
+		if err := rows.Scan(&i.Name, &i.Version, &i.Body); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listEventsOfSagas = `-- name: ListEventsOfSagas :many
+SELECT saga_id, seq, type, step, at, detail FROM saga_event WHERE saga_id = ANY ($1::uuid[]) ORDER BY saga_id, seq
+`
+
+type ListEventsOfSagasRow struct {
+	SagaID uuid.UUID
+	Seq    int32
+	Type   string
+	Step   string
+	At     time.Time
+	Detail []byte
+}
+
+func (q *Queries) ListEventsOfSagas(ctx context.Context, sagaIds []uuid.UUID) ([]ListEventsOfSagasRow, error) {
+	rows, err := q.db.Query(ctx, listEventsOfSagas, sagaIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListEventsOfSagasRow{}
+	for rows.Next() {
+		var i ListEventsOfSagasRow
+		if err := rows.Scan(
+			&i.SagaID,
+			&i.Seq,
+			&i.Type,
+			&i.Step,
+			&i.At,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLiveSagas = `-- name: ListLiveSagas :many
+SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused AND shard = ANY ($1::smallint[])
+`
+
+// What is to be driven of some shards.
+func (q *Queries) ListLiveSagas(ctx context.Context, shards []int16) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listLiveSagas, shards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listOrders = `-- name: ListOrders :many
@@ -382,24 +561,75 @@ func (q *Queries) ListTimeline(ctx context.Context, orderID uuid.UUID) ([]ListTi
 	return items, nil
 }
 
-const liveSagas = `-- name: LiveSagas :many
-SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused ORDER BY id
+const loadSagas = `-- name: LoadSagas :many
+SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.seq, s.deadline, s.traceparent, s.paused,
+       s.at_risk, s.next_at, s.created_at, s.updated_at,
+       o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at AS placed_at
+  FROM saga s JOIN orders o ON o.id = s.order_id
+ WHERE s.id = ANY ($1::uuid[])
 `
 
-// What is to be driven; oldest first, for ids are UUIDv7.
-func (q *Queries) LiveSagas(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, liveSagas)
+type LoadSagasRow struct {
+	ID            uuid.UUID
+	Definition    string
+	Version       int32
+	OrderID       uuid.UUID
+	Phase         int16
+	Step          string
+	Cause         string
+	Seq           int32
+	Deadline      time.Time
+	Traceparent   string
+	Paused        bool
+	AtRisk        bool
+	NextAt        *time.Time
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	CustomerID    string
+	PaymentMethod string
+	Currency      string
+	TotalMinor    int64
+	Lines         []byte
+	ShipTo        []byte
+	PlacedAt      time.Time
+}
+
+func (q *Queries) LoadSagas(ctx context.Context, ids []uuid.UUID) ([]LoadSagasRow, error) {
+	rows, err := q.db.Query(ctx, loadSagas, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []uuid.UUID{}
+	items := []LoadSagasRow{}
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var i LoadSagasRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Definition,
+			&i.Version,
+			&i.OrderID,
+			&i.Phase,
+			&i.Step,
+			&i.Cause,
+			&i.Seq,
+			&i.Deadline,
+			&i.Traceparent,
+			&i.Paused,
+			&i.AtRisk,
+			&i.NextAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.CustomerID,
+			&i.PaymentMethod,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.Lines,
+			&i.ShipTo,
+			&i.PlacedAt,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -437,13 +667,92 @@ func (q *Queries) LockSagas(ctx context.Context, ids []uuid.UUID) ([]LockSagasRo
 	return items, nil
 }
 
+const shardEpochs = `-- name: ShardEpochs :many
+SELECT id, epoch FROM shard WHERE id = ANY ($1::smallint[])
+`
+
+type ShardEpochsRow struct {
+	ID    int16
+	Epoch int64
+}
+
+func (q *Queries) ShardEpochs(ctx context.Context, shards []int16) ([]ShardEpochsRow, error) {
+	rows, err := q.db.Query(ctx, shardEpochs, shards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ShardEpochsRow{}
+	for rows.Next() {
+		var i ShardEpochsRow
+		if err := rows.Scan(&i.ID, &i.Epoch); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const takeShards = `-- name: TakeShards :many
+WITH free AS (
+    SELECT s.id FROM shard s
+     WHERE s.id = ANY ($1::smallint[])
+       AND (s.owner IS NULL OR s.owner = $2::uuid
+            OR NOT EXISTS (SELECT FROM replica r WHERE r.id = s.owner AND r.lease_until > now()))
+     ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED
+), locked AS (
+    SELECT id FROM free WHERE pg_try_advisory_xact_lock($3::int, id::int)
+), taken AS (
+    UPDATE shard SET epoch = epoch + 1, owner = $2::uuid FROM locked WHERE shard.id = locked.id RETURNING shard.id, shard.epoch
+), recorded AS (
+    INSERT INTO shard_term (shard, epoch, owner) SELECT id, epoch, $2::uuid FROM taken
+)
+SELECT id, epoch FROM taken
+`
+
+type TakeShardsParams struct {
+	Shards    []int16
+	Replica   uuid.UUID
+	LockClass int32
+}
+
+type TakeShardsRow struct {
+	ID    int16
+	Epoch int64
+}
+
+// Takes what is still free, and was not locked by a writer of the owner before, who may be finishing a commit.
+func (q *Queries) TakeShards(ctx context.Context, arg TakeShardsParams) ([]TakeShardsRow, error) {
+	rows, err := q.db.Query(ctx, takeShards, arg.Shards, arg.Replica, arg.LockClass)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TakeShardsRow{}
+	for rows.Next() {
+		var i TakeShardsRow
+		if err := rows.Scan(&i.ID, &i.Epoch); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const updateSagas = `-- name: UpdateSagas :exec
 UPDATE saga
-   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused,
+   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused, at_risk = u.at_risk,
        next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS phase, unnest($3::text[]) AS step,
                unnest($4::text[]) AS cause, unnest($5::int[]) AS seq, unnest($6::boolean[]) AS paused,
-               unnest($7::timestamptz[]) AS next_at) u
+               unnest($7::boolean[]) AS at_risk,
+               unnest($8::timestamptz[]) AS next_at) u
  WHERE saga.id = u.id
 `
 
@@ -454,6 +763,7 @@ type UpdateSagasParams struct {
 	Causes  []string
 	Seqs    []int32
 	Pauseds []bool
+	AtRisks []bool
 	NextAts []time.Time
 }
 
@@ -466,6 +776,7 @@ func (q *Queries) UpdateSagas(ctx context.Context, arg UpdateSagasParams) error 
 		arg.Causes,
 		arg.Seqs,
 		arg.Pauseds,
+		arg.AtRisks,
 		arg.NextAts,
 	)
 	return err
