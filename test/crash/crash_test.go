@@ -69,7 +69,7 @@ func tryAll(t *testing.T, binary string, s scenario, report *report) {
 			switch {
 			case spoilt:
 				t.Errorf("%v\nthe log:\n%s\nto try it alone: %s", wrong, r.newLog(), alone(t))
-			case !reached && e.n == 1:
+			case !reached && e.n == 1 && e.then == restart: // of two replicas either may come to do it
 				t.Errorf("%s does not pass %s any more in %d tries", e.process, e.at(), tries)
 			}
 			report.add(s, e, verdict(wrong, reached), time.Since(began))

@@ -1,7 +1,9 @@
 package crash
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -15,13 +17,21 @@ type report struct {
 	lines map[string][]string // by scenario
 	count map[string]int      // by verdict
 	began time.Time
+	live  io.WriteCloser // where it can be followed while it grows
 }
 
-// newReport begins a report that is there when the test is over.
+// newReport begins a report. When the test is over it is in the file, in the order of the scenarios.
 func newReport(t *testing.T) *report {
+	t.Helper()
 	r := &report{lines: map[string][]string{}, count: map[string]int{}, began: time.Now()}
+	live, err := os.Create(cmp.Or(*table, os.DevNull))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.live = live
 	t.Cleanup(func() {
-		t.Logf("%s", r.total())
+		live.Close()
+		t.Log(r.total())
 		if *table == "" {
 			return
 		}
@@ -36,8 +46,9 @@ func (r *report) add(s scenario, e entry, verdict string, took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count[verdict]++
-	r.lines[s.name] = append(r.lines[s.name], fmt.Sprintf("%-6s %5.1f s  %-28s  %-12s  %-8s  %s",
-		verdict, took.Seconds(), s.name, e.process, e.then, e.at()))
+	line := fmt.Sprintf("%-6s %5.1f s  %-28s  %-12s  %-8s  %s", verdict, took.Seconds(), s.name, e.process, e.then, e.at())
+	r.lines[s.name] = append(r.lines[s.name], line)
+	fmt.Fprintln(r.live, line)
 }
 
 // String gives the table, in the order of the scenarios.

@@ -49,6 +49,8 @@ func newRig(t *testing.T, binary string, s scenario) *rig {
 		scenario: s, world: systemtest.NewWorld(t), log: &logtest.Book{}, addrs: map[string]string{},
 		conns: map[string]*grpc.ClientConn{}, running: map[string]*systemtest.Process{},
 	}
+	// A dead orchestrator is replaced when its lease is over: that is what most replays would wait for.
+	r.env = append(r.env, "TIEOUT_ORCHESTRATOR_LEASE=1s")
 	r.split = r.world.SplitOf(t, binary, r.log)
 	for _, name := range services {
 		r.addrs[name] = r.split.Addr(name)

@@ -20,6 +20,11 @@ type Simulator struct{}
 func (Simulator) Book(ctx context.Context, b Booking) (string, error) {
 	failpoint.Hit(failpoint.Before, "carrier", "Book")
 	defer failpoint.Hit(failpoint.Unseen, "carrier", "Book")
+	return answer(ctx, b)
+}
+
+// answer is what the carrier says of a booking, whenever it is asked.
+func answer(ctx context.Context, b Booking) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -30,8 +35,10 @@ func (Simulator) Book(ctx context.Context, b Booking) (string, error) {
 }
 
 // Lookup implements Carrier.
-func (s Simulator) Lookup(ctx context.Context, b Booking) (string, bool, error) {
-	tracking, err := s.Book(ctx, b)
+func (Simulator) Lookup(ctx context.Context, b Booking) (string, bool, error) {
+	failpoint.Hit(failpoint.Before, "carrier", "Lookup")
+	defer failpoint.Hit(failpoint.Unseen, "carrier", "Lookup")
+	tracking, err := answer(ctx, b)
 	return tracking, err == nil, err
 }
 
