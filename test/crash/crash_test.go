@@ -52,7 +52,11 @@ func TestCrash_AtEachCut(t *testing.T) {
 
 // tryAll tries the deaths of a scenario, one after the other.
 func tryAll(t *testing.T, binary string, s scenario, report *report) {
-	r := newRig(t, binary, s)
+	orders := ordersOfSample
+	if *every {
+		orders = ordersOfAll
+	}
+	r := newRig(t, binary, s, orders)
 	all := r.trace(t)
 	if !*every {
 		all = sampled(t, s, all)
@@ -76,7 +80,7 @@ func tryAll(t *testing.T, binary string, s scenario, report *report) {
 		})
 		if spoilt {
 			r.close()
-			r = newRig(t, binary, s)
+			r = newRig(t, binary, s, orders)
 		}
 	}
 	r.world.CheckTimeline(t)
@@ -104,7 +108,7 @@ func alone(t *testing.T) string {
 // noticesAPlantedDefect has the orchestrator acknowledge an order that it has not committed, and die when the next one
 // comes.
 func noticesAPlantedDefect(t *testing.T, binary string) {
-	r := newRig(t, binary, scenarios[0])
+	r := newRig(t, binary, scenarios[0], 2)
 	e := entry{process: orchestrator, mark: "groupcommit/orchestrator.intake/" + string(failpoint.Before), n: 2, then: restart}
 	wrong, reached := r.replay(t, e, "TIEOUT_FAILPOINT_PLANT="+failpoint.AcknowledgeEarly)
 	if !reached || len(wrong) != 1 || !strings.Contains(wrong[0].Error(), "acknowledged order") {

@@ -31,6 +31,7 @@ var services = []string{"inventory", "payment", "shipment", orchestrator}
 // rig is a world with processes that can be killed, for the replays of one scenario.
 type rig struct {
 	scenario scenario
+	orders   int // of a run
 	world    *systemtest.World
 	split    *systemtest.Split
 	env      []string // of every process
@@ -43,10 +44,10 @@ type rig struct {
 }
 
 // newRig makes a world for a scenario, with its stock.
-func newRig(t *testing.T, binary string, s scenario) *rig {
+func newRig(t *testing.T, binary string, s scenario, orders int) *rig {
 	t.Helper()
 	r := &rig{
-		scenario: s, world: systemtest.NewWorld(t), log: &logtest.Book{}, addrs: map[string]string{},
+		scenario: s, orders: orders, world: systemtest.NewWorld(t), log: &logtest.Book{}, addrs: map[string]string{},
 		conns: map[string]*grpc.ClientConn{}, running: map[string]*systemtest.Process{},
 	}
 	// A dead orchestrator is replaced when its lease is over: that is what most replays would wait for.
@@ -165,7 +166,7 @@ func (r *rig) receive(t *testing.T) {
 func (r *rig) run(t *testing.T) []error {
 	r.runs++
 	c := client{fronts: []*grpc.ClientConn{r.conns[orchestrator], r.conns[standby]}}
-	return c.run(t.Context(), r.scenario, fmt.Sprintf("run-%04d", r.runs))
+	return c.run(t.Context(), r.scenario, r.orders, fmt.Sprintf("run-%04d", r.runs))
 }
 
 // check checks what must hold when all orders are at rest, but for the timeline, which may need a while to have seen
