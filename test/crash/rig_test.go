@@ -15,6 +15,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/logtest"
 	"github.com/tieout/tieout/pkg/nettest"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/test/systemtest"
 )
@@ -186,6 +187,15 @@ func (r *rig) check(t *testing.T) []error {
 	}()
 	<-checked
 	return found.wrong
+}
+
+// history gives what happened to the sagas that were begun last.
+func (r *rig) history(t *testing.T) string {
+	t.Helper()
+	return strings.Join(pgtest.Column[string](t, r.world.Pool[orchestrator], `
+		SELECT concat_ws(' ', e.saga_id, e.seq, to_char(e.at, 'HH24:MI:SS.MS'), e.epoch, e.type, e.step, e.detail)
+		  FROM saga_event e JOIN (SELECT id FROM saga ORDER BY id DESC LIMIT $1) s ON s.id = e.saga_id
+		 ORDER BY e.saga_id, e.seq`, r.orders), "\n")
 }
 
 // findings is a test that goes on whatever a check finds, and keeps it.

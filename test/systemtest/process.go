@@ -2,6 +2,7 @@ package systemtest
 
 import (
 	"os/exec"
+	"runtime"
 	"syscall"
 )
 
@@ -11,15 +12,24 @@ type Process struct {
 	ended chan struct{}
 }
 
+// start starts a process that does not outlive the test's.
 func start(cmd *exec.Cmd) (*Process, error) {
-	if err := cmd.Start(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	endWithParent(cmd.SysProcAttr)
+	p := &Process{cmd: cmd, ended: make(chan struct{})}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the kernel's "parent" is the thread that forked: it stays
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		if started <- err; err == nil {
+			_ = cmd.Wait() // how it ended is in its state
+			close(p.ended)
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, err
 	}
-	p := &Process{cmd: cmd, ended: make(chan struct{})}
-	go func() {
-		defer close(p.ended)
-		_ = cmd.Wait() // how it ended is in its state
-	}()
 	return p, nil
 }
 
