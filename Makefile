@@ -18,6 +18,7 @@ test: postgres ## Run the whole test suite, on a private Postgres and NATS that 
 
 crash: postgres ## Kill processes at each cut that they pass, and print what came of each death (about half an hour)
 	@mkdir -p bin
+	go test -count=1 -tags failpoints ./pkg/failpoint
 	go test -count=1 -parallel 9 -timeout 2h ./test/crash -every -table $(CURDIR)/bin/crash.txt; \
 		status=$$?; cat bin/crash.txt; exit $$status
 

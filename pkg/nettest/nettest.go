@@ -1,4 +1,3 @@
-// Package nettest gives tests addresses.
 package nettest
 
 import (

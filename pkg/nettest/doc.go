@@ -1,0 +1,2 @@
+// Package nettest gives tests addresses.
+package nettest
