@@ -49,10 +49,13 @@ func (c *Crew) begin(f func()) bool {
 func (c *Crew) work(ctx context.Context, f func()) bool {
 	select {
 	case c.calls <- struct{}{}:
-		defer func() { <-c.calls }()
-		f()
-		return true
 	case <-ctx.Done():
 		return false
 	}
+	defer func() { <-c.calls }()
+	if ctx.Err() != nil { // both at once
+		return false
+	}
+	f()
+	return true
 }
