@@ -179,6 +179,22 @@ func TestCrew_EndsWhatItBeganBeforeItStops(t *testing.T) {
 	rpcerrtest.Want(t, b.DoAll(t.Context(), to("late"))[0].Err, rpcerr.ShuttingDown)
 }
 
+func TestCrew_CutsWorkThatOutlastsTheStop(t *testing.T) {
+	t.Parallel()
+	slow := newGate()
+	b := setup(t, hasty, func(ctx context.Context, _ string) error {
+		if err := slow.pass(ctx); err == nil {
+			t.Error("the gate was open")
+		}
+		return nil // the answer is lost, and that is written
+	})
+	held := make(chan result, 1)
+	go func() { held <- b.Do(t.Context(), to("slow")[0]) }()
+	<-slow.reached
+	b.stop()
+	wantDone(t, <-held, "slow", false)
+}
+
 func TestErrand_ThatFailsEndsNothingAndIsLogged(t *testing.T) {
 	t.Parallel()
 	var logged logtest.Book
