@@ -9,15 +9,19 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/services/payment/provider"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -250,4 +254,44 @@ func TestSave_NoticesAChangeThatIsBeingWritten(t *testing.T) {
 		t.Errorf("got %+v, want nothing saved", got)
 	}
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
+}
+
+// What a transaction wrote that got no answer is read again when its lease has ended by the time it is looked up: by
+// then it may have left, and how long ago counts.
+func TestBegin_AppliedAgainAfterItsLeaseReadsWhatItHadIntended(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	psp, err := provider.NewSim(provider.SimConfig{URL: b.psp.URL(), Timeout: time.Second}, provider.Instruments{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &payments{provider: psp}
+	c := &chargeCommand{
+		request: request{caller: "orchestrator", key: key, token: uuid.New()},
+		amount:  money.Amount{Currency: "GBP", Minor: 1250}, method: "pm_ok", customerID: "cus_1", reference: "ord_1",
+	}
+	begin := func() (claim *idem.Claim) {
+		t.Helper()
+		err := pg.InTx(t.Context(), b.db, func(tx *pg.Tx) error {
+			results, err := s.beginCharges(t.Context(), tx, []*chargeCommand{c})
+			if err == nil {
+				claim = results[0].Value.Claim
+			}
+			return err
+		})
+		if err != nil || claim == nil {
+			t.Fatalf("got claim %v, %v", claim, err)
+		}
+		return claim
+	}
+	first, begun := begin(), c.begun
+	if again := begin(); again.Resource != first.Resource || again.Resumed || c.begun != begun || c.payment.ID.String() != first.Resource {
+		t.Errorf("applied again: got claim %+v, begun %s, on %s; want %+v, %s", again, c.begun, c.payment.ID, first, begun)
+	}
+	if _, err := b.db.Exec(t.Context(), `UPDATE idem SET lease_until = now()`); err != nil {
+		t.Fatal(err)
+	}
+	if late := begin(); !late.Resumed || c.payment.readAt.IsZero() || c.payment.LastSentAt == nil {
+		t.Errorf("got claim %+v on %+v, want it resumed, and read", late, c.payment)
+	}
 }
