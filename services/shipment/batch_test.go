@@ -138,7 +138,7 @@ func TestBatchSchedule_AnswersWithoutASlowOneThatGoesOn(t *testing.T) {
 	by := newLedger(t)
 	by.holding = make(chan struct{})
 	cfg := DefaultConfig()
-	cfg.Patience = 3 * time.Second // more than enough for those that are not held back
+	cfg.BatchPatience = 3 * time.Second // more than enough for those that are not held back
 	b := setupWith(t, by, cfg, servicetest.Config())
 	requests := []*shipmentv1.ScheduleRequest{toSchedule(shipKey(1), "GB"), toSchedule(shipKey(2), "FR"), toSchedule(shipKey(3), "GB")}
 	got := b.scheduleBatch(t, requests...)
@@ -281,7 +281,7 @@ func TestStop_WaitsForWhatTheCarrierWasAsked(t *testing.T) {
 	t.Parallel()
 	by := newSlow()
 	cfg := DefaultConfig()
-	cfg.Patience = time.Millisecond
+	cfg.BatchPatience = time.Millisecond
 	b := bundle{}
 	dsn := pgtest.DSN(t, Migrations()...)
 	process := servicetest.Config()

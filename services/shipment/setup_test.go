@@ -31,7 +31,7 @@ type bundle struct {
 // patient is a configuration under which no batch is answered before all of it has ended.
 func patient() Config {
 	cfg := DefaultConfig()
-	cfg.Patience = time.Minute
+	cfg.BatchPatience = time.Minute
 	return cfg
 }
 
