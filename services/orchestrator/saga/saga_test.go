@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -94,6 +95,42 @@ func TestApply_RefusesTheEndBeforeAllIsUndone(t *testing.T) {
 	}
 	if _, err := Apply(Definition{}, State{}, Start(Definition{}, epoch)); err == nil {
 		t.Error("a definition without steps was started")
+	}
+}
+
+func TestApply_RefusesNewsOfAStepThatIsSettled(t *testing.T) {
+	t.Parallel()
+	news := []EventType{StepDone, StepRefused, StepUnknown, StepPending, StepNotFound, StepRuledOut}
+	ruledOut := live(t, testDefinition(), "success")
+	ruledOut.record(Event{Seq: 3, Type: StepRuledOut, Step: "charge"})
+	done := live(t, recurringDefinition(), "success")
+	done.record(Event{Seq: 3, Type: StepDone, Step: "settle"})
+	for step, l := range map[string]*life{"charge": ruledOut, "settle": done} {
+		for _, what := range news {
+			if _, err := Apply(l.def, l.s, Event{Seq: 4, Type: what, Step: step}); err == nil {
+				t.Errorf("%s followed on:\n%s", what, l.text.String())
+			}
+		}
+	}
+}
+
+func TestRetry_WaitsLonger(t *testing.T) {
+	t.Parallel()
+	r := Retry{Initial: time.Second, Factor: 3, Max: 10 * time.Second}
+	for n, want := range map[int]struct{ unknown, pending time.Duration }{
+		1: {time.Second, time.Second}, 2: {3 * time.Second, 2 * time.Second}, 3: {9 * time.Second, 4 * time.Second},
+		4: {10 * time.Second, 8 * time.Second}, 8: {10 * time.Second, 128 * time.Second}, 9: {10 * time.Second, 200 * time.Second},
+		1000: {10 * time.Second, 200 * time.Second},
+	} {
+		if got := r.Wait(n, 1); got != want.unknown {
+			t.Errorf("after %d unknown outcomes it waits %s, want %s", n, got, want.unknown)
+		}
+		if got := r.pendingWait(n, 1); got != want.pending {
+			t.Errorf("after it was pending %d times it waits %s, want %s", n, got, want.pending)
+		}
+		if got := r.pendingWait(n, 0.25); got != want.pending/4 {
+			t.Errorf("a quarter of %s is %s", want.pending, got)
+		}
 	}
 }
 

@@ -149,6 +149,9 @@ func (l *life) rest() (Command, bool) {
 		}
 		switch c := commands[0]; c.Op {
 		case Wait:
+			if !c.Until.After(l.now) {
+				l.t.Fatalf("waits until %s, at %s:\n%s", c.Until, l.now, l.text.String())
+			}
 			fmt.Fprintf(&l.text, "wait %s\n", c.Until.Sub(l.now))
 			l.now = c.Until
 		case Record:
