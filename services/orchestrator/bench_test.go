@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/tieout/tieout/pkg/benchtest"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
@@ -43,37 +41,9 @@ func benchmarkEngine(b *testing.B, inFlight int) {
 	})
 	servicetest.Start(b, services...)
 	owns(b, o)
-	if _, err := placeAndAwait(b.Context(), o, "warming-up"); err != nil {
-		b.Fatal(err)
-	}
-	before := costsOf(b, o)
-	latencies := make([][]time.Duration, inFlight)
-	var next atomic.Int64
-	var clients sync.WaitGroup
-	b.ResetTimer()
-	for c := range inFlight {
-		clients.Go(func() {
-			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-				took, err := placeAndAwait(b.Context(), o, fmt.Sprintf("order-%08d", n))
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				latencies[c] = append(latencies[c], took)
-			}
-		})
-	}
-	clients.Wait()
-	b.StopTimer()
-	all := slices.Concat(latencies...)
-	slices.Sort(all)
-	after, n := costsOf(b, o), float64(b.N)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(n/b.Elapsed().Seconds(), "sagas/s")
-	b.ReportMetric(all[len(all)/2].Seconds()*1000, "ms-p50")
-	b.ReportMetric(all[len(all)*99/100].Seconds()*1000, "ms-p99")
-	b.ReportMetric(float64(after.Commits-before.Commits)/n, "commits/saga")
-	b.ReportMetric(float64(after.WAL-before.WAL)/n, "WAL-B/saga")
+	benchtest.Load(b, server, "saga", inFlight, func(n int64) (time.Duration, error) {
+		return placeAndAwait(b.Context(), o, fmt.Sprintf("order-%08d", n))
+	})
 }
 
 // owns waits until the replica drives.
@@ -111,15 +81,6 @@ func placeAndAwait(ctx context.Context, o *orchestrator, key string) (time.Durat
 		}
 	}
 	return time.Since(accepted), nil
-}
-
-// costs is what the database has done.
-type costs struct{ Commits, WAL int64 }
-
-func costsOf(b *testing.B, o *orchestrator) costs {
-	b.Helper()
-	return pgtest.Rows[costs](b, o.pool, `
-SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()), pg_current_wal_lsn() - '0/0'::pg_lsn`)[0]
 }
 
 // BenchmarkTakeover tells how long it takes until all of 100,000 sagas in flight are driven again, counted from the end
