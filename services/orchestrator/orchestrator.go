@@ -89,6 +89,7 @@ type sagaView struct {
 	deadline    time.Time
 	traceparent string
 	paused      bool
+	atRisk      bool      // the customer's money may be held, and for nothing
 	nextAt      time.Time // zero for none
 	createdAt   time.Time
 	updatedAt   time.Time

@@ -147,7 +147,7 @@ func (s store) saga(ctx context.Context, sagaID SagaID) (sagaView, error) {
 	return sagaOf(row), nil
 }
 
-func sagaOf(row orchestratordb.Saga) sagaView {
+func sagaOf(row orchestratordb.GetSagaRow) sagaView {
 	v := sagaView{
 		id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, orderID: OrderID(row.OrderID),
 		phase: saga.Phase(row.Phase), step: row.Step, cause: row.Cause, seq: int(row.Seq), deadline: row.Deadline,
@@ -216,7 +216,7 @@ func (s store) sagas(ctx context.Context, before SagaID, n int32, phase saga.Pha
 		return nil, fmt.Errorf("listing sagas: %w", err)
 	}
 	views, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sagaView, error) {
-		r, err := pgx.RowToStructByPos[orchestratordb.Saga](row)
+		r, err := pgx.RowToStructByPos[orchestratordb.GetSagaRow](row)
 		return sagaOf(r), err
 	})
 	if err != nil {

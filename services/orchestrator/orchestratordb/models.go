@@ -3,26 +3,3 @@
 //   sqlc v1.31.1
 
 package orchestratordb
-
-import (
-	"time"
-
-	"github.com/google/uuid"
-)
-
-type Saga struct {
-	ID          uuid.UUID
-	Definition  string
-	Version     int32
-	OrderID     uuid.UUID
-	Phase       int16
-	Step        string
-	Cause       string
-	Seq         int32
-	Deadline    time.Time
-	Traceparent string
-	Paused      bool
-	NextAt      *time.Time
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-}

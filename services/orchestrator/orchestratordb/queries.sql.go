@@ -58,9 +58,26 @@ const getSaga = `-- name: GetSaga :one
 SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at FROM saga WHERE id = $1
 `
 
-func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (Saga, error) {
+type GetSagaRow struct {
+	ID          uuid.UUID
+	Definition  string
+	Version     int32
+	OrderID     uuid.UUID
+	Phase       int16
+	Step        string
+	Cause       string
+	Seq         int32
+	Deadline    time.Time
+	Traceparent string
+	Paused      bool
+	NextAt      *time.Time
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (GetSagaRow, error) {
 	row := q.db.QueryRow(ctx, getSaga, id)
-	var i Saga
+	var i GetSagaRow
 	err := row.Scan(
 		&i.ID,
 		&i.Definition,
@@ -244,6 +261,46 @@ func (q *Queries) InsertTimeline(ctx context.Context, arg InsertTimelineParams) 
 	return err
 }
 
+const listEventsOfSagas = `-- name: ListEventsOfSagas :many
+SELECT saga_id, seq, type, step, at, detail FROM saga_event WHERE saga_id = ANY ($1::uuid[]) ORDER BY saga_id, seq
+`
+
+type ListEventsOfSagasRow struct {
+	SagaID uuid.UUID
+	Seq    int32
+	Type   string
+	Step   string
+	At     time.Time
+	Detail []byte
+}
+
+func (q *Queries) ListEventsOfSagas(ctx context.Context, sagaIds []uuid.UUID) ([]ListEventsOfSagasRow, error) {
+	rows, err := q.db.Query(ctx, listEventsOfSagas, sagaIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListEventsOfSagasRow{}
+	for rows.Next() {
+		var i ListEventsOfSagasRow
+		if err := rows.Scan(
+			&i.SagaID,
+			&i.Seq,
+			&i.Type,
+			&i.Step,
+			&i.At,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listOrders = `-- name: ListOrders :many
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
        s.phase, s.cause, s.updated_at
@@ -400,6 +457,82 @@ func (q *Queries) LiveSagas(ctx context.Context) ([]uuid.UUID, error) {
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const loadSagas = `-- name: LoadSagas :many
+SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.seq, s.deadline, s.traceparent, s.paused,
+       s.at_risk, s.next_at, s.created_at, s.updated_at,
+       o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at AS placed_at
+  FROM saga s JOIN orders o ON o.id = s.order_id
+ WHERE s.id = ANY ($1::uuid[])
+`
+
+type LoadSagasRow struct {
+	ID            uuid.UUID
+	Definition    string
+	Version       int32
+	OrderID       uuid.UUID
+	Phase         int16
+	Step          string
+	Cause         string
+	Seq           int32
+	Deadline      time.Time
+	Traceparent   string
+	Paused        bool
+	AtRisk        bool
+	NextAt        *time.Time
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	CustomerID    string
+	PaymentMethod string
+	Currency      string
+	TotalMinor    int64
+	Lines         []byte
+	ShipTo        []byte
+	PlacedAt      time.Time
+}
+
+func (q *Queries) LoadSagas(ctx context.Context, ids []uuid.UUID) ([]LoadSagasRow, error) {
+	rows, err := q.db.Query(ctx, loadSagas, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LoadSagasRow{}
+	for rows.Next() {
+		var i LoadSagasRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Definition,
+			&i.Version,
+			&i.OrderID,
+			&i.Phase,
+			&i.Step,
+			&i.Cause,
+			&i.Seq,
+			&i.Deadline,
+			&i.Traceparent,
+			&i.Paused,
+			&i.AtRisk,
+			&i.NextAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.CustomerID,
+			&i.PaymentMethod,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.Lines,
+			&i.ShipTo,
+			&i.PlacedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -66,3 +66,13 @@ ON CONFLICT (order_id, event_id) DO NOTHING;
 
 -- name: ListTimeline :many
 SELECT event_id, at, service, type, subject FROM timeline WHERE order_id = @order_id ORDER BY at, event_id;
+
+-- name: LoadSagas :many
+SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.seq, s.deadline, s.traceparent, s.paused,
+       s.at_risk, s.next_at, s.created_at, s.updated_at,
+       o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at AS placed_at
+  FROM saga s JOIN orders o ON o.id = s.order_id
+ WHERE s.id = ANY (@ids::uuid[]);
+
+-- name: ListEventsOfSagas :many
+SELECT saga_id, seq, type, step, at, detail FROM saga_event WHERE saga_id = ANY (@saga_ids::uuid[]) ORDER BY saga_id, seq;

@@ -1,0 +1,102 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+// loaded is a saga as it was read, with its order and its history, or what kept it from being understood.
+type loaded struct {
+	driven
+	err error
+}
+
+// loadRuns reads many sagas in two statements. A saga that cannot be understood – its definition is not in this build,
+// or its history does not fold – carries that as its own error; the others are good. An id of no saga is not in the
+// answer. Whoever writes what follows on the states holds the sagas' rows; for others a row may be a moment older than
+// its history, and what the two disagree on is taken from the history.
+func loadRuns(ctx context.Context, db orchestratordb.DBTX, definitions map[definitionKey]saga.Definition, ids []SagaID) (map[SagaID]loaded, error) {
+	q, keys := orchestratordb.New(db), uuids(ids)
+	rows, err := q.LoadSagas(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading sagas: %w", err)
+	}
+	happened, err := q.ListEventsOfSagas(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading saga events: %w", err)
+	}
+	histories := make(map[SagaID][]orchestratordb.ListEventsOfSagasRow, len(rows))
+	for _, e := range happened {
+		histories[SagaID(e.SagaID)] = append(histories[SagaID(e.SagaID)], e)
+	}
+	all := make(map[SagaID]loaded, len(rows))
+	for _, row := range rows {
+		d, err := understand(row, histories[SagaID(row.ID)], definitions)
+		all[d.view.id] = loaded{driven: d, err: err}
+	}
+	return all, nil
+}
+
+// understand makes of a saga's rows what they say. The view and the order are there also when the history is not
+// understood.
+func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEventsOfSagasRow, definitions map[definitionKey]saga.Definition) (driven, error) {
+	d := driven{
+		run: run{view: sagaView{
+			id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, orderID: OrderID(row.OrderID),
+			phase: saga.Phase(row.Phase), step: row.Step, cause: row.Cause, seq: int(row.Seq), deadline: row.Deadline,
+			traceparent: row.Traceparent, paused: row.Paused, atRisk: row.AtRisk, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt,
+		}},
+		order: order{
+			id: OrderID(row.OrderID), sagaID: SagaID(row.ID), customerID: row.CustomerID, paymentMethod: row.PaymentMethod,
+			total: money.Amount{Currency: money.Currency(row.Currency), Minor: row.TotalMinor}, createdAt: row.PlacedAt,
+		},
+	}
+	if row.NextAt != nil {
+		d.view.nextAt = *row.NextAt
+	}
+	if err := errors.Join(json.Unmarshal(row.Lines, &d.order.lines), json.Unmarshal(row.ShipTo, &d.order.shipTo)); err != nil {
+		return d, fmt.Errorf("decoding order %s: %w", d.order.id, err)
+	}
+	var ok bool
+	if d.def, ok = definitions[d.view.definition]; !ok {
+		return d, fmt.Errorf("no definition %s v%d in this build", d.view.definition.name, d.view.definition.version)
+	}
+	var err error
+	if d.events, err = eventsFrom(history); err != nil {
+		return d, err
+	}
+	if d.state, err = saga.Fold(d.def, d.events); err != nil {
+		return d, err
+	}
+	if d.state.Seq != d.view.seq {
+		d.view.become(d.def, d.state, d.events[len(d.events)-1].At)
+	}
+	return d, nil
+}
+
+func eventsFrom(rows []orchestratordb.ListEventsOfSagasRow) ([]saga.Event, error) {
+	events := make([]saga.Event, len(rows))
+	for i, r := range rows {
+		events[i] = saga.Event{Seq: int(r.Seq), Type: saga.EventType(r.Type), Step: r.Step, At: r.At}
+		if err := json.Unmarshal(r.Detail, &events[i].Detail); err != nil {
+			return nil, fmt.Errorf("decoding saga event %d: %w", r.Seq, err)
+		}
+	}
+	return events, nil
+}
+
+func uuids(ids []SagaID) []uuid.UUID {
+	keys := make([]uuid.UUID, len(ids))
+	for i, sagaID := range ids {
+		keys[i] = sagaID.UUID()
+	}
+	return keys
+}
