@@ -69,9 +69,7 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 
 // announce tells the log, the metrics and those who watch of a transition that is durable.
 func (e *engine) announce(ctx context.Context, t transition) {
-	if t.state.Phase != t.view.phase {
-		e.watchers.notify(t.view.orderID)
-	}
+	e.watchers.recorded(t)
 	for _, event := range t.events {
 		e.metrics.recorded(ctx, event)
 		e.log.InfoContext(ctx, "saga recorded an event", slog.Int("seq", event.Seq), slog.String("type", string(event.Type)),

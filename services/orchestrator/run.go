@@ -71,6 +71,10 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
 		stopping: env.Stopping, keyTTL: cfg.IdempotencyTTL,
 	}
+	o.bulk = &bulk{
+		pool: env.Pool, definitions: engine.definitions, watchers: watchers, log: env.Log, wake: make(chan struct{}, 1),
+		record: engine.record, recorded: o.recorded,
+	}
 	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
 		return err
 	}
@@ -82,6 +86,7 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	env.Go("timeline", func(ctx context.Context) error { return timeline.Run(ctx, env.JetStream) })
 	env.Go("engine", engine.run)
+	env.Go("bulk operations", o.bulk.run)
 	return nil
 }
 
