@@ -31,7 +31,7 @@ type Outcome[A any] struct {
 
 // record is what is stored of an outcome, if anything.
 func (o Outcome[A]) record(r Request) (record, bool, error) {
-	w, content := row{fingerprint: r.fingerprint(), state: done, resource: o.Resource}, any(o.Answer)
+	w, content := row{fingerprint: r.fingerprint(), state: done, resource: o.Resource, epoch: r.Epoch}, any(o.Answer)
 	if o.Err != nil {
 		refusal, ok := errors.AsType[*rpcerr.Error](o.Err)
 		if !ok || !refusal.Definite() {
@@ -60,7 +60,7 @@ func OnceAll[A any](ctx context.Context, tx *pg.Tx, requests []Request,
 	if err != nil {
 		return nil, err
 	}
-	records, err := b.settle(outcomes)
+	records, err := b.settle(outcomes, Outcome[A].record)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func OnceAll[A any](ctx context.Context, tx *pg.Tx, requests []Request,
 // Undo is a request that undoes another one: the compensation of a step.
 type Undo struct {
 	Request
-	// Of is the step's request. Its fields do not count.
+	// Of is the step's request. Its fields do not count, and its epoch is that of its undoing.
 	Of Request
 }
 
@@ -81,25 +81,25 @@ type Undo struct {
 //
 // Steps that were seen are locked before run, and the tombstones of those that were not are written after it, with
 // the answers: so a step and its compensation, which lock in between what the service keeps, do not wait for each
-// other in a circle.
+// other in a circle. For the same reason rows whose epoch rises are locked first of all, compensations before steps.
 func UndoAll[A any](ctx context.Context, tx *pg.Tx, undos []Undo,
 	run func(ctx context.Context, tx *pg.Tx, fresh []int, made []string) ([]Outcome[A], error),
 ) ([]groupcommit.Result[Answer[A]], error) {
-	requests := make([]Request, len(undos))
+	requests, steps := make([]Request, len(undos)), make([]Request, len(undos))
 	for i, u := range undos {
-		requests[i] = u.Request
+		requests[i], steps[i] = u.Request, u.Of
 	}
 	b, err := open[A](ctx, tx, requests)
 	if err != nil || len(b.fresh) == 0 {
 		return b.results, err
 	}
-	steps, err := b.lockSteps(ctx, tx, undos)
+	known, err := b.holdSteps(ctx, tx, steps)
 	if err != nil {
 		return nil, err
 	}
 	made := make([]string, len(b.fresh))
 	for n, i := range b.fresh {
-		made[n] = steps[undos[i].Of.name()].resource
+		made[n] = known[steps[i].name()].resource
 	}
 	var outcomes []Outcome[A]
 	if len(b.fresh) > 0 {
@@ -107,20 +107,20 @@ func UndoAll[A any](ctx context.Context, tx *pg.Tx, undos []Undo,
 			return nil, err
 		}
 	}
-	records, err := b.settle(outcomes)
+	records, err := b.settle(outcomes, Outcome[A].record)
 	if err != nil {
 		return nil, err
 	}
 	var undone []Request
 	for n, i := range b.fresh {
 		if outcomes[n].Err == nil {
-			undone = append(undone, undos[i].Of)
+			undone = append(undone, steps[i])
 		}
 	}
-	return b.results, bury(ctx, tx, records, undone, steps)
+	return b.results, bury(ctx, tx, records, undone, known)
 }
 
-// bury writes records, and a tombstone for each request; known are the rows of those that were seen, locked.
+// bury writes records, and a tombstone for each request; known are the rows of those that were seen, held.
 func bury(ctx context.Context, tx *pg.Tx, records []record, requests []Request, known map[name]row) error {
 	var seen []Request
 	twice := map[name]bool{}
@@ -130,8 +130,8 @@ func bury(ctx context.Context, tx *pg.Tx, records []record, requests []Request, 
 		case twice[r.name()] || w.state == tombstone:
 		case found:
 			seen = append(seen, r)
-		default:
-			records = append(records, unseen(r))
+		default: // never seen, and so without a fingerprint
+			records = append(records, record{request: r, row: row{fingerprint: []byte{}, state: tombstone}})
 		}
 		twice[r.name()] = true
 	}
@@ -155,6 +155,7 @@ SELECT caller, method, key, '', $4 FROM unnest($1::text[], $2::text[], $3::text[
 type batch[A any] struct {
 	requests []Request
 	results  []groupcommit.Result[Answer[A]]
+	busy     []bool       // somebody else is working on it
 	fresh    []int        // to be run
 	twins    []int        // of one that is to be run
 	first    map[name]int // the one that is to be run
@@ -162,57 +163,80 @@ type batch[A any] struct {
 
 // open reads what is known of the requests, and gives what was given before.
 func open[A any](ctx context.Context, tx *pg.Tx, requests []Request) (*batch[A], error) {
-	b := &batch[A]{requests: requests, results: make([]groupcommit.Result[Answer[A]], len(requests)), first: map[name]int{}}
-	known, err := findAll(ctx, tx, requests, false)
+	known, err := look(ctx, tx, requests, func(int, row) bool { return false })
 	if err != nil {
-		return b, err
+		return &batch[A]{}, err
 	}
-	for i, r := range requests {
-		if w, found := known[r.name()]; found {
-			if err := b.replay(i, w); err != nil {
-				return b, err
-			}
-			continue
+	b := newBatch[A](requests)
+	for i, r := range b.requests {
+		if w, found := known[r.name()]; !found {
+			b.begin(i)
+		} else if err := b.meet(i, w); err != nil {
+			return b, err
 		}
-		if _, running := b.first[r.name()]; running {
-			b.twins = append(b.twins, i)
-			continue
-		}
-		b.first[r.name()] = i
-		b.fresh = append(b.fresh, i)
 	}
 	return b, nil
 }
 
-func (b *batch[A]) replay(i int, w row) (err error) {
+func newBatch[A any](requests []Request) *batch[A] {
+	return &batch[A]{
+		requests: slices.Clone(requests), results: make([]groupcommit.Result[Answer[A]], len(requests)),
+		busy: make([]bool, len(requests)), first: map[name]int{},
+	}
+}
+
+// begin takes in a request without a row: the first under its key is to be run, with the highest epoch of all.
+func (b *batch[A]) begin(i int) {
+	r := b.requests[i]
+	if first, running := b.first[r.name()]; running {
+		b.twins = append(b.twins, i)
+		b.requests[first].Epoch = max(b.requests[first].Epoch, r.Epoch)
+		return
+	}
+	b.first[r.name()] = i
+	b.fresh = append(b.fresh, i)
+}
+
+// meet gives a request what its row says.
+func (b *batch[A]) meet(i int, w row) (err error) {
+	r := b.requests[i]
+	if w.state == inFlight {
+		if b.results[i].Err = w.verdict(r); b.results[i].Err == nil {
+			b.results[i].Err, b.busy[i] = InFlight(r.Method), true
+		}
+		return nil
+	}
 	answer := &b.results[i].Value
-	answer.Replayed, b.results[i].Err, err = w.replay(b.requests[i], &answer.Value)
+	answer.Replayed, b.results[i].Err, err = w.replay(r, &answer.Value)
 	return err
 }
 
-// lockSteps gives the rows of the steps to be undone, and drops what cannot be undone now.
-func (b *batch[A]) lockSteps(ctx context.Context, tx *pg.Tx, undos []Undo) (map[name]row, error) {
+// holdSteps gives the rows of the steps to be undone, and drops what cannot be undone now. The steps get the epochs
+// of what undoes them.
+func (b *batch[A]) holdSteps(ctx context.Context, tx *pg.Tx, steps []Request) (map[name]row, error) {
 	of := make([]Request, len(b.fresh))
 	for n, i := range b.fresh {
-		of[n] = undos[i].Of
+		steps[i].Epoch = b.requests[i].Epoch
+		of[n] = steps[i]
 	}
-	steps, err := findAll(ctx, tx, of, true)
+	known, err := hold(ctx, tx, of)
 	if err != nil {
 		return nil, err
 	}
 	b.fresh = slices.DeleteFunc(b.fresh, func(i int) bool {
-		step := steps[undos[i].Of.name()]
-		if step.state != inFlight || !step.leased {
-			return false
+		w := known[steps[i].name()]
+		if err := w.stale(b.requests[i]); err != nil {
+			b.results[i].Err = err
+		} else if w.state == inFlight && w.leased {
+			b.results[i].Err = InFlight(steps[i].Method)
 		}
-		b.results[i].Err = stillInFlight(undos[i].Of)
-		return true
+		return b.results[i].Err != nil
 	})
-	return steps, nil
+	return known, nil
 }
 
-// settle makes results of the outcomes of the fresh requests, and gives what is to be stored of them.
-func (b *batch[A]) settle(outcomes []Outcome[A]) ([]record, error) {
+// settle makes results of the outcomes of the fresh requests, and gives what is to be stored of them, if anything.
+func (b *batch[A]) settle(outcomes []Outcome[A], store func(Outcome[A], Request) (record, bool, error)) ([]record, error) {
 	if len(outcomes) != len(b.fresh) {
 		return nil, fmt.Errorf("%d outcomes for %d requests", len(outcomes), len(b.fresh))
 	}
@@ -221,7 +245,7 @@ func (b *batch[A]) settle(outcomes []Outcome[A]) ([]record, error) {
 	for n, i := range b.fresh {
 		o, r := outcomes[n], b.requests[i]
 		b.results[i] = groupcommit.Result[Answer[A]]{Value: Answer[A]{Value: o.Answer}, Err: o.Err}
-		written, ok, err := o.record(r)
+		written, ok, err := store(o, r)
 		if err != nil {
 			return nil, err
 		}
@@ -233,7 +257,7 @@ func (b *batch[A]) settle(outcomes []Outcome[A]) ([]record, error) {
 	for _, i := range b.twins {
 		if w, ok := stored[b.requests[i].name()]; !ok {
 			b.results[i] = b.results[b.first[b.requests[i].name()]]
-		} else if err := b.replay(i, w); err != nil {
+		} else if err := b.meet(i, w); err != nil {
 			return nil, err
 		}
 	}

@@ -17,8 +17,6 @@ import (
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
-type results = []groupcommit.Result[idem.Answer[receipt]]
-
 func keyed(key string, fields ...idem.Field) idem.Request {
 	r := request(fields...)
 	r.Key = key
@@ -221,8 +219,8 @@ func TestUndoAll_BuriesStepsDoneRefusedAndNeverSeen(t *testing.T) {
 	}
 	again := f.mustPayAll(nil, keyed("order-0004")) // what is refused leaves the step alone
 	f.wantAnswer(again[0], "order-0004", true)
-	if _, err := finish(t.Context(), claim); err != nil {
-		t.Errorf("Finish of the step in flight: %v", err)
+	if _, err := f.finish(claim); err != nil {
+		t.Errorf("the end of the step in flight: %v", err)
 	}
 	all, undone = f.refundAll(nil, keys[:5]...)
 	if diff := cmp.Diff(map[string]string{"order-0005": claim.Resource}, undone); diff != "" {
@@ -261,8 +259,8 @@ func TestUndoAll_TakesAStepWhoseLeaseHasEnded(t *testing.T) {
 	if _, undone := f.refundAll(nil, request().Key); undone[request().Key] != zombie.Resource {
 		t.Errorf("to be undone: %v, want %s", undone, zombie.Resource)
 	}
-	if _, err := finish(t.Context(), zombie); !errors.Is(err, idem.ErrClaimLost) {
-		t.Errorf("the zombie's Finish: got %v, want ErrClaimLost", err)
+	if _, err := f.finish(zombie); !errors.Is(err, idem.ErrClaimLost) {
+		t.Errorf("the end of the zombie: got %v, want ErrClaimLost", err)
 	}
 }
 

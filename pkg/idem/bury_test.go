@@ -6,123 +6,168 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 )
 
-// wantBuried says that the request is refused for ever, under Once and under Begin.
+// wantBuried says that the request is refused for ever, under Once and under BeginAll.
 func (f fixture) wantBuried(r idem.Request) {
 	f.Helper()
 	_, err := idem.Once(f.Context(), f.pool, r, f.mustNotRun)
 	rpcerrtest.Want(f, err, rpcerr.StepTombstoned)
-	_, _, err = idem.Begin[receipt](f.Context(), f.pool, r, time.Hour, f.mustNotIntend)
-	rpcerrtest.Want(f, err, rpcerr.StepTombstoned)
+	rpcerrtest.Want(f, f.ask(r).Err, rpcerr.StepTombstoned)
 }
 
-func TestBury_RefusesARequestThatWasNeverSeen(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	for range 2 {
-		f.mustBury(request(), "", false)
-		f.wantBuried(request(idem.Field{Name: "amount", Value: "1"}))
-	}
-}
-
-func TestBury_GivesTheResourceOfOneThatWasDone(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	made, err := f.pay(t.Context(), request())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		f.mustBury(request(), made.ID, true)
-		f.wantBuried(request())
-	}
-	f.wantEffects("paid")
-}
-
-func TestBury_TellsARefusedRequestFromOneNeverSeen(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	_, err := idem.Once(t.Context(), f.pool, request(), func(context.Context, *pg.Tx) (receipt, string, error) {
-		return receipt{}, "", rpcerr.New(rpcerr.InsufficientStock, "none left")
-	})
-	rpcerrtest.Want(f, err, rpcerr.InsufficientStock)
-	for range 2 {
-		f.mustBury(request(), "", true)
-		f.wantBuried(request())
+// eachBurial runs a test for each way to undo a request. MustBury fails it unless the request had made a resource.
+func eachBurial(t *testing.T, test func(f fixture, mustBury func(r idem.Request, made string))) {
+	for name, bury := range burials {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			test(f, func(r idem.Request, made string) {
+				f.Helper()
+				if got, err := bury(f, r); err != nil || got != made {
+					f.Errorf("got %q, %v; want %q", got, err, made)
+				}
+			})
+		})
 	}
 }
 
-func TestBury_LeavesARequestAloneThatIsWorkedOn(t *testing.T) {
+func TestUndo_RefusesARequestThatWasNeverSeen(t *testing.T) {
 	t.Parallel()
-	f := setup(t)
-	claim := f.begin(request())
-	_, _, err := f.bury(request())
-	if got := rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyInFlight); got.RetryAfter <= 0 {
-		t.Error("does not say when to ask again")
-	}
-	if _, err := finish(t.Context(), claim); err != nil {
-		t.Errorf("Finish: %v", err)
-	}
-	f.mustBury(request(), claim.Resource, true)
-}
-
-func TestBury_TakesARequestWhoseLeaseHasEnded(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	zombie := f.begin(request())
-	f.endLeases()
-	f.mustBury(request(), zombie.Resource, true)
-	if _, err := finish(t.Context(), zombie); !errors.Is(err, idem.ErrClaimLost) {
-		t.Errorf("the zombie's Finish: got %v, want ErrClaimLost", err)
-	}
-	f.wantBuried(request())
-	f.wantEffects("intent")
-}
-
-func TestBury_OutlivesTheTimeOfTheKey(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	r := request()
-	r.TTL = time.Hour
-	if _, err := f.pay(t.Context(), r); err != nil {
-		t.Fatal(err)
-	}
-	f.expireKeys()
-	f.mustBury(r, "1", true)
-	f.wantBuried(r)
-}
-
-func TestBury_LeavesNothingWhenItsTransactionIsRolledBack(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	broken := errors.New("broken")
-	err := pg.InTx(t.Context(), f.pool, func(tx *pg.Tx) error {
-		if _, _, err := idem.Bury(t.Context(), tx, request()); err != nil {
-			return err
+	eachBurial(t, func(f fixture, mustBury func(idem.Request, string)) {
+		for range 2 {
+			mustBury(request(), "")
+			f.wantBuried(request(idem.Field{Name: "amount", Value: "1"}))
 		}
-		return broken
 	})
-	if err != broken {
+}
+
+func TestUndo_GivesTheResourceOfOneThatWasDone(t *testing.T) {
+	t.Parallel()
+	eachBurial(t, func(f fixture, mustBury func(idem.Request, string)) {
+		made, err := f.pay(f.Context(), request())
+		if err != nil {
+			f.Fatal(err)
+		}
+		for range 2 {
+			mustBury(request(), made.ID)
+			f.wantBuried(request())
+		}
+		f.wantEffects("paid")
+	})
+}
+
+func TestUndo_OfARefusedRequestHasNothingToUndo(t *testing.T) {
+	t.Parallel()
+	eachBurial(t, func(f fixture, mustBury func(idem.Request, string)) {
+		all := f.mustPayAll(map[string]error{request().Key: rpcerr.New(rpcerr.InsufficientStock, "none left")}, request())
+		rpcerrtest.Want(f, all[0].Err, rpcerr.InsufficientStock)
+		for range 2 {
+			mustBury(request(), "")
+			f.wantBuried(request())
+		}
+	})
+}
+
+func TestUndo_LeavesARequestAloneThatIsWorkedOn(t *testing.T) {
+	t.Parallel()
+	for name, bury := range burials {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			claim := f.begin(request())
+			_, err := bury(f, request())
+			if got := rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyInFlight); got.RetryAfter <= 0 {
+				t.Error("does not say when to ask again")
+			}
+			if _, err := f.finish(claim); err != nil {
+				t.Error(err)
+			}
+			if made, err := bury(f, request()); err != nil || made != claim.Resource {
+				t.Errorf("got %q, %v; want %q", made, err, claim.Resource)
+			}
+		})
+	}
+}
+
+func TestUndo_TakesARequestWhoseLeaseHasEnded(t *testing.T) {
+	t.Parallel()
+	eachBurial(t, func(f fixture, mustBury func(idem.Request, string)) {
+		zombie := f.begin(request())
+		f.endLeases()
+		mustBury(request(), zombie.Resource)
+		if _, err := f.finish(zombie); !errors.Is(err, idem.ErrClaimLost) {
+			f.Errorf("the end of the zombie: got %v, want ErrClaimLost", err)
+		}
+		f.wantBuried(request())
+		f.wantEffects("intent of order-0001")
+	})
+}
+
+func TestUndo_OutlivesTheTimeOfTheKey(t *testing.T) {
+	t.Parallel()
+	eachBurial(t, func(f fixture, mustBury func(idem.Request, string)) {
+		r := request()
+		r.TTL = time.Hour
+		if _, err := f.pay(f.Context(), r); err != nil {
+			f.Fatal(err)
+		}
+		f.expireKeys()
+		mustBury(r, "1")
+		f.wantBuried(r)
+	})
+}
+
+// undos begin and end like any request; what they undo is told again to the one that resumes.
+func TestBeginUndoAll_IsResumedWithWhatTheStepHadMade(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.begin(request())
+	f.endLeases()
+	o := opening(request())
+	o.Method, o.Of = "Refund", request()
+	ask := func() begun {
+		t.Helper()
+		var all []begun
+		o.Token = uuid.New()
+		err := f.inTx(func(tx *pg.Tx) (err error) {
+			all, err = idem.BeginUndoAll[receipt](t.Context(), tx, []idem.Opening{o}, time.Hour)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all[0]
+	}
+	f.wantClaim(ask(), "1", false)
+	f.wantBusy(ask())
+	f.endLeases()
+	resumed := ask()
+	f.wantClaim(resumed, "1", true)
+	if _, err := f.finish(resumed.Value.Claim); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.pay(t.Context(), request()); err != nil {
-		t.Errorf("Once: %v", err)
+	if got := ask(); got.Err != nil || !got.Value.Replayed || got.Value.Value.ID != "1" {
+		t.Errorf("got %+v, want the answer as a replay", got)
 	}
 }
 
 // The compensation comes while the step runs, and is first to write.
-func TestOnceAgainstBury_BuryFirst(t *testing.T) {
+func TestOnceAgainstUndo_UndoFirst(t *testing.T) {
 	t.Parallel()
 	t.Run("committed before the step is written", func(t *testing.T) {
 		t.Parallel()
 		f := setup(t)
 		_, err := idem.Once(t.Context(), f.pool, request(), func(ctx context.Context, tx *pg.Tx) (receipt, string, error) {
-			f.mustBury(request(), "", false)
+			if made, err := burials["at once"](f, request()); err != nil || made != "" {
+				t.Errorf("got %q, %v; want nothing to undo", made, err)
+			}
 			id, err := addEffect(ctx, tx, "paid")
 			return receipt{ID: id}, id, err
 		})
@@ -142,8 +187,12 @@ func TestOnceAgainstBury_BuryFirst(t *testing.T) {
 			f := setup(t)
 			outcome := make(chan error, 1)
 			err := pg.InTx(t.Context(), f.pool, func(tx *pg.Tx) error {
-				if _, seen, err := idem.Bury(t.Context(), tx, request()); seen || err != nil {
-					t.Errorf("Bury: seen %v, %v", seen, err)
+				_, err := idem.UndoAll(t.Context(), tx, []idem.Undo{{Request: undoing(request()), Of: request()}},
+					func(context.Context, *pg.Tx, []int, []string) ([]idem.Outcome[receipt], error) {
+						return make([]idem.Outcome[receipt], 1), nil
+					})
+				if err != nil {
+					t.Error(err)
 				}
 				go func() {
 					_, err := f.pay(t.Context(), request())
@@ -167,7 +216,7 @@ func TestOnceAgainstBury_BuryFirst(t *testing.T) {
 }
 
 // The step is written but not committed when the compensation comes: it waits, and knows what to undo.
-func TestOnceAgainstBury_OnceFirst(t *testing.T) {
+func TestOnceAgainstUndo_OnceFirst(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.exec(`
@@ -192,9 +241,8 @@ CREATE CONSTRAINT TRIGGER hold_commit AFTER INSERT ON effect DEFERRABLE INITIALL
 	buried := make(chan struct{})
 	go func() {
 		defer close(buried)
-		resource, seen, err := f.bury(request())
-		if resource != "1" || !seen || err != nil {
-			t.Errorf("Bury: got %q, %v, %v; want 1, true", resource, seen, err)
+		if made, err := burials["at once"](f, request()); err != nil || made != "1" {
+			t.Errorf("got %q, %v; want 1", made, err)
 		}
 	}()
 	f.awaitBlocked(2)

@@ -3,255 +3,227 @@ package idem_test
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
-	"github.com/tieout/tieout/pkg/waittest"
 )
 
-func TestBegin_MakesTheIntentDurableAndFinishTheAnswer(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	claim := f.begin(request())
-	if claim.Resource != "1" || claim.Resumed {
-		t.Errorf("got claim on %q, resumed %v; want 1, false", claim.Resource, claim.Resumed)
-	}
-	f.wantEffects("intent")
-	made, err := finish(t.Context(), claim)
-	if err != nil {
-		t.Fatalf("Finish: %v", err)
-	}
-	ctx, again := f.call()
-	none, answer, err := idem.Begin[receipt](ctx, f.pool, request(), time.Hour, f.mustNotIntend)
-	if none != nil || err != nil || answer != made {
-		t.Errorf("the next Begin: got claim %v, %+v, %v; want none, %+v", none, answer, err, made)
-	}
-	if !again.replayed() {
-		t.Error("no header idempotency-replayed")
-	}
-	f.wantEffects("intent", "outcome")
-}
-
-func TestBegin_WaitsForTheOneInFlight(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	claim := f.begin(request())
-	acquired := f.pool.Stat().AcquireCount()
-	type outcome struct {
-		claim  *idem.Claim[receipt]
-		answer receipt
-		err    error
-	}
-	second := make(chan outcome, 1)
-	go func() {
-		c, answer, err := idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, f.mustNotIntend)
-		second <- outcome{c, answer, err}
-	}()
-	waittest.Until(f, "the second looked twice", func() bool { return f.pool.Stat().AcquireCount() >= acquired+2 })
-	select {
-	case got := <-second:
-		t.Fatalf("the second did not wait: %+v", got)
-	default:
-	}
-	made, err := finish(t.Context(), claim)
-	if err != nil {
-		t.Fatalf("Finish: %v", err)
-	}
-	if got := <-second; got.claim != nil || got.err != nil || got.answer != made {
-		t.Errorf("got %+v, want the answer %+v", got, made)
+// wantClaim fails the test unless there is a claim on a resource.
+func (f fixture) wantClaim(got begun, resource string, resumed bool) {
+	f.Helper()
+	if c := got.Value.Claim; got.Err != nil || c == nil || c.Resource != resource || c.Resumed != resumed {
+		f.Errorf("got %+v, %v; want a claim on %s, resumed: %v", c, got.Err, resource, resumed)
 	}
 }
 
-func TestBegin_GivesManyDuplicatesOneIntentAndOneAnswer(t *testing.T) {
+// wantBusy fails the test unless another request is being worked on.
+func (f fixture) wantBusy(got begun) {
+	f.Helper()
+	e := rpcerrtest.Want(f, got.Err, rpcerr.IdempotencyKeyInFlight)
+	if !got.Value.Busy || got.Value.Claim != nil || e.RetryAfter <= 0 || e.Definite() {
+		f.Errorf("got %+v, %+v; want busy, and some time to ask again after, not definite", got.Value, e)
+	}
+}
+
+func TestBeginAll_MakesIntentsDurableAndEndAllAnswers(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	const n = 32
-	answers := make([]receipt, n)
-	var running sync.WaitGroup
-	for i := range n {
-		running.Go(func() {
-			claim, answer, err := idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, intend)
-			if claim != nil {
-				answer, err = finish(t.Context(), claim)
-			}
-			if err != nil {
-				t.Errorf("request %d: %v", i, err)
-			}
-			answers[i] = answer
-		})
-	}
-	running.Wait()
-	for i := range n {
-		if answers[i] != answers[0] || answers[i].Note != "finished" {
-			t.Errorf("request %d got %+v, request 0 %+v", i, answers[i], answers[0])
+	all := f.mustBeginAll(nil, opening(keyed("order-0001")), opening(keyed("order-0002")))
+	f.wantClaim(all[0], "1", false)
+	f.wantClaim(all[1], "2", false)
+	f.wantEffects("intent of order-0001", "intent of order-0002")
+	for i, end := range f.mustEndAll(nil, idem.Ending{Claim: all[0].Value.Claim}, idem.Ending{Claim: all[1].Value.Claim}) {
+		want := receipt{ID: all[i].Value.Claim.Resource, Note: "finished"}
+		if end.Err != nil || end.Value != want {
+			t.Errorf("end %d: got %+v, %v; want %+v", i, end.Value, end.Err, want)
+		}
+		again := f.ask(keyed([]string{"order-0001", "order-0002"}[i]))
+		if again.Err != nil || again.Value.Claim != nil || again.Value.Value != want || !again.Value.Replayed {
+			t.Errorf("the next: got %+v, %v; want the answer %+v as a replay", again.Value, again.Err, want)
 		}
 	}
-	f.wantEffects("intent", "outcome")
+	f.wantEffects("intent of order-0001", "intent of order-0002", "outcome of 1", "outcome of 2")
 }
 
-func TestBegin_SaysInFlightWhenTheDeadlineComesFirst(t *testing.T) {
+func TestBeginAll_SaysAtOnceThatARequestIsInFlight(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	claim := f.begin(request())
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, _, err := idem.Begin[receipt](ctx, f.pool, request(), time.Hour, f.mustNotIntend)
-	got := rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyInFlight)
-	if got.RetryAfter <= 0 || got.Definite() {
-		t.Errorf("got retry after %v, definite %v; want some time, not definite", got.RetryAfter, got.Definite())
-	}
-	if _, err := finish(t.Context(), claim); err != nil {
+	f.wantBusy(f.ask(request()))
+	all := f.mustBeginAll(nil, opening(keyed("order-0002")), opening(keyed("order-0002")))
+	f.wantClaim(all[0], "2", false)
+	f.wantBusy(all[1])
+	if _, err := f.finish(claim); err != nil {
 		t.Errorf("the one in flight: %v", err)
 	}
+	f.wantEffects("intent of order-0001", "intent of order-0002", "outcome of 1")
 }
 
-func TestBegin_ResumesWhenTheLeaseHasEnded(t *testing.T) {
+func TestBeginAll_ResumesWhenTheLeaseHasEnded(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	zombie := f.begin(request())
 	f.endLeases()
-	claim, _, err := idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, f.mustNotIntend)
-	if err != nil || claim == nil {
-		t.Fatalf("got claim %v, %v", claim, err)
+	all := f.mustBeginAll(nil, opening(request()), opening(request()))
+	f.wantClaim(all[0], zombie.Resource, true)
+	f.wantBusy(all[1])
+	lost := func(when string) {
+		t.Helper()
+		for _, giveBack := range []error{nil, errors.New("unknown")} {
+			end := f.mustEndAll(nil, idem.Ending{Claim: zombie, GiveBack: giveBack})[0]
+			if !errors.Is(end.Err, idem.ErrClaimLost) {
+				t.Errorf("the zombie %s: got %v, want ErrClaimLost", when, end.Err)
+			}
+		}
 	}
-	if claim.Resource != zombie.Resource || !claim.Resumed {
-		t.Errorf("got claim on %q, resumed %v; want %q, true", claim.Resource, claim.Resumed, zombie.Resource)
+	lost("before the end")
+	f.wantEffects("intent of order-0001")
+	if _, err := f.finish(all[0].Value.Claim); err != nil {
+		t.Error(err)
 	}
-	if _, err := finish(t.Context(), zombie); !errors.Is(err, idem.ErrClaimLost) {
-		t.Errorf("the zombie's Finish: got %v, want ErrClaimLost", err)
-	}
-	err = zombie.Abandon(t.Context(), func(ctx context.Context, tx *pg.Tx) error {
-		_, err := addEffect(ctx, tx, "abandoned")
-		return err
-	})
-	if !errors.Is(err, idem.ErrClaimLost) {
-		t.Errorf("the zombie's Abandon: got %v, want ErrClaimLost", err)
-	}
-	f.wantEffects("intent")
-	if _, err := finish(t.Context(), claim); err != nil {
-		t.Errorf("Finish: %v", err)
-	}
-	if _, err := finish(t.Context(), zombie); !errors.Is(err, idem.ErrClaimLost) {
-		t.Errorf("the zombie's Finish after the end: got %v, want ErrClaimLost", err)
-	}
-	f.wantEffects("intent", "outcome")
+	lost("after the end")
+	f.wantEffects("intent of order-0001", "outcome of 1")
 }
 
-func TestBegin_ResumesAtOnceWhatWasAbandoned(t *testing.T) {
+func TestBeginAll_ResumesAtOnceWhatWasGivenBack(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	err := f.begin(request()).Abandon(t.Context(), func(ctx context.Context, tx *pg.Tx) error {
-		_, err := addEffect(ctx, tx, "attempt 1 was lost")
-		return err
-	})
-	if err != nil {
-		t.Fatalf("Abandon: %v", err)
+	unknown := errors.New("the answer was lost")
+	giveBack := idem.Ending{Claim: f.begin(request()), GiveBack: unknown}
+	for range 2 { // applied again, it finds that it did so itself
+		if end := f.mustEndAll(nil, giveBack)[0]; end.Err != unknown {
+			t.Errorf("got %v, want what was given", end.Err)
+		}
 	}
-	claim, _, err := idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, f.mustNotIntend)
-	if err != nil || claim == nil || !claim.Resumed || claim.Resource != "1" {
-		t.Errorf("got claim %+v, %v; want one on 1, resumed", claim, err)
+	f.wantClaim(f.ask(request()), "1", true)
+	if end := f.mustEndAll(nil, giveBack)[0]; !errors.Is(end.Err, idem.ErrClaimLost) {
+		t.Errorf("after it was resumed: got %v, want ErrClaimLost", end.Err)
 	}
-	f.wantEffects("intent", "attempt 1 was lost")
+	f.wantEffects("intent of order-0001", "outcome of 1")
 }
 
-func TestAbandon_GivesTheWritersErrorAndKeepsTheClaim(t *testing.T) {
+func TestEndAll_WritesNothingOfALostClaimBesideOthers(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	claim := f.begin(request())
-	broken := errors.New("broken")
-	if err := claim.Abandon(t.Context(), func(context.Context, *pg.Tx) error { return broken }); err != broken {
-		t.Errorf("got %v, want the writer's error", err)
+	lost := f.begin(keyed("order-0001"))
+	f.endLeases()
+	f.begin(keyed("order-0001"))
+	held := f.begin(keyed("order-0002"))
+	all := f.mustEndAll(nil, idem.Ending{Claim: lost}, idem.Ending{Claim: held})
+	if !errors.Is(all[0].Err, idem.ErrClaimLost) || all[1].Err != nil || all[1].Value.ID != "2" {
+		t.Errorf("got %+v, want the first lost and the second finished", all)
 	}
-	if _, err := finish(t.Context(), claim); err != nil {
-		t.Errorf("Finish: %v", err)
-	}
+	f.wantEffects("intent of order-0001", "intent of order-0002", "outcome of 2")
 }
 
-func TestFinish_KeepsWhatWasWrittenWithARefusal(t *testing.T) {
+func TestEndAll_KeepsWhatWasWrittenWithARefusal(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	declined := rpcerr.New(rpcerr.PaymentDeclined, "card expired").With("declineCode", "expired_card")
-	_, err := f.begin(request()).Finish(t.Context(), func(ctx context.Context, tx *pg.Tx) (receipt, *rpcerr.Error, error) {
-		_, err := addEffect(ctx, tx, "declined")
-		return receipt{}, declined, err
-	})
-	rpcerrtest.Want(f, err, rpcerr.PaymentDeclined)
-	_, _, err = idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, f.mustNotIntend)
-	if got := rpcerrtest.Want(f, err, rpcerr.PaymentDeclined); got.Metadata["declineCode"] != "expired_card" {
-		t.Errorf("got metadata %v, want the stored one", got.Metadata)
+	end := f.mustEndAll(map[string]error{"1": declined}, idem.Ending{Claim: f.begin(request())})[0]
+	rpcerrtest.Want(f, end.Err, rpcerr.PaymentDeclined)
+	again := f.ask(request())
+	got := rpcerrtest.Want(f, again.Err, rpcerr.PaymentDeclined)
+	if got.Metadata["declineCode"] != "expired_card" || !again.Value.Replayed {
+		t.Errorf("got metadata %v, replayed %v; want the stored ones", got.Metadata, again.Value.Replayed)
 	}
-	f.wantEffects("intent", "declined")
+	f.wantEffects("intent of order-0001", "outcome of 1")
 }
 
-func TestFinish_WritesNothingWhenTheWriterFails(t *testing.T) {
+func TestEndAll_LeavesAClaimThatHasNoOutcome(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	claim, passing := f.begin(request()), errors.New("passing")
+	if end := f.mustEndAll(map[string]error{"1": passing}, idem.Ending{Claim: claim})[0]; end.Err != passing {
+		t.Errorf("got %v, want the passing error", end.Err)
+	}
+	f.wantBusy(f.ask(request()))
+	if _, err := f.finish(claim); err != nil {
+		t.Errorf("ended again: %v", err)
+	}
+}
+
+func TestEndAll_WritesNothingWhenTheWriterFails(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	claim := f.begin(request())
 	broken := errors.New("broken")
-	_, err := claim.Finish(t.Context(), func(ctx context.Context, tx *pg.Tx) (receipt, *rpcerr.Error, error) {
-		if _, err := addEffect(ctx, tx, "half done"); err != nil {
-			return receipt{}, nil, err
+	for name, write := range map[string]func(context.Context, *pg.Tx, []int) ([]idem.Outcome[receipt], error){
+		"an error": func(ctx context.Context, tx *pg.Tx, _ []int) ([]idem.Outcome[receipt], error) {
+			if _, err := addEffect(ctx, tx, "half done"); err != nil {
+				return nil, err
+			}
+			return nil, broken
+		},
+		"too few outcomes": func(ctx context.Context, tx *pg.Tx, _ []int) ([]idem.Outcome[receipt], error) {
+			_, err := addEffect(ctx, tx, "half done")
+			return nil, err
+		},
+	} {
+		err := pg.InTx(t.Context(), f.pool, func(tx *pg.Tx) error {
+			_, err := idem.EndAll(t.Context(), tx, []idem.Ending{{Claim: claim}}, write)
+			return err
+		})
+		if err == nil {
+			t.Errorf("%s: got no error", name)
 		}
-		return receipt{}, nil, broken
-	})
-	if err != broken {
-		t.Errorf("got %v, want the writer's error", err)
 	}
-	f.wantEffects("intent")
-	if _, err := finish(t.Context(), claim); err != nil {
-		t.Errorf("Finish again: %v", err)
+	f.wantEffects("intent of order-0001")
+	if _, err := f.finish(claim); err != nil {
+		t.Errorf("ended again: %v", err)
 	}
 }
 
-func TestBegin_StoresADefiniteRefusalOfTheIntent(t *testing.T) {
+func TestBeginAll_StoresADefiniteRefusalOfTheIntentOnly(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	_, _, err := idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, func(ctx context.Context, tx *pg.Tx) (string, error) {
-		if _, err := addEffect(ctx, tx, "half done"); err != nil {
-			return "", err
-		}
-		return "", rpcerr.New(rpcerr.NotFound, "no such payment")
-	})
-	rpcerrtest.Want(f, err, rpcerr.NotFound)
-	_, _, err = idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, f.mustNotIntend)
-	rpcerrtest.Want(f, err, rpcerr.NotFound)
-	f.wantEffects()
+	passing := errors.New("passing")
+	all := f.mustBeginAll(map[string]error{"order-0001": rpcerr.New(rpcerr.NotFound, "no such payment"), "order-0002": passing},
+		opening(keyed("order-0001")), opening(keyed("order-0002")), opening(keyed("order-0003")),
+		opening(keyed("order-0001")), opening(keyed("order-0002")))
+	rpcerrtest.Want(f, all[0].Err, rpcerr.NotFound)
+	if all[1].Err != passing || all[0].Value.Replayed {
+		t.Errorf("got %+v", all)
+	}
+	f.wantClaim(all[2], "1", false)
+	rpcerrtest.Want(f, all[3].Err, rpcerr.NotFound)
+	if all[4].Err != passing || !all[3].Value.Replayed {
+		t.Errorf("their twins: got %+v", all[3:])
+	}
+	rpcerrtest.Want(f, f.ask(keyed("order-0001")).Err, rpcerr.NotFound)
+	f.wantClaim(f.ask(keyed("order-0002")), "2", false)
 }
 
-func TestBegin_StoresNothingWhenTheIntentFails(t *testing.T) {
+func TestBeginAll_FailsAsAWholeWithTheWrongNumberOfIntentsOrWithoutAToken(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	broken := errors.New("broken")
-	claim, _, err := idem.Begin[receipt](t.Context(), f.pool, request(), time.Hour, func(ctx context.Context, tx *pg.Tx) (string, error) {
-		if _, err := addEffect(ctx, tx, "half done"); err != nil {
-			return "", err
+	for name, o := range map[string]idem.Opening{"no intent": opening(request()), "no token": {Request: request()}} {
+		err := pg.InTx(t.Context(), f.pool, func(tx *pg.Tx) error {
+			_, err := idem.BeginAll[receipt](t.Context(), tx, []idem.Opening{o}, time.Hour,
+				func(context.Context, *pg.Tx, []int) ([]idem.Intent, error) { return nil, nil })
+			return err
+		})
+		if err == nil {
+			t.Errorf("%s: got no error", name)
 		}
-		return "", broken
-	})
-	if err != broken || claim != nil {
-		t.Errorf("got claim %v, %v; want the intent's error", claim, err)
-	}
-	f.wantEffects()
-	if claim := f.begin(request()); claim.Resumed {
-		t.Error("the next claim is resumed")
 	}
 }
 
 // Neither a misuse of the key nor its end waits for the one in flight: what comes of that changes nothing.
-func TestBegin_RefusesWithoutWaiting(t *testing.T) {
+func TestBeginAll_RefusesThoughOneIsInFlight(t *testing.T) {
 	t.Parallel()
 	t.Run("another request", func(t *testing.T) {
 		t.Parallel()
 		f := setup(t)
-		f.begin(request(idem.Field{Name: "amount", Value: "1"}))
-		other := request(idem.Field{Name: "amount", Value: "2"})
-		_, _, err := idem.Begin[receipt](t.Context(), f.pool, other, time.Hour, f.mustNotIntend)
-		rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "amount")
+		amount := func(v string) idem.Opening { return opening(request(idem.Field{Name: "amount", Value: v})) }
+		all := f.mustBeginAll(nil, amount("1"), amount("2"))
+		rpcerrtest.Want(t, all[1].Err, rpcerr.IdempotencyKeyReused, "amount")
+		rpcerrtest.Want(t, f.mustBeginAll(nil, amount("2"))[0].Err, rpcerr.IdempotencyKeyReused, "amount")
 	})
 	t.Run("a key past its time", func(t *testing.T) {
 		t.Parallel()
@@ -260,15 +232,46 @@ func TestBegin_RefusesWithoutWaiting(t *testing.T) {
 		r.TTL = time.Hour
 		claim := f.begin(r)
 		f.expireKeys()
-		_, _, err := idem.Begin[receipt](t.Context(), f.pool, r, time.Hour, f.mustNotIntend)
-		if got := rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyExpired); got.Resource != claim.Resource {
+		if got := rpcerrtest.Want(f, f.ask(r).Err, rpcerr.IdempotencyKeyExpired); got.Resource != claim.Resource {
 			t.Errorf("got resource %q, want %q", got.Resource, claim.Resource)
 		}
 		f.endLeases()
-		_, _, err = idem.Begin[receipt](t.Context(), f.pool, r, time.Hour, f.mustNotIntend)
-		rpcerrtest.Want(f, err, rpcerr.IdempotencyKeyExpired)
-		if _, err := finish(t.Context(), claim); err != nil {
+		rpcerrtest.Want(f, f.ask(r).Err, rpcerr.IdempotencyKeyExpired)
+		if _, err := f.finish(claim); err != nil {
 			t.Errorf("the one that began in time: %v", err)
 		}
 	})
+}
+
+// A look-up names no fields, and is no other request for that.
+func TestBeginAll_ComparesOnlyFieldsThatAreNamed(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.begin(request(idem.Field{Name: "amount", Value: "1"}))
+	f.wantBusy(f.ask(request()))
+}
+
+func TestOnceAll_SaysThatARequestIsInFlight(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.begin(request())
+	rpcerrtest.Want(f, f.mustPayAll(nil, request())[0].Err, rpcerr.IdempotencyKeyInFlight)
+}
+
+func TestBeginAll_LosesNothingToSomebodyWhoWasFirst(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	err := pg.InTx(t.Context(), f.pool, func(tx *pg.Tx) error {
+		_, err := idem.BeginAll[receipt](t.Context(), tx, []idem.Opening{opening(request())}, time.Hour,
+			func(ctx context.Context, tx *pg.Tx, _ []int) ([]idem.Intent, error) {
+				f.begin(request()) // commits
+				_, err := addEffect(ctx, tx, "twice")
+				return []idem.Intent{{}}, err
+			})
+		return err
+	})
+	if !errors.Is(err, groupcommit.ErrAgain) {
+		t.Errorf("got %v, want ErrAgain", err)
+	}
+	f.wantEffects("intent of order-0001")
 }

@@ -32,6 +32,9 @@ type Request struct {
 	// TTL is how long the answer is given again. After it the key is refused, and never executed again. Zero
 	// means for ever: right for keys derived from something durable, as a saga step's.
 	TTL time.Duration
+	// Epoch is the fencing number of whoever sends the request: one that is lower than what was seen under the key is
+	// refused with EPOCH_STALE. Zero for none. It is no part of what the request means.
+	Epoch int64
 }
 
 // Field is one semantic field of a request, in a canonical text form.

@@ -2,20 +2,23 @@ package idem_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/waittest"
 )
 
@@ -63,51 +66,141 @@ func (f fixture) mustNotRun(context.Context, *pg.Tx) (receipt, string, error) {
 	return receipt{}, "", nil
 }
 
-// intend is the first transaction of a use case that calls somebody.
-func intend(ctx context.Context, tx *pg.Tx) (string, error) { return addEffect(ctx, tx, "intent") }
+// results and begun are what batches end with, and begin with.
+type (
+	results = []groupcommit.Result[idem.Answer[receipt]]
+	begun   = groupcommit.Result[idem.Begun[receipt]]
+	ended   = groupcommit.Result[receipt]
+)
 
-func (f fixture) mustNotIntend(context.Context, *pg.Tx) (string, error) {
-	f.Error("the intent ran")
-	return "", nil
-}
-
-// begin takes a claim with a lease that does not end by itself.
-func (f fixture) begin(r idem.Request) *idem.Claim[receipt] {
-	f.Helper()
-	claim, _, err := idem.Begin[receipt](f.Context(), f.pool, r, time.Hour, intend)
-	if err != nil {
-		f.Fatalf("Begin: %v", err)
+// inTx runs a transaction as a group does: once more when somebody else was first.
+func (f fixture) inTx(fn func(tx *pg.Tx) error) error {
+	for {
+		if err := pg.InTx(f.Context(), f.pool, fn); !errors.Is(err, groupcommit.ErrAgain) {
+			return err
+		}
 	}
-	if claim == nil {
-		f.Fatal("Begin gave no claim")
-	}
-	return claim
 }
 
-// finish ends a claim with an answer, and an effect beside it.
-func finish(ctx context.Context, claim *idem.Claim[receipt]) (receipt, error) {
-	return claim.Finish(ctx, func(ctx context.Context, tx *pg.Tx) (receipt, *rpcerr.Error, error) {
-		_, err := addEffect(ctx, tx, "outcome")
-		return receipt{ID: claim.Resource, Note: "finished"}, nil, err
-	})
-}
+func opening(r idem.Request) idem.Opening { return idem.Opening{Request: r, Token: uuid.New()} }
 
-func (f fixture) bury(r idem.Request) (resource string, seen bool, err error) {
-	f.Helper()
-	err = pg.InTx(f.Context(), f.pool, func(tx *pg.Tx) (err error) {
-		resource, seen, err = idem.Bury(f.Context(), tx, r)
+// beginAll opens use cases with a lease that does not end by itself. Intents are effects under their keys; those
+// under keys in errs end with that error.
+func (f fixture) beginAll(errs map[string]error, openings ...idem.Opening) (all []begun, err error) {
+	err = f.inTx(func(tx *pg.Tx) (err error) {
+		all, err = idem.BeginAll[receipt](f.Context(), tx, openings, time.Hour,
+			func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error) {
+				if !slices.IsSorted(fresh) {
+					f.Errorf("the fresh ones are out of order: %v", fresh)
+				}
+				intents := make([]idem.Intent, len(fresh))
+				for n, i := range fresh {
+					if intents[n].Err = errs[openings[i].Key]; intents[n].Err != nil {
+						continue
+					}
+					if intents[n].Resource, err = addEffect(ctx, tx, "intent of "+openings[i].Key); err != nil {
+						return nil, err
+					}
+				}
+				return intents, nil
+			})
 		return err
 	})
-	return resource, seen, err
+	return all, err
 }
 
-// mustBury says what Bury should find.
-func (f fixture) mustBury(r idem.Request, wantResource string, wantSeen bool) {
+func (f fixture) mustBeginAll(errs map[string]error, openings ...idem.Opening) []begun {
 	f.Helper()
-	resource, seen, err := f.bury(r)
-	if err != nil || resource != wantResource || seen != wantSeen {
-		f.Errorf("Bury: got %q, %v, %v; want %q, %v", resource, seen, err, wantResource, wantSeen)
+	all, err := f.beginAll(errs, openings...)
+	if err != nil {
+		f.Fatal(err)
 	}
+	return all
+}
+
+// ask opens one use case, and begin takes its claim.
+func (f fixture) ask(r idem.Request) begun {
+	f.Helper()
+	return f.mustBeginAll(nil, opening(r))[0]
+}
+
+func (f fixture) begin(r idem.Request) *idem.Claim {
+	f.Helper()
+	b := f.ask(r)
+	if b.Err != nil || b.Value.Claim == nil {
+		f.Fatalf("got %+v, want a claim", b)
+	}
+	return b.Value.Claim
+}
+
+// endAll ends claims with answers, and effects beside them; those on resources in errs with that error.
+func (f fixture) endAll(errs map[string]error, endings ...idem.Ending) (all []ended, err error) {
+	err = f.inTx(func(tx *pg.Tx) (err error) {
+		all, err = idem.EndAll(f.Context(), tx, endings, func(ctx context.Context, tx *pg.Tx, held []int) ([]idem.Outcome[receipt], error) {
+			outcomes := make([]idem.Outcome[receipt], len(held))
+			for n, i := range held {
+				outcomes[n] = idem.Outcome[receipt]{Answer: receipt{ID: endings[i].Resource, Note: "finished"}, Err: errs[endings[i].Resource]}
+				if _, err := addEffect(ctx, tx, "outcome of "+endings[i].Resource); err != nil {
+					return nil, err
+				}
+			}
+			return outcomes, nil
+		})
+		return err
+	})
+	return all, err
+}
+
+func (f fixture) mustEndAll(errs map[string]error, endings ...idem.Ending) []ended {
+	f.Helper()
+	all, err := f.endAll(errs, endings...)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return all
+}
+
+// finish ends one claim with an answer.
+func (f fixture) finish(claim *idem.Claim) (receipt, error) {
+	f.Helper()
+	end := f.mustEndAll(nil, idem.Ending{Claim: claim})[0]
+	return end.Value, end.Err
+}
+
+// burials are the ways to undo a request: what it made is given, and it is refused from then on.
+var burials = map[string]func(f fixture, r idem.Request) (made string, err error){
+	"at once": func(f fixture, r idem.Request) (string, error) {
+		var all results
+		err := f.inTx(func(tx *pg.Tx) (err error) {
+			all, err = idem.UndoAll(f.Context(), tx, []idem.Undo{{Request: undoing(r), Of: r}},
+				func(_ context.Context, _ *pg.Tx, _ []int, made []string) ([]idem.Outcome[receipt], error) {
+					return []idem.Outcome[receipt]{{Answer: receipt{ID: made[0]}}}, nil
+				})
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+		return all[0].Value.Value.ID, all[0].Err
+	},
+	"with a call in between": func(f fixture, r idem.Request) (string, error) {
+		o := opening(undoing(r))
+		o.Of = r
+		var all []begun
+		err := f.inTx(func(tx *pg.Tx) (err error) {
+			all, err = idem.BeginUndoAll[receipt](f.Context(), tx, []idem.Opening{o}, time.Hour)
+			return err
+		})
+		if err != nil || all[0].Err != nil {
+			return "", errors.Join(err, all[0].Err)
+		}
+		return all[0].Value.Claim.Resource, nil
+	},
+}
+
+// undoing is a request to undo another one, each time a new one.
+func undoing(r idem.Request) idem.Request {
+	return idem.Request{Caller: r.Caller, Method: "Undo", Key: uuid.NewString(), Epoch: r.Epoch}
 }
 
 func addEffect(ctx context.Context, tx *pg.Tx, name string) (id string, err error) {

@@ -4,18 +4,18 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/tieout/tieout/pkg/groupcommit"
-	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -35,8 +35,10 @@ type row struct {
 	answer      []byte
 	resource    string
 	attempt     int32
-	leased      bool // in flight, and the lease has not ended
+	claim       uuid.UUID // zero when it was given back, or there never was one
+	leased      bool      // in flight, and the lease has not ended
 	expired     bool
+	epoch       int64
 }
 
 // name is what tells requests apart.
@@ -56,14 +58,24 @@ func names(requests []Request) (callers, methods, keys []string) {
 	return callers, methods, keys
 }
 
+func epochs(requests []Request) []int64 {
+	all := make([]int64, len(requests))
+	for i, r := range requests {
+		all[i] = r.Epoch
+	}
+	return all
+}
+
 // OFFSET 0 keeps this one index lookup a name. As a join it would be planned, and the plan kept, while the table is
 // small, and would read all of it when it has grown.
 const selectRows = `
-SELECT n.caller, n.method, n.key, i.fingerprint, i.state, i.answer, i.resource, i.attempt, i.leased, i.expired
+SELECT n.caller, n.method, n.key, i.fingerprint, i.state, i.answer, i.resource, i.attempt, i.claim, i.leased, i.expired,
+       i.epoch
   FROM unnest($1::text[], $2::text[], $3::text[]) AS n (caller, method, key)
  CROSS JOIN LATERAL (
        SELECT fingerprint, state, answer, resource, attempt,
-              coalesce(lease_until > now(), false) AS leased, coalesce(expires_at <= now(), false) AS expired
+              coalesce(claim, '00000000-0000-0000-0000-000000000000') AS claim,
+              coalesce(lease_until > now(), false) AS leased, coalesce(expires_at <= now(), false) AS expired, epoch
          FROM idem WHERE caller = n.caller AND method = n.method AND key = n.key OFFSET 0 %s) AS i`
 
 var (
@@ -87,18 +99,12 @@ func findAll(ctx context.Context, tx pgx.Tx, requests []Request, lock bool) (map
 	}
 	var n name
 	var w row
-	into := []any{&n.caller, &n.method, &n.key, &w.fingerprint, &w.state, &w.answer, &w.resource, &w.attempt, &w.leased, &w.expired}
+	into := []any{&n.caller, &n.method, &n.key, &w.fingerprint, &w.state, &w.answer, &w.resource, &w.attempt, &w.claim,
+		&w.leased, &w.expired, &w.epoch}
 	if _, err := pgx.ForEachRow(rows, into, func() error { found[n] = w; return nil }); err != nil {
 		return nil, fmt.Errorf("reading idempotency rows: %w", err)
 	}
 	return found, nil
-}
-
-// find is findAll of one.
-func find(ctx context.Context, tx pgx.Tx, r Request, lock bool) (row, bool, error) {
-	found, err := findAll(ctx, tx, []Request{r}, lock)
-	w, ok := found[r.name()]
-	return w, ok, err
 }
 
 // record is a row to be written.
@@ -108,13 +114,69 @@ type record struct {
 	lease   time.Duration // when more than zero
 }
 
+// look reads the rows of requests, as far as there are any. Those that are to be worked on, and those whose epoch
+// rises, are held; all who hold rows do so before they lock what the service keeps.
+func look(ctx context.Context, tx pgx.Tx, requests []Request, toWorkOn func(i int, w row) bool) (map[name]row, error) {
+	known, err := findAll(ctx, tx, requests, false)
+	if err != nil {
+		return nil, err
+	}
+	var holding []Request
+	for i, r := range requests {
+		if w, found := known[r.name()]; found && (r.Epoch > w.epoch || toWorkOn(i, w)) {
+			holding = append(holding, r)
+		}
+	}
+	if len(holding) == 0 {
+		return known, nil
+	}
+	held, err := hold(ctx, tx, holding)
+	maps.Copy(known, held)
+	return known, err
+}
+
+// hold reads the rows of requests and locks them to the end of the transaction, and raises their epochs to those of
+// the requests.
+func hold(ctx context.Context, tx pgx.Tx, requests []Request) (map[name]row, error) {
+	held, err := findAll(ctx, tx, requests, true)
+	if err != nil {
+		return nil, err
+	}
+	rising := slices.DeleteFunc(slices.Clone(requests), func(r Request) bool {
+		w, found := held[r.name()]
+		return !found || r.Epoch <= w.epoch
+	})
+	if len(rising) == 0 {
+		return held, nil
+	}
+	callers, methods, keys := names(rising)
+	// They are there, so that none is inserted; this way each is found through the primary key, whatever the plan.
+	_, err = tx.Exec(ctx, `
+INSERT INTO idem (caller, method, key, fingerprint, state, epoch)
+SELECT caller, method, key, '', $5, max(epoch)
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS n (caller, method, key, epoch)
+ GROUP BY caller, method, key
+    ON CONFLICT (caller, method, key) DO UPDATE SET epoch = excluded.epoch`, callers, methods, keys, epochs(rising), tombstone)
+	if err != nil {
+		return nil, fmt.Errorf("raising epochs: %w", err)
+	}
+	for _, r := range rising {
+		w := held[r.name()]
+		w.epoch = max(w.epoch, r.Epoch)
+		held[r.name()] = w
+	}
+	return held, nil
+}
+
 const insertRows = `
-INSERT INTO idem (caller, method, key, fingerprint, state, answer, resource, lease_until, expires_at)
-SELECT caller, method, key, fingerprint, state, answer, resource,
+INSERT INTO idem (caller, method, key, epoch, fingerprint, state, answer, resource, claim, lease_until, expires_at)
+SELECT caller, method, key, epoch, fingerprint, state, answer, resource,
+       CASE WHEN lease > 0 THEN claim END,
        CASE WHEN lease > 0 THEN now() + lease * interval '1 microsecond' END,
        CASE WHEN ttl > 0 THEN now() + ttl * interval '1 microsecond' END
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::bytea[], $7::text[], $8::bigint[], $9::bigint[])
-       AS n (caller, method, key, fingerprint, state, answer, resource, lease, ttl)
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::smallint[], $7::bytea[], $8::text[],
+              $9::uuid[], $10::bigint[], $11::bigint[])
+       AS n (caller, method, key, epoch, fingerprint, state, answer, resource, claim, lease, ttl)
  ORDER BY caller, method, key
     ON CONFLICT (caller, method, key) DO NOTHING`
 
@@ -128,15 +190,18 @@ func insertAll(ctx context.Context, tx pgx.Tx, records []record) error {
 	var fingerprints, answers [][]byte
 	var states []int16
 	var resources []string
+	var claims []uuid.UUID
 	var leases, ttls []int64
 	for _, r := range records {
 		requests = append(requests, r.request)
 		fingerprints, answers = append(fingerprints, r.row.fingerprint), append(answers, r.row.answer)
 		states, resources = append(states, int16(r.row.state)), append(resources, r.row.resource)
+		claims = append(claims, r.row.claim)
 		leases, ttls = append(leases, r.lease.Microseconds()), append(ttls, r.request.TTL.Microseconds())
 	}
 	callers, methods, keys := names(requests)
-	tag, err := tx.Exec(ctx, insertRows, callers, methods, keys, fingerprints, states, answers, resources, leases, ttls)
+	tag, err := tx.Exec(ctx, insertRows,
+		callers, methods, keys, epochs(requests), fingerprints, states, answers, resources, claims, leases, ttls)
 	if err != nil {
 		return fmt.Errorf("writing idempotency rows: %w", err)
 	}
@@ -146,8 +211,76 @@ func insertAll(ctx context.Context, tx pgx.Tx, records []record) error {
 	return nil
 }
 
+// resumeAll writes claims into rows that are held.
+func resumeAll(ctx context.Context, tx pgx.Tx, records []record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var requests []Request
+	var attempts []int32
+	var claims []uuid.UUID
+	var leases []int64
+	for _, r := range records {
+		requests, leases = append(requests, r.request), append(leases, r.lease.Microseconds())
+		attempts, claims = append(attempts, r.row.attempt), append(claims, r.row.claim)
+	}
+	callers, methods, keys := names(requests)
+	// As in hold, none is inserted.
+	_, err := tx.Exec(ctx, `
+INSERT INTO idem (caller, method, key, fingerprint, state, attempt, claim, lease_until)
+SELECT caller, method, key, '', $7, attempt, claim, now() + lease * interval '1 microsecond'
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::bigint[])
+       AS n (caller, method, key, attempt, claim, lease)
+    ON CONFLICT (caller, method, key) DO UPDATE
+   SET attempt = excluded.attempt, claim = excluded.claim, lease_until = excluded.lease_until`,
+		callers, methods, keys, attempts, claims, leases, inFlight)
+	if err != nil {
+		return fmt.Errorf("resuming idempotency rows: %w", err)
+	}
+	return nil
+}
+
+// endRows writes how requests in flight end into rows that are held. Those that stay in flight are given back.
+func endRows(ctx context.Context, tx pgx.Tx, records []record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var requests []Request
+	var states []int16
+	var answers [][]byte
+	for _, r := range records {
+		requests = append(requests, r.request)
+		states, answers = append(states, int16(r.row.state)), append(answers, r.row.answer)
+	}
+	callers, methods, keys := names(requests)
+	// As in hold, none is inserted.
+	_, err := tx.Exec(ctx, `
+INSERT INTO idem (caller, method, key, fingerprint, state, answer, lease_until)
+SELECT caller, method, key, '', state, answer, CASE WHEN state = $6 THEN now() END
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bytea[]) AS n (caller, method, key, state, answer)
+    ON CONFLICT (caller, method, key) DO UPDATE
+   SET state = excluded.state, answer = excluded.answer, lease_until = excluded.lease_until,
+       claim = CASE WHEN excluded.state = $6 THEN NULL ELSE idem.claim END`,
+		callers, methods, keys, states, answers, inFlight)
+	if err != nil {
+		return fmt.Errorf("ending claims: %w", err)
+	}
+	return nil
+}
+
+// stale is the error of a request that comes from an owner who has been followed by another one.
+func (w row) stale(r Request) error {
+	if r.Epoch == 0 || r.Epoch >= w.epoch {
+		return nil
+	}
+	return rpcerr.New(rpcerr.EpochStale, "%s under this key was sent with epoch %d and is refused with epoch %d", r.Method, w.epoch, r.Epoch)
+}
+
 // verdict is the error that a row means for a request that names it, whatever state it is in.
 func (w row) verdict(r Request) error {
+	if err := w.stale(r); err != nil {
+		return err
+	}
 	if w.state == tombstone {
 		return rpcerr.New(rpcerr.StepTombstoned, "%s under this key was compensated and is never executed again", r.Method)
 	}
@@ -187,39 +320,9 @@ func MarkReplayed(ctx context.Context) {
 	_ = grpc.SetHeader(ctx, metadata.Pairs("idempotency-replayed", "true"))
 }
 
-// unseen is the tombstone of a request that was never seen, and so has no fingerprint.
-func unseen(r Request) record {
-	return record{request: r, row: row{fingerprint: []byte{}, state: tombstone}}
-}
-
-// Bury makes the request's row a tombstone in the transaction of its compensation, so that it is refused for
-// ever. It gives the resource that the request had made, and whether the request was ever seen. A request that
-// somebody is working on at this moment is not touched: IDEMPOTENCY_KEY_IN_FLIGHT.
-func Bury(ctx context.Context, tx *pg.Tx, r Request) (resource string, seen bool, err error) {
-	err = insertAll(ctx, tx, []record{unseen(r)})
-	if !errors.Is(err, groupcommit.ErrAgain) {
-		return "", false, err
-	}
-	w, _, err := find(ctx, tx, r, true)
-	if err != nil {
-		return "", false, err
-	}
-	if w.state == inFlight && w.leased {
-		return "", false, stillInFlight(r)
-	}
-	if w.state == tombstone {
-		return w.resource, len(w.fingerprint) > 0, nil
-	}
-	_, err = tx.Exec(ctx, `UPDATE idem SET state = $4, lease_until = NULL WHERE caller = $1 AND method = $2 AND key = $3`,
-		r.Caller, r.Method, r.Key, tombstone)
-	if err != nil {
-		return "", false, fmt.Errorf("burying idempotency row: %w", err)
-	}
-	return w.resource, true, nil
-}
-
-func stillInFlight(r Request) *rpcerr.Error {
-	e := rpcerr.New(rpcerr.IdempotencyKeyInFlight, "the first %s under this key has not finished", r.Method)
+// InFlight is the error of a request that waits for another one: the first under its key, or the step it undoes.
+func InFlight(method string) *rpcerr.Error {
+	e := rpcerr.New(rpcerr.IdempotencyKeyInFlight, "the first %s under this key has not finished", method)
 	e.RetryAfter = 200 * time.Millisecond
 	return e
 }

@@ -7,7 +7,9 @@
 //	   └───► committed  the pieces have left the warehouse
 //
 // Reserve, Release and Commit are steps of a saga. Release names the key of the Reserve that it undoes; when it
-// comes first, the Reserve is refused for ever.
+// comes first, the Reserve is refused for ever. A request says which owner of its saga sends it, and which trace the
+// saga is: one of an owner that was followed by another is refused, and spans and events of the rest belong to their
+// sagas' traces, not to that of the call that brings many.
 //
 // Events: stock.received, reservation.held, reservation.released, reservation.committed.
 //

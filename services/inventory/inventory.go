@@ -22,6 +22,7 @@ import (
 type inventory struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Outbox
+	tracer trace.Tracer
 	keyTTL time.Duration // of clients' keys; sagas' keys never expire
 
 	reserves *group[reserveCommand, reservation]
@@ -64,9 +65,10 @@ type reservation struct {
 	Lines     []stock.Line     `json:"lines"`
 }
 
-// request is who asks, under which key, and in which trace.
+// request is who asks, under which key, as the owner of which epoch (0 for none), and in which trace.
 type request struct {
 	caller, key string
+	epoch       int64
 	span        trace.SpanContext
 }
 
@@ -83,7 +85,7 @@ func idems[C any](batch []C, of func(C) (idem.Request, error)) ([]idem.Request, 
 }
 
 func (r request) idem(method string, ttl time.Duration, fields ...idem.Field) idem.Request {
-	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Fields: fields, TTL: ttl}
+	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Epoch: r.epoch, Fields: fields, TTL: ttl}
 }
 
 // consolidate adds up lines by SKU, and blames the request when they cannot be.

@@ -35,7 +35,7 @@ func Migrations() []pg.Migrations {
 // Run wires the service into env.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	s := &inventory{pool: env.Pool, outbox: events, keyTTL: cfg.IdempotencyTTL}
+	s := &inventory{pool: env.Pool, outbox: events, tracer: env.Tracer, keyTTL: cfg.IdempotencyTTL}
 	var errs [4]error
 	s.reserves, errs[0] = service.NewGroup(env, "reserve", s.reserve)
 	s.releases, errs[1] = service.NewGroup(env, "release", s.release)

@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpc"
 )
@@ -20,15 +21,24 @@ func register(r grpc.ServiceRegistrar, i *inventory) {
 	inventoryv1.RegisterInventoryServiceServer(r, &server{inventory: i})
 }
 
-func requestOf(ctx context.Context, key string) request {
-	return request{caller: rpc.Caller(ctx), key: key, span: trace.SpanContextFromContext(ctx)}
-}
+// step is a request that a saga's step may send.
+type step interface{ GetOrigin() *commonv1.Origin }
 
-// handIn has a group write commands made of requests, and makes responses of its answers.
-func handIn[C, A, Q, R any](ctx context.Context, g *group[C, A], requests []Q, command func(Q) C, response func(A) R) []rpc.Answered[R] {
-	commands := make([]C, len(requests))
+// handIn has a group write commands made of requests, and makes responses of its answers. Each request has a span of
+// that name in the trace that it comes from.
+func handIn[C, A any, Q rpc.Item, R any](ctx context.Context, s *server, name string, g *group[C, A], requests []Q,
+	command func(request, Q) C, response func(A) R,
+) []rpc.Answered[R] {
+	caller := rpc.Caller(ctx)
+	commands, spans := make([]C, len(requests)), make([]trace.Span, len(requests))
 	for i, r := range requests {
-		commands[i] = command(r)
+		var origin *commonv1.Origin
+		if step, ok := any(r).(step); ok {
+			origin = step.GetOrigin()
+		}
+		var item context.Context
+		item, spans[i] = rpc.StartItem(ctx, s.inventory.tracer, name, origin.GetTraceparent())
+		commands[i] = command(request{caller, r.GetIdempotencyKey(), origin.GetEpoch(), trace.SpanContextFromContext(item)}, r)
 	}
 	answers := make([]rpc.Answered[R], len(requests))
 	for i, done := range g.DoAll(ctx, commands) {
@@ -36,14 +46,15 @@ func handIn[C, A, Q, R any](ctx context.Context, g *group[C, A], requests []Q, c
 		if done.Err == nil {
 			answers[i].Response = response(done.Value.Value)
 		}
+		rpc.EndItem(spans[i], done.Err)
 	}
 	return answers
 }
 
 func (s *server) receive(ctx context.Context, requests []*inventoryv1.ReceiveStockRequest) []rpc.Answered[*inventoryv1.ReceiveStockResponse] {
-	return handIn(ctx, s.inventory.receipts, requests,
-		func(r *inventoryv1.ReceiveStockRequest) receiveCommand {
-			return receiveCommand{requestOf(ctx, r.GetIdempotencyKey()), linesFromProto(r.GetLines())}
+	return handIn(ctx, s, "inventory.ReceiveStock", s.inventory.receipts, requests,
+		func(from request, r *inventoryv1.ReceiveStockRequest) receiveCommand {
+			return receiveCommand{from, linesFromProto(r.GetLines())}
 		},
 		func(levels []levelAt) *inventoryv1.ReceiveStockResponse {
 			return &inventoryv1.ReceiveStockResponse{Stock: levelsToProto(levels)}
@@ -85,9 +96,9 @@ func (s *server) ListStock(ctx context.Context, r *inventoryv1.ListStockRequest)
 }
 
 func (s *server) reserve(ctx context.Context, requests []*inventoryv1.ReserveRequest) []rpc.Answered[*inventoryv1.ReserveResponse] {
-	return handIn(ctx, s.inventory.reserves, requests,
-		func(r *inventoryv1.ReserveRequest) reserveCommand {
-			return reserveCommand{requestOf(ctx, r.GetIdempotencyKey()), r.GetReference(), linesFromProto(r.GetLines())}
+	return handIn(ctx, s, "inventory.Reserve", s.inventory.reserves, requests,
+		func(from request, r *inventoryv1.ReserveRequest) reserveCommand {
+			return reserveCommand{from, r.GetReference(), linesFromProto(r.GetLines())}
 		},
 		func(made reservation) *inventoryv1.ReserveResponse {
 			return &inventoryv1.ReserveResponse{Reservation: reservationToProto(made)}
@@ -109,8 +120,8 @@ func (s *server) BatchReserve(ctx context.Context, r *inventoryv1.BatchReserveRe
 }
 
 func (s *server) release(ctx context.Context, requests []*inventoryv1.ReleaseRequest) []rpc.Answered[*inventoryv1.ReleaseResponse] {
-	return handIn(ctx, s.inventory.releases, requests,
-		func(r *inventoryv1.ReleaseRequest) request { return requestOf(ctx, r.GetIdempotencyKey()) },
+	return handIn(ctx, s, "inventory.Release", s.inventory.releases, requests,
+		func(from request, _ *inventoryv1.ReleaseRequest) request { return from },
 		func(undone *reservation) *inventoryv1.ReleaseResponse {
 			if undone == nil {
 				return &inventoryv1.ReleaseResponse{}
@@ -134,9 +145,9 @@ func (s *server) BatchRelease(ctx context.Context, r *inventoryv1.BatchReleaseRe
 }
 
 func (s *server) commit(ctx context.Context, requests []*inventoryv1.CommitRequest) []rpc.Answered[*inventoryv1.CommitResponse] {
-	return handIn(ctx, s.inventory.commits, requests,
-		func(r *inventoryv1.CommitRequest) commitCommand {
-			return commitCommand{requestOf(ctx, r.GetIdempotencyKey()), r.GetReservationId()}
+	return handIn(ctx, s, "inventory.Commit", s.inventory.commits, requests,
+		func(from request, r *inventoryv1.CommitRequest) commitCommand {
+			return commitCommand{from, r.GetReservationId()}
 		},
 		func(done reservation) *inventoryv1.CommitResponse {
 			return &inventoryv1.CommitResponse{Reservation: reservationToProto(done)}

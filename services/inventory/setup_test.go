@@ -29,8 +29,13 @@ type bundle struct {
 // setup runs the service with some stock. However a test ends, the levels must be what the events add up to.
 func setup(t *testing.T, lines ...*inventoryv1.StockLine) bundle {
 	t.Helper()
+	return setupWith(t, servicetest.Config(), lines...)
+}
+
+func setupWith(t *testing.T, cfg service.Config, lines ...*inventoryv1.StockLine) bundle {
+	t.Helper()
 	dsn := pgtest.DSN(t, Migrations()...)
-	p := servicetest.Start(t, inventoryService(dsn))
+	p := servicetest.StartWith(t, cfg, inventoryService(dsn))
 	db, err := pgxpool.New(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)

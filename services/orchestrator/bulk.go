@@ -102,7 +102,7 @@ type planCommand struct {
 // plan finds the sagas that a filter holds for, and keeps them with what they come to and how many could take the verb
 // now. Nothing is done to them.
 func (o *orchestrator) plan(ctx context.Context, c planCommand) (operation, error) {
-	f, err := parseFilter(c.filter, o.engine.definitions)
+	f, err := parseFilter(c.filter, o.engine.definitions.known())
 	if err != nil {
 		return operation{}, err
 	}
@@ -152,7 +152,7 @@ func (o *orchestrator) dryRun(ctx context.Context, st store, oid OperationID, in
 		if err != nil {
 			return 0, nil, err
 		}
-		verdicts, err := decideAll(ctx, st.db, o.engine.definitions, ids, in)
+		verdicts, err := o.bulk.decideAll(ctx, st.db, ids, in)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -178,8 +178,8 @@ type verdict struct {
 }
 
 // decideAll says what an instruction means for each of some sagas. One that is not understood refuses it.
-func decideAll(ctx context.Context, db orchestratordb.DBTX, definitions map[definitionKey]saga.Definition, ids []SagaID, in saga.Instruction) ([]verdict, error) {
-	all, err := loadRuns(ctx, db, definitions, ids)
+func (b *bulk) decideAll(ctx context.Context, db orchestratordb.DBTX, ids []SagaID, in saga.Instruction) ([]verdict, error) {
+	all, err := b.load(ctx, db, ids)
 	if err != nil {
 		return nil, err
 	}

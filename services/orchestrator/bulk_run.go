@@ -14,6 +14,7 @@ import (
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -28,15 +29,16 @@ const (
 // what becomes of the sagas, their audit rows, the items' outcomes and how far the operation is are written together.
 // So a replica that is killed leaves whole batches behind and any other one goes on, and no two are at one operation.
 type bulk struct {
-	pool        *pgxpool.Pool
-	definitions map[definitionKey]saga.Definition
-	watchers    *watchers
-	log         *slog.Logger
-	wake        chan struct{} // of capacity 1
+	pool     *pgxpool.Pool
+	watchers *watchers
+	log      *slog.Logger
+	wake     chan struct{} // of capacity 1
+	// load reads sagas with their histories.
+	load func(ctx context.Context, db orchestratordb.DBTX, ids []SagaID) (map[SagaID]loaded, error)
 	// record makes transitions durable in a transaction.
 	record func(ctx context.Context, tx *pg.Tx, batch []transition) ([]groupcommit.Result[struct{}], error)
-	// recorded tells of a transition that is durable.
-	recorded func(ctx context.Context, t transition)
+	// recorded tells of transitions that are durable.
+	recorded func(ctx context.Context, durable []transition)
 }
 
 func (b *bulk) run(ctx context.Context) error {
@@ -126,24 +128,24 @@ func (b *bulk) take(ctx context.Context, tx *pg.Tx, op claimed, ids []SagaID) er
 	if _, err := st.lockSagas(ctx, ids...); err != nil {
 		return err
 	}
-	verdicts, err := decideAll(ctx, tx, b.definitions, ids, op.instruction)
+	verdicts, err := b.decideAll(ctx, tx, ids, op.instruction)
 	if err != nil {
 		return err
 	}
 	if err := b.write(ctx, tx, op, verdicts); err != nil {
 		return err
 	}
-	done := 0
+	var durable []transition
 	for _, v := range verdicts {
 		if v.refusal == "" {
-			done++
-			tx.AfterCommit(func() { b.recorded(ctx, v.transition) })
+			durable = append(durable, v.transition)
 		}
 	}
+	tx.AfterCommit(func() { b.recorded(ctx, durable) })
 	if err := st.recordOutcomes(ctx, op.id, verdicts); err != nil {
 		return err
 	}
-	return st.advanceOperation(ctx, op.id, ids[len(ids)-1], done, len(ids)-done, op.pause(len(ids)))
+	return st.advanceOperation(ctx, op.id, ids[len(ids)-1], len(durable), len(ids)-len(durable), op.pause(len(ids)))
 }
 
 // write writes the transitions among some verdicts, with their audit rows. When the database refuses them it tries one

@@ -19,12 +19,14 @@ func TestDocs_ShowTheDefinitionsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	const path = "../../docs/reference/sagas.md"
 	var b strings.Builder
-	b.WriteString("# Sagas\n\nPrinted from the definitions in services/orchestrator/order.go; a test compares.\n")
+	b.WriteString("# Sagas\n\nPrinted from the definitions in services/orchestrator/order.go; a test compares.\n\n" +
+		"A step that is pending, because its participant has taken it over, stays where it is and is asked about at waits\n" +
+		"that double to twenty times the longest one below. Any call that is denied parks the saga.\n")
 	for _, d := range []saga.Definition{orderV1} {
 		fmt.Fprintf(&b, "\n## %s v%d\n\nIt turns back if it has not come to its pivot within %s.\n\n", d.Name, d.Version, d.Deadline)
-		b.WriteString("| step | kind | execute | compensate | forward | back |\n|---|---|---|---|---|---|\n")
+		b.WriteString("| step | kind | execute | look up | compensate | forward | back |\n|---|---|---|---|---|---|---|\n")
 		for _, s := range d.Steps {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", s.Name, s.Kind, s.Execute, s.Compensate, patienceText(s.Forward), patienceText(s.Back))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", s.Name, s.Kind, s.Execute, s.Lookup, s.Compensate, patienceText(s.Forward), patienceText(s.Back))
 		}
 		fmt.Fprintf(&b, "\n```mermaid\n%s```\n", saga.Mermaid(d))
 	}

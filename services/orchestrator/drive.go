@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -14,12 +14,11 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/tieout/tieout/pkg/telemetry"
-	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
+	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
-// run is a saga in the hands of its driver.
+// run is a saga at one moment.
 type run struct {
 	view  sagaView
 	def   saga.Definition
@@ -34,161 +33,197 @@ type driven struct {
 	order order
 }
 
-// notSentWait is how long to wait before a call that could not be sent is tried again.
-var notSentWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 5 * time.Second}
-
-// reloadWait is the same for a saga that could not be read or written.
+// reloadWait is how long to wait before a saga that could not be read or written is read again.
 var reloadWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 30 * time.Second}
 
-// drive takes one saga to its rest. A saga that was just taken in is known, others are read.
-func (e *engine) drive(ctx context.Context, sagaID SagaID, known *driven, wake <-chan struct{}) {
-	ctx = telemetry.WithSaga(ctx, sagaID.String())
-	for failures := 0; ctx.Err() == nil; {
-		err := e.driveOn(ctx, sagaID, known, wake)
+// maxFailures is how often in a row a saga that cannot be understood is read before it is parked.
+const maxFailures = 5
+
+// call carries out the commands of a batch, which are all of one lane, in one call. Sent is false when nothing of the
+// batch was sent.
+func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, sent bool) {
+	calls, spans := make([]stepCall, len(batch)), make([]trace.Span, len(batch))
+	var timeout time.Duration
+	for i, w := range batch {
+		step := w.def.Steps[w.command.Step]
+		calls[i] = stepCall{
+			key: stepKey(w.view.id, step.Name), order: w.order, result: w.result, epoch: w.term.epoch, traceparent: w.view.traceparent,
+		}
+		spans[i] = e.span(&calls[i], w, step.Name)
+		timeout = max(timeout, patienceOf(step, w.command.Op).Timeout)
+	}
+	ctx, cancel := context.WithTimeout(e.shards.parent, timeout)
+	defer cancel()
+	begun := time.Now()
+	answers, err := l.do(ctx, calls)
+	outcomes = make([]saga.Outcome, len(batch))
+	counts := map[saga.OutcomeKind]int{}
+	for i := range batch {
+		a := answer{err: err}
 		if err == nil {
+			a = answers[i]
+		}
+		var itemSent bool
+		outcomes[i], itemSent = classify(a.result, a.err)
+		if batch[i].command.Op == saga.LookUp {
+			outcomes[i] = lookedUp(outcomes[i], a.err)
+		}
+		if sent = sent || itemSent; !itemSent {
+			outcomes[i].Kind = 0
+		}
+		counts[outcomes[i].Kind]++
+		endSpan(spans[i], outcomes[i])
+	}
+	e.metrics.called(ctx, l.call, counts, time.Since(begun))
+	return outcomes, sent
+}
+
+func patienceOf(s saga.Step, op saga.Op) saga.Retry {
+	if op == saga.Compensate {
+		return s.Back
+	}
+	return s.Forward
+}
+
+// span records a saga's step in the saga's trace, if that is recorded: the call itself belongs to many.
+func (e *engine) span(c *stepCall, w waiting, step string) trace.Span {
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": w.view.traceparent})
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return nil
+	}
+	ctx, span := e.tracer.Start(ctx, w.command.Op.String()+" "+step, trace.WithAttributes(
+		attribute.String("tieout.saga.id", w.view.id.String()), attribute.String("tieout.order.id", w.view.orderID.String()),
+		attribute.String("tieout.step", step), attribute.String("tieout.idempotency_key", c.key)))
+	c.traceparent, _ = bus.TraceContext(ctx)
+	return span
+}
+
+func endSpan(span trace.Span, o saga.Outcome) {
+	if span == nil {
+		return
+	}
+	if o.Kind != saga.Success {
+		span.SetStatus(codes.Error, o.Cause)
+	}
+	span.End()
+}
+
+// conclude makes durable what came of a batch, and passes its sagas on.
+func (e *engine) conclude(batch []waiting, outcomes []saga.Outcome) {
+	sagas, events := make([]*live, 0, len(batch)), make([][]saga.Event, 0, len(batch))
+	for i, w := range batch {
+		if outcomes[i].Kind == 0 { // not sent, while others of the batch were
+			w.notSent++
+			e.wait(w.live, time.Now().Add(notSentWait.Wait(w.notSent, fraction())))
+			continue
+		}
+		w.notSent = 0
+		happened, err := observe(w, outcomes[i])
+		if err != nil {
+			e.undriveable(w.live, err)
+			continue
+		}
+		sagas, events = append(sagas, w.live), append(events, happened)
+	}
+	e.write(sagas, events)
+}
+
+// observe is saga.Observe, with a panic as an error of the saga.
+func observe(w waiting, o saga.Outcome) (events []saga.Event, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("observing %s: panic: %v\n%s", w.command.Op, p, debug.Stack())
+		}
+	}()
+	return saga.Observe(w.def, w.state, w.command, o, clock(), fraction()), nil
+}
+
+// write makes events of sagas durable, and passes the sagas on.
+func (e *engine) write(sagas []*live, events [][]saga.Event) {
+	good, writes := sagas[:0:0], make([]transition, 0, len(sagas))
+	for i, l := range sagas {
+		t, err := l.transit(events[i])
+		if err != nil {
+			e.undriveable(l, err)
+			continue
+		}
+		t.epoch = l.term.epoch
+		good, writes = append(good, l), append(writes, t)
+	}
+	if len(writes) == 0 {
+		return
+	}
+	ctx := context.WithoutCancel(e.shards.parent)
+	durable := writes[:0:0]
+	results := e.transitions.DoAll(ctx, writes)
+	for i, r := range results {
+		if r.Err == nil {
+			durable = append(durable, writes[i])
+		}
+	}
+	e.metrics.recorded(ctx, durable)
+	for i, r := range results {
+		e.written(ctx, good[i], writes[i], r.Err)
+	}
+}
+
+// written goes on with a saga after its transition was written, or was not.
+func (e *engine) written(ctx context.Context, l *live, t transition, err error) {
+	switch {
+	case err == nil:
+		e.announce(ctx, t)
+		if l.failures, l.state, l.view = 0, t.state, t.after; t.after.phase.Resting() {
+			e.drop(l)
 			return
 		}
-		known = nil
-		if errors.Is(err, errStale) {
-			failures = 0
-			continue
-		}
-		failures++
-		if ctx.Err() == nil {
-			e.log.ErrorContext(ctx, "saga cannot be driven for now", slog.Any("error", err), slog.Int("failures", failures))
-			sleep(ctx, time.Now().Add(reloadWait.Wait(failures, rand.Float64())), wake)
-		}
+		e.advance(l)
+	case errors.Is(err, errStale):
+		e.reader.push(l)
+	case errors.Is(err, errFenced):
+		e.shards.lost(l.term)
+		e.drop(l)
+	default:
+		e.again(l, err)
 	}
 }
 
-// driveOn reads the saga and does what is next until it is at rest. Any error means: read it again.
-func (e *engine) driveOn(ctx context.Context, sagaID SagaID, known *driven, wake <-chan struct{}) error {
-	if known == nil {
-		var err error
-		if known, err = e.read(ctx, sagaID); err != nil {
-			return err
-		}
+// undriveable has a saga that cannot be understood read again, and parks it when that does not help: the others of
+// its shard go on.
+func (e *engine) undriveable(l *live, why error) {
+	if l.failures < maxFailures {
+		e.again(l, why)
+		return
 	}
-	r := known.run
-	ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": r.view.traceparent})
-	for notSent := 0; ; {
-		commands := saga.Next(r.def, r.state, clock())
-		if len(commands) == 0 {
-			return nil
-		}
-		c := commands[0]
-		events := []saga.Event{c.Event}
-		switch c.Op {
-		case saga.Wait:
-			if !sleep(ctx, c.Until, wake) {
-				return errStale
-			}
-			continue
-		case saga.Execute, saga.Compensate:
-			outcome, sent := e.call(ctx, r, known.order, c)
-			if ctx.Err() != nil {
-				return ctx.Err() // handing over: whoever drives next asks again
-			}
-			if !sent {
-				notSent++
-				if !sleep(ctx, time.Now().Add(notSentWait.Wait(notSent, rand.Float64())), wake) {
-					return errStale
-				}
-				continue
-			}
-			notSent = 0
-			events = saga.Observe(r.def, r.state, c, outcome, clock(), rand.Float64())
-		}
-		t, err := r.transit(events)
-		if err != nil {
-			return err
-		}
-		if _, err := e.transitions.Do(ctx, t); err != nil {
-			return err
-		}
-		e.announce(ctx, t)
-		r.state = t.state
-		r.view.become(t.def, t.state, t.events[len(t.events)-1].At)
-	}
+	l.failures = 0
+	parked := saga.ParkUnreadable(l.view.seq, fmt.Sprintf("cannot be driven: %v", why), clock())
+	t := transition{view: l.view, events: []saga.Event{parked}, after: l.view, epoch: l.term.epoch}
+	t.after.phase, t.after.cause, t.after.seq, t.after.nextAt = saga.Parked, parked.Cause, parked.Seq, time.Time{}
+	t.after.atRisk = true // as far as anybody knows
+	e.begin(func() {
+		ctx := context.WithoutCancel(e.shards.parent)
+		_, err := e.transitions.Do(ctx, t)
+		e.written(ctx, l, t, err)
+	})
 }
 
-func (e *engine) read(ctx context.Context, sagaID SagaID) (*driven, error) {
-	r, err := e.load(ctx, e.pool, sagaID)
-	if err != nil {
-		return nil, err
-	}
-	o, err := newStore(e.pool).order(ctx, r.view.orderID)
-	if err != nil {
-		return nil, err
-	}
-	return &driven{run: r, order: o.order}, nil
-}
-
-// call carries out an Execute or Compensate command. It reports whether anything was sent.
-func (e *engine) call(ctx context.Context, r run, o order, c saga.Command) (saga.Outcome, bool) {
-	select {
-	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
-	case <-ctx.Done():
-		return saga.Outcome{}, false
-	}
-	step, name, timeout := r.def.Steps[c.Step], r.def.Steps[c.Step].Execute, r.def.Steps[c.Step].Forward.Timeout
-	if c.Op == saga.Compensate {
-		name, timeout = step.Compensate, step.Back.Timeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	ctx, span := e.tracer.Start(ctx, c.Op.String()+" "+step.Name, trace.WithAttributes(
-		attribute.String("tieout.saga.id", r.view.id.String()), attribute.String("tieout.order.id", r.view.orderID.String()),
-		attribute.String("tieout.step", step.Name), attribute.String("tieout.idempotency_key", stepKey(r.view.id, step.Name))))
-	defer span.End()
-	begun := time.Now()
-	result, err := e.actions[name](ctx, stepCall{key: stepKey(r.view.id, step.Name), order: o, results: r.results()})
-	outcome, sent := classify(result, err)
-	e.metrics.called(ctx, name, outcome.Kind, sent, time.Since(begun))
-	if outcome.Kind != saga.Success {
-		span.SetStatus(codes.Error, outcome.Cause)
-	}
-	return outcome, sent
-}
+// fraction draws from [0, 1).
+func fraction() float64 { return rand.Float64() }
 
 // stepKey is the idempotency key of a step: the same at every attempt, and for execute and compensate.
-func stepKey(sagaID SagaID, step string) string {
-	return fmt.Sprintf("saga/%s/%s", sagaID, step)
-}
+func stepKey(sagaID SagaID, step string) string { return "saga/" + sagaID.String() + "/" + step }
 
-// results are what the steps done so far answered, by step.
-func (r run) results() map[string]json.RawMessage {
-	results := map[string]json.RawMessage{}
+// result is what a step that is done answered; nil for one that is not.
+func (r run) result(step string) json.RawMessage {
 	for i, s := range r.state.Steps {
-		if s.Execution == saga.Done {
-			results[r.def.Steps[i].Name] = s.Result
+		if r.def.Steps[i].Name == step && s.Execution == saga.Done {
+			return s.Result
 		}
 	}
-	return results
+	return nil
 }
 
 // become makes the view that of a state, which the saga came to at a time.
 func (v *sagaView) become(def saga.Definition, s saga.State, at time.Time) {
 	v.phase, v.step, v.cause, v.seq = s.Phase, stepOf(def, s), s.Cause, s.Seq
-	v.paused, v.nextAt, v.updatedAt = s.Paused, s.NextAt, at
-}
-
-// load reads a saga and folds its history.
-func (e *engine) load(ctx context.Context, db orchestratordb.DBTX, sagaID SagaID) (run, error) {
-	st := newStore(db)
-	view, err := st.saga(ctx, sagaID)
-	if err != nil {
-		return run{}, err
-	}
-	def, ok := e.definitions[view.definition]
-	if !ok {
-		return run{}, fmt.Errorf("no definition %s v%d in this build", view.definition.name, view.definition.version)
-	}
-	events, err := st.sagaEvents(ctx, sagaID)
-	if err != nil {
-		return run{}, err
-	}
-	state, err := saga.Fold(def, events)
-	return run{view: view, def: def, state: state, events: events}, err
+	v.paused, v.nextAt, v.atRisk, v.updatedAt = s.Paused, s.NextAt, s.MoneyAtRisk(def), at
 }

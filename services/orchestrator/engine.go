@@ -2,7 +2,10 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -11,45 +14,79 @@ import (
 
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/periodic"
-	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
 const (
-	// driverLock is the advisory lock of the replica that drives.
-	driverLock int64 = 0x7469656f75740002
-	// scanEvery is how soon a replica that drives notices what others took in, and one that does not that it may.
-	scanEvery = time.Second
+	// scanEvery is how soon an owner notices a live saga that nobody told it of.
+	scanEvery = 10 * time.Second
+	// resignLimit is how long handing over may take when the process stops.
+	resignLimit = 3 * time.Second
 )
 
-// engine drives the live sagas while this replica is the one that drives. Each live saga has a goroutine that
-// does what saga.Next says; calls holds how many do so at once.
+// engine drives the live sagas of the shards that this replica owns. Each is in memory, and at any moment in one pair
+// of hands, which pass it on: it is read, waits for a time, waits in a lane for its call, is called for, or written.
 type engine struct {
 	pool        *pgxpool.Pool
 	outbox      *outbox.Outbox
 	log         *slog.Logger
 	tracer      trace.Tracer
 	metrics     engineMetrics
-	definitions map[definitionKey]saga.Definition
-	actions     map[string]action
+	definitions *definitions
 	watchers    *watchers
 	transitions *transitions
-	slots       chan struct{}
-	lock        *pg.SessionLock
+	shards      *shards
+	waker       *waker
+	lanes       map[string]*lane // by call
+	reader      *reader
+	timers      *timers
 	stopping    <-chan struct{} // closes before the servers of this process are drained
+	rescan      chan struct{}   // holds one element when shards were taken
+	running     sync.WaitGroup  // what is under way for sagas
 
 	mu      sync.Mutex
-	driving context.Context // nil while this replica does not drive
-	stop    context.CancelFunc
-	drivers map[SagaID]chan struct{} // a wake-up channel per live saga
-	running sync.WaitGroup
+	halted  bool // nothing more is begun
+	live    map[SagaID]*live
+	pending map[OrderID]*live // those that wait for a participant to tell
+}
+
+// live is a saga in memory.
+type live struct {
+	// Of whoever holds the saga.
+	driven
+	term     *term
+	failures int  // to read or write it, in a row
+	notSent  int  // calls that were not sent, in a row
+	asked    bool // what it waits for may have come: ask now
+
+	// Guarded by the engine's mu.
+	nudged  bool // somebody else has written to it: it is read again before anything else is done
+	waiting bool // it is with the timers
+
+	alarm alarm // the timers'
+}
+
+// prepare completes an engine; it does nothing until it runs.
+func (e *engine) prepare(actions map[string]action) {
+	e.live, e.pending = map[SagaID]*live{}, map[OrderID]*live{}
+	e.rescan, e.lanes = make(chan struct{}, 1), map[string]*lane{}
+	for name, do := range actions {
+		e.lanes[name] = &lane{engine: e, call: name, do: do, limit: maxBatch}
+	}
+	e.reader, e.timers = &reader{engine: e}, newTimers(e.due)
 }
 
 // run drives until the process begins to stop, and then hands over at once: what is under way is left to whoever
-// drives next, who asks again under the same keys.
+// owns the shards next, who asks again under the same keys.
 func (e *engine) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	e.shards.parent = ctx
+	unsubscribe, err := e.waker.listen(e.woken)
+	if err != nil {
+		return err
+	}
+	defer unsubscribe()
 	go func() {
 		select {
 		case <-e.stopping:
@@ -57,90 +94,271 @@ func (e *engine) run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	defer e.resign()
-	return periodic.Duty{Name: "saga scan", Every: scanEvery, RunOnce: e.runOnce, Log: e.log}.Run(ctx)
+	var duties sync.WaitGroup
+	for _, duty := range []periodic.Duty{
+		{Name: "shard lease", Every: e.shards.lease / 3, RunOnce: e.renew, Wake: e.waker.free},
+		{Name: "saga scan", Every: scanEvery, RunOnce: e.scan, Wake: e.rescan},
+	} {
+		duty.Log = e.log
+		duties.Go(func() { _ = duty.Run(ctx) }) // its only error is a duty that cannot run
+	}
+	duties.Go(func() { e.timers.run(ctx) })
+	duties.Wait()
+	e.halt()
+	e.running.Wait()
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), resignLimit)
+	defer cancel()
+	return e.shards.resign(ctx)
 }
 
-// runOnce takes the lead if it is free, and sees to it that every live saga is driven.
-func (e *engine) runOnce(ctx context.Context) (again bool, err error) {
-	led := e.lock.Held()
-	held, err := e.lock.Acquire(ctx)
-	if err != nil || !held {
-		return false, err
+func (e *engine) renew(ctx context.Context) (again bool, err error) {
+	taken, err := e.shards.renew(ctx)
+	if taken {
+		select {
+		case e.rescan <- struct{}{}:
+		default:
+		}
 	}
-	if !led {
-		e.lead(ctx)
+	return false, err
+}
+
+// scan finds the live sagas that nobody told this replica of: those of shards it has just taken, and those whose
+// wake-up was lost. In the steady state it finds none.
+func (e *engine) scan(ctx context.Context) (again bool, err error) {
+	ours := e.shards.ours()
+	if len(ours) == 0 {
+		return false, nil
 	}
-	live, err := newStore(e.lock.Conn()).liveSagas(ctx)
+	found, err := newStore(e.pool).liveSagas(ctx, ours)
 	if err != nil {
-		e.resign()
 		return false, err
 	}
-	for _, sagaID := range live {
-		e.ensure(sagaID, nil)
+	for _, sagaID := range found {
+		e.adopt(sagaID, nil)
 	}
 	return false, nil
 }
 
-func (e *engine) lead(ctx context.Context) {
-	e.log.InfoContext(ctx, "this replica drives the sagas")
+// adopt takes a saga into memory, if its shard is this replica's and it is not there. Known is the saga where it was
+// just taken in, nil where it has to be read. It reports whether this replica drives the saga.
+func (e *engine) adopt(sagaID SagaID, known *driven) bool {
+	t := e.shards.of(shardOf(sagaID))
+	if t == nil {
+		return false
+	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.driving, e.stop = context.WithCancel(ctx)
+	if held := e.live[sagaID]; held != nil {
+		e.mu.Unlock()
+		if held.term != t {
+			e.timers.fire(held) // it is in memory from an earlier term, and drops out
+		}
+		return true
+	}
+	l := &live{term: t}
+	l.view.id = sagaID
+	if known != nil {
+		l.driven = *known
+	}
+	e.live[sagaID] = l
+	e.mu.Unlock()
+	if known == nil {
+		e.reader.push(l)
+	} else {
+		e.advance(l)
+	}
+	return true
 }
 
-// resign stops driving, waits for the drivers, and leaves the sagas to whoever takes the lock next.
-func (e *engine) resign() {
+// takeIn has sagas driven that were just written, by whoever owns their shards.
+func (e *engine) takeIn(def saga.Definition, started []transition, orders []order) {
+	var others []SagaID
+	for i, t := range started {
+		if !e.adopt(t.after.id, &driven{run: run{view: t.after, def: def, state: t.state}, order: orders[i]}) {
+			others = append(others, t.after.id)
+		}
+	}
+	e.waker.wake(others)
+}
+
+// changed has sagas looked at again, because somebody else than their owner wrote to them.
+func (e *engine) changed(sagaIDs ...SagaID) {
+	var others []SagaID
+	for _, sagaID := range sagaIDs {
+		if !e.nudge(sagaID) {
+			others = append(others, sagaID)
+		}
+	}
+	e.waker.wake(others)
+}
+
+// woken is changed, as another replica tells it.
+func (e *engine) woken(sagaIDs []SagaID) {
+	for _, sagaID := range sagaIDs {
+		e.nudge(sagaID)
+	}
+}
+
+// nudge has a saga read again, if its shard is this replica's, which it reports.
+func (e *engine) nudge(sagaID SagaID) bool {
 	e.mu.Lock()
-	if e.driving != nil {
-		e.stop()
-		e.driving = nil
+	l := e.live[sagaID]
+	if l == nil {
+		e.mu.Unlock()
+		return e.adopt(sagaID, nil)
+	}
+	l.nudged = true
+	waits := l.waiting
+	e.mu.Unlock()
+	if waits {
+		e.timers.fire(l)
+	}
+	return true
+}
+
+// told has the sagas of some orders ask now what they wait to be told: an event says that something happened.
+func (e *engine) told(orderIDs []OrderID) {
+	for _, orderID := range orderIDs {
+		e.mu.Lock()
+		l := e.pending[orderID]
+		e.mu.Unlock()
+		if l != nil {
+			e.timers.ask(l)
+		}
+	}
+}
+
+// due is called with a saga whose time has come.
+func (e *engine) due(l *live) {
+	e.mu.Lock()
+	l.waiting = false
+	delete(e.pending, l.view.orderID)
+	e.mu.Unlock()
+	e.advance(l)
+}
+
+// wait puts a saga down until a time, or until it is nudged.
+func (e *engine) wait(l *live, until time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l.isPending() {
+		e.pending[l.view.orderID] = l
+	}
+	if l.waiting = true; l.nudged {
+		until = time.Time{}
+	}
+	e.timers.add(l, until)
+}
+
+// drop forgets a saga that is at rest or not this replica's any more. One that was nudged meanwhile stays.
+func (e *engine) drop(l *live) {
+	e.mu.Lock()
+	over := l.term.over()
+	again := l.nudged && !over
+	if !again && e.live[l.view.id] == l {
+		delete(e.live, l.view.id)
 	}
 	e.mu.Unlock()
-	e.running.Wait()
-	e.lock.Release()
+	switch {
+	case again:
+		e.advance(l)
+	case over:
+		e.adopt(l.view.id, nil) // the shard may be this replica's again, in another epoch
+	}
 }
 
-// ensure sees to it that a saga is driven, if this replica drives. Known is the saga where it was just taken in, nil
-// where it has to be read.
-func (e *engine) ensure(sagaID SagaID, known *driven) {
+// isNudged takes note of a nudge.
+func (e *engine) isNudged(l *live) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.driving == nil || e.drivers[sagaID] != nil {
+	nudged := l.nudged
+	l.nudged = false
+	return nudged
+}
+
+// isPending tells whether a participant has taken over the step that the saga is at.
+func (l *live) isPending() bool {
+	return len(l.state.Steps) > 0 && l.state.Steps[l.state.At()].Pendings > 0
+}
+
+// advance passes a saga on to what is next.
+func (e *engine) advance(l *live) {
+	switch {
+	case l.term.over():
+		e.drop(l)
+		return
+	case len(l.state.Steps) == 0 || e.isNudged(l):
+		e.reader.push(l)
 		return
 	}
-	ctx, wake := e.driving, make(chan struct{}, 1)
-	e.drivers[sagaID] = wake
-	e.running.Go(func() {
-		defer func() {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			delete(e.drivers, sagaID)
-		}()
-		e.drive(ctx, sagaID, known, wake)
-	})
+	e.next(l)
 }
 
-// changed has a saga looked at again, because somebody else than its driver wrote to it.
-func (e *engine) changed(sagaID SagaID) {
-	e.ensure(sagaID, nil)
+// next does what the saga's state says.
+func (e *engine) next(l *live) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.undriveable(l, fmt.Errorf("deciding what is next: panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	s := l.state
+	if l.asked {
+		s.NextAt, l.asked = time.Time{}, false
+	}
+	commands := saga.Next(l.def, s, clock())
+	if len(commands) == 0 {
+		e.drop(l)
+		return
+	}
+	switch c := commands[0]; c.Op {
+	case saga.Wait:
+		e.wait(l, c.Until)
+	case saga.Record:
+		e.begin(func() { e.write([]*live{l}, [][]saga.Event{{c.Event}}) })
+	default:
+		e.lanes[callOf(l.def.Steps[c.Step], c.Op)].push(waiting{l, c})
+	}
+}
+
+// begin does something for sagas on a goroutine of its own, unless the engine has stopped.
+func (e *engine) begin(do func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	select {
-	case e.drivers[sagaID] <- struct{}{}:
-	default: // not driven here, or nudged already
+	if !e.halted {
+		e.running.Go(do)
 	}
 }
 
-// sleep waits until a time, a wake-up or ctx's end; it reports whether it was the time.
-func sleep(ctx context.Context, until time.Time, wake <-chan struct{}) bool {
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-wake:
-	case <-ctx.Done():
+func (e *engine) halt() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.halted = true
+}
+
+// isStopping tells whether the sagas are being handed over.
+func (e *engine) isStopping() bool { return e.shards.parent.Err() != nil }
+
+// again has a saga that could not be read or written read again after a while.
+func (e *engine) again(l *live, why error) {
+	if errors.Is(why, context.Canceled) && l.term.over() {
+		e.drop(l)
+		return
 	}
-	return false
+	l.failures++
+	e.log.ErrorContext(l.term.ctx, "saga cannot be driven for now", slog.String("saga_id", l.view.id.String()),
+		slog.Any("error", why), slog.Int("failures", l.failures))
+	l.state.Steps = nil // read it
+	e.wait(l, time.Now().Add(reloadWait.Wait(l.failures, fraction())))
+}
+
+// callOf is the call that carries out an operation of a step.
+func callOf(s saga.Step, op saga.Op) string {
+	switch op {
+	case saga.Compensate:
+		return s.Compensate
+	case saga.LookUp:
+		return s.Lookup
+	case saga.Execute:
+		return s.Execute
+	}
+	panic(fmt.Sprintf("orchestrator: %s is no call", op))
 }

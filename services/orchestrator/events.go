@@ -38,7 +38,7 @@ func eventsOf(v sagaView, recorded []saga.Event, cause string) []bus.Event {
 func event(name string, orderID OrderID, traceparent string, payload proto.Message) bus.Event {
 	return bus.Event{
 		Traceparent: traceparent,
-		Service:     "orchestrator", Entity: "order", Name: name,
+		Service:     serviceName, Entity: "order", Name: name,
 		Subject: orderID.String(), Reference: orderID.String(), Data: bus.Payload(payload),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
+	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
 )
@@ -30,6 +31,7 @@ type participants struct {
 	calls   []string          // every call as it came
 	counts  map[string]int    // calls by name and key
 	effects map[string]string // key → executed | undone
+	batches map[string][]int  // how many requests each call carried, by call
 }
 
 func newParticipants(t testing.TB) *participants {
@@ -90,34 +92,106 @@ func (p *participants) BatchGetStock(context.Context, *inventoryv1.BatchGetStock
 	return &inventoryv1.BatchGetStockResponse{}, nil
 }
 
-func (p *participants) Reserve(_ context.Context, r *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {
-	return &inventoryv1.ReserveResponse{Reservation: &inventoryv1.Reservation{ReservationId: "res_of " + r.GetReference()}},
-		p.call(callReserve, r.GetIdempotencyKey(), "executed")
-}
-
-func (p *participants) Release(_ context.Context, r *inventoryv1.ReleaseRequest) (*inventoryv1.ReleaseResponse, error) {
-	return &inventoryv1.ReleaseResponse{}, p.call(callRelease, r.GetIdempotencyKey(), "undone")
-}
-
-func (p *participants) Commit(_ context.Context, r *inventoryv1.CommitRequest) (*inventoryv1.CommitResponse, error) {
-	if r.GetReservationId() == "" {
-		p.t.Error("commit without a reservation")
+// each answers the requests of a batch one by one, at once.
+func each[Q rpc.Item, A any, R any](ctx context.Context, p *participants, name string, requests []Q, one func(context.Context, Q) (A, error), result func(rpc.Answered[A]) R) ([]R, error) {
+	p.mu.Lock()
+	if p.batches == nil {
+		p.batches = map[string][]int{}
 	}
-	return &inventoryv1.CommitResponse{}, p.call(callCommit, r.GetIdempotencyKey(), "executed")
+	p.batches[name] = append(p.batches[name], len(requests))
+	p.mu.Unlock()
+	answers := rpc.Batch(ctx, requests, func(ctx context.Context, good []Q) []rpc.Answered[A] {
+		out := make([]rpc.Answered[A], len(good))
+		var all sync.WaitGroup
+		for i, r := range good {
+			all.Go(func() { out[i].Response, out[i].Err = one(ctx, r) })
+		}
+		all.Wait()
+		return out
+	})
+	out := make([]R, len(answers))
+	for i, a := range answers {
+		out[i] = result(a)
+	}
+	return out, ctx.Err()
 }
 
-func (p *participants) Charge(_ context.Context, r *paymentv1.ChargeRequest) (*paymentv1.ChargeResponse, error) {
-	return &paymentv1.ChargeResponse{}, p.call(callCharge, r.GetIdempotencyKey(), "executed")
+func (p *participants) BatchReserve(ctx context.Context, r *inventoryv1.BatchReserveRequest) (*inventoryv1.BatchReserveResponse, error) {
+	results, err := each(ctx, p, callReserve, r.GetRequests(), func(_ context.Context, r *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {
+		return &inventoryv1.ReserveResponse{Reservation: &inventoryv1.Reservation{ReservationId: "res_of " + r.GetReference()}},
+			p.call(callReserve, r.GetIdempotencyKey(), "executed")
+	}, func(a rpc.Answered[*inventoryv1.ReserveResponse]) *inventoryv1.BatchReserveResponse_Result {
+		return &inventoryv1.BatchReserveResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &inventoryv1.BatchReserveResponse{Results: results}, err
 }
 
-func (p *participants) Refund(_ context.Context, r *paymentv1.RefundRequest) (*paymentv1.RefundResponse, error) {
-	return &paymentv1.RefundResponse{}, p.call(callRefund, r.GetIdempotencyKey(), "undone")
+func (p *participants) BatchRelease(ctx context.Context, r *inventoryv1.BatchReleaseRequest) (*inventoryv1.BatchReleaseResponse, error) {
+	results, err := each(ctx, p, callRelease, r.GetRequests(), func(_ context.Context, r *inventoryv1.ReleaseRequest) (*inventoryv1.ReleaseResponse, error) {
+		return &inventoryv1.ReleaseResponse{}, p.call(callRelease, r.GetIdempotencyKey(), "undone")
+	}, func(a rpc.Answered[*inventoryv1.ReleaseResponse]) *inventoryv1.BatchReleaseResponse_Result {
+		return &inventoryv1.BatchReleaseResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &inventoryv1.BatchReleaseResponse{Results: results}, err
 }
 
-func (p *participants) Schedule(_ context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
-	return &shipmentv1.ScheduleResponse{}, p.call(callSchedule, r.GetIdempotencyKey(), "executed")
+func (p *participants) BatchCommit(ctx context.Context, r *inventoryv1.BatchCommitRequest) (*inventoryv1.BatchCommitResponse, error) {
+	results, err := each(ctx, p, callCommit, r.GetRequests(), func(_ context.Context, r *inventoryv1.CommitRequest) (*inventoryv1.CommitResponse, error) {
+		return &inventoryv1.CommitResponse{}, p.call(callCommit, r.GetIdempotencyKey(), "executed")
+	}, func(a rpc.Answered[*inventoryv1.CommitResponse]) *inventoryv1.BatchCommitResponse_Result {
+		return &inventoryv1.BatchCommitResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &inventoryv1.BatchCommitResponse{Results: results}, err
 }
 
-func (p *participants) Cancel(_ context.Context, r *shipmentv1.CancelRequest) (*shipmentv1.CancelResponse, error) {
-	return &shipmentv1.CancelResponse{}, p.call(callCancel, r.GetIdempotencyKey(), "undone")
+func (p *participants) BatchCharge(ctx context.Context, r *paymentv1.BatchChargeRequest) (*paymentv1.BatchChargeResponse, error) {
+	results, err := each(ctx, p, callCharge, r.GetRequests(), func(_ context.Context, r *paymentv1.ChargeRequest) (*paymentv1.ChargeResponse, error) {
+		return &paymentv1.ChargeResponse{}, p.call(callCharge, r.GetIdempotencyKey(), "executed")
+	}, func(a rpc.Answered[*paymentv1.ChargeResponse]) *paymentv1.BatchChargeResponse_Result {
+		return &paymentv1.BatchChargeResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &paymentv1.BatchChargeResponse{Results: results}, err
+}
+
+func (p *participants) BatchRefund(ctx context.Context, r *paymentv1.BatchRefundRequest) (*paymentv1.BatchRefundResponse, error) {
+	results, err := each(ctx, p, callRefund, r.GetRequests(), func(_ context.Context, r *paymentv1.RefundRequest) (*paymentv1.RefundResponse, error) {
+		return &paymentv1.RefundResponse{}, p.call(callRefund, r.GetIdempotencyKey(), "undone")
+	}, func(a rpc.Answered[*paymentv1.RefundResponse]) *paymentv1.BatchRefundResponse_Result {
+		return &paymentv1.BatchRefundResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &paymentv1.BatchRefundResponse{Results: results}, err
+}
+
+func (p *participants) BatchSchedule(ctx context.Context, r *shipmentv1.BatchScheduleRequest) (*shipmentv1.BatchScheduleResponse, error) {
+	results, err := each(ctx, p, callSchedule, r.GetRequests(), func(_ context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
+		return &shipmentv1.ScheduleResponse{}, p.call(callSchedule, r.GetIdempotencyKey(), "executed")
+	}, scheduleResult)
+	return &shipmentv1.BatchScheduleResponse{Results: results}, err
+}
+
+// BatchLookUpSchedule tells what took effect.
+func (p *participants) BatchLookUpSchedule(ctx context.Context, r *shipmentv1.BatchLookUpScheduleRequest) (*shipmentv1.BatchLookUpScheduleResponse, error) {
+	results, err := each(ctx, p, callLookUp, r.GetRequests(), func(_ context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.calls = append(p.calls, callLookUp)
+		if p.effects[r.GetIdempotencyKey()] != "executed" {
+			return nil, rpcerr.New(rpcerr.NotFound, "%s was never seen", r.GetIdempotencyKey())
+		}
+		return &shipmentv1.ScheduleResponse{}, nil
+	}, scheduleResult)
+	return &shipmentv1.BatchLookUpScheduleResponse{Results: results}, err
+}
+
+func scheduleResult(a rpc.Answered[*shipmentv1.ScheduleResponse]) *shipmentv1.BatchScheduleResponse_Result {
+	return &shipmentv1.BatchScheduleResponse_Result{Status: a.Status(), Response: a.Response}
+}
+
+func (p *participants) BatchCancel(ctx context.Context, r *shipmentv1.BatchCancelRequest) (*shipmentv1.BatchCancelResponse, error) {
+	results, err := each(ctx, p, callCancel, r.GetRequests(), func(_ context.Context, r *shipmentv1.CancelRequest) (*shipmentv1.CancelResponse, error) {
+		return &shipmentv1.CancelResponse{}, p.call(callCancel, r.GetIdempotencyKey(), "undone")
+	}, func(a rpc.Answered[*shipmentv1.CancelResponse]) *shipmentv1.BatchCancelResponse_Result {
+		return &shipmentv1.BatchCancelResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &shipmentv1.BatchCancelResponse{Results: results}, err
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
+// errNoDefinition says that this build cannot run a saga.
+var errNoDefinition = errors.New("no such definition in this build")
+
 // loaded is a saga as it was read, with its order and its history, or what kept it from being understood.
 type loaded struct {
 	driven
@@ -45,6 +48,23 @@ func loadRuns(ctx context.Context, db orchestratordb.DBTX, definitions map[defin
 	return all, nil
 }
 
+// loadAll is loadRuns with all definitions that are known to anybody.
+func (e *engine) loadAll(ctx context.Context, db orchestratordb.DBTX, ids []SagaID) (map[SagaID]loaded, error) {
+	all, err := loadRuns(ctx, db, e.definitions.known(), ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range all {
+		if errors.Is(l.err, errNoDefinition) { // another replica may have brought it
+			if err := e.definitions.read(ctx); err != nil {
+				return nil, err
+			}
+			return loadRuns(ctx, db, e.definitions.known(), ids)
+		}
+	}
+	return all, nil
+}
+
 // understand makes of a saga's rows what they say. The view and the order are there also when the history is not
 // understood.
 func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEventsOfSagasRow, definitions map[definitionKey]saga.Definition) (driven, error) {
@@ -57,7 +77,7 @@ func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEv
 	}
 	var ok bool
 	if d.def, ok = definitions[d.view.definition]; !ok {
-		return d, fmt.Errorf("no definition %s v%d in this build", d.view.definition.name, d.view.definition.version)
+		return d, fmt.Errorf("%s v%d: %w", d.view.definition.name, d.view.definition.version, errNoDefinition)
 	}
 	var err error
 	if d.events, err = eventsFrom(history); err != nil {

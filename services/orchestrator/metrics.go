@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -13,27 +14,77 @@ import (
 
 // engineMetrics are the engine's instruments.
 type engineMetrics struct {
-	calls  metric.Float64Histogram
-	events metric.Int64Counter
+	calls    metric.Float64Histogram
+	outcomes metric.Int64Counter
+	events   metric.Int64Counter
 }
 
 func newEngineMetrics(m metric.Meter) (engineMetrics, error) {
 	calls, err1 := m.Float64Histogram("tieout.saga.call.duration", metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-		metric.WithDescription("Time of one call to a participant, by call and outcome."))
-	events, err2 := m.Int64Counter("tieout.saga.events",
+		metric.WithDescription("Time of one call to a participant, which carries the steps of many sagas."))
+	outcomes, err2 := m.Int64Counter("tieout.saga.outcomes",
+		metric.WithDescription("Steps and compensations that calls carried, by call and outcome."))
+	events, err3 := m.Int64Counter("tieout.saga.events",
 		metric.WithDescription("Events recorded, by type: started sagas, steps done, compensations, parked sagas."))
-	return engineMetrics{calls: calls, events: events}, errors.Join(err1, err2)
+	return engineMetrics{calls: calls, outcomes: outcomes, events: events}, errors.Join(err1, err2, err3)
 }
 
-func (m engineMetrics) called(ctx context.Context, call string, kind saga.OutcomeKind, sent bool, took time.Duration) {
-	outcome := kind.String()
-	if !sent {
-		outcome = "not sent"
+// observe shows what is in memory: the sagas, and those that wait in each lane.
+func (e *engine) observe(m metric.Meter) error {
+	sagas, err1 := m.Int64ObservableGauge("tieout.saga.live", metric.WithDescription("Sagas that this replica drives."))
+	shards, err2 := m.Int64ObservableGauge("tieout.saga.shards", metric.WithDescription("Shards that this replica owns."))
+	lanes, err3 := m.Int64ObservableGauge("tieout.saga.lane.waiting", metric.WithDescription("Sagas that wait for a call to carry them."))
+	blocked, err4 := m.Int64ObservableGauge("tieout.saga.lane.blocked", metric.WithDescription("1 while nothing can be sent, 0 otherwise."))
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
 	}
-	m.calls.Record(ctx, took.Seconds(), metric.WithAttributes(attribute.String("call", call), attribute.String("outcome", outcome)))
+	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		e.mu.Lock()
+		live := len(e.live)
+		e.mu.Unlock()
+		o.ObserveInt64(sagas, int64(live))
+		o.ObserveInt64(shards, int64(len(e.shards.ours())))
+		for name, l := range e.lanes {
+			waiting, isBlocked := l.waits()
+			call := metric.WithAttributes(attribute.String("call", name))
+			o.ObserveInt64(lanes, int64(waiting), call)
+			o.ObserveInt64(blocked, int64(btoi(isBlocked)), call)
+		}
+		return nil
+	}, sagas, shards, lanes, blocked)
+	return err
 }
 
-func (m engineMetrics) recorded(ctx context.Context, e saga.Event) {
-	m.events.Add(ctx, 1, metric.WithAttributes(attribute.String("type", string(e.Type)), attribute.String("step", e.Step)))
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// called counts what came of a call; the outcome of what was not sent is 0.
+func (m engineMetrics) called(ctx context.Context, call string, counts map[saga.OutcomeKind]int, took time.Duration) {
+	name := attribute.String("call", call)
+	m.calls.Record(ctx, took.Seconds(), metric.WithAttributes(name))
+	for kind, n := range counts {
+		m.outcomes.Add(ctx, int64(n), metric.WithAttributes(name, attribute.String("outcome", cmp.Or(kind.String(), "not sent"))))
+	}
+}
+
+// recorded counts the events of transitions that are durable.
+func (m engineMetrics) recorded(ctx context.Context, written []transition) {
+	type kind struct {
+		of   saga.EventType
+		step string
+	}
+	counts := map[kind]int{}
+	for _, t := range written {
+		for _, e := range t.events {
+			counts[kind{e.Type, e.Step}]++
+		}
+	}
+	for k, n := range counts {
+		m.events.Add(ctx, int64(n), metric.WithAttributes(attribute.String("type", string(k.of)), attribute.String("step", k.step)))
+	}
 }

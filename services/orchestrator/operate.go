@@ -79,15 +79,20 @@ func (o *orchestrator) changeLocked(ctx context.Context, tx *pg.Tx, sagaOrOrderI
 	if err != nil {
 		return "", err
 	}
-	tx.AfterCommit(func() { o.recorded(ctx, t) })
+	tx.AfterCommit(func() { o.recorded(ctx, []transition{t}) })
 	if by == nil {
 		return sagaID.String(), nil
 	}
 	return sagaID.String(), newStore(tx).insertActions(ctx, OperationID{}, *by, []transition{t})
 }
 
-// recorded tells of a person's transition that is durable, and has whoever drives the saga go on from it.
-func (o *orchestrator) recorded(ctx context.Context, t transition) {
-	o.engine.announce(ctx, t)
-	o.engine.changed(t.view.id)
+// recorded tells of what people did that is durable, and has whoever drives the sagas go on from it.
+func (o *orchestrator) recorded(ctx context.Context, durable []transition) {
+	ids := make([]SagaID, len(durable))
+	for i, t := range durable {
+		o.engine.announce(ctx, t)
+		ids[i] = t.view.id
+	}
+	o.engine.metrics.recorded(ctx, durable)
+	o.engine.changed(ids...)
 }

@@ -23,7 +23,8 @@ type orchestrator struct {
 	watchers  *watchers
 	bulk      *bulk
 	stopping  <-chan struct{}
-	keyTTL    time.Duration // of clients' keys
+	keyTTL    time.Duration   // of clients' keys
+	newest    saga.Definition // of orders: what new ones run
 }
 
 // OrderID identifies an order.

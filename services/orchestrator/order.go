@@ -15,6 +15,7 @@ const (
 	callRefund   = "payment.Refund"
 	callSchedule = "shipment.Schedule"
 	callCancel   = "shipment.Cancel"
+	callLookUp   = "shipment.LookUp"
 )
 
 const (
@@ -34,11 +35,11 @@ var orderV1 = saga.Definition{
 		},
 		{
 			// A charge may hang at the provider, and be looked up before it is tried again.
-			Name: stepCharge, Kind: saga.Compensatable, Execute: callCharge, Compensate: callRefund,
+			Name: stepCharge, Kind: saga.Compensatable, Execute: callCharge, Compensate: callRefund, Money: true,
 			Forward: patience(10*time.Second, 6), Back: patience(10*time.Second, untilSomeoneLooks),
 		},
 		{
-			Name: stepShip, Kind: saga.Pivot, Execute: callSchedule, Compensate: callCancel,
+			Name: stepShip, Kind: saga.Pivot, Execute: callSchedule, Compensate: callCancel, Lookup: callLookUp,
 			Forward: patience(10*time.Second, untilSomeoneLooks), Back: patience(10*time.Second, untilSomeoneLooks),
 		},
 		{
@@ -53,18 +54,4 @@ const untilSomeoneLooks = 60
 
 func patience(timeout time.Duration, attempts int) saga.Retry {
 	return saga.Retry{Timeout: timeout, Initial: 100 * time.Millisecond, Factor: 2, Max: 30 * time.Second, Attempts: attempts}
-}
-
-// definitions are all that a saga in the database may run, by name and version.
-func definitions() map[definitionKey]saga.Definition {
-	all := map[definitionKey]saga.Definition{}
-	for _, d := range []saga.Definition{orderV1} {
-		all[definitionKey{d.Name, d.Version}] = d
-	}
-	return all
-}
-
-type definitionKey struct {
-	name    string
-	version int
 }

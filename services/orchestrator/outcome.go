@@ -39,7 +39,8 @@ var notSent = map[rpcerr.Reason]bool{
 	rpcerr.ShuttingDown:     true,
 }
 
-// classify tells what came of a call, and whether anything was sent.
+// classify tells what came of a call, and whether anything was sent. A request that is in flight under its key is one
+// that the participant has taken over.
 func classify(result json.RawMessage, err error) (o saga.Outcome, sent bool) {
 	e, ours := rpcerr.FromError(err)
 	if ours && notSent[e.Reason] {
@@ -48,8 +49,19 @@ func classify(result json.RawMessage, err error) (o saga.Outcome, sent bool) {
 	o = saga.Outcome{Kind: outcomes[status.Code(err)], Result: result}
 	if ours {
 		o.Cause, o.RetryAfter = e.Error(), e.RetryAfter
+		if e.Reason == rpcerr.IdempotencyKeyInFlight {
+			o.Kind = saga.Pending
+		}
 	} else if err != nil {
 		o.Cause = status.Code(err).String() + ": " + status.Convert(err).Message()
 	}
 	return o, true
+}
+
+// lookedUp tells what came of a look-up, for which NOT_FOUND is an answer.
+func lookedUp(o saga.Outcome, err error) saga.Outcome {
+	if status.Code(err) == codes.NotFound {
+		o.Kind = saga.NotFound
+	}
+	return o
 }

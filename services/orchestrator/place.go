@@ -79,18 +79,17 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 	return idem.OnceAll(ctx, tx, requests, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Outcome[OrderID], error) {
 		outcomes, orders := make([]idem.Outcome[OrderID], len(fresh)), make([]order, len(fresh))
 		started, events := make([]transition, len(fresh)), make([]bus.Event, len(fresh))
+		def := o.newest
 		for n, i := range fresh {
 			p := batch[i]
-			t, err := p.start(orderV1)
+			t, err := p.start(def)
 			if err != nil {
 				return nil, err
 			}
 			orders[n], started[n], events[n] = p.order, t, eventPlaced(p)
 			outcomes[n] = idem.Outcome[OrderID]{Answer: p.order.id, Resource: p.order.id.String()}
-			tx.AfterCommit(func() {
-				o.engine.ensure(t.view.id, &driven{run: run{view: t.view, def: t.def, state: t.state}, order: p.order})
-			})
 		}
+		tx.AfterCommit(func() { o.engine.takeIn(def, started, orders) })
 		st := newStore(tx)
 		if err := st.insertOrders(ctx, orders); err != nil {
 			return nil, err
@@ -106,12 +105,15 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 func (p placing) start(def saga.Definition) (transition, error) {
 	first := saga.Start(def, p.order.createdAt)
 	state, err := saga.Apply(def, saga.State{}, first)
-	v := sagaView{
-		id: p.order.sagaID, definition: definitionKey{def.Name, def.Version}, orderID: p.order.id,
+	t := transition{events: []saga.Event{first}, state: state, after: sagaView{
+		id: p.order.sagaID, definition: keyOf(def), orderID: p.order.id,
 		deadline: state.Deadline, traceparent: p.traceparent, createdAt: p.order.createdAt,
+	}}
+	if err == nil {
+		t.after.become(def, state, first.At)
+		t.view = t.after
 	}
-	v.become(def, state, first.At)
-	return transition{view: v, def: def, events: []saga.Event{first}, state: state}, err
+	return t, err
 }
 
 func (c placeCommand) idempotency(o *orchestrator) (idem.Request, error) {

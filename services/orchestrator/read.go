@@ -50,14 +50,13 @@ func (o *orchestrator) getSaga(ctx context.Context, sagaOrOrderID string, asOf i
 	if d.state, err = saga.Fold(d.def, d.events); err != nil {
 		return driven{}, err
 	}
-	d.view.atRisk = false
 	d.view.become(d.def, d.state, d.events[asOf-1].At)
 	return d, nil
 }
 
 // loadOne reads one saga with its history and order.
 func (o *orchestrator) loadOne(ctx context.Context, db orchestratordb.DBTX, sagaID SagaID) (driven, error) {
-	all, err := loadRuns(ctx, db, o.engine.definitions, []SagaID{sagaID})
+	all, err := o.engine.loadAll(ctx, db, []SagaID{sagaID})
 	if err != nil {
 		return driven{}, err
 	}

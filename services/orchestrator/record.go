@@ -11,35 +11,46 @@ import (
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
-// errStale says that somebody else wrote the saga's next event first.
-var errStale = errors.New("the saga was changed by somebody else")
+var (
+	// errStale says that somebody else wrote the saga's next event first.
+	errStale = errors.New("the saga was changed by somebody else")
+	// errFenced says that the saga's shard has another owner by now.
+	errFenced = errors.New("the saga's shard belongs to another replica")
+)
 
-// transition is events of one saga on their way into the database, with the state they lead to.
+// transition is events of one saga on their way into the database, with what they lead to.
 type transition struct {
 	view   sagaView // as it was before
-	def    saga.Definition
 	events []saga.Event
 	state  saga.State
+	after  sagaView
+	// epoch is that of the shard's owner; 0 for whoever writes without owning it.
+	epoch int64
 }
 
 type transitions = groupcommit.Group[transition, struct{}]
 
 // transit makes a transition of events that follow on the run's state.
 func (r run) transit(events []saga.Event) (transition, error) {
-	t := transition{view: r.view, def: r.def, events: events, state: r.state}
+	t := transition{view: r.view, events: events, state: r.state, after: r.view}
 	for _, event := range events {
 		var err error
 		if t.state, err = saga.Apply(r.def, t.state, event); err != nil {
 			return t, err
 		}
 	}
+	t.after.become(r.def, t.state, events[len(events)-1].At)
 	return t, nil
 }
 
 // record makes transitions of many sagas durable, with what the outbox tells of them. One whose saga was changed by
-// somebody else meanwhile is stale, and nothing of it is written.
+// somebody else meanwhile is stale, one whose shard has another owner is fenced off; nothing of it is written.
 func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]groupcommit.Result[struct{}], error) {
 	st, results := newStore(tx), make([]groupcommit.Result[struct{}], len(batch))
+	epochs, err := st.fence(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
 	ids := make([]SagaID, len(batch))
 	for i, t := range batch {
 		ids[i] = t.view.id
@@ -48,15 +59,18 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 	if err != nil {
 		return nil, err
 	}
-	var good []transition
+	good := make([]transition, 0, len(batch))
 	var events []bus.Event
 	for i, t := range batch {
-		if t.events[0].Seq != last[t.view.id]+1 {
+		switch {
+		case t.epoch != 0 && epochs[shardOf(t.view.id)] != t.epoch:
+			results[i].Err = errFenced
+		case t.events[0].Seq != last[t.view.id]+1:
 			results[i].Err = errStale
-			continue
+		default:
+			last[t.view.id] = t.after.seq
+			good, events = append(good, t), append(events, eventsOf(t.view, t.events, t.after.cause)...)
 		}
-		last[t.view.id] = t.state.Seq
-		good, events = append(good, t), append(events, eventsOf(t.view, t.events, t.state.Cause)...)
 	}
 	if len(good) == 0 {
 		return results, nil
@@ -67,12 +81,21 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 	return results, e.outbox.Write(ctx, tx, events...)
 }
 
-// announce tells the log, the metrics and those who watch of a transition that is durable.
+// announce tells the log and those who watch of a transition that is durable.
 func (e *engine) announce(ctx context.Context, t transition) {
 	e.watchers.recorded(t)
 	for _, event := range t.events {
-		e.metrics.recorded(ctx, event)
-		e.log.InfoContext(ctx, "saga recorded an event", slog.Int("seq", event.Seq), slog.String("type", string(event.Type)),
-			slog.String("step", event.Step), slog.String("cause", event.Cause), slog.String("order_id", t.view.orderID.String()))
+		level := slog.LevelDebug
+		switch event.Type {
+		case saga.SagaParked:
+			level = slog.LevelWarn
+		case saga.CompensationDecided:
+			level = slog.LevelInfo
+		}
+		if e.log.Enabled(ctx, level) {
+			e.log.LogAttrs(ctx, level, "saga recorded an event", slog.String("saga_id", t.view.id.String()), slog.Int("seq", event.Seq),
+				slog.String("type", string(event.Type)), slog.String("step", event.Step), slog.String("cause", event.Cause),
+				slog.String("order_id", t.view.orderID.String()))
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
 // Config is the service's configuration.
@@ -18,8 +19,9 @@ type Config struct {
 	Postgres service.Postgres `koanf:"postgres"`
 	// IdempotencyTTL is how long the answer to a client's key is given again; afterwards the key is refused.
 	IdempotencyTTL time.Duration `koanf:"idempotency_ttl"`
-	// Concurrency is how many calls to participants are under way at once.
-	Concurrency int `koanf:"concurrency"`
+	// Lease is how long a replica that says nothing more is still taken for the owner of its shards: 1 s or more. It
+	// is renewed three times in that time. One that dies is replaced when it has passed.
+	Lease time.Duration `koanf:"lease"`
 	// InventoryAddr, PaymentAddr and ShipmentAddr are where the participants are; empty for one that runs in the
 	// same process.
 	InventoryAddr string `koanf:"inventory_addr"`
@@ -29,8 +31,11 @@ type Config struct {
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 24}, IdempotencyTTL: 24 * time.Hour, Concurrency: 64}
+	return Config{Postgres: service.Postgres{MaxConns: 24}, IdempotencyTTL: 24 * time.Hour, Lease: 5 * time.Second}
 }
+
+// serviceName is the source of the service's events.
+const serviceName = "orchestrator"
 
 //go:embed sql/migrations/*.sql
 var migrations embed.FS
@@ -43,51 +48,60 @@ func Migrations() []pg.Migrations {
 }
 
 // Run wires the service into env.
-func Run(_ context.Context, env *service.Env, cfg Config) error {
-	if cfg.Concurrency < 1 {
-		return fmt.Errorf("orchestrator.concurrency: %d is not 1 or more", cfg.Concurrency)
+func Run(ctx context.Context, env *service.Env, cfg Config) error {
+	_, err := wire(ctx, env, cfg, orderV1)
+	return err
+}
+
+// wire is Run with the versions of the order saga, the newest last.
+func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Definition) (*orchestrator, error) {
+	if cfg.Lease < time.Second {
+		return nil, fmt.Errorf("orchestrator.lease: %s is less than 1s", cfg.Lease)
 	}
 	p, err := dialPeers(env, cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	metrics, err := newEngineMetrics(env.Meter)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	watchers := newWatchers()
+	watchers, waker, actions := newWatchers(), newWaker(env.JetStream.Conn(), env.Log), p.actions()
+	known, err := registered(ctx, env.Pool, actions, orders...)
+	if err != nil {
+		return nil, err
+	}
 	engine := &engine{
 		pool: env.Pool, outbox: events, log: env.Log, tracer: env.Tracer, metrics: metrics,
-		definitions: definitions(), actions: p.actions(), watchers: watchers,
-		slots: make(chan struct{}, cfg.Concurrency),
-		lock:  pg.NewSessionLock(env.Pool, driverLock), stopping: env.Stopping,
-		drivers: map[SagaID]chan struct{}{},
+		definitions: known, watchers: watchers, waker: waker, stopping: env.Stopping,
+		shards: newShards(env.Pool, env.Log, cfg.Lease, waker.freed),
 	}
-	if err := checkDefinitions(engine.definitions, engine.actions); err != nil {
-		return err
-	}
+	engine.prepare(actions)
 	o := &orchestrator{
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
-		stopping: env.Stopping, keyTTL: cfg.IdempotencyTTL,
+		stopping: env.Stopping, keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],
 	}
 	o.bulk = &bulk{
-		pool: env.Pool, definitions: engine.definitions, watchers: watchers, log: env.Log, wake: make(chan struct{}, 1),
-		record: engine.record, recorded: o.recorded,
+		pool: env.Pool, watchers: watchers, log: env.Log, wake: make(chan struct{}, 1),
+		load: engine.loadAll, record: engine.record, recorded: o.recorded,
 	}
 	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
-		return err
+		return nil, err
 	}
 	if o.intake, err = service.NewGroup(env, "intake", o.placeAll); err != nil {
-		return err
+		return nil, err
+	}
+	if err := engine.observe(env.Meter); err != nil {
+		return nil, err
 	}
 	register(env.GRPC, o)
-	timeline := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer}, timelineConsumer())
+	timeline := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer}, timelineConsumer(engine.told))
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	env.Go("timeline", func(ctx context.Context) error { return timeline.Run(ctx, env.JetStream) })
 	env.Go("engine", engine.run)
 	env.Go("bulk operations", o.bulk.run)
-	return nil
+	return o, nil
 }
 
 func dialPeers(env *service.Env, cfg Config) (p peers, err error) {

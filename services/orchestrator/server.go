@@ -112,7 +112,7 @@ func (s *sagaServer) OperateSaga(ctx context.Context, r *sagav1.OperateSagaReque
 }
 
 func (s *sagaServer) ListSagas(ctx context.Context, r *sagav1.ListSagasRequest) (*sagav1.ListSagasResponse, error) {
-	f, err := parseFilter(r.GetFilter(), s.orchestrator.engine.definitions)
+	f, err := parseFilter(r.GetFilter(), s.orchestrator.engine.definitions.known())
 	if err != nil {
 		return nil, err
 	}

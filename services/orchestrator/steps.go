@@ -5,23 +5,40 @@ import (
 	"encoding/json"
 	"fmt"
 
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
-	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
-// action carries out one call that a definition names, and gives what later steps need of its answer.
-type action func(ctx context.Context, c stepCall) (result json.RawMessage, err error)
+// action carries out one call that definitions name, for many sagas at once. It gives an answer for each, in their
+// order; an error of its own is that of all.
+type action func(ctx context.Context, calls []stepCall) ([]answer, error)
 
-// stepCall is what a call is made from.
+// stepCall is what a saga's part of a call is made from.
 type stepCall struct {
-	key     string
-	order   order
-	results map[string]json.RawMessage // of the steps done, by step
+	key   string
+	order order
+	// result gives what an earlier step answered.
+	result func(step string) json.RawMessage
+	epoch  int64
+	// traceparent is the trace of the saga, or of its step.
+	traceparent string
+}
+
+func (c stepCall) origin() *commonv1.Origin {
+	return &commonv1.Origin{Epoch: c.epoch, Traceparent: c.traceparent}
+}
+
+// answer is what came of a saga's part of a call: what later steps need of it, or its error.
+type answer struct {
+	result json.RawMessage
+	err    error
 }
 
 // peers are the services that take part in sagas.
@@ -34,82 +51,129 @@ type reserved struct {
 	ReservationID string `json:"reservation_id"`
 }
 
+// batchResult is what a participant answers to one request of a batch.
+type batchResult interface{ GetStatus() *spb.Status }
+
+// batched makes an action of a participant's batch method: request makes a saga's request, result takes what later
+// steps need out of its answer, where they need anything.
+func batched[Q any, R batchResult](request func(stepCall) (Q, error), send func(context.Context, []Q) ([]R, error),
+	result func(R) (json.RawMessage, error),
+) action {
+	return func(ctx context.Context, calls []stepCall) ([]answer, error) {
+		answers := make([]answer, len(calls))
+		requests, at := make([]Q, 0, len(calls)), make([]int, 0, len(calls))
+		for i, c := range calls {
+			r, err := request(c)
+			if err != nil {
+				answers[i].err = err
+				continue
+			}
+			requests, at = append(requests, r), append(at, i)
+		}
+		if len(requests) == 0 {
+			return answers, nil
+		}
+		results, err := send(ctx, requests)
+		if err != nil {
+			return nil, err
+		}
+		if len(results) != len(requests) {
+			return nil, fmt.Errorf("%d results for %d requests", len(results), len(requests))
+		}
+		for n, r := range results {
+			a := &answers[at[n]]
+			if s := r.GetStatus(); s.GetCode() != 0 {
+				a.err = status.ErrorProto(s)
+			} else if result != nil {
+				a.result, a.err = result(r)
+			}
+		}
+		return answers, nil
+	}
+}
+
 // actions are all calls that definitions may name.
 func (p peers) actions() map[string]action {
 	stock := inventoryv1.NewInventoryServiceClient(p.inventory)
 	payments := paymentv1.NewPaymentServiceClient(p.payment)
 	shipments := shipmentv1.NewShipmentServiceClient(p.shipment)
 	return map[string]action{
-		callReserve: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
-			answer, err := stock.Reserve(ctx, reserveRequest(c))
-			if err != nil {
-				return nil, err
-			}
-			return json.Marshal(reserved{answer.GetReservation().GetReservationId()})
-		},
-		callRelease: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
-			_, err := stock.Release(ctx, &inventoryv1.ReleaseRequest{IdempotencyKey: c.key})
-			return nil, err
-		},
-		callCommit: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
-			var r reserved
-			if err := json.Unmarshal(c.results[stepReserve], &r); err != nil {
-				return nil, fmt.Errorf("decoding result of %s: %w", stepReserve, err)
-			}
-			_, err := stock.Commit(ctx, &inventoryv1.CommitRequest{IdempotencyKey: c.key, ReservationId: r.ReservationID})
-			return nil, err
-		},
-		callCharge: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
-			_, err := payments.Charge(ctx, chargeRequest(c))
-			return nil, err
-		},
-		callRefund: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
-			_, err := payments.Refund(ctx, &paymentv1.RefundRequest{IdempotencyKey: c.key})
-			return nil, err
-		},
-		callSchedule: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
-			_, err := shipments.Schedule(ctx, &shipmentv1.ScheduleRequest{
-				IdempotencyKey: c.key, Reference: c.order.id.String(), Address: addressToProto(c.order.shipTo),
-			})
-			return nil, err
-		},
-		callCancel: func(ctx context.Context, c stepCall) (json.RawMessage, error) {
-			_, err := shipments.Cancel(ctx, &shipmentv1.CancelRequest{IdempotencyKey: c.key})
-			return nil, err
-		},
+		callReserve: batched(reserveRequest, func(ctx context.Context, r []*inventoryv1.ReserveRequest) ([]*inventoryv1.BatchReserveResponse_Result, error) {
+			all, err := stock.BatchReserve(ctx, &inventoryv1.BatchReserveRequest{Requests: r})
+			return all.GetResults(), err
+		}, func(r *inventoryv1.BatchReserveResponse_Result) (json.RawMessage, error) {
+			return json.Marshal(reserved{r.GetResponse().GetReservation().GetReservationId()})
+		}),
+		callRelease: batched(releaseRequest, func(ctx context.Context, r []*inventoryv1.ReleaseRequest) ([]*inventoryv1.BatchReleaseResponse_Result, error) {
+			all, err := stock.BatchRelease(ctx, &inventoryv1.BatchReleaseRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
+		callCommit: batched(commitRequest, func(ctx context.Context, r []*inventoryv1.CommitRequest) ([]*inventoryv1.BatchCommitResponse_Result, error) {
+			all, err := stock.BatchCommit(ctx, &inventoryv1.BatchCommitRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
+		callCharge: batched(chargeRequest, func(ctx context.Context, r []*paymentv1.ChargeRequest) ([]*paymentv1.BatchChargeResponse_Result, error) {
+			all, err := payments.BatchCharge(ctx, &paymentv1.BatchChargeRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
+		callRefund: batched(refundRequest, func(ctx context.Context, r []*paymentv1.RefundRequest) ([]*paymentv1.BatchRefundResponse_Result, error) {
+			all, err := payments.BatchRefund(ctx, &paymentv1.BatchRefundRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
+		callSchedule: batched(scheduleRequest, func(ctx context.Context, r []*shipmentv1.ScheduleRequest) ([]*shipmentv1.BatchScheduleResponse_Result, error) {
+			all, err := shipments.BatchSchedule(ctx, &shipmentv1.BatchScheduleRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
+		callLookUp: batched(scheduleRequest, func(ctx context.Context, r []*shipmentv1.ScheduleRequest) ([]*shipmentv1.BatchScheduleResponse_Result, error) {
+			all, err := shipments.BatchLookUpSchedule(ctx, &shipmentv1.BatchLookUpScheduleRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
+		callCancel: batched(cancelRequest, func(ctx context.Context, r []*shipmentv1.CancelRequest) ([]*shipmentv1.BatchCancelResponse_Result, error) {
+			all, err := shipments.BatchCancel(ctx, &shipmentv1.BatchCancelRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
 	}
 }
 
-func reserveRequest(c stepCall) *inventoryv1.ReserveRequest {
-	r := &inventoryv1.ReserveRequest{IdempotencyKey: c.key, Reference: c.order.id.String()}
+func reserveRequest(c stepCall) (*inventoryv1.ReserveRequest, error) {
+	r := &inventoryv1.ReserveRequest{IdempotencyKey: c.key, Reference: c.order.id.String(), Origin: c.origin()}
 	for _, l := range c.order.lines {
 		r.Lines = append(r.Lines, &inventoryv1.StockLine{Sku: l.SKU, Quantity: l.Quantity})
 	}
-	return r
+	return r, nil
 }
 
-func chargeRequest(c stepCall) *paymentv1.ChargeRequest {
+func releaseRequest(c stepCall) (*inventoryv1.ReleaseRequest, error) {
+	return &inventoryv1.ReleaseRequest{IdempotencyKey: c.key, Origin: c.origin()}, nil
+}
+
+func commitRequest(c stepCall) (*inventoryv1.CommitRequest, error) {
+	var r reserved
+	if err := json.Unmarshal(c.result(stepReserve), &r); err != nil {
+		return nil, fmt.Errorf("decoding result of %s: %w", stepReserve, err)
+	}
+	return &inventoryv1.CommitRequest{IdempotencyKey: c.key, ReservationId: r.ReservationID, Origin: c.origin()}, nil
+}
+
+func chargeRequest(c stepCall) (*paymentv1.ChargeRequest, error) {
 	return &paymentv1.ChargeRequest{
 		IdempotencyKey: c.key, Amount: amountToProto(c.order.total), PaymentMethod: c.order.paymentMethod,
-		CustomerId: c.order.customerID, Reference: c.order.id.String(),
-	}
+		CustomerId: c.order.customerID, Reference: c.order.id.String(), Origin: c.origin(),
+	}, nil
 }
 
-// checkDefinitions refuses definitions that are wrong or name calls that do not exist.
-func checkDefinitions(defs map[definitionKey]saga.Definition, actions map[string]action) error {
-	for _, d := range defs {
-		if err := d.Check(); err != nil {
-			return err
-		}
-		for _, s := range d.Steps {
-			for _, name := range []string{s.Execute, s.Compensate} {
-				if _, ok := actions[name]; !ok && name != "" {
-					return fmt.Errorf("definition %s v%d: step %s names call %q, which does not exist", d.Name, d.Version, s.Name, name)
-				}
-			}
-		}
-	}
-	return nil
+func refundRequest(c stepCall) (*paymentv1.RefundRequest, error) {
+	return &paymentv1.RefundRequest{IdempotencyKey: c.key, Origin: c.origin()}, nil
+}
+
+func scheduleRequest(c stepCall) (*shipmentv1.ScheduleRequest, error) {
+	return &shipmentv1.ScheduleRequest{
+		IdempotencyKey: c.key, Reference: c.order.id.String(), Address: addressToProto(c.order.shipTo), Origin: c.origin(),
+	}, nil
+}
+
+func cancelRequest(c stepCall) (*shipmentv1.CancelRequest, error) {
+	return &shipmentv1.CancelRequest{IdempotencyKey: c.key, Origin: c.origin()}, nil
 }
 
 // unknownSKUs asks inventory which SKUs it does not know, by their index.

@@ -49,7 +49,7 @@ func (s store) insertOrders(ctx context.Context, orders []order) error {
 func (s store) insertSagas(ctx context.Context, started []transition) error {
 	var p orchestratordb.InsertSagasParams
 	for _, t := range started {
-		v := t.view
+		v := t.after
 		p.Ids, p.OrderIds = append(p.Ids, v.id.UUID()), append(p.OrderIds, v.orderID.UUID())
 		p.Definitions, p.Versions = append(p.Definitions, v.definition.name), append(p.Versions, int32(v.definition.version))
 		p.Phases, p.Steps = append(p.Phases, int16(v.phase)), append(p.Steps, v.step)
@@ -86,10 +86,10 @@ func (s store) append(ctx context.Context, transitions []transition) error {
 	}
 	var p orchestratordb.UpdateSagasParams
 	for _, t := range transitions {
-		p.Ids, p.Phases = append(p.Ids, t.view.id.UUID()), append(p.Phases, int16(t.state.Phase))
-		p.Steps, p.Causes = append(p.Steps, stepOf(t.def, t.state)), append(p.Causes, t.state.Cause)
-		p.Seqs, p.Pauseds = append(p.Seqs, int32(t.state.Seq)), append(p.Pauseds, t.state.Paused)
-		p.NextAts = append(p.NextAts, t.state.NextAt.UTC())
+		v := t.after
+		p.Ids, p.Phases, p.Steps = append(p.Ids, v.id.UUID()), append(p.Phases, int16(v.phase)), append(p.Steps, v.step)
+		p.Causes, p.Seqs, p.Pauseds = append(p.Causes, v.cause), append(p.Seqs, int32(v.seq)), append(p.Pauseds, v.paused)
+		p.AtRisks, p.NextAts = append(p.AtRisks, v.atRisk), append(p.NextAts, v.nextAt.UTC())
 	}
 	if err := s.q.UpdateSagas(ctx, p); err != nil {
 		return fmt.Errorf("writing sagas: %w", err)
@@ -107,7 +107,7 @@ func (s store) insertEvents(ctx context.Context, transitions []transition) error
 			}
 			p.SagaIds, p.Seqs = append(p.SagaIds, t.view.id.UUID()), append(p.Seqs, int32(e.Seq))
 			p.Types, p.Steps = append(p.Types, string(e.Type)), append(p.Steps, e.Step)
-			p.Ats, p.Details = append(p.Ats, e.At), append(p.Details, detail)
+			p.Ats, p.Details, p.Epochs = append(p.Ats, e.At), append(p.Details, detail), append(p.Epochs, t.epoch)
 		}
 	}
 	if err := s.q.InsertSagaEvents(ctx, p); err != nil {
@@ -124,8 +124,9 @@ func stepOf(def saga.Definition, s saga.State) string {
 	return def.Steps[s.At()].Name
 }
 
-func (s store) liveSagas(ctx context.Context) ([]SagaID, error) {
-	rows, err := s.q.LiveSagas(ctx)
+// liveSagas gives what is to be driven of some shards.
+func (s store) liveSagas(ctx context.Context, shards []int16) ([]SagaID, error) {
+	rows, err := s.q.ListLiveSagas(ctx, shards)
 	if err != nil {
 		return nil, fmt.Errorf("reading live sagas: %w", err)
 	}
@@ -134,29 +135,6 @@ func (s store) liveSagas(ctx context.Context) ([]SagaID, error) {
 		ids[i] = SagaID(r)
 	}
 	return ids, nil
-}
-
-func (s store) saga(ctx context.Context, sagaID SagaID) (sagaView, error) {
-	row, err := s.q.GetSaga(ctx, sagaID.UUID())
-	if errors.Is(err, pgx.ErrNoRows) {
-		return sagaView{}, rpcerr.ForField(rpcerr.NotFound, "saga_id", "there is no saga %s", sagaID)
-	}
-	if err != nil {
-		return sagaView{}, fmt.Errorf("reading saga: %w", err)
-	}
-	return sagaOf(row), nil
-}
-
-func sagaOf(row orchestratordb.GetSagaRow) sagaView {
-	v := sagaView{
-		id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, orderID: OrderID(row.OrderID),
-		phase: saga.Phase(row.Phase), step: row.Step, cause: row.Cause, seq: int(row.Seq), deadline: row.Deadline,
-		traceparent: row.Traceparent, paused: row.Paused, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt,
-	}
-	if row.NextAt != nil {
-		v.nextAt = *row.NextAt
-	}
-	return v
 }
 
 func (s store) sagaOfOrder(ctx context.Context, orderID OrderID) (SagaID, error) {
@@ -172,21 +150,6 @@ func (s store) sagaOfOrder(ctx context.Context, orderID OrderID) (SagaID, error)
 
 func noOrder(orderID OrderID) error {
 	return rpcerr.ForField(rpcerr.NotFound, "order_id", "there is no order %s", orderID)
-}
-
-func (s store) sagaEvents(ctx context.Context, sagaID SagaID) ([]saga.Event, error) {
-	rows, err := s.q.ListSagaEvents(ctx, sagaID.UUID())
-	if err != nil {
-		return nil, fmt.Errorf("reading saga events: %w", err)
-	}
-	events := make([]saga.Event, len(rows))
-	for i, r := range rows {
-		events[i] = saga.Event{Seq: int(r.Seq), Type: saga.EventType(r.Type), Step: r.Step, At: r.At}
-		if err := json.Unmarshal(r.Detail, &events[i].Detail); err != nil {
-			return nil, fmt.Errorf("decoding saga event %d: %w", r.Seq, err)
-		}
-	}
-	return events, nil
 }
 
 func (s store) order(ctx context.Context, orderID OrderID) (orderView, error) {

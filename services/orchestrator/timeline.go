@@ -9,13 +9,17 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 )
 
-// timelineConsumer gathers what the events of all services say of orders.
-func timelineConsumer() inbox.Consumer {
-	return inbox.Consumer{Name: "orchestrator-timeline", Subjects: []string{"evt.>"}, Handle: addToTimeline}
+// timelineConsumer gathers what the events of all services say of orders, and tells of those that others sent.
+func timelineConsumer(told func([]OrderID)) inbox.Consumer {
+	return inbox.Consumer{Name: "orchestrator-timeline", Subjects: []string{"evt.>"},
+		Handle: func(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
+			return addToTimeline(ctx, tx, events, told)
+		}}
 }
 
 // addToTimeline writes an entry for each event that belongs to an order.
-func addToTimeline(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
+func addToTimeline(ctx context.Context, tx *pg.Tx, events []bus.Event, told func([]OrderID)) error {
+	var others []OrderID
 	byOrder := map[OrderID][]timelineEntry{}
 	for _, e := range events {
 		orderID, err := id.Parse[orderKind](e.Reference)
@@ -25,6 +29,10 @@ func addToTimeline(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
 		byOrder[orderID] = append(byOrder[orderID], timelineEntry{
 			eventID: e.ID, at: e.Time, service: e.Service, kind: e.Type(), subject: e.Subject,
 		})
+		if e.Service != serviceName {
+			others = append(others, orderID)
+		}
 	}
+	tx.AfterCommit(func() { told(others) })
 	return newStore(tx).addTimeline(ctx, byOrder)
 }

@@ -57,7 +57,7 @@ func (w *watchers) notify(id uuid.UUID) {
 // recorded tells of a transition: those who watch the saga, and if its phase changed, those who watch the order.
 func (w *watchers) recorded(t transition) {
 	w.notify(t.view.id.UUID())
-	if t.state.Phase != t.view.phase {
+	if t.after.phase != t.view.phase {
 		w.notify(t.view.orderID.UUID())
 	}
 }

@@ -16,7 +16,11 @@ func amountToProto(a money.Amount) *commonv1.Amount {
 	return &commonv1.Amount{CurrencyCode: string(a.Currency), MinorUnits: a.Minor}
 }
 
-func paymentToProto(p payment) *paymentv1.Payment {
+// paymentToProto gives nil for none.
+func paymentToProto(p *payment) *paymentv1.Payment {
+	if p == nil {
+		return nil
+	}
 	return &paymentv1.Payment{
 		PaymentId: p.ID.String(), State: paymentv1.PaymentState(p.State), Amount: amountToProto(p.Amount),
 		PaymentMethod: p.Method, CustomerId: p.CustomerID, Reference: p.Reference, ProviderKey: p.ProviderKey,

@@ -1,23 +1,23 @@
 package payment
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/tieout/tieout/pkg/errand"
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/outbox"
-	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
-	"github.com/tieout/tieout/services/payment/ledger"
 	"github.com/tieout/tieout/services/payment/provider"
 )
 
@@ -34,13 +34,25 @@ const (
 // errTooYoung says why a charge that the provider does not know of stays in doubt for a while.
 var errTooYoung = errors.New("the provider does not know of the charge, which may still be on its way")
 
+// maxCalls is how many charges and refunds one process works on at once.
+const maxCalls = 64
+
 // payments holds what the use cases share.
 type payments struct {
 	pool     *pgxpool.Pool
 	outbox   *outbox.Outbox
 	provider provider.Provider
 	log      *slog.Logger
+	tracer   trace.Tracer
+
+	charges *errand.Errands[*chargeCommand, ending, *payment]
+	refunds *errand.Errands[*refundCommand, ending, *payment]
+	// outcomes writes how the work on both ends.
+	outcomes *groupcommit.Group[ending, *payment]
 }
+
+// begun is how a charge or a refund begins.
+type begun = groupcommit.Result[idem.Begun[*payment]]
 
 // PaymentID identifies a payment.
 type PaymentID = id.ID[paymentKind]
@@ -91,13 +103,16 @@ func (p payment) mayResend(c provider.Capabilities) bool {
 	return p.LastSentAt == nil || c.KeyLifetime == 0 || p.readAt.Sub(p.CreatedAt) < c.KeyLifetime/5*4
 }
 
-// request is who asks, and under which key.
+// request is who asks, under which key, and for which saga.
 type request struct {
 	caller, key string
+	epoch       int64
+	traceparent string    // of the saga's step; empty for the call's own trace
+	token       uuid.UUID // tells this sending from every other one
 }
 
 func (r request) idem(method string, fields ...idem.Field) idem.Request {
-	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Fields: fields}
+	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Epoch: r.epoch, Fields: fields}
 }
 
 // providerKey is the key under which the provider knows the charge: the same for the same request, for ever.
@@ -109,73 +124,6 @@ func (r request) providerKey() string {
 // lease is how long one request may work: on the calls it may make, and on what it writes.
 func (s *payments) lease() time.Duration {
 	return callsPerRequest*s.provider.Capabilities().CallTimeout + leaseMargin
-}
-
-// outlive gives the context of a request's work once its intent is durable: it goes on when the caller leaves.
-func (s *payments) outlive(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), s.lease())
-}
-
-// record changes a payment as seen, with its journal and its event, in tx. Errors: errChanged.
-func (s *payments) record(ctx context.Context, tx *pg.Tx, seen, becomes payment, by change) (payment, error) {
-	var err error
-	if becomes.State, err = seen.State.after(by); err != nil {
-		return payment{}, err
-	}
-	st := newStore(tx)
-	if becomes, err = st.save(ctx, seen, becomes); err != nil {
-		return payment{}, err
-	}
-	if entry := journalOf[by]; entry != nil {
-		journal, err := entry(becomes.Amount)
-		if err != nil {
-			return payment{}, fmt.Errorf("making journal: %w", err)
-		}
-		if err := st.post(ctx, becomes.ID, journal); err != nil {
-			return payment{}, err
-		}
-	}
-	return becomes, s.outbox.Write(ctx, tx, eventOf(by, becomes))
-}
-
-// journalOf is what changes mean in the ledger; the others move no money.
-var journalOf = map[change]func(money.Amount) (ledger.Journal, error){
-	changeCapture: ledger.Capture,
-	changeRefund:  ledger.Refund,
-}
-
-// recordAnswer records what the provider said about a charge: Succeeded, Declined or MethodUnknown.
-func (s *payments) recordAnswer(ctx context.Context, tx *pg.Tx, seen payment, said provider.Outcome) (payment, error) {
-	becomes := seen
-	becomes.ChargeID = said.ID
-	if said.Kind == provider.Succeeded {
-		return s.record(ctx, tx, seen, becomes, changeCapture)
-	}
-	becomes.DeclineReason = said.Reason
-	return s.record(ctx, tx, seen, becomes, changeDecline)
-}
-
-// abandon gives a claim back, with what is written; it is a claim's Abandon.
-type abandon func(context.Context, func(context.Context, *pg.Tx) error) error
-
-// inDoubt ends a request whose charge may or may not have happened: PAYMENT_OUTCOME_UNKNOWN.
-func (s *payments) inDoubt(ctx context.Context, giveBack abandon, seen payment, why error) error {
-	retryAfter := askAgain
-	if errors.Is(why, errTooYoung) {
-		retryAfter = seen.untilSettled(s.provider.Capabilities())
-	}
-	s.log.WarnContext(ctx, "payment is in doubt", slog.String("payment_id", seen.ID.String()), slog.Any("error", why))
-	err := giveBack(ctx, func(ctx context.Context, tx *pg.Tx) error {
-		if seen.State != capturing {
-			return nil // the world was told
-		}
-		_, err := s.record(ctx, tx, seen, seen, changeLose)
-		return err
-	})
-	if err != nil {
-		return superseded(err)
-	}
-	return outcomeUnknown(retryAfter)
 }
 
 // superseded makes an error of having lost the work to another request what it means to the caller.

@@ -3,8 +3,12 @@ package payment
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
+	"time"
 
+	"github.com/tieout/tieout/pkg/errand"
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/pg"
@@ -17,11 +21,16 @@ type Config struct {
 	Postgres service.Postgres `koanf:"postgres"`
 	// Provider is the payment provider.
 	Provider provider.SimConfig `koanf:"provider"`
+	// BatchPatience is how long a batch of charges or refunds waits for those that take long; what has not ended by
+	// then is answered as in flight, and goes on.
+	BatchPatience time.Duration `koanf:"batch_patience"`
 }
 
 // DefaultConfig is the configuration where nothing else is said; the provider's URL has no default.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 16}, Provider: provider.DefaultSimConfig()}
+	return Config{
+		Postgres: service.Postgres{MaxConns: 16}, Provider: provider.DefaultSimConfig(), BatchPatience: 500 * time.Millisecond,
+	}
 }
 
 //go:embed sql/migrations/*.sql
@@ -38,8 +47,40 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("provider: %w", err)
 	}
+	if cfg.BatchPatience <= 0 {
+		return errors.New("batch_patience must be more than zero")
+	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	register(env.GRPC, &payments{pool: env.Pool, outbox: events, provider: psp, log: env.Log})
+	s := &payments{pool: env.Pool, outbox: events, provider: psp, log: env.Log, tracer: env.Tracer}
+	charges, err1 := newGroup(env, "charge", s.beginCharges)
+	refunds, err2 := newGroup(env, "refund", s.beginRefunds)
+	outcomes, err3 := newGroup(env, "outcome", s.end)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	s.outcomes = outcomes
+	crew := errand.NewCrew(maxCalls)
+	s.charges = errand.New(errand.Config[*chargeCommand, ending, *payment]{
+		Method: methodCharge, Crew: crew, Begin: charges.DoAll, Work: s.charge, End: s.conclude,
+		Limit: s.lease(), Patience: cfg.BatchPatience, Log: env.Log,
+	})
+	s.refunds = errand.New(errand.Config[*refundCommand, ending, *payment]{
+		Method: methodRefund, Crew: crew, Begin: refunds.DoAll, Work: s.refund, End: s.conclude,
+		Limit: s.lease(), Patience: cfg.BatchPatience, Log: env.Log,
+	})
+	register(env.GRPC, s)
+	env.Go("charges and refunds", func(ctx context.Context) error {
+		return crew.Run(ctx, charges.Run, refunds.Run, outcomes.Run)
+	})
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return nil
+}
+
+// newGroup makes a group that the crew runs: it writes until the last errand is over.
+func newGroup[W, R any](env *service.Env, name string,
+	apply func(ctx context.Context, tx *pg.Tx, batch []W) ([]groupcommit.Result[R], error),
+) (*groupcommit.Group[W, R], error) {
+	return groupcommit.New(groupcommit.Config[W, R]{
+		Name: env.Name + "." + name, Pool: env.Pool, Apply: apply, Log: env.Log, Meter: env.Meter,
+	})
 }

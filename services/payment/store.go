@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -23,37 +25,72 @@ type store struct{ q *paymentdb.Queries }
 
 func newStore(db paymentdb.DBTX) store { return store{paymentdb.New(db)} }
 
-// insert writes a new payment as sent, and completes it with its times. When another first request under the
-// same key comes before, nothing is written; that one's idempotency row then ends this transaction.
-func (s store) insert(ctx context.Context, p *payment) error {
-	row, err := s.q.InsertPayment(ctx, paymentdb.InsertPaymentParams{
-		ID: p.ID.UUID(), State: int16(p.State), Currency: string(p.Amount.Currency), AmountMinor: p.Amount.Minor,
-		PaymentMethod: p.Method, CustomerID: p.CustomerID, Reference: p.Reference, ProviderKey: p.ProviderKey,
-	})
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("writing payment: %w", err)
+// insert writes new payments as sent, and completes them with their times. Groupcommit.ErrAgain says that another first
+// request under one of their keys was first.
+func (s store) insert(ctx context.Context, made []*payment) error {
+	var p paymentdb.InsertPaymentsParams
+	byID := map[uuid.UUID]*payment{}
+	for _, m := range made {
+		byID[m.ID.UUID()] = m
+		p.Ids, p.States = append(p.Ids, m.ID.UUID()), append(p.States, int16(m.State))
+		p.Currencies, p.Amounts = append(p.Currencies, string(m.Amount.Currency)), append(p.Amounts, m.Amount.Minor)
+		p.PaymentMethods, p.CustomerIds = append(p.PaymentMethods, m.Method), append(p.CustomerIds, m.CustomerID)
+		p.Refs, p.ProviderKeys = append(p.Refs, m.Reference), append(p.ProviderKeys, m.ProviderKey)
 	}
-	p.LastSentAt, p.CreatedAt, p.UpdatedAt = row.LastSentAt, row.CreatedAt, row.UpdatedAt
+	rows, err := s.q.InsertPayments(ctx, p)
+	if err != nil {
+		return fmt.Errorf("writing payments: %w", err)
+	}
+	if len(rows) < len(made) {
+		return fmt.Errorf("writing payments: %w", groupcommit.ErrAgain)
+	}
+	for _, row := range rows {
+		m := byID[row.ID]
+		m.LastSentAt, m.CreatedAt, m.UpdatedAt = row.LastSentAt, row.CreatedAt, row.UpdatedAt
+	}
 	return nil
 }
 
 // payment reads one payment; NOT_FOUND when there is none.
 func (s store) payment(ctx context.Context, paymentID string) (payment, error) {
-	notFound := rpcerr.ForField(rpcerr.NotFound, "payment_id", "there is no payment %q", paymentID)
-	pid, err := id.Parse[paymentKind](paymentID)
+	found, err := s.payments(ctx, []string{paymentID})
 	if err != nil {
-		return payment{}, notFound
+		return payment{}, err
 	}
-	row, err := s.q.GetPayment(ctx, pid.UUID())
-	if errors.Is(err, pgx.ErrNoRows) {
-		return payment{}, notFound
+	p, ok := found[paymentID]
+	if !ok {
+		return payment{}, rpcerr.ForField(rpcerr.NotFound, "payment_id", "there is no payment %q", paymentID)
 	}
-	if err != nil {
-		return payment{}, fmt.Errorf("reading payment: %w", err)
-	}
-	p := paymentOf(row.Payment)
-	p.readAt = row.ReadAt
 	return p, nil
+}
+
+// payments reads payments by id. What is no id of one is missing from the map.
+func (s store) payments(ctx context.Context, ids []string) (map[string]payment, error) {
+	var known []uuid.UUID
+	for _, text := range ids {
+		if pid, err := id.Parse[paymentKind](text); err == nil {
+			known = append(known, pid.UUID())
+		}
+	}
+	if len(known) == 0 {
+		return nil, nil
+	}
+	rows, err := s.q.GetPayments(ctx, known)
+	if err != nil {
+		return nil, fmt.Errorf("reading payments: %w", err)
+	}
+	found := make(map[string]payment, len(rows))
+	for _, r := range rows {
+		p := paymentOf(paymentdb.Payment{
+			ID: r.ID, State: r.State, Currency: r.Currency, AmountMinor: r.AmountMinor, PaymentMethod: r.PaymentMethod,
+			CustomerID: r.CustomerID, Reference: r.Reference, ProviderKey: r.ProviderKey,
+			ProviderChargeID: r.ProviderChargeID, ProviderRefundID: r.ProviderRefundID, DeclineReason: r.DeclineReason,
+			LastSentAt: r.LastSentAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		})
+		p.readAt = r.ReadAt
+		found[p.ID.String()] = p
+	}
+	return found, nil
 }
 
 func (s store) list(ctx context.Context, before PaymentID, n int32) ([]payment, error) {
@@ -94,38 +131,64 @@ func (s store) markSent(ctx context.Context, seen payment) (payment, error) {
 	return marked, nil
 }
 
-// save writes what a payment becomes, if it still is as it was seen. Errors: errChanged.
-func (s store) save(ctx context.Context, seen, becomes payment) (payment, error) {
-	at, err := s.q.SavePayment(ctx, paymentdb.SavePaymentParams{
-		ID: seen.ID.UUID(), SeenState: int16(seen.State), SeenSentAt: seen.LastSentAt,
-		State: int16(becomes.State), LastSentAt: becomes.LastSentAt, ProviderChargeID: becomes.ChargeID,
-		ProviderRefundID: becomes.RefundID, DeclineReason: becomes.DeclineReason,
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return payment{}, errChanged
+// save writes what payments become, as far as they still are as they were seen, and gives the times of those by id.
+func (s store) save(ctx context.Context, edits []edit) (map[PaymentID]time.Time, error) {
+	var p paymentdb.SavePaymentsParams
+	for _, e := range edits {
+		p.Ids = append(p.Ids, e.seen.ID.UUID())
+		p.SeenStates, p.SeenSentAts = append(p.SeenStates, int16(e.seen.State)), append(p.SeenSentAts, orNever(e.seen.LastSentAt))
+		p.States, p.LastSentAts = append(p.States, int16(e.becomes.State)), append(p.LastSentAts, orNever(e.becomes.LastSentAt))
+		p.ProviderChargeIds = append(p.ProviderChargeIds, e.becomes.ChargeID)
+		p.ProviderRefundIds = append(p.ProviderRefundIds, e.becomes.RefundID)
+		p.DeclineReasons = append(p.DeclineReasons, e.becomes.DeclineReason)
 	}
+	rows, err := s.q.SavePayments(ctx, p)
 	if err != nil {
-		return payment{}, fmt.Errorf("writing payment: %w", err)
+		return nil, fmt.Errorf("writing payments: %w", err)
 	}
-	becomes.UpdatedAt = at
-	return becomes, nil
+	saved := make(map[PaymentID]time.Time, len(rows))
+	for _, r := range rows {
+		saved[PaymentID(r.ID)] = r.UpdatedAt
+	}
+	return saved, nil
 }
 
-// post adds a journal to the ledger.
-func (s store) post(ctx context.Context, of PaymentID, j ledger.Journal) error {
-	journalID, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("making journal id: %w", err)
+// orNever is the zero time for one that there is not, as the queries take it.
+func orNever(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
 	}
-	p := paymentdb.InsertPostingsParams{JournalID: journalID}
-	for i, posting := range j.Postings() {
-		p.Lines, p.Accounts = append(p.Lines, int16(i+1)), append(p.Accounts, string(posting.Account))
-		p.Currencies, p.Amounts = append(p.Currencies, string(posting.Amount.Currency)), append(p.Amounts, posting.Amount.Minor)
+	return *at
+}
+
+// entry is a journal and the payment that it is about.
+type entry struct {
+	of      PaymentID
+	journal ledger.Journal
+}
+
+// post adds journals to the ledger.
+func (s store) post(ctx context.Context, entries []entry) error {
+	var journals paymentdb.InsertJournalsParams
+	var postings paymentdb.InsertPostingsParams
+	for _, e := range entries {
+		journalID, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("making journal id: %w", err)
+		}
+		journals.Ids, journals.PaymentIds = append(journals.Ids, journalID), append(journals.PaymentIds, e.of.UUID())
+		journals.Kinds = append(journals.Kinds, int16(e.journal.Kind()))
+		for i, p := range e.journal.Postings() {
+			postings.JournalIds, postings.Lines = append(postings.JournalIds, journalID), append(postings.Lines, int16(i+1))
+			postings.Accounts = append(postings.Accounts, string(p.Account))
+			postings.Currencies = append(postings.Currencies, string(p.Amount.Currency))
+			postings.Amounts = append(postings.Amounts, p.Amount.Minor)
+		}
 	}
-	if err := s.q.InsertJournal(ctx, paymentdb.InsertJournalParams{ID: journalID, PaymentID: of.UUID(), Kind: int16(j.Kind())}); err != nil {
-		return fmt.Errorf("writing journal: %w", err)
+	if err := s.q.InsertJournals(ctx, journals); err != nil {
+		return fmt.Errorf("writing journals: %w", err)
 	}
-	if err := s.q.InsertPostings(ctx, p); err != nil {
+	if err := s.q.InsertPostings(ctx, postings); err != nil {
 		return fmt.Errorf("writing postings: %w", err)
 	}
 	return nil

@@ -3,54 +3,53 @@ package shipment
 import (
 	"context"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
-	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
 const methodCancel = "Cancel"
 
-// cancel undoes the schedule of the same key; nil when there was none. From then on that schedule is refused.
-func (s *shipments) cancel(ctx context.Context, r request) (*shipment, error) {
-	claim, answer, err := idem.Begin[*shipment](ctx, s.pool, r.idem(methodCancel), lease, func(ctx context.Context, tx *pg.Tx) (string, error) {
-		return buried(ctx, tx, r)
-	})
-	if err != nil || claim == nil {
-		return answer, err
-	}
-	if claim.Resource != "" {
-		calling, cancel := context.WithTimeout(ctx, carrierTimeout)
-		defer cancel()
-		err = s.carrier.Cancel(calling, r.carrierKey())
-	}
-
-	ctx, cancel := recording(ctx)
-	defer cancel()
-	if err != nil {
-		return nil, outcomeUnknown(ctx, claim, s.log, err)
-	}
-	return claim.Finish(ctx, func(ctx context.Context, tx *pg.Tx) (*shipment, *rpcerr.Error, error) {
-		if claim.Resource == "" {
-			return nil, nil, nil
-		}
-		undone, err := newStore(tx).settle(ctx, claim.Resource, func(sh *shipment) { sh.State = cancelled })
-		if err != nil {
-			return nil, nil, err
-		}
-		return &undone, nil, s.outbox.Write(ctx, tx, eventCancelled(undone))
-	})
+type cancelCommand struct {
+	request
+	nothing bool // there is nothing to undo at the carrier; known from its beginning on
 }
 
-// buried refuses the schedule of a key for ever and gives the shipment that the carrier may have taken under it;
-// "" when it cannot have taken one.
-func buried(ctx context.Context, tx *pg.Tx, r request) (string, error) {
-	resource, _, err := idem.Bury(ctx, tx, r.idem(methodSchedule))
-	if err != nil || resource == "" {
-		return "", err
+// beginCancel refuses the schedules of the same keys for ever.
+func (s *shipments) beginCancel(ctx context.Context, tx *pg.Tx, batch []*cancelCommand) ([]groupcommit.Result[idem.Begun[*shipment]], error) {
+	all := make([]idem.Opening, len(batch))
+	for i, c := range batch {
+		all[i] = idem.Opening{Request: c.idem(methodCancel), Token: c.token, Of: c.idem(methodSchedule)}
 	}
-	sh, err := newStore(tx).lock(ctx, resource)
-	if err != nil || sh.State == refused {
-		return "", err
+	begun, err := idem.BeginUndoAll[*shipment](ctx, tx, all, lease)
+	if err != nil {
+		return nil, err
 	}
-	return resource, nil
+	var made []string
+	for _, b := range begun {
+		if claim := b.Value.Claim; claim != nil && claim.Resource != "" {
+			made = append(made, claim.Resource)
+		}
+	}
+	declined, err := newStore(tx).refused(ctx, made)
+	if err != nil {
+		return nil, err
+	}
+	for i, b := range begun {
+		if claim := b.Value.Claim; claim != nil {
+			batch[i].nothing = claim.Resource == "" || declined[claim.Resource]
+		}
+	}
+	return begun, nil
+}
+
+// cancel undoes the schedule of the same key; nil when there was none, or the carrier had refused it. When the
+// carrier's answer was lost it is CARRIER_OUTCOME_UNKNOWN.
+func (s *shipments) cancel(ctx context.Context, c *cancelCommand, claim *idem.Claim) (ending, error) {
+	return s.ask(ctx, c.request, "shipment.Cancel", claim, func(ctx context.Context) (ending, error) {
+		if c.nothing {
+			return ending{}, nil
+		}
+		return ending{state: cancelled}, s.carrier.Cancel(ctx, c.carrierKey())
+	})
 }

@@ -23,7 +23,7 @@ func (b bundle) mustCancel(t *testing.T, key string) *shipmentv1.Shipment {
 
 func TestCancel_UndoesTheScheduleOfTheSameKeyOnce(t *testing.T) {
 	t.Parallel()
-	by := &forgetful{}
+	by := newLedger(t)
 	b := setup(t, by)
 	made := b.mustSchedule(t, key)
 	b.mustSchedule(t, "saga/sag_2/ship")
@@ -50,7 +50,7 @@ func TestCancel_UndoesTheScheduleOfTheSameKeyOnce(t *testing.T) {
 
 func TestCancel_ComingFirstRefusesTheScheduleForEver(t *testing.T) {
 	t.Parallel()
-	by := &forgetful{}
+	by := newLedger(t)
 	b := setup(t, by)
 	for range 2 {
 		if got := b.mustCancel(t, key); got != nil {
@@ -69,7 +69,7 @@ func TestCancel_ComingFirstRefusesTheScheduleForEver(t *testing.T) {
 
 func TestCancel_OfARefusedScheduleDoesNothing(t *testing.T) {
 	t.Parallel()
-	by := &forgetful{}
+	by := newLedger(t)
 	b := setup(t, by)
 	_, err := b.Schedule(t.Context(), toSchedule(key, "XX"))
 	rpcerrtest.Want(t, err, rpcerr.CarrierRefused)
@@ -86,8 +86,8 @@ func TestCancel_OfARefusedScheduleDoesNothing(t *testing.T) {
 
 func TestCancel_CoversAScheduleWhoseOutcomeIsNotKnown(t *testing.T) {
 	t.Parallel()
-	by := &forgetful{}
-	by.losses.Store(2) // the booking's answer, and the first cancellation's
+	by := newLedger(t)
+	by.answers.Store(2) // the booking's answer, and the first cancellation's
 	b := setup(t, by)
 	_, err := b.Schedule(t.Context(), toSchedule(key, "GB"))
 	rpcerrtest.Want(t, err, rpcerr.CarrierOutcomeUnknown)
@@ -130,11 +130,11 @@ func TestCancel_WaitsForAScheduleUnderWay(t *testing.T) {
 
 func TestCancel_OfAnotherCallerIsAboutAnotherKey(t *testing.T) {
 	t.Parallel()
-	mine, theirs := request{"orchestrator", key}, request{"billing", key}
+	mine, theirs := request{caller: "orchestrator", key: key}, request{caller: "billing", key: key}
 	if mine.carrierKey() == theirs.carrierKey() {
 		t.Error("two callers share a key at the carrier")
 	}
-	if got := (request{"orchestrator", key}).carrierKey(); got != mine.carrierKey() {
+	if got := (request{caller: "orchestrator", key: key}).carrierKey(); got != mine.carrierKey() {
 		t.Error("one request has two keys at the carrier")
 	}
 }

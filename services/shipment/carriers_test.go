@@ -3,36 +3,93 @@ package shipment
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
+	"testing"
 
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
-// forgetful does what it is asked, and then loses its first answers.
-type forgetful struct {
-	carrier.Simulator
-	losses         atomic.Int32 // answers still to be lost
-	booked, undone atomic.Int32 // how often it was asked
-}
-
 var errLost = errors.New("connection reset by peer")
 
-func (f *forgetful) Book(ctx context.Context, b carrier.Booking) (string, error) {
-	f.booked.Add(1)
-	tracking, err := f.Simulator.Book(ctx, b)
-	if f.losses.Add(-1) >= 0 {
+// ledger is a carrier that remembers what it was asked, by key, and loses calls and answers as it is told. It fails
+// the test when it is asked to book what it was asked to cancel.
+type ledger struct {
+	carrier.Simulator
+	t testing.TB
+
+	calls, answers         atomic.Int32 // still to be lost
+	booked, looked, undone atomic.Int32 // how often it was asked
+	traced                 atomic.Value // the context of the last booking
+	mu                     sync.Mutex
+	known, cancelled       map[string]bool
+}
+
+func newLedger(t testing.TB) *ledger {
+	return &ledger{t: t, known: map[string]bool{}, cancelled: map[string]bool{}}
+}
+
+func (l *ledger) Book(ctx context.Context, b carrier.Booking) (string, error) {
+	l.booked.Add(1)
+	l.traced.Store(&ctx)
+	if l.calls.Add(-1) >= 0 {
+		return "", errLost
+	}
+	tracking, err := l.Simulator.Book(ctx, b)
+	l.mu.Lock()
+	if l.cancelled[b.Key] {
+		l.t.Errorf("the carrier is asked for %s, which was cancelled", b.Reference)
+	}
+	l.known[b.Key] = err == nil
+	l.mu.Unlock()
+	if l.answers.Add(-1) >= 0 {
 		return "", errLost
 	}
 	return tracking, err
 }
 
-func (f *forgetful) Cancel(ctx context.Context, key string) error {
-	f.undone.Add(1)
-	err := f.Simulator.Cancel(ctx, key)
-	if f.losses.Add(-1) >= 0 {
+func (l *ledger) Lookup(ctx context.Context, b carrier.Booking) (string, bool, error) {
+	l.looked.Add(1)
+	if l.calls.Add(-1) >= 0 || l.answers.Add(-1) >= 0 {
+		return "", false, errLost
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if booked, asked := l.known[b.Key]; !asked {
+		return "", booked, nil
+	}
+	return l.Simulator.Lookup(ctx, b)
+}
+
+func (l *ledger) Cancel(ctx context.Context, key string) error {
+	l.undone.Add(1)
+	if l.calls.Add(-1) >= 0 {
 		return errLost
 	}
-	return err
+	l.mu.Lock()
+	l.cancelled[key] = true
+	delete(l.known, key)
+	l.mu.Unlock()
+	if l.answers.Add(-1) >= 0 {
+		return errLost
+	}
+	return l.Simulator.Cancel(ctx, key)
+}
+
+// wantKnown fails the test unless the carrier will come for so many parcels.
+func (l *ledger) wantKnown(want int) {
+	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	got := 0
+	for _, booked := range l.known {
+		if booked {
+			got++
+		}
+	}
+	if got != want {
+		l.t.Errorf("the carrier comes for %d parcels, want %d", got, want)
+	}
 }
 
 // slow answers its first booking when it is let, and all others at once.
@@ -56,11 +113,4 @@ func (s *slow) Book(ctx context.Context, b carrier.Booking) (string, error) {
 		}
 	}
 	return s.Simulator.Book(ctx, b)
-}
-
-// leaveBehind is a carrier that goes on with what it was asked when the asker has gone.
-type leaveBehind struct{ *slow }
-
-func (l leaveBehind) Book(ctx context.Context, b carrier.Booking) (string, error) {
-	return l.slow.Book(context.WithoutCancel(ctx), b)
 }

@@ -7,20 +7,20 @@ import (
 	"github.com/tieout/tieout/pkg/bus"
 )
 
-func eventScheduled(sh shipment) bus.Event {
-	return event("scheduled", sh, &eventv1.ShipmentScheduled{
-		ShipmentId: sh.ID.String(), Reference: sh.Reference, TrackingNumber: sh.TrackingNumber,
-	})
-}
-
-func eventRefused(sh shipment) bus.Event {
-	return event("refused", sh, &eventv1.ShipmentRefused{
-		ShipmentId: sh.ID.String(), Reference: sh.Reference, RefusalReason: sh.RefusalReason,
-	})
-}
-
-func eventCancelled(sh shipment) bus.Event {
-	return event("cancelled", sh, &eventv1.ShipmentCancelled{ShipmentId: sh.ID.String(), Reference: sh.Reference})
+// eventOf is the event of what became of a shipment.
+func eventOf(sh shipment) bus.Event {
+	switch sh.State {
+	case scheduled:
+		return event("scheduled", sh, &eventv1.ShipmentScheduled{
+			ShipmentId: sh.ID.String(), Reference: sh.Reference, TrackingNumber: sh.TrackingNumber,
+		})
+	case refused:
+		return event("refused", sh, &eventv1.ShipmentRefused{
+			ShipmentId: sh.ID.String(), Reference: sh.Reference, RefusalReason: sh.RefusalReason,
+		})
+	default:
+		return event("cancelled", sh, &eventv1.ShipmentCancelled{ShipmentId: sh.ID.String(), Reference: sh.Reference})
+	}
 }
 
 func event(name string, sh shipment, payload proto.Message) bus.Event {

@@ -3,13 +3,12 @@ package shipment
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
@@ -21,57 +20,52 @@ type scheduleCommand struct {
 	address   carrier.Address
 }
 
-// schedule has the carrier come. Refused with CARRIER_REFUSED; CARRIER_OUTCOME_UNKNOWN when its answer was lost.
-func (s *shipments) schedule(ctx context.Context, c scheduleCommand) (shipment, error) {
+func (c *scheduleCommand) opening() (idem.Opening, error) {
 	address, err := json.Marshal(c.address)
 	if err != nil {
-		return shipment{}, fmt.Errorf("encoding address: %w", err)
+		return idem.Opening{}, fmt.Errorf("encoding address: %w", err)
 	}
 	r := c.idem(methodSchedule,
 		idem.Field{Name: "reference", Value: c.reference}, idem.Field{Name: "address", Value: string(address)})
-	claim, answer, err := idem.Begin[shipment](ctx, s.pool, r, lease, func(ctx context.Context, tx *pg.Tx) (string, error) {
-		made := id.New[shipmentKind]()
-		return made.String(), newStore(tx).insert(ctx, made, c)
-	})
-	if err != nil || claim == nil {
-		return answer, err
-	}
+	return idem.Opening{Request: r, Token: c.token}, nil
+}
 
-	calling, cancel := context.WithTimeout(ctx, carrierTimeout)
-	defer cancel()
-	tracking, err := s.carrier.Book(calling, carrier.Booking{Key: c.carrierKey(), Reference: c.reference, Address: c.address})
-	refusal, isRefusal := errors.AsType[*carrier.RefusedError](err)
+func (c *scheduleCommand) booking() carrier.Booking {
+	return carrier.Booking{Key: c.carrierKey(), Reference: c.reference, Address: c.address}
+}
 
-	ctx, cancel = recording(ctx)
-	defer cancel()
-	if err != nil && !isRefusal {
-		return shipment{}, outcomeUnknown(ctx, claim, s.log, err)
-	}
-	return claim.Finish(ctx, func(ctx context.Context, tx *pg.Tx) (shipment, *rpcerr.Error, error) {
-		if isRefusal {
-			return s.recordRefusal(ctx, tx, claim.Resource, refusal.Reason)
+// openings are commands by name.
+func openings(batch []*scheduleCommand) ([]idem.Opening, error) {
+	all := make([]idem.Opening, len(batch))
+	for i, c := range batch {
+		var err error
+		if all[i], err = c.opening(); err != nil {
+			return nil, err
 		}
-		return s.recordBooking(ctx, tx, claim.Resource, tracking)
+	}
+	return all, nil
+}
+
+// beginSchedule makes the shipments of commands durable, before the carrier is asked to come.
+func (s *shipments) beginSchedule(ctx context.Context, tx *pg.Tx, batch []*scheduleCommand) ([]groupcommit.Result[idem.Begun[*shipment]], error) {
+	all, err := openings(batch)
+	if err != nil {
+		return nil, err
+	}
+	return idem.BeginAll[*shipment](ctx, tx, all, lease, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error) {
+		made, commands := make([]shipmentID, len(fresh)), make([]*scheduleCommand, len(fresh))
+		intents := make([]idem.Intent, len(fresh))
+		for n, i := range fresh {
+			made[n], commands[n] = id.New[shipmentKind](), batch[i]
+			intents[n].Resource = made[n].String()
+		}
+		return intents, newStore(tx).insert(ctx, made, commands)
 	})
 }
 
-func (s *shipments) recordBooking(ctx context.Context, tx *pg.Tx, shipmentID, tracking string) (shipment, *rpcerr.Error, error) {
-	booked, err := newStore(tx).settle(ctx, shipmentID, func(sh *shipment) {
-		sh.State, sh.TrackingNumber = scheduled, tracking
+// schedule has the carrier come. Refused with CARRIER_REFUSED; CARRIER_OUTCOME_UNKNOWN when its answer was lost.
+func (s *shipments) schedule(ctx context.Context, c *scheduleCommand, claim *idem.Claim) (ending, error) {
+	return s.ask(ctx, c.request, "shipment.Schedule", claim, func(ctx context.Context) (ending, error) {
+		return booked(s.carrier.Book(ctx, c.booking()))
 	})
-	if err != nil {
-		return shipment{}, nil, err
-	}
-	return booked, nil, s.outbox.Write(ctx, tx, eventScheduled(booked))
-}
-
-func (s *shipments) recordRefusal(ctx context.Context, tx *pg.Tx, shipmentID, reason string) (shipment, *rpcerr.Error, error) {
-	ended, err := newStore(tx).settle(ctx, shipmentID, func(sh *shipment) {
-		sh.State, sh.RefusalReason = refused, reason
-	})
-	if err != nil {
-		return shipment{}, nil, err
-	}
-	refusal := rpcerr.New(rpcerr.CarrierRefused, "the carrier does not take the shipment: %s", reason)
-	return ended, refusal, s.outbox.Write(ctx, tx, eventRefused(ended))
 }

@@ -59,7 +59,7 @@ func TestSchedule_BooksAndTellsWithOneEvent(t *testing.T) {
 
 func TestSchedule_RefusalIsKeptAndGivenAgain(t *testing.T) {
 	t.Parallel()
-	by := &forgetful{}
+	by := newLedger(t)
 	b := setup(t, by)
 	_, err := b.Schedule(t.Context(), toSchedule(key, "XX"))
 	first := rpcerrtest.Want(t, err, rpcerr.CarrierRefused)
@@ -87,7 +87,7 @@ func TestSchedule_RefusalIsKeptAndGivenAgain(t *testing.T) {
 
 func TestSchedule_ParallelDuplicatesMakeOneShipment(t *testing.T) {
 	t.Parallel()
-	by := &forgetful{}
+	by := newLedger(t)
 	b := setup(t, by)
 	const callers = 16
 	answers, errs := make([]*shipmentv1.ScheduleResponse, callers), make([]error, callers)
@@ -137,8 +137,8 @@ func TestSchedule_KeyReusedNamesTheFieldsThatDiffer(t *testing.T) {
 
 func TestSchedule_LostAnswerIsUnknownAndAskedForAgain(t *testing.T) {
 	t.Parallel()
-	by := &forgetful{}
-	by.losses.Store(2)
+	by := newLedger(t)
+	by.answers.Store(2)
 	b := setup(t, by)
 	for range 2 {
 		_, err := b.Schedule(t.Context(), toSchedule(key, "GB"))
@@ -150,7 +150,7 @@ func TestSchedule_LostAnswerIsUnknownAndAskedForAgain(t *testing.T) {
 		}
 	}
 	got := b.mustSchedule(t, key)
-	want, err := carrier.Simulator{}.Book(t.Context(), carrier.Booking{Key: request{"orchestrator", key}.carrierKey()})
+	want, err := carrier.Simulator{}.Book(t.Context(), carrier.Booking{Key: request{caller: "orchestrator", key: key}.carrierKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestSchedule_IsResumedAfterTheLease(t *testing.T) {
 	resumed := b.mustSchedule(t, key)
 
 	close(by.released)
-	rpcerrtest.Want(t, <-overtaken, rpcerr.Internal) // its outcome is the other's to tell
+	rpcerrtest.Want(t, <-overtaken, rpcerr.CarrierOutcomeUnknown) // its outcome is the other's to tell
 	if diff := cmp.Diff(resumed, b.mustSchedule(t, key), protocmp.Transform()); diff != "" {
 		t.Errorf("the answer changed (-resumed +again):\n%s", diff)
 	}
@@ -191,7 +191,7 @@ func TestSchedule_IsResumedAfterTheLease(t *testing.T) {
 func TestSchedule_AnswerIsKeptWhenTheCallerHasLeft(t *testing.T) {
 	t.Parallel()
 	by := newSlow()
-	b := setup(t, leaveBehind{by})
+	b := setup(t, by)
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() {

@@ -2,10 +2,14 @@ package shipment
 
 import (
 	"context"
+	"errors"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
+	"github.com/tieout/tieout/pkg/errand"
 	"github.com/tieout/tieout/pkg/rpc"
 )
 
@@ -19,26 +23,102 @@ func register(r grpc.ServiceRegistrar, s *shipments) {
 	shipmentv1.RegisterShipmentServiceServer(r, &server{shipments: s})
 }
 
-func requestOf(ctx context.Context, key string) request {
-	return request{caller: rpc.Caller(ctx), key: key}
+// step is a request that a saga's step sends.
+type step interface {
+	rpc.Item
+	GetOrigin() *commonv1.Origin
+}
+
+func requestOf(ctx context.Context, r step) request {
+	return request{
+		caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), token: uuid.New(),
+		epoch: r.GetOrigin().GetEpoch(), traceparent: r.GetOrigin().GetTraceparent(),
+	}
+}
+
+// run runs commands to what they are answered: errands.DoAll, or for a unary call, which waits for the end, doing.
+type run[C any] func(ctx context.Context, commands []C) []errand.Result[*shipment]
+
+// doing runs the command of a unary call.
+func doing[C any](e *errands[C]) run[C] {
+	return func(ctx context.Context, commands []C) []errand.Result[*shipment] {
+		return []errand.Result[*shipment]{e.Do(ctx, commands[0])}
+	}
+}
+
+// answering runs commands made of requests, and makes responses of what they are answered.
+func answering[C, Q, R any](do run[C], command func(context.Context, Q) C, response func(*shipmentv1.Shipment) R) func(context.Context, []Q) []rpc.Answered[R] {
+	return func(ctx context.Context, requests []Q) []rpc.Answered[R] {
+		commands := make([]C, len(requests))
+		for i, r := range requests {
+			commands[i] = command(ctx, r)
+		}
+		answers := make([]rpc.Answered[R], len(requests))
+		for i, result := range do(ctx, commands) {
+			answers[i].Err, answers[i].Replayed = result.Err, result.Value.Replayed
+			switch sh := result.Value.Value; {
+			case errors.Is(result.Err, errNeverSeen):
+				answers[i].Err = notScheduled()
+			case result.Err == nil && sh == nil:
+				answers[i].Response = response(nil)
+			case result.Err == nil:
+				answers[i].Response = response(shipmentToProto(*sh))
+			}
+		}
+		return answers
+	}
+}
+
+func scheduleOf(ctx context.Context, r *shipmentv1.ScheduleRequest) *scheduleCommand {
+	return &scheduleCommand{requestOf(ctx, r), r.GetReference(), addressFromProto(r.GetAddress())}
+}
+
+func scheduleResponse(sh *shipmentv1.Shipment) *shipmentv1.ScheduleResponse {
+	return &shipmentv1.ScheduleResponse{Shipment: sh}
+}
+
+func scheduleResults(answers []rpc.Answered[*shipmentv1.ScheduleResponse]) []*shipmentv1.BatchScheduleResponse_Result {
+	results := make([]*shipmentv1.BatchScheduleResponse_Result, len(answers))
+	for i, a := range answers {
+		results[i] = &shipmentv1.BatchScheduleResponse_Result{Status: a.Status(), Response: a.Response, Replayed: a.Replayed}
+	}
+	return results
 }
 
 func (s *server) Schedule(ctx context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
-	made, err := s.shipments.schedule(ctx, scheduleCommand{
-		requestOf(ctx, r.GetIdempotencyKey()), r.GetReference(), addressFromProto(r.GetAddress()),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &shipmentv1.ScheduleResponse{Shipment: shipmentToProto(made)}, nil
+	return rpc.Single(ctx, r, answering(doing(s.shipments.schedules), scheduleOf, scheduleResponse))
+}
+
+func (s *server) BatchSchedule(ctx context.Context, r *shipmentv1.BatchScheduleRequest) (*shipmentv1.BatchScheduleResponse, error) {
+	answers := rpc.Batch(ctx, r.GetRequests(), answering(s.shipments.schedules.DoAll, scheduleOf, scheduleResponse))
+	return &shipmentv1.BatchScheduleResponse{Results: scheduleResults(answers)}, nil
+}
+
+func (s *server) BatchLookUpSchedule(ctx context.Context, r *shipmentv1.BatchLookUpScheduleRequest) (*shipmentv1.BatchLookUpScheduleResponse, error) {
+	answers := rpc.Batch(ctx, r.GetRequests(), answering(s.shipments.lookUps.DoAll, scheduleOf, scheduleResponse))
+	return &shipmentv1.BatchLookUpScheduleResponse{Results: scheduleResults(answers)}, nil
+}
+
+func cancelOf(ctx context.Context, r *shipmentv1.CancelRequest) *cancelCommand {
+	return &cancelCommand{request: requestOf(ctx, r)}
+}
+
+func cancelResponse(sh *shipmentv1.Shipment) *shipmentv1.CancelResponse {
+	return &shipmentv1.CancelResponse{Shipment: sh}
 }
 
 func (s *server) Cancel(ctx context.Context, r *shipmentv1.CancelRequest) (*shipmentv1.CancelResponse, error) {
-	undone, err := s.shipments.cancel(ctx, requestOf(ctx, r.GetIdempotencyKey()))
-	if err != nil || undone == nil {
-		return &shipmentv1.CancelResponse{}, err
+	return rpc.Single(ctx, r, answering(doing(s.shipments.cancels), cancelOf, cancelResponse))
+}
+
+func (s *server) BatchCancel(ctx context.Context, r *shipmentv1.BatchCancelRequest) (*shipmentv1.BatchCancelResponse, error) {
+	out := &shipmentv1.BatchCancelResponse{}
+	for _, a := range rpc.Batch(ctx, r.GetRequests(), answering(s.shipments.cancels.DoAll, cancelOf, cancelResponse)) {
+		out.Results = append(out.Results, &shipmentv1.BatchCancelResponse_Result{
+			Status: a.Status(), Response: a.Response, Replayed: a.Replayed,
+		})
 	}
-	return &shipmentv1.CancelResponse{Shipment: shipmentToProto(*undone)}, nil
+	return out, nil
 }
 
 func (s *server) GetShipment(ctx context.Context, r *shipmentv1.GetShipmentRequest) (*shipmentv1.GetShipmentResponse, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,23 +23,42 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // bundle is a client of a running service, and a look into its database.
 type bundle struct {
 	shipmentv1.ShipmentServiceClient
-	db *pgxpool.Pool
+	process *service.Process
+	db      *pgxpool.Pool
+	faults  *pgtest.FaultySwitch // of the service's COMMITs
+}
+
+// patient is a configuration under which no batch is answered before all of it has ended.
+func patient() Config {
+	cfg := DefaultConfig()
+	cfg.Patience = time.Minute
+	return cfg
 }
 
 // setup runs the service with a carrier.
 func setup(t *testing.T, by carrier.Carrier) bundle {
 	t.Helper()
+	return setupWith(t, by, patient(), servicetest.Config())
+}
+
+func setupWith(t *testing.T, by carrier.Carrier, cfg Config, process service.Config) bundle {
+	t.Helper()
+	b := bundle{}
 	dsn := pgtest.DSN(t, Migrations()...)
-	p := servicetest.Start(t, service.Service{
+	b.process = servicetest.StartWith(t, process, service.Service{
 		Name: "shipment", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: 16},
-		Run: func(_ context.Context, env *service.Env) error { wire(env, by); return nil },
+		Run: func(_ context.Context, env *service.Env) error {
+			env.Pool, b.faults = pgtest.Faulty(t, env.Pool)
+			return wire(env, cfg, by)
+		},
 	})
-	db, err := pgxpool.New(t.Context(), dsn)
-	if err != nil {
+	var err error
+	if b.db, err = pgxpool.New(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(db.Close)
-	return bundle{shipmentv1.NewShipmentServiceClient(servicetest.Dial(t, p, "orchestrator")), db}
+	t.Cleanup(b.db.Close)
+	b.ShipmentServiceClient = shipmentv1.NewShipmentServiceClient(servicetest.Dial(t, b.process, "orchestrator"))
+	return b
 }
 
 const key = "saga/sag_1/ship"

@@ -1,40 +1,50 @@
 package shipment
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/tieout/tieout/pkg/errand"
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
-	"github.com/tieout/tieout/pkg/pg"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
-// A call to the carrier and the writing of its answer each have their time, and the lease is longer than both:
-// when it ends, nobody is asking the carrier any more.
+// A call to the carrier has its time, and the lease is longer: when it ends, nobody is asking the carrier any more.
 const (
 	carrierTimeout = 8 * time.Second
-	recordTimeout  = 5 * time.Second
 	lease          = 15 * time.Second
 )
+
+// atOnce is how many calls to the carrier there are at once.
+const atOnce = 64
 
 // askAgainAfter is told to a caller whose outcome is not known.
 const askAgainAfter = time.Second
 
 // shipments holds what the use cases share.
 type shipments struct {
-	pool    *pgxpool.Pool
 	outbox  *outbox.Outbox
 	carrier carrier.Carrier
 	log     *slog.Logger
+	tracer  trace.Tracer
+	pool    *pgxpool.Pool // to read
+
+	schedules, lookUps *errands[*scheduleCommand]
+	cancels            *errands[*cancelCommand]
+	ends               *groupcommit.Group[ending, *shipment]
 }
+
+// errands are requests that the carrier is asked for. They answer with the shipment; nil where a Cancel found none.
+type errands[C any] = errand.Errands[C, ending, *shipment]
 
 type shipmentID = id.ID[shipmentKind]
 
@@ -64,13 +74,17 @@ type shipment struct {
 	UpdatedAt      time.Time       `json:"updated_at"`
 }
 
-// request is who asks, and under which key.
+// request is who asks, under which key, as the owner of which epoch (0 for none), and in which trace ("" for the
+// call's).
 type request struct {
 	caller, key string
+	epoch       int64
+	traceparent string
+	token       uuid.UUID
 }
 
 func (r request) idem(method string, fields ...idem.Field) idem.Request {
-	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Fields: fields}
+	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Epoch: r.epoch, Fields: fields}
 }
 
 // carrierKey is what the carrier knows the shipment by. It follows from the request and not from what is stored,
@@ -78,22 +92,4 @@ func (r request) idem(method string, fields ...idem.Field) idem.Request {
 func (r request) carrierKey() string {
 	sum := sha256.Sum256([]byte(r.caller + "\x00" + r.key))
 	return hex.EncodeToString(sum[:])
-}
-
-// recording is the context to write the carrier's answer under: that must not be lost because the caller left.
-func recording(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-}
-
-// outcomeUnknown gives a claim back when the carrier's answer was lost, so that the next request under the key
-// asks it again at once.
-func outcomeUnknown[A any](ctx context.Context, claim *idem.Claim[A], log *slog.Logger, cause error) error {
-	log = log.With(slog.String("shipment_id", claim.Resource))
-	log.WarnContext(ctx, "the carrier's answer was lost", slog.Any("error", cause))
-	if err := claim.Abandon(ctx, func(context.Context, *pg.Tx) error { return nil }); err != nil {
-		log.WarnContext(ctx, "the claim was not given back and ends with its lease", slog.Any("error", err))
-	}
-	e := rpcerr.New(rpcerr.CarrierOutcomeUnknown, "the carrier was asked and its answer was lost; ask again under the same key")
-	e.RetryAfter = askAgainAfter
-	return e
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/id"
@@ -18,49 +19,74 @@ type store struct{ q *shipmentdb.Queries }
 
 func newStore(db shipmentdb.DBTX) store { return store{shipmentdb.New(db)} }
 
-// insert writes a shipment in state scheduling.
-func (s store) insert(ctx context.Context, made shipmentID, c scheduleCommand) error {
-	address, err := json.Marshal(c.address)
-	if err != nil {
-		return fmt.Errorf("encoding address: %w", err)
+// insert writes shipments in state scheduling.
+func (s store) insert(ctx context.Context, made []shipmentID, commands []*scheduleCommand) error {
+	var p shipmentdb.InsertShipmentsParams
+	for i, c := range commands {
+		address, err := json.Marshal(c.address)
+		if err != nil {
+			return fmt.Errorf("encoding address: %w", err)
+		}
+		p.Ids, p.Refs = append(p.Ids, made[i].UUID()), append(p.Refs, c.reference)
+		p.Addresses, p.CarrierKeys = append(p.Addresses, address), append(p.CarrierKeys, c.carrierKey())
 	}
-	err = s.q.InsertShipment(ctx, shipmentdb.InsertShipmentParams{
-		ID: made.UUID(), Reference: c.reference, Address: address, CarrierKey: c.carrierKey(),
-	})
-	if err != nil {
-		return fmt.Errorf("writing shipment: %w", err)
+	if err := s.q.InsertShipments(ctx, p); err != nil {
+		return fmt.Errorf("writing shipments: %w", err)
 	}
 	return nil
 }
 
-// lock holds a shipment that the service itself names to the end of the transaction: that it is there is no
-// question of the client's.
-func (s store) lock(ctx context.Context, shipmentID string) (shipment, error) {
-	sid, err := id.Parse[shipmentKind](shipmentID)
-	if err != nil {
-		return shipment{}, fmt.Errorf("locking shipment: %w", err)
+// refused gives those of some shipments, by id, that the carrier refused.
+func (s store) refused(ctx context.Context, shipmentIDs []string) (map[string]bool, error) {
+	var known []uuid.UUID
+	for _, text := range shipmentIDs {
+		sid, err := id.Parse[shipmentKind](text)
+		if err != nil {
+			return nil, fmt.Errorf("reading shipments: %w", err)
+		}
+		known = append(known, sid.UUID())
 	}
-	row, err := s.q.LockShipment(ctx, sid.UUID())
+	rows, err := s.q.FindRefused(ctx, known)
 	if err != nil {
-		return shipment{}, fmt.Errorf("locking shipment %s: %w", shipmentID, err)
+		return nil, fmt.Errorf("reading shipments: %w", err)
 	}
-	return shipmentOf(shipmentdb.GetShipmentRow(row))
+	found := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		found[shipmentID(row).String()] = true
+	}
+	return found, nil
 }
 
-// settle writes down what came of a shipment.
-func (s store) settle(ctx context.Context, shipmentID string, change func(*shipment)) (shipment, error) {
-	sh, err := s.lock(ctx, shipmentID)
-	if err != nil {
-		return shipment{}, err
+// put writes down what came of shipments that the service itself names: that they are there is no question of the
+// client's. It gives them as they are now, in the order of their endings.
+func (s store) put(ctx context.Context, endings []ending) ([]shipment, error) {
+	var p shipmentdb.PutOutcomesParams
+	at := make(map[string]int, len(endings))
+	for i, e := range endings {
+		sid, err := id.Parse[shipmentKind](e.Claim.Resource)
+		if err != nil {
+			return nil, fmt.Errorf("writing shipments: %w", err)
+		}
+		at[e.Claim.Resource] = i
+		p.Ids, p.States = append(p.Ids, sid.UUID()), append(p.States, int16(e.state))
+		p.TrackingNumbers, p.RefusalReasons = append(p.TrackingNumbers, e.tracking), append(p.RefusalReasons, e.reason)
 	}
-	change(&sh)
-	sh.UpdatedAt, err = s.q.PutOutcome(ctx, shipmentdb.PutOutcomeParams{
-		ID: sh.ID.UUID(), State: int16(sh.State), TrackingNumber: sh.TrackingNumber, RefusalReason: sh.RefusalReason,
-	})
+	rows, err := s.q.PutOutcomes(ctx, p)
 	if err != nil {
-		return shipment{}, fmt.Errorf("writing shipment: %w", err)
+		return nil, fmt.Errorf("writing shipments: %w", err)
 	}
-	return sh, nil
+	if len(rows) != len(endings) {
+		return nil, fmt.Errorf("writing shipments: %d are there of %d", len(rows), len(endings))
+	}
+	settled := make([]shipment, len(endings))
+	for _, row := range rows {
+		sh, err := shipmentOf(shipmentdb.GetShipmentRow(row))
+		if err != nil {
+			return nil, err
+		}
+		settled[at[sh.ID.String()]] = sh
+	}
+	return settled, nil
 }
 
 // get reads a shipment; NOT_FOUND when there is none.

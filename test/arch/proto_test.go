@@ -76,9 +76,11 @@ func TestMethods_ThatChangeSomethingTakeAnIdempotencyKey(t *testing.T) {
 	})
 }
 
-// isBatchOfKeyed says whether the method takes many of the requests of a method that requires a key.
+// isBatchOfKeyed says whether the method takes many of the requests of a method that requires a key: to do them, or to
+// look up what became of them.
 func isBatchOfKeyed(method protoreflect.MethodDescriptor) bool {
 	name, ok := strings.CutPrefix(string(method.Name()), "Batch")
+	name = strings.TrimPrefix(name, "LookUp")
 	single := method.Parent().(protoreflect.ServiceDescriptor).Methods().ByName(protoreflect.Name(name))
 	items := method.Input().Fields().ByName("requests")
 	return ok && single != nil && methodOptions(single).GetRequiresIdempotencyKey() &&

@@ -123,6 +123,21 @@ func (q *Queries) ExpirePlans(ctx context.Context) error {
 	return err
 }
 
+const fenceShards = `-- name: FenceShards :exec
+SELECT pg_advisory_xact_lock_shared($1::int, unnest($2::int[]))
+`
+
+type FenceShardsParams struct {
+	LockClass int32
+	Shards    []int32
+}
+
+// Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
+func (q *Queries) FenceShards(ctx context.Context, arg FenceShardsParams) error {
+	_, err := q.db.Exec(ctx, fenceShards, arg.LockClass, arg.Shards)
+	return err
+}
+
 const finishOperation = `-- name: FinishOperation :exec
 UPDATE bulk_operation SET state = 3, ended_at = now(), next_at = NULL WHERE id = $1
 `
@@ -144,6 +159,30 @@ type FinishPlanParams struct {
 
 func (q *Queries) FinishPlan(ctx context.Context, arg FinishPlanParams) error {
 	_, err := q.db.Exec(ctx, finishPlan, arg.Matched, arg.Possible, arg.ID)
+	return err
+}
+
+const forgetReplica = `-- name: ForgetReplica :exec
+WITH freed AS (UPDATE shard SET owner = NULL WHERE owner = $1::uuid)
+DELETE FROM replica WHERE id = $1::uuid OR lease_until < now() - interval '1 day'
+`
+
+func (q *Queries) ForgetReplica(ctx context.Context, replica uuid.UUID) error {
+	_, err := q.db.Exec(ctx, forgetReplica, replica)
+	return err
+}
+
+const freeShards = `-- name: FreeShards :exec
+UPDATE shard SET owner = NULL WHERE id = ANY ($1::smallint[]) AND owner = $2::uuid
+`
+
+type FreeShardsParams struct {
+	Shards  []int16
+	Replica uuid.UUID
+}
+
+func (q *Queries) FreeShards(ctx context.Context, arg FreeShardsParams) error {
+	_, err := q.db.Exec(ctx, freeShards, arg.Shards, arg.Replica)
 	return err
 }
 
@@ -248,49 +287,6 @@ func (q *Queries) GetOrder(ctx context.Context, id uuid.UUID) (GetOrderRow, erro
 	return i, err
 }
 
-const getSaga = `-- name: GetSaga :one
-SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at FROM saga WHERE id = $1
-`
-
-type GetSagaRow struct {
-	ID          uuid.UUID
-	Definition  string
-	Version     int32
-	OrderID     uuid.UUID
-	Phase       int16
-	Step        string
-	Cause       string
-	Seq         int32
-	Deadline    time.Time
-	Traceparent string
-	Paused      bool
-	NextAt      *time.Time
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-}
-
-func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (GetSagaRow, error) {
-	row := q.db.QueryRow(ctx, getSaga, id)
-	var i GetSagaRow
-	err := row.Scan(
-		&i.ID,
-		&i.Definition,
-		&i.Version,
-		&i.OrderID,
-		&i.Phase,
-		&i.Step,
-		&i.Cause,
-		&i.Seq,
-		&i.Deadline,
-		&i.Traceparent,
-		&i.Paused,
-		&i.NextAt,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-	)
-	return i, err
-}
-
 const getSagaOfOrder = `-- name: GetSagaOfOrder :one
 SELECT saga_id FROM orders WHERE id = $1
 `
@@ -300,6 +296,30 @@ func (q *Queries) GetSagaOfOrder(ctx context.Context, id uuid.UUID) (uuid.UUID, 
 	var saga_id uuid.UUID
 	err := row.Scan(&saga_id)
 	return saga_id, err
+}
+
+const insertDefinition = `-- name: InsertDefinition :exec
+INSERT INTO saga_definition (name, version, body, pivot, before_pivot) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (name, version) DO UPDATE SET body = excluded.body WHERE saga_definition.body = 'null'
+`
+
+type InsertDefinitionParams struct {
+	Name        string
+	Version     int32
+	Body        []byte
+	Pivot       string
+	BeforePivot string
+}
+
+func (q *Queries) InsertDefinition(ctx context.Context, arg InsertDefinitionParams) error {
+	_, err := q.db.Exec(ctx, insertDefinition,
+		arg.Name,
+		arg.Version,
+		arg.Body,
+		arg.Pivot,
+		arg.BeforePivot,
+	)
+	return err
 }
 
 const insertOperation = `-- name: InsertOperation :exec
@@ -401,8 +421,9 @@ func (q *Queries) InsertOrders(ctx context.Context, arg InsertOrdersParams) erro
 }
 
 const insertSagaEvents = `-- name: InsertSagaEvents :exec
-INSERT INTO saga_event (saga_id, seq, type, step, at, detail)
-SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]), unnest($6::jsonb[])
+INSERT INTO saga_event (saga_id, seq, type, step, at, detail, epoch)
+SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]),
+       unnest($6::jsonb[]), nullif(unnest($7::bigint[]), 0)
 `
 
 type InsertSagaEventsParams struct {
@@ -412,8 +433,10 @@ type InsertSagaEventsParams struct {
 	Steps   []string
 	Ats     []time.Time
 	Details [][]byte
+	Epochs  []int64
 }
 
+// An epoch of 0 means none.
 func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsParams) error {
 	_, err := q.db.Exec(ctx, insertSagaEvents,
 		arg.SagaIds,
@@ -422,6 +445,7 @@ func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsPara
 		arg.Steps,
 		arg.Ats,
 		arg.Details,
+		arg.Epochs,
 	)
 	return err
 }
@@ -489,6 +513,36 @@ func (q *Queries) InsertTimeline(ctx context.Context, arg InsertTimelineParams) 
 	return err
 }
 
+const listDefinitions = `-- name: ListDefinitions :many
+SELECT name, version, body FROM saga_definition
+`
+
+type ListDefinitionsRow struct {
+	Name    string
+	Version int32
+	Body    []byte
+}
+
+func (q *Queries) ListDefinitions(ctx context.Context) ([]ListDefinitionsRow, error) {
+	rows, err := q.db.Query(ctx, listDefinitions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListDefinitionsRow{}
+	for rows.Next() {
+		var i ListDefinitionsRow
+		if err := rows.Scan(&i.Name, &i.Version, &i.Body); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listEventsOfSagas = `-- name: ListEventsOfSagas :many
 SELECT saga_id, seq, type, step, at, detail FROM saga_event WHERE saga_id = ANY ($1::uuid[]) ORDER BY saga_id, seq
 `
@@ -552,6 +606,31 @@ func (q *Queries) ListItems(ctx context.Context, arg ListItemsParams) ([]uuid.UU
 			return nil, err
 		}
 		items = append(items, saga_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLiveSagas = `-- name: ListLiveSagas :many
+SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused AND shard = ANY ($1::smallint[])
+`
+
+// What is to be driven of some shards.
+func (q *Queries) ListLiveSagas(ctx context.Context, shards []int16) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listLiveSagas, shards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -732,44 +811,6 @@ func (q *Queries) ListRefusals(ctx context.Context, arg ListRefusalsParams) ([]L
 	return items, nil
 }
 
-const listSagaEvents = `-- name: ListSagaEvents :many
-SELECT seq, type, step, at, detail FROM saga_event WHERE saga_id = $1 ORDER BY seq
-`
-
-type ListSagaEventsRow struct {
-	Seq    int32
-	Type   string
-	Step   string
-	At     time.Time
-	Detail []byte
-}
-
-func (q *Queries) ListSagaEvents(ctx context.Context, sagaID uuid.UUID) ([]ListSagaEventsRow, error) {
-	rows, err := q.db.Query(ctx, listSagaEvents, sagaID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ListSagaEventsRow{}
-	for rows.Next() {
-		var i ListSagaEventsRow
-		if err := rows.Scan(
-			&i.Seq,
-			&i.Type,
-			&i.Step,
-			&i.At,
-			&i.Detail,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listTimeline = `-- name: ListTimeline :many
 SELECT event_id, at, service, type, subject FROM timeline WHERE order_id = $1 ORDER BY at, event_id
 `
@@ -831,31 +872,6 @@ func (q *Queries) ListTotals(ctx context.Context, operationIds []uuid.UUID) ([]B
 			return nil, err
 		}
 		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const liveSagas = `-- name: LiveSagas :many
-SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused ORDER BY id
-`
-
-// What is to be driven; oldest first, for ids are UUIDv7.
-func (q *Queries) LiveSagas(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, liveSagas)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []uuid.UUID{}
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -1003,6 +1019,35 @@ func (q *Queries) SecondsToNextBatch(ctx context.Context) (float64, error) {
 	return seconds, err
 }
 
+const shardEpochs = `-- name: ShardEpochs :many
+SELECT id, epoch FROM shard WHERE id = ANY ($1::smallint[])
+`
+
+type ShardEpochsRow struct {
+	ID    int16
+	Epoch int64
+}
+
+func (q *Queries) ShardEpochs(ctx context.Context, shards []int16) ([]ShardEpochsRow, error) {
+	rows, err := q.db.Query(ctx, shardEpochs, shards)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ShardEpochsRow{}
+	for rows.Next() {
+		var i ShardEpochsRow
+		if err := rows.Scan(&i.ID, &i.Epoch); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sumOperation = `-- name: SumOperation :exec
 INSERT INTO bulk_total (operation_id, currency, count, sum_minor)
 SELECT i.operation_id, o.currency, count(*), sum(o.total_minor)::bigint
@@ -1016,13 +1061,63 @@ func (q *Queries) SumOperation(ctx context.Context, operationID uuid.UUID) error
 	return err
 }
 
+const takeShards = `-- name: TakeShards :many
+WITH free AS (
+    SELECT s.id FROM shard s
+     WHERE s.id = ANY ($1::smallint[])
+       AND (s.owner IS NULL OR s.owner = $2::uuid
+            OR NOT EXISTS (SELECT FROM replica r WHERE r.id = s.owner AND r.lease_until > now()))
+     ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED
+), locked AS (
+    SELECT id FROM free WHERE pg_try_advisory_xact_lock($3::int, id::int)
+), taken AS (
+    UPDATE shard SET epoch = epoch + 1, owner = $2::uuid FROM locked WHERE shard.id = locked.id RETURNING shard.id, shard.epoch
+), recorded AS (
+    INSERT INTO shard_term (shard, epoch, owner) SELECT id, epoch, $2::uuid FROM taken
+)
+SELECT id, epoch FROM taken
+`
+
+type TakeShardsParams struct {
+	Shards    []int16
+	Replica   uuid.UUID
+	LockClass int32
+}
+
+type TakeShardsRow struct {
+	ID    int16
+	Epoch int64
+}
+
+// Takes what is still free, and was not locked by a writer of the owner before, who may be finishing a commit.
+func (q *Queries) TakeShards(ctx context.Context, arg TakeShardsParams) ([]TakeShardsRow, error) {
+	rows, err := q.db.Query(ctx, takeShards, arg.Shards, arg.Replica, arg.LockClass)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TakeShardsRow{}
+	for rows.Next() {
+		var i TakeShardsRow
+		if err := rows.Scan(&i.ID, &i.Epoch); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const updateSagas = `-- name: UpdateSagas :exec
 UPDATE saga
-   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused,
+   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused, at_risk = u.at_risk,
        next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS phase, unnest($3::text[]) AS step,
                unnest($4::text[]) AS cause, unnest($5::int[]) AS seq, unnest($6::boolean[]) AS paused,
-               unnest($7::timestamptz[]) AS next_at) u
+               unnest($7::boolean[]) AS at_risk,
+               unnest($8::timestamptz[]) AS next_at) u
  WHERE saga.id = u.id
 `
 
@@ -1033,6 +1128,7 @@ type UpdateSagasParams struct {
 	Causes  []string
 	Seqs    []int32
 	Pauseds []bool
+	AtRisks []bool
 	NextAts []time.Time
 }
 
@@ -1045,6 +1141,7 @@ func (q *Queries) UpdateSagas(ctx context.Context, arg UpdateSagasParams) error 
 		arg.Causes,
 		arg.Seqs,
 		arg.Pauseds,
+		arg.AtRisks,
 		arg.NextAts,
 	)
 	return err

@@ -11,6 +11,12 @@ func Start(def Definition, now time.Time) Event {
 	return Event{Seq: 1, Type: Started, At: now, Detail: Detail{Deadline: now.Add(def.Deadline)}}
 }
 
+// ParkUnreadable is the event with which a saga is parked that cannot be folded, because its history or its definition
+// cannot be read. LastSeq is the number of its last event.
+func ParkUnreadable(lastSeq int, cause string, now time.Time) Event {
+	return Event{Seq: lastSeq + 1, Type: SagaParked, At: now, Detail: Detail{Cause: cause}}
+}
+
 // legal says in which phases each type of event can happen; phase 0 is a saga that does not exist yet. What can
 // happen to a parked saga is only what a person does.
 var legal = map[EventType][]Phase{
@@ -18,10 +24,13 @@ var legal = map[EventType][]Phase{
 	StepDone:            {Running},
 	StepRefused:         {Running},
 	StepUnknown:         {Running},
+	StepPending:         {Running},
+	StepNotFound:        {Running},
 	SagaCompleted:       {Running},
 	CompensationDecided: {Running, Parked},
 	StepCompensated:     {Compensating},
 	CompensationUnknown: {Compensating},
+	CompensationPending: {Compensating},
 	SagaCompensated:     {Compensating},
 	SagaParked:          {Running, Compensating},
 	SagaPaused:          {Running, Compensating},
@@ -47,12 +56,18 @@ func Apply(def Definition, s State, e Event) (State, error) {
 	s = s.clone()
 	s.Seq, s.NextAt = e.Seq, time.Time{}
 	if e.Type == Started {
+		if len(def.Steps) == 0 {
+			return illegal("the definition has no steps")
+		}
 		s.Phase, s.Deadline = Running, e.Deadline
 		s.Steps = make([]StepState, len(def.Steps))
 		s.Steps[0].Execution = Open
 		return s, nil
 	}
-	if e.Step == "" {
+	if len(s.Steps) != len(def.Steps) {
+		return illegal("the state is one of another definition")
+	}
+	if !e.Type.ofStep() {
 		if why := s.refuses(def, e); why != "" {
 			return illegal(why)
 		}
@@ -68,7 +83,7 @@ func Apply(def Definition, s State, e Event) (State, error) {
 	if why := s.refusesFor(def.Steps[i], i, e); why != "" {
 		return illegal(why)
 	}
-	s.applyToStep(i, e)
+	s.applyToStep(def.Steps[i], i, e)
 	return s, nil
 }
 
@@ -76,10 +91,18 @@ func Apply(def Definition, s State, e Event) (State, error) {
 func (s State) refuses(def Definition, e Event) string {
 	step := s.Steps[s.Current]
 	switch {
+	case e.Step != "":
+		return "it is not of a step"
+	case e.Cause == "" && (e.Type == SagaParked || e.Type == CompensationDecided):
+		return "it has no cause"
 	case e.Type == SagaPaused && s.Paused:
 		return "it is paused already"
 	case e.Type == SagaResumed && !s.Paused:
 		return "it is not paused"
+	case e.Type == SagaCompleted && (s.Current < len(s.Steps)-1 || step.Execution != Done):
+		return "not every step is done"
+	case e.Type == SagaCompensated && s.Steps[s.At()].Compensation == Owed:
+		return "not every step is undone"
 	case e.Type != CompensationDecided:
 		return ""
 	case s.direction() == Compensating:
@@ -92,7 +115,7 @@ func (s State) refuses(def Definition, e Event) string {
 	return ""
 }
 
-// refusesFor says why what a person wants of a step is not possible, or "".
+// refusesFor says why what happened to a step, or what a person wants of it, is not possible, or "".
 func (s State) refusesFor(step Step, i int, e Event) string {
 	open := s.Steps[i].Execution == Open
 	switch {
@@ -102,40 +125,43 @@ func (s State) refusesFor(step Step, i int, e Event) string {
 		}
 	case e.Type == StepSkipped && step.Kind != Retriable:
 		return "only a step behind the pivot can be left out"
-	case (e.Type == StepResolved || e.Type == StepSkipped) && !open && s.Steps[i].Execution != Refused:
-		return "it is not open"
-	case e.Type == StepRuledOut && !open:
+	case !open && (s.Steps[i].Execution != Refused || e.Type != StepResolved && e.Type != StepSkipped):
 		return "it is not open"
 	case e.Type == StepRuledOut && step.Kind == Retriable:
 		return "behind the pivot there is no way back: skip it"
+	case e.Type == StepNotFound && !s.Steps[i].Doubt:
+		return "it was not looked up"
 	}
 	return ""
 }
 
-func (s *State) applyToStep(i int, e Event) {
-	step := &s.Steps[i]
+func (s *State) applyToStep(step Step, i int, e Event) {
+	st := &s.Steps[i]
+	before := *st
+	st.Pendings, st.Doubt, s.NextAt = 0, false, e.RetryAt
 	switch e.Type {
 	case StepDone:
-		step.Attempts++
+		st.Attempts++
 		s.done(i, e)
 	case StepRefused:
-		step.Attempts++
-		step.Execution = Refused
+		st.Attempts++
+		st.Execution = Refused
 	case StepRuledOut:
-		step.Execution = Refused
+		st.Execution = Refused
 		s.unpark()
 	case StepUnknown:
-		step.Attempts++
-		s.NextAt = e.RetryAt
+		st.Attempts++
+		st.Doubt = step.Lookup != ""
+	case StepPending, CompensationPending:
+		st.Pendings, st.Doubt = before.Pendings+1, before.Doubt
 	case StepCompensated:
-		step.BackAttempts++
-		step.Compensation = Undone
+		st.BackAttempts++
+		st.Compensation = Undone
 	case CompensationUnknown:
-		step.BackAttempts++
-		s.NextAt = e.RetryAt
+		st.BackAttempts++
 	case StepResolved, StepSkipped:
 		if s.direction() == Compensating {
-			step.Compensation = Undone
+			st.Compensation = Undone
 		} else {
 			s.done(i, e)
 		}
@@ -155,8 +181,9 @@ func (s State) applyToSaga(def Definition, e Event) State {
 	switch e.Type {
 	case CompensationDecided:
 		s.Phase, s.Cause, s.Direction = Compensating, e.Cause, 0
+		s.Steps[s.Current].Pendings = 0
 		for i, step := range def.Steps[:s.Current+1] {
-			if x := s.Steps[i].Execution; step.Compensate != "" && (x == Done || x == Open) {
+			if step.Compensate != "" && s.Steps[i].mayHaveHappened() {
 				s.Steps[i].Compensation = Owed
 			}
 		}
@@ -173,7 +200,7 @@ func (s State) applyToSaga(def Definition, e Event) State {
 	case SagaRetried:
 		s.unpark()
 		at := &s.Steps[s.At()]
-		at.Attempts, at.BackAttempts = 0, 0
+		at.Attempts, at.BackAttempts, at.Pendings = 0, 0, 0
 		if s.Phase == Running && at.Execution == Refused {
 			at.Execution = Open // a person has mended what refused it
 		}
@@ -202,8 +229,4 @@ func Fold(def Definition, events []Event) (State, error) {
 		}
 	}
 	return s, nil
-}
-
-func (d Definition) index(step string) int {
-	return slices.IndexFunc(d.Steps, func(s Step) bool { return s.Name == step })
 }

@@ -3,6 +3,8 @@ package saga
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"time"
 )
 
@@ -24,42 +26,50 @@ var kindNames = [...]string{"", "compensatable", "pivot", "retriable"}
 // String is the name of the kind.
 func (k Kind) String() string { return kindNames[k] }
 
-// Definition is what a saga runs, as data.
+// Definition is what a saga runs, as data. As JSON it is kept with the sagas that run it.
 type Definition struct {
-	Name    string
-	Version int
+	Name    string `json:"name"`
+	Version int    `json:"version"`
 	// Deadline is how long a saga may take from its start to its pivot; past it, it compensates.
-	Deadline time.Duration
-	Steps    []Step
+	Deadline time.Duration `json:"deadline"`
+	Steps    []Step        `json:"steps"`
 }
 
-// Step is one step of a definition. Both of its calls carry the same idempotency key.
+// Step is one step of a definition. All of its calls carry the same idempotency key.
 type Step struct {
-	Name string
-	Kind Kind
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
 	// Execute names the call that does the step: "inventory.Reserve".
-	Execute string
+	Execute string `json:"execute"`
 	// Compensate names the call that undoes it; empty where there is nothing to undo.
-	Compensate string
-	// Forward is how patiently it is executed. A compensatable step that stays unknown to the end of it is
-	// compensated; another one is parked.
-	Forward Retry
+	Compensate string `json:"compensate,omitempty"`
+	// Lookup names the call that says what became of an execution whose outcome is not known; only a pivot has one.
+	// Empty, it is executed again to find out.
+	Lookup string `json:"lookup,omitempty"`
+	// Money: the step takes the customer's money.
+	Money bool `json:"money,omitempty"`
+	// Forward is how patiently it is executed, and looked up. A compensatable step that stays unknown to the end of
+	// it is compensated; another one is parked.
+	Forward Retry `json:"forward"`
 	// Back is how patiently it is compensated; at the end of it the saga is parked.
-	Back Retry
+	Back Retry `json:"back,omitzero"`
 }
 
-// Retry is the patience with a call whose outcome stays unknown.
+// Retry is the patience with a call whose outcome stays unknown, or pending.
 type Retry struct {
 	// Timeout is the deadline of one attempt.
-	Timeout time.Duration
+	Timeout time.Duration `json:"timeout"`
 	// Initial is the wait after the first attempt, multiplied by Factor after each further one, up to Max. The
 	// wait is drawn evenly between zero and that ("full jitter").
-	Initial time.Duration
-	Factor  float64
-	Max     time.Duration
-	// Attempts is how often it is tried, at least once.
-	Attempts int
+	Initial time.Duration `json:"initial"`
+	Factor  float64       `json:"factor"`
+	Max     time.Duration `json:"max"`
+	// Attempts is how often it is tried, at least once. One that is pending is none.
+	Attempts int `json:"attempts"`
 }
+
+// longest is the longest deadline and wait; a longer one is a mistake in the unit.
+const longest = 30 * 24 * time.Hour
 
 // Check tells what is wrong with a definition; one that is wrong must not be started.
 func (d Definition) Check() error {
@@ -70,8 +80,8 @@ func (d Definition) Check() error {
 	if d.Name == "" || d.Version < 1 {
 		fail("needs a name and a version from 1")
 	}
-	if d.Deadline <= 0 {
-		fail("needs a deadline")
+	if d.Deadline <= 0 || d.Deadline > longest {
+		fail("needs a deadline of at most %s", longest)
 	}
 	names, last, pivots := map[string]bool{}, Compensatable, 0
 	for _, s := range d.Steps {
@@ -86,17 +96,8 @@ func (d Definition) Check() error {
 		if s.Kind == Pivot {
 			pivots++
 		}
-		if s.Execute == "" {
-			fail("step %s: has nothing to execute", s.Name)
-		}
-		if s.Kind == Retriable && s.Compensate != "" {
-			fail("step %s: cannot be compensated after the pivot", s.Name)
-		}
-		if err := s.Forward.check(); err != nil {
-			fail("step %s: forward: %w", s.Name, err)
-		}
-		if err := s.Back.check(); err != nil && s.Compensate != "" {
-			fail("step %s: back: %w", s.Name, err)
+		if err := s.check(); err != nil {
+			fail("step %s: %w", s.Name, err)
 		}
 	}
 	if pivots != 1 {
@@ -105,11 +106,63 @@ func (d Definition) Check() error {
 	return errors.Join(errs...)
 }
 
+func (s Step) check() error {
+	var errs []error
+	wrong := func(is bool, what string) {
+		if is {
+			errs = append(errs, errors.New(what))
+		}
+	}
+	wrong(s.Kind > Retriable, "has no kind")
+	wrong(s.Execute == "", "has nothing to execute")
+	wrong(s.Kind == Retriable && s.Compensate != "", "cannot be compensated after the pivot")
+	wrong(s.Kind != Pivot && s.Lookup != "", "only a pivot is looked up")
+	wrong(s.Kind == Compensatable && s.Money && s.Compensate == "", "takes money and has no way to give it back")
+	if err := s.Forward.check(); err != nil {
+		errs = append(errs, fmt.Errorf("forward: %w", err))
+	}
+	if err := s.Back.check(); err != nil && s.Compensate != "" {
+		errs = append(errs, fmt.Errorf("back: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
 func (r Retry) check() error {
 	if r.Timeout <= 0 || r.Initial <= 0 || r.Max < r.Initial || r.Factor < 1 || r.Attempts < 1 {
 		return fmt.Errorf("needs a timeout, an initial wait, a cap not below it, a factor from 1 and an attempt: %+v", r)
 	}
+	if r.Timeout > longest || r.Max > longest {
+		return fmt.Errorf("has a timeout or a wait above %s: %+v", longest, r)
+	}
 	return nil
+}
+
+// Pivot gives the names of the pivot and of the step before it; that one is empty where the pivot comes first.
+func (d Definition) Pivot() (pivot, before string) {
+	for _, s := range d.Steps {
+		if s.Kind == Pivot {
+			return s.Name, before
+		}
+		before = s.Name
+	}
+	return "", ""
+}
+
+// Calls gives every call that the definition names, a call of several steps once for each.
+func (d Definition) Calls() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, s := range d.Steps {
+			for _, call := range []string{s.Execute, s.Compensate, s.Lookup} {
+				if call != "" && !yield(call) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (d Definition) index(step string) int {
+	return slices.IndexFunc(d.Steps, func(s Step) bool { return s.Name == step })
 }
 
 // Wait is how long to wait after so many attempts; jitter is drawn from [0, 1).
@@ -121,4 +174,11 @@ func (r Retry) Wait(attempts int, jitter float64) time.Duration {
 		}
 	}
 	return time.Duration(jitter * min(w, float64(r.Max)))
+}
+
+// pendingWait is how long to wait before a call that was pending so many times is asked again. What was taken over
+// may take its time: the wait doubles, to twenty times the cap of what is unknown.
+func (r Retry) pendingWait(pendings int, jitter float64) time.Duration {
+	r.Factor, r.Max = 2, 20*r.Max
+	return r.Wait(pendings, jitter)
 }

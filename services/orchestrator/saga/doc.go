@@ -2,7 +2,7 @@
 // state go in, commands come out; what happened goes in, events come out; and a state is nothing but the fold
 // of its events.
 //
-//	Next(def, state, now)                      what to do: execute, compensate, wait, or record a decision
+//	Next(def, state, now)                      what to do: execute, look up, compensate, wait, or record a decision
 //	Observe(def, state, command, outcome, …)   what the outcome of a command means, as events to be recorded
 //	Apply(def, state, event)                   the state after an event
 //
@@ -12,6 +12,10 @@
 //
 // What the rules promise:
 //   - Steps run in order; an unknown outcome is asked again and never counts as a failure.
+//   - What a participant has taken over is pending: it is asked about at ever longer waits, costs no attempt, and may
+//     have happened. Only the deadline, before the pivot, or a person ends it.
+//   - A pivot that has a look-up is looked up after an unknown outcome, and executed again only if its participant
+//     has never seen it.
 //   - The decision to compensate is an event of its own, with its cause, before the first compensation.
 //   - Compensation runs in reverse over every step that may have been sent, the one in doubt first.
 //   - From the pivot on there is no way back: what does not go forward is parked for a person.

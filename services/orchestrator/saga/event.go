@@ -18,12 +18,18 @@ const (
 	StepRefused EventType = "step_refused"
 	// StepUnknown: the open step was sent and its outcome is not known.
 	StepUnknown EventType = "step_unknown"
+	// StepPending: the participant has taken the open step over, and is not done with it.
+	StepPending EventType = "step_pending"
+	// StepNotFound: the open step was looked up, and its participant has never seen it.
+	StepNotFound EventType = "step_not_found"
 	// CompensationDecided: the saga turns back, for a cause.
 	CompensationDecided EventType = "compensation_decided"
 	// StepCompensated: nothing is left of a step.
 	StepCompensated EventType = "step_compensated"
 	// CompensationUnknown: a compensation was sent and its outcome is not known.
 	CompensationUnknown EventType = "compensation_unknown"
+	// CompensationPending: the participant has taken a compensation over, and is not done with it.
+	CompensationPending EventType = "compensation_pending"
 	// SagaCompleted: every step is done.
 	SagaCompleted EventType = "completed"
 	// SagaCompensated: everything that may have been done is undone.
@@ -47,6 +53,16 @@ const (
 	StepSkipped EventType = "step_skipped"
 )
 
+// ofStep tells whether it happens to a step, or to the saga as a whole.
+func (t EventType) ofStep() bool {
+	switch t {
+	case StepDone, StepRefused, StepUnknown, StepPending, StepNotFound, StepCompensated, CompensationUnknown,
+		CompensationPending, StepResolved, StepRuledOut, StepSkipped:
+		return true
+	}
+	return false
+}
+
 // Event is one fact of a saga's history.
 type Event struct {
 	Seq  int
@@ -67,7 +83,8 @@ type Detail struct {
 	Actor string `json:"actor,omitempty"`
 	// Evidence is what a person relied on: StepResolved, StepRuledOut, StepSkipped.
 	Evidence string `json:"evidence,omitempty"`
-	// RetryAt is when it is tried again: StepUnknown, CompensationUnknown.
+	// RetryAt is when it is tried again: StepUnknown, CompensationUnknown; or asked again: StepPending,
+	// CompensationPending.
 	RetryAt time.Time `json:"retry_at,omitzero"`
 	// Deadline is the saga's: Started.
 	Deadline time.Time `json:"deadline,omitzero"`

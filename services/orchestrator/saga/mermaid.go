@@ -13,7 +13,11 @@ func Mermaid(def Definition) string {
 	line("[*] --> %s", def.Steps[0].Name)
 	var undo []string // the compensations of the steps so far, last first
 	for i, s := range def.Steps {
-		line("%s : %s (%s)", s.Name, s.Execute, s.Kind)
+		traits := s.Kind.String()
+		if s.Money {
+			traits += ", takes money"
+		}
+		line("%s : %s (%s)", s.Name, s.Execute, traits)
 		next := "[*]"
 		if i+1 < len(def.Steps) {
 			next = def.Steps[i+1].Name
@@ -25,6 +29,14 @@ func Mermaid(def Definition) string {
 		case Pivot:
 			line("%s --> %s : refused", s.Name, first(undo))
 			line("%s --> parked : unknown to the end", s.Name)
+			if s.Lookup != "" {
+				line("look_up_%s : %s", s.Name, s.Lookup)
+				line("%s --> look_up_%s : unknown", s.Name, s.Name)
+				line("look_up_%s --> %s : not found", s.Name, s.Name)
+				line("look_up_%s --> %s : done", s.Name, next)
+				line("look_up_%s --> %s : refused", s.Name, first(undo))
+				line("look_up_%s --> parked : unknown to the end", s.Name)
+			}
 		default:
 			line("%s --> %s : refused", s.Name, first(undo))
 			if s.Compensate != "" {

@@ -11,13 +11,15 @@ const (
 	Execute Op = iota + 1
 	// Compensate: call the step's Compensate under its key.
 	Compensate
+	// LookUp: call the step's Lookup under its key, to learn what became of its execution.
+	LookUp
 	// Wait: do nothing until a time.
 	Wait
 	// Record: make an event durable.
 	Record
 )
 
-var opNames = [...]string{"", "execute", "compensate", "wait", "record"}
+var opNames = [...]string{"", "execute", "compensate", "look up", "wait", "record"}
 
 // String is the name of the operation.
 func (o Op) String() string { return opNames[o] }
@@ -25,7 +27,7 @@ func (o Op) String() string { return opNames[o] }
 // Command is one thing to do.
 type Command struct {
 	Op Op
-	// Step is the index of the step: Execute, Compensate.
+	// Step is the index of the step: Execute, Compensate, LookUp.
 	Step int
 	// Until is when to look again: Wait.
 	Until time.Time
@@ -50,13 +52,16 @@ func Next(def Definition, s State, now time.Time) []Command {
 }
 
 func forward(def Definition, s State, now time.Time) Command {
-	step := def.Steps[s.Current]
-	switch s.Steps[s.Current].Execution {
+	step, st := def.Steps[s.Current], s.Steps[s.Current]
+	switch st.Execution {
 	case Done:
 		return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: SagaCompleted, At: now}}
 	case Refused: // ruled out by a person
 		return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: CompensationDecided, At: now,
 			Detail: Detail{Cause: "step " + step.Name + " was ruled out"}}}
+	}
+	if st.Doubt {
+		return unlessWaiting(s, now, Command{Op: LookUp, Step: s.Current})
 	}
 	if step.Kind != Compensatable {
 		return unlessWaiting(s, now, Command{Op: Execute, Step: s.Current})

@@ -19,9 +19,13 @@ const (
 	Unknown
 	// Denied: the caller is not let in. It is a mistake in the configuration and must not loop.
 	Denied
+	// Pending: the participant has taken it over and will tell by event, or when asked again; costs no attempt.
+	Pending
+	// NotFound: the participant, looked up, has never seen it. Of another call it is a refusal.
+	NotFound
 )
 
-var outcomeNames = [...]string{"", "success", "refusal", "unknown", "denied"}
+var outcomeNames = [...]string{"", "success", "refusal", "unknown", "denied", "pending", "not found"}
 
 // String is the name of the kind.
 func (k OutcomeKind) String() string { return outcomeNames[k] }
@@ -33,21 +37,25 @@ type Outcome struct {
 	Result json.RawMessage
 	// Cause says why it was no success, for people.
 	Cause string
-	// RetryAfter is how long the other side asked to be left alone: Unknown.
+	// RetryAfter is how long the other side asked to be left alone: Unknown, Pending.
 	RetryAfter time.Duration
 }
 
-// Observe says what the outcome of an Execute or Compensate command means, as the events to be recorded, all
+// Observe says what the outcome of an Execute, LookUp or Compensate command means, as the events to be recorded, all
 // or none. Jitter is drawn from [0, 1).
 func Observe(def Definition, s State, c Command, o Outcome, now time.Time, jitter float64) []Event {
 	r := recorder{def: def, state: s, now: now}
 	step := def.Steps[c.Step]
-	if o.Kind == Denied {
+	if o.Kind == NotFound && c.Op != LookUp {
+		o.Kind = Refusal
+	}
+	switch {
+	case o.Kind == Denied:
 		r.park(fmt.Sprintf("%s denied: %s", callName(step, c.Op), o.Cause))
-	} else if c.Op == Execute {
-		r.executed(step, s.Steps[c.Step], o, jitter)
-	} else {
+	case c.Op == Compensate:
 		r.compensated(step, s.Steps[c.Step], o, jitter)
+	default:
+		r.executed(step, s.Steps[c.Step], o, jitter)
 	}
 	return r.events
 }
@@ -76,6 +84,11 @@ func (r *recorder) unknown(t EventType, step string, p Retry, attempts int, o Ou
 	return attempts >= p.Attempts
 }
 
+// pending records that the participant is at it, with when to ask again.
+func (r *recorder) pending(t EventType, step string, p Retry, pendings int, o Outcome, jitter float64) {
+	r.add(t, step, Detail{Cause: o.Cause, RetryAt: r.now.Add(max(p.pendingWait(pendings, jitter), o.RetryAfter))})
+}
+
 func (r *recorder) executed(step Step, st StepState, o Outcome, jitter float64) {
 	switch o.Kind {
 	case Success:
@@ -87,6 +100,12 @@ func (r *recorder) executed(step Step, st StepState, o Outcome, jitter float64) 
 	case Refusal:
 		r.add(StepRefused, step.Name, Detail{Cause: o.Cause})
 		r.turn(step.Kind != Retriable, fmt.Sprintf("%s refused: %s", step.Name, o.Cause))
+		return
+	case NotFound:
+		r.add(StepNotFound, step.Name, Detail{Cause: o.Cause})
+		return
+	case Pending:
+		r.pending(StepPending, step.Name, step.Forward, st.Pendings+1, o, jitter)
 		return
 	}
 	if attempts := st.Attempts + 1; r.unknown(StepUnknown, step.Name, step.Forward, attempts, o, jitter) {
@@ -113,6 +132,9 @@ func (r *recorder) compensated(step Step, st StepState, o Outcome, jitter float6
 	case Refusal:
 		r.park(fmt.Sprintf("compensation of %s refused: %s", step.Name, o.Cause))
 		return
+	case Pending:
+		r.pending(CompensationPending, step.Name, step.Back, st.Pendings+1, o, jitter)
+		return
 	}
 	if attempts := st.BackAttempts + 1; r.unknown(CompensationUnknown, step.Name, step.Back, attempts, o, jitter) {
 		r.park(fmt.Sprintf("compensation of %s unknown after %d attempts: %s", step.Name, attempts, o.Cause))
@@ -134,8 +156,11 @@ func (r *recorder) endIfUndone() {
 }
 
 func callName(s Step, op Op) string {
-	if op == Compensate {
+	switch op {
+	case Compensate:
 		return s.Compensate
+	case LookUp:
+		return s.Lookup
 	}
 	return s.Execute
 }

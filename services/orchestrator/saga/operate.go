@@ -83,7 +83,6 @@ type Explanation struct {
 
 // Explain says what a saga waits for, why, and what makes it go on.
 func Explain(def Definition, s State, now time.Time) Explanation {
-	step := def.Steps[s.At()]
 	switch {
 	case s.Phase == Completed || s.Phase == Compensated:
 		return Explanation{Waits: "nothing: it is " + s.Phase.String(), Why: s.Cause}
@@ -91,13 +90,29 @@ func Explain(def Definition, s State, now time.Time) Explanation {
 		return Explanation{Waits: "a person", Why: s.Cause, Unblocks: s.unblocksParked(def)}
 	case s.Paused:
 		return Explanation{Waits: "a person: it is paused", Why: s.Cause, Unblocks: "resume"}
-	case now.Before(s.NextAt):
-		return Explanation{
-			Waits: fmt.Sprintf("until %s to try %s again", s.NextAt.Format(time.RFC3339), s.callAt(step)),
-			Why:   fmt.Sprintf("the outcome of attempt %d is not known", s.attemptsAt()), Unblocks: "time, or retry",
-		}
 	}
-	return Explanation{Waits: "the answer of " + s.callAt(step), Why: s.Cause, Unblocks: "its answer, or its timeout"}
+	return s.explainLive(def.Steps[s.At()], now)
+}
+
+// explainLive explains a saga that is at a step, and goes on by itself.
+func (s State) explainLive(step Step, now time.Time) Explanation {
+	st, call, waits := s.Steps[s.At()], s.callAt(step), now.Before(s.NextAt)
+	e := Explanation{Waits: "the answer of " + call, Why: s.Cause, Unblocks: "its answer, or its timeout"}
+	aim := "try " + call + " again"
+	if st.Doubt {
+		aim = "find out what became of " + step.Name
+		e.Waits += ", to " + aim
+	}
+	if waits {
+		e.Waits, e.Unblocks = fmt.Sprintf("until %s to %s", s.NextAt.Format(time.RFC3339), aim), "time, or retry"
+	}
+	switch {
+	case st.Pendings > 0:
+		e.Why, e.Unblocks = call+" was taken over, and is not done yet", "word that it is done, or "+e.Unblocks
+	case waits || st.Doubt:
+		e.Why = fmt.Sprintf("the outcome of attempt %d is not known", s.attemptsAt())
+	}
+	return e
 }
 
 func (s State) unblocksParked(def Definition) string {
@@ -114,8 +129,11 @@ func (s State) unblocksParked(def Definition) string {
 }
 
 func (s State) callAt(step Step) string {
-	if s.direction() == Compensating {
+	switch {
+	case s.direction() == Compensating:
 		return step.Compensate
+	case s.Steps[s.At()].Doubt:
+		return step.Lookup
 	}
 	return step.Execute
 }

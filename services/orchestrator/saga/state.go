@@ -91,8 +91,13 @@ type State struct {
 // StepState is one step of a saga at one moment.
 type StepState struct {
 	Execution Execution
-	// Attempts is how many executions have come to an outcome, an unknown one included, since somebody last looked.
+	// Attempts is how many executions, and look-ups of them, have come to an outcome, an unknown one included, since
+	// somebody last looked. One that is pending, or was not found, costs none.
 	Attempts int
+	// Pendings is how many answers in a row, to the execution or to the compensation, were that it is pending.
+	Pendings int
+	// Doubt: an execution came to an unknown outcome, and is to be looked up before it is tried again.
+	Doubt bool
 	// Result is what the step's execution answered, as JSON, for later steps.
 	Result       json.RawMessage
 	Compensation Compensation
@@ -105,6 +110,23 @@ type StepState struct {
 func (s State) Cancellable(def Definition) bool {
 	return s.Phase == Running && def.Steps[s.Current].Kind == Compensatable
 }
+
+// MoneyAtRisk tells whether the customer's money may be held for nothing: a step that takes it may have done so, that
+// is not undone, and the saga turns back or waits for a person.
+func (s State) MoneyAtRisk(def Definition) bool {
+	if s.Phase != Compensating && s.Phase != Parked {
+		return false
+	}
+	for i, step := range def.Steps {
+		if st := s.Steps[i]; step.Money && st.mayHaveHappened() && st.Compensation != Undone {
+			return true
+		}
+	}
+	return false
+}
+
+// mayHaveHappened tells whether the step took effect, or nobody knows that it did not.
+func (s StepState) mayHaveHappened() bool { return s.Execution == Done || s.Execution == Open }
 
 // direction is the phase the saga is in, or goes on in.
 func (s State) direction() Phase {

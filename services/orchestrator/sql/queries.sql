@@ -29,31 +29,24 @@ SELECT unnest(@ids::uuid[]), unnest(@definitions::text[]), unnest(@versions::int
 SELECT id, seq FROM saga WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: InsertSagaEvents :exec
-INSERT INTO saga_event (saga_id, seq, type, step, at, detail)
-SELECT unnest(@saga_ids::uuid[]), unnest(@seqs::int[]), unnest(@types::text[]), unnest(@steps::text[]), unnest(@ats::timestamptz[]), unnest(@details::jsonb[]);
+-- An epoch of 0 means none.
+INSERT INTO saga_event (saga_id, seq, type, step, at, detail, epoch)
+SELECT unnest(@saga_ids::uuid[]), unnest(@seqs::int[]), unnest(@types::text[]), unnest(@steps::text[]), unnest(@ats::timestamptz[]),
+       unnest(@details::jsonb[]), nullif(unnest(@epochs::bigint[]), 0);
 
 -- name: UpdateSagas :exec
 -- A time to go on of year 1 means none.
 UPDATE saga
-   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused,
+   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused, at_risk = u.at_risk,
        next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
   FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@phases::smallint[]) AS phase, unnest(@steps::text[]) AS step,
                unnest(@causes::text[]) AS cause, unnest(@seqs::int[]) AS seq, unnest(@pauseds::boolean[]) AS paused,
+               unnest(@at_risks::boolean[]) AS at_risk,
                unnest(@next_ats::timestamptz[]) AS next_at) u
  WHERE saga.id = u.id;
 
--- name: GetSaga :one
-SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at FROM saga WHERE id = @id;
-
 -- name: GetSagaOfOrder :one
 SELECT saga_id FROM orders WHERE id = @id;
-
--- name: ListSagaEvents :many
-SELECT seq, type, step, at, detail FROM saga_event WHERE saga_id = @saga_id ORDER BY seq;
-
--- name: LiveSagas :many
--- What is to be driven; oldest first, for ids are UUIDv7.
-SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused ORDER BY id;
 
 -- name: InsertTimeline :exec
 INSERT INTO timeline (order_id, event_id, at, service, type, subject)
@@ -62,6 +55,48 @@ ON CONFLICT (order_id, event_id) DO NOTHING;
 
 -- name: ListTimeline :many
 SELECT event_id, at, service, type, subject FROM timeline WHERE order_id = @order_id ORDER BY at, event_id;
+
+-- name: TakeShards :many
+-- Takes what is still free, and was not locked by a writer of the owner before, who may be finishing a commit.
+WITH free AS (
+    SELECT s.id FROM shard s
+     WHERE s.id = ANY (@shards::smallint[])
+       AND (s.owner IS NULL OR s.owner = @replica::uuid
+            OR NOT EXISTS (SELECT FROM replica r WHERE r.id = s.owner AND r.lease_until > now()))
+     ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED
+), locked AS (
+    SELECT id FROM free WHERE pg_try_advisory_xact_lock(@lock_class::int, id::int)
+), taken AS (
+    UPDATE shard SET epoch = epoch + 1, owner = @replica::uuid FROM locked WHERE shard.id = locked.id RETURNING shard.id, shard.epoch
+), recorded AS (
+    INSERT INTO shard_term (shard, epoch, owner) SELECT id, epoch, @replica::uuid FROM taken
+)
+SELECT id, epoch FROM taken;
+
+-- name: FreeShards :exec
+UPDATE shard SET owner = NULL WHERE id = ANY (@shards::smallint[]) AND owner = @replica::uuid;
+
+-- name: ForgetReplica :exec
+WITH freed AS (UPDATE shard SET owner = NULL WHERE owner = @replica::uuid)
+DELETE FROM replica WHERE id = @replica::uuid OR lease_until < now() - interval '1 day';
+
+-- name: FenceShards :exec
+-- Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
+SELECT pg_advisory_xact_lock_shared(@lock_class::int, unnest(@shards::int[]));
+
+-- name: ShardEpochs :many
+SELECT id, epoch FROM shard WHERE id = ANY (@shards::smallint[]);
+
+-- name: ListLiveSagas :many
+-- What is to be driven of some shards.
+SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused AND shard = ANY (@shards::smallint[]);
+
+-- name: InsertDefinition :exec
+INSERT INTO saga_definition (name, version, body, pivot, before_pivot) VALUES (@name, @version, @body, @pivot, @before_pivot)
+    ON CONFLICT (name, version) DO UPDATE SET body = excluded.body WHERE saga_definition.body = 'null';
+
+-- name: ListDefinitions :many
+SELECT name, version, body FROM saga_definition;
 
 -- name: LoadSagas :many
 SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.seq, s.deadline, s.traceparent, s.paused,

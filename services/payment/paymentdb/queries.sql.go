@@ -12,104 +12,163 @@ import (
 	"github.com/google/uuid"
 )
 
-const getPayment = `-- name: GetPayment :one
-SELECT payment.id, payment.state, payment.currency, payment.amount_minor, payment.payment_method, payment.customer_id, payment.reference, payment.provider_key, payment.provider_charge_id, payment.provider_refund_id, payment.decline_reason, payment.last_sent_at, payment.created_at, payment.updated_at, now()::timestamptz AS read_at FROM payment WHERE id = $1
+const getPayments = `-- name: GetPayments :many
+SELECT p.id, p.state, p.currency, p.amount_minor, p.payment_method, p.customer_id, p.reference, p.provider_key,
+       p.provider_charge_id, p.provider_refund_id, p.decline_reason, p.last_sent_at, p.created_at, p.updated_at,
+       now()::timestamptz AS read_at
+  FROM (SELECT unnest($1::uuid[]) AS id) AS n
+ CROSS JOIN LATERAL (
+       SELECT id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, provider_charge_id,
+              provider_refund_id, decline_reason, last_sent_at, created_at, updated_at
+         FROM payment WHERE id = n.id OFFSET 0) AS p
 `
 
-type GetPaymentRow struct {
-	Payment Payment
-	ReadAt  time.Time
+type GetPaymentsRow struct {
+	ID               uuid.UUID
+	State            int16
+	Currency         string
+	AmountMinor      int64
+	PaymentMethod    string
+	CustomerID       string
+	Reference        string
+	ProviderKey      string
+	ProviderChargeID string
+	ProviderRefundID string
+	DeclineReason    string
+	LastSentAt       *time.Time
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
+	ReadAt           time.Time
 }
 
-// With the time at which it was read, by the clock that wrote last_sent_at.
-func (q *Queries) GetPayment(ctx context.Context, id uuid.UUID) (GetPaymentRow, error) {
-	row := q.db.QueryRow(ctx, getPayment, id)
-	var i GetPaymentRow
-	err := row.Scan(
-		&i.Payment.ID,
-		&i.Payment.State,
-		&i.Payment.Currency,
-		&i.Payment.AmountMinor,
-		&i.Payment.PaymentMethod,
-		&i.Payment.CustomerID,
-		&i.Payment.Reference,
-		&i.Payment.ProviderKey,
-		&i.Payment.ProviderChargeID,
-		&i.Payment.ProviderRefundID,
-		&i.Payment.DeclineReason,
-		&i.Payment.LastSentAt,
-		&i.Payment.CreatedAt,
-		&i.Payment.UpdatedAt,
-		&i.ReadAt,
-	)
-	return i, err
+// With the time at which they were read, by the clock that wrote last_sent_at. OFFSET 0 keeps this one index lookup
+// each: as a join it would be planned while the table is small, and would read all of it when it has grown.
+func (q *Queries) GetPayments(ctx context.Context, ids []uuid.UUID) ([]GetPaymentsRow, error) {
+	rows, err := q.db.Query(ctx, getPayments, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []GetPaymentsRow{}
+	for rows.Next() {
+		var i GetPaymentsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.PaymentMethod,
+			&i.CustomerID,
+			&i.Reference,
+			&i.ProviderKey,
+			&i.ProviderChargeID,
+			&i.ProviderRefundID,
+			&i.DeclineReason,
+			&i.LastSentAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ReadAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
-const insertJournal = `-- name: InsertJournal :exec
-INSERT INTO journal (id, payment_id, kind) VALUES ($1, $2, $3)
+const insertJournals = `-- name: InsertJournals :exec
+INSERT INTO journal (id, payment_id, kind)
+SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::smallint[])
 `
 
-type InsertJournalParams struct {
-	ID        uuid.UUID
-	PaymentID uuid.UUID
-	Kind      int16
+type InsertJournalsParams struct {
+	Ids        []uuid.UUID
+	PaymentIds []uuid.UUID
+	Kinds      []int16
 }
 
-func (q *Queries) InsertJournal(ctx context.Context, arg InsertJournalParams) error {
-	_, err := q.db.Exec(ctx, insertJournal, arg.ID, arg.PaymentID, arg.Kind)
+func (q *Queries) InsertJournals(ctx context.Context, arg InsertJournalsParams) error {
+	_, err := q.db.Exec(ctx, insertJournals, arg.Ids, arg.PaymentIds, arg.Kinds)
 	return err
 }
 
-const insertPayment = `-- name: InsertPayment :one
+const insertPayments = `-- name: InsertPayments :many
 INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, last_sent_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp())
+SELECT id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, clock_timestamp()
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS state, unnest($3::text[]) AS currency,
+               unnest($4::bigint[]) AS amount_minor, unnest($5::text[]) AS payment_method,
+               unnest($6::text[]) AS customer_id, unnest($7::text[]) AS reference,
+               unnest($8::text[]) AS provider_key) AS p
+ ORDER BY provider_key
 ON CONFLICT (provider_key) DO NOTHING
-RETURNING last_sent_at, created_at, updated_at
+RETURNING id, last_sent_at, created_at, updated_at
 `
 
-type InsertPaymentParams struct {
-	ID            uuid.UUID
-	State         int16
-	Currency      string
-	AmountMinor   int64
-	PaymentMethod string
-	CustomerID    string
-	Reference     string
-	ProviderKey   string
+type InsertPaymentsParams struct {
+	Ids            []uuid.UUID
+	States         []int16
+	Currencies     []string
+	Amounts        []int64
+	PaymentMethods []string
+	CustomerIds    []string
+	Refs           []string
+	ProviderKeys   []string
 }
 
-type InsertPaymentRow struct {
+type InsertPaymentsRow struct {
+	ID         uuid.UUID
 	LastSentAt *time.Time
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 }
 
-// The intent, durable before the provider is asked. Two first requests under one key meet here: the later one
+// The intents, durable before the provider is asked. Two first requests under one key meet here: the later one
 // gets no row, once the earlier one has committed.
-func (q *Queries) InsertPayment(ctx context.Context, arg InsertPaymentParams) (InsertPaymentRow, error) {
-	row := q.db.QueryRow(ctx, insertPayment,
-		arg.ID,
-		arg.State,
-		arg.Currency,
-		arg.AmountMinor,
-		arg.PaymentMethod,
-		arg.CustomerID,
-		arg.Reference,
-		arg.ProviderKey,
+func (q *Queries) InsertPayments(ctx context.Context, arg InsertPaymentsParams) ([]InsertPaymentsRow, error) {
+	rows, err := q.db.Query(ctx, insertPayments,
+		arg.Ids,
+		arg.States,
+		arg.Currencies,
+		arg.Amounts,
+		arg.PaymentMethods,
+		arg.CustomerIds,
+		arg.Refs,
+		arg.ProviderKeys,
 	)
-	var i InsertPaymentRow
-	err := row.Scan(&i.LastSentAt, &i.CreatedAt, &i.UpdatedAt)
-	return i, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []InsertPaymentsRow{}
+	for rows.Next() {
+		var i InsertPaymentsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.LastSentAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const insertPostings = `-- name: InsertPostings :exec
 INSERT INTO posting (journal_id, line, account, currency, amount_minor)
-SELECT $1, unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]),
+SELECT unnest($1::uuid[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]),
        unnest($5::bigint[])
 `
 
 type InsertPostingsParams struct {
-	JournalID  uuid.UUID
+	JournalIds []uuid.UUID
 	Lines      []int16
 	Accounts   []string
 	Currencies []string
@@ -118,7 +177,7 @@ type InsertPostingsParams struct {
 
 func (q *Queries) InsertPostings(ctx context.Context, arg InsertPostingsParams) error {
 	_, err := q.db.Exec(ctx, insertPostings,
-		arg.JournalID,
+		arg.JournalIds,
 		arg.Lines,
 		arg.Accounts,
 		arg.Currencies,
@@ -198,38 +257,74 @@ func (q *Queries) MarkSent(ctx context.Context, arg MarkSentParams) (MarkSentRow
 	return i, err
 }
 
-const savePayment = `-- name: SavePayment :one
-UPDATE payment
-   SET state = $1, provider_charge_id = $2, provider_refund_id = $3,
-       decline_reason = $4, last_sent_at = $5, updated_at = now()
- WHERE id = $6 AND state = $7 AND last_sent_at IS NOT DISTINCT FROM $8
-RETURNING updated_at
+const savePayments = `-- name: SavePayments :many
+INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key,
+                     provider_charge_id, provider_refund_id, decline_reason, last_sent_at)
+SELECT n.id, n.state, p.currency, p.amount_minor, p.payment_method, p.customer_id, p.reference, p.provider_key,
+       n.provider_charge_id, n.provider_refund_id, n.decline_reason, NULLIF(n.last_sent_at, '0001-01-01 00:00:00+00')
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS seen_state,
+               unnest($3::timestamptz[]) AS seen_sent_at, unnest($4::smallint[]) AS state,
+               unnest($5::text[]) AS provider_charge_id,
+               unnest($6::text[]) AS provider_refund_id,
+               unnest($7::text[]) AS decline_reason,
+               unnest($8::timestamptz[]) AS last_sent_at) AS n
+ CROSS JOIN LATERAL (
+       SELECT currency, amount_minor, payment_method, customer_id, reference, provider_key
+         FROM payment
+        WHERE id = n.id AND state = n.seen_state
+          AND last_sent_at IS NOT DISTINCT FROM NULLIF(n.seen_sent_at, '0001-01-01 00:00:00+00')
+       OFFSET 0 FOR UPDATE) AS p
+ON CONFLICT (id) DO UPDATE
+   SET state = excluded.state, provider_charge_id = excluded.provider_charge_id,
+       provider_refund_id = excluded.provider_refund_id, decline_reason = excluded.decline_reason,
+       last_sent_at = excluded.last_sent_at, updated_at = now()
+RETURNING id, updated_at
 `
 
-type SavePaymentParams struct {
-	State            int16
-	ProviderChargeID string
-	ProviderRefundID string
-	DeclineReason    string
-	LastSentAt       *time.Time
-	ID               uuid.UUID
-	SeenState        int16
-	SeenSentAt       *time.Time
+type SavePaymentsParams struct {
+	Ids               []uuid.UUID
+	SeenStates        []int16
+	SeenSentAts       []time.Time
+	States            []int16
+	ProviderChargeIds []string
+	ProviderRefundIds []string
+	DeclineReasons    []string
+	LastSentAts       []time.Time
 }
 
-// Changes a payment that is as it was seen. No row: somebody else has changed it, or has sent the charge again.
-func (q *Queries) SavePayment(ctx context.Context, arg SavePaymentParams) (time.Time, error) {
-	row := q.db.QueryRow(ctx, savePayment,
-		arg.State,
-		arg.ProviderChargeID,
-		arg.ProviderRefundID,
-		arg.DeclineReason,
-		arg.LastSentAt,
-		arg.ID,
-		arg.SeenState,
-		arg.SeenSentAt,
+type SavePaymentsRow struct {
+	ID        uuid.UUID
+	UpdatedAt time.Time
+}
+
+// Changes payments that are as they were seen. No row: somebody else has changed it, or has sent the charge again.
+// The year 1 stands for never. They are there, so that none is inserted, and each is found through the primary key
+// whatever the plan.
+func (q *Queries) SavePayments(ctx context.Context, arg SavePaymentsParams) ([]SavePaymentsRow, error) {
+	rows, err := q.db.Query(ctx, savePayments,
+		arg.Ids,
+		arg.SeenStates,
+		arg.SeenSentAts,
+		arg.States,
+		arg.ProviderChargeIds,
+		arg.ProviderRefundIds,
+		arg.DeclineReasons,
+		arg.LastSentAts,
 	)
-	var updated_at time.Time
-	err := row.Scan(&updated_at)
-	return updated_at, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SavePaymentsRow{}
+	for rows.Next() {
+		var i SavePaymentsRow
+		if err := rows.Scan(&i.ID, &i.UpdatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

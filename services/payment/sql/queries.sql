@@ -1,14 +1,27 @@
--- name: InsertPayment :one
--- The intent, durable before the provider is asked. Two first requests under one key meet here: the later one
+-- name: InsertPayments :many
+-- The intents, durable before the provider is asked. Two first requests under one key meet here: the later one
 -- gets no row, once the earlier one has committed.
 INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, last_sent_at)
-VALUES (@id, @state, @currency, @amount_minor, @payment_method, @customer_id, @reference, @provider_key, clock_timestamp())
+SELECT id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, clock_timestamp()
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@states::smallint[]) AS state, unnest(@currencies::text[]) AS currency,
+               unnest(@amounts::bigint[]) AS amount_minor, unnest(@payment_methods::text[]) AS payment_method,
+               unnest(@customer_ids::text[]) AS customer_id, unnest(@refs::text[]) AS reference,
+               unnest(@provider_keys::text[]) AS provider_key) AS p
+ ORDER BY provider_key
 ON CONFLICT (provider_key) DO NOTHING
-RETURNING last_sent_at, created_at, updated_at;
+RETURNING id, last_sent_at, created_at, updated_at;
 
--- name: GetPayment :one
--- With the time at which it was read, by the clock that wrote last_sent_at.
-SELECT sqlc.embed(payment), now()::timestamptz AS read_at FROM payment WHERE id = @id;
+-- name: GetPayments :many
+-- With the time at which they were read, by the clock that wrote last_sent_at. OFFSET 0 keeps this one index lookup
+-- each: as a join it would be planned while the table is small, and would read all of it when it has grown.
+SELECT p.id, p.state, p.currency, p.amount_minor, p.payment_method, p.customer_id, p.reference, p.provider_key,
+       p.provider_charge_id, p.provider_refund_id, p.decline_reason, p.last_sent_at, p.created_at, p.updated_at,
+       now()::timestamptz AS read_at
+  FROM (SELECT unnest(@ids::uuid[]) AS id) AS n
+ CROSS JOIN LATERAL (
+       SELECT id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, provider_charge_id,
+              provider_refund_id, decline_reason, last_sent_at, created_at, updated_at
+         FROM payment WHERE id = n.id OFFSET 0) AS p;
 
 -- name: ListPayments :many
 SELECT id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, provider_charge_id,
@@ -21,18 +34,37 @@ UPDATE payment SET last_sent_at = clock_timestamp(), updated_at = now()
  WHERE id = @id AND state = @state AND last_sent_at IS NOT DISTINCT FROM @seen_sent_at
 RETURNING last_sent_at, updated_at;
 
--- name: SavePayment :one
--- Changes a payment that is as it was seen. No row: somebody else has changed it, or has sent the charge again.
-UPDATE payment
-   SET state = @state, provider_charge_id = @provider_charge_id, provider_refund_id = @provider_refund_id,
-       decline_reason = @decline_reason, last_sent_at = @last_sent_at, updated_at = now()
- WHERE id = @id AND state = @seen_state AND last_sent_at IS NOT DISTINCT FROM @seen_sent_at
-RETURNING updated_at;
+-- name: SavePayments :many
+-- Changes payments that are as they were seen. No row: somebody else has changed it, or has sent the charge again.
+-- The year 1 stands for never. They are there, so that none is inserted, and each is found through the primary key
+-- whatever the plan.
+INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key,
+                     provider_charge_id, provider_refund_id, decline_reason, last_sent_at)
+SELECT n.id, n.state, p.currency, p.amount_minor, p.payment_method, p.customer_id, p.reference, p.provider_key,
+       n.provider_charge_id, n.provider_refund_id, n.decline_reason, NULLIF(n.last_sent_at, '0001-01-01 00:00:00+00')
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@seen_states::smallint[]) AS seen_state,
+               unnest(@seen_sent_ats::timestamptz[]) AS seen_sent_at, unnest(@states::smallint[]) AS state,
+               unnest(@provider_charge_ids::text[]) AS provider_charge_id,
+               unnest(@provider_refund_ids::text[]) AS provider_refund_id,
+               unnest(@decline_reasons::text[]) AS decline_reason,
+               unnest(@last_sent_ats::timestamptz[]) AS last_sent_at) AS n
+ CROSS JOIN LATERAL (
+       SELECT currency, amount_minor, payment_method, customer_id, reference, provider_key
+         FROM payment
+        WHERE id = n.id AND state = n.seen_state
+          AND last_sent_at IS NOT DISTINCT FROM NULLIF(n.seen_sent_at, '0001-01-01 00:00:00+00')
+       OFFSET 0 FOR UPDATE) AS p
+ON CONFLICT (id) DO UPDATE
+   SET state = excluded.state, provider_charge_id = excluded.provider_charge_id,
+       provider_refund_id = excluded.provider_refund_id, decline_reason = excluded.decline_reason,
+       last_sent_at = excluded.last_sent_at, updated_at = now()
+RETURNING id, updated_at;
 
--- name: InsertJournal :exec
-INSERT INTO journal (id, payment_id, kind) VALUES (@id, @payment_id, @kind);
+-- name: InsertJournals :exec
+INSERT INTO journal (id, payment_id, kind)
+SELECT unnest(@ids::uuid[]), unnest(@payment_ids::uuid[]), unnest(@kinds::smallint[]);
 
 -- name: InsertPostings :exec
 INSERT INTO posting (journal_id, line, account, currency, amount_minor)
-SELECT @journal_id, unnest(@lines::smallint[]), unnest(@accounts::text[]), unnest(@currencies::text[]),
+SELECT unnest(@journal_ids::uuid[]), unnest(@lines::smallint[]), unnest(@accounts::text[]), unnest(@currencies::text[]),
        unnest(@amounts::bigint[]);

@@ -2,12 +2,15 @@ package carrier
 
 import "context"
 
-// Carrier brings parcels. Both calls are idempotent by key: asked again, it does nothing more and answers the
-// same.
+// Carrier brings parcels. All calls are idempotent by key: asked again, it does nothing more and answers the same.
 type Carrier interface {
 	// Book asks the carrier to come for a parcel and gives its tracking number. A *RefusedError means that
 	// nothing was booked and never will be under the key; with any other error the outcome is not known.
 	Book(ctx context.Context, b Booking) (tracking string, err error)
+	// Lookup tells what became of a Book without booking anything: the tracking number, a *RefusedError when it was
+	// refused, or that the carrier knows of none. That does not keep a Book which is still on its way from arriving.
+	// With any other error the outcome is not known.
+	Lookup(ctx context.Context, b Booking) (tracking string, found bool, err error)
 	// Cancel undoes what was booked under the key, if anything was. With an error the outcome is not known.
 	Cancel(ctx context.Context, key string) error
 }

@@ -10,7 +10,8 @@ import (
 const unserved = "XX"
 
 // Simulator is a carrier that goes everywhere but to the country "XX". What it answers follows from the booking
-// alone, so that it keeps its word over a restart without keeping anything else.
+// alone, so that it keeps its word over a restart without keeping anything else; for the same reason it knows of
+// every booking that it could have been asked for.
 type Simulator struct{}
 
 // Book implements Carrier.
@@ -22,6 +23,12 @@ func (Simulator) Book(ctx context.Context, b Booking) (string, error) {
 		return "", &RefusedError{Reason: "no delivery to country " + unserved}
 	}
 	return fmt.Sprintf("SIM%X", sha256.Sum256([]byte(b.Key)))[:19], nil
+}
+
+// Lookup implements Carrier.
+func (s Simulator) Lookup(ctx context.Context, b Booking) (string, bool, error) {
+	tracking, err := s.Book(ctx, b)
+	return tracking, err == nil, err
 }
 
 // Cancel implements Carrier.

@@ -19,6 +19,10 @@ func TestSimulator_AnswersTheSameToTheSameKey(t *testing.T) {
 				t.Errorf("key %s got %s, and %s before", key, tracking, before)
 			}
 			numbers[key] = tracking
+			known, found, err := Simulator{}.Lookup(t.Context(), Booking{Key: key, Address: Address{Country: "GB"}})
+			if known != tracking || !found || err != nil {
+				t.Errorf("looked up: got %q, %t, %v, want %s", known, found, err, tracking)
+			}
 		}
 	}
 	if numbers["one"] == numbers["two"] {
@@ -28,9 +32,13 @@ func TestSimulator_AnswersTheSameToTheSameKey(t *testing.T) {
 
 func TestSimulator_RefusesCountryXX(t *testing.T) {
 	t.Parallel()
-	_, err := Simulator{}.Book(t.Context(), Booking{Key: "one", Address: Address{Country: "XX"}})
-	if refusal, ok := errors.AsType[*RefusedError](err); !ok || refusal.Reason == "" {
-		t.Errorf("got %v, want a refusal with its reason", err)
+	abroad := Booking{Key: "one", Address: Address{Country: "XX"}}
+	_, err := Simulator{}.Book(t.Context(), abroad)
+	_, found, again := Simulator{}.Lookup(t.Context(), abroad)
+	for _, err := range []error{err, again} {
+		if refusal, ok := errors.AsType[*RefusedError](err); !ok || refusal.Reason == "" || found {
+			t.Errorf("got %v, want a refusal with its reason", err)
+		}
 	}
 }
 
@@ -40,6 +48,9 @@ func TestSimulator_DoesNotAnswerWhenTimeIsUp(t *testing.T) {
 	cancel()
 	if _, err := (Simulator{}).Book(ctx, Booking{Key: "one", Address: Address{Country: "XX"}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("booking: got %v, want %v", err, context.Canceled)
+	}
+	if _, found, err := (Simulator{}).Lookup(ctx, Booking{Key: "one"}); found || !errors.Is(err, context.Canceled) {
+		t.Errorf("looking up: got %v, want %v", err, context.Canceled)
 	}
 	if err := (Simulator{}).Cancel(ctx, "one"); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelling: got %v, want %v", err, context.Canceled)

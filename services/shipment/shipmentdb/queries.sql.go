@@ -12,6 +12,34 @@ import (
 	"github.com/google/uuid"
 )
 
+const findRefused = `-- name: FindRefused :many
+SELECT s.id FROM (SELECT unnest($1::uuid[]) AS id) AS n
+ CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id OFFSET 0) AS s
+ WHERE s.state = 3
+`
+
+// OFFSET 0 keeps it one index lookup each: as a join it would be planned while the table is small, and would read all
+// of it when it has grown.
+func (q *Queries) FindRefused(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, findRefused, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const getShipment = `-- name: GetShipment :one
 SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at
   FROM shipment WHERE id = $1
@@ -44,27 +72,31 @@ func (q *Queries) GetShipment(ctx context.Context, id uuid.UUID) (GetShipmentRow
 	return i, err
 }
 
-const insertShipment = `-- name: InsertShipment :exec
+const insertShipments = `-- name: InsertShipments :exec
 INSERT INTO shipment (id, state, reference, address, carrier_key)
-VALUES ($1, 1, $2, $3, $4)
+SELECT id, 1, reference, address, carrier_key
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference, unnest($3::jsonb[]) AS address,
+               unnest($4::text[]) AS carrier_key) AS s
+ ORDER BY carrier_key
 ON CONFLICT (carrier_key) DO NOTHING
 `
 
-type InsertShipmentParams struct {
-	ID         uuid.UUID
-	Reference  string
-	Address    []byte
-	CarrierKey string
+type InsertShipmentsParams struct {
+	Ids         []uuid.UUID
+	Refs        []string
+	Addresses   [][]byte
+	CarrierKeys []string
 }
 
 // Two first requests under one key meet here: the second waits for the first, and then writes nothing. Its
-// idempotency row, which is always written with the shipment, tells it so.
-func (q *Queries) InsertShipment(ctx context.Context, arg InsertShipmentParams) error {
-	_, err := q.db.Exec(ctx, insertShipment,
-		arg.ID,
-		arg.Reference,
-		arg.Address,
-		arg.CarrierKey,
+// idempotency row, which is always written with the shipment, tells it so. In one order for all, so that none waits
+// for another in a circle.
+func (q *Queries) InsertShipments(ctx context.Context, arg InsertShipmentsParams) error {
+	_, err := q.db.Exec(ctx, insertShipments,
+		arg.Ids,
+		arg.Refs,
+		arg.Addresses,
+		arg.CarrierKeys,
 	)
 	return err
 }
@@ -120,12 +152,26 @@ func (q *Queries) ListShipments(ctx context.Context, arg ListShipmentsParams) ([
 	return items, nil
 }
 
-const lockShipment = `-- name: LockShipment :one
-SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at
-  FROM shipment WHERE id = $1 FOR UPDATE
+const putOutcomes = `-- name: PutOutcomes :many
+UPDATE shipment AS s
+   SET state = o.state, refusal_reason = o.refusal_reason, updated_at = now(),
+       tracking_number = coalesce(NULLIF(o.tracking_number, ''), s.tracking_number)
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS state,
+               unnest($3::text[]) AS tracking_number, unnest($4::text[]) AS refusal_reason) AS o
+ WHERE s.id = o.id AND s.ctid = ANY (ARRAY (
+       SELECT r.ctid FROM (SELECT unnest($1::uuid[]) AS id) AS n
+        CROSS JOIN LATERAL (SELECT ctid FROM shipment WHERE id = n.id OFFSET 0) AS r))
+RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at
 `
 
-type LockShipmentRow struct {
+type PutOutcomesParams struct {
+	Ids             []uuid.UUID
+	States          []int16
+	TrackingNumbers []string
+	RefusalReasons  []string
+}
+
+type PutOutcomesRow struct {
 	ID             uuid.UUID
 	State          int16
 	Reference      string
@@ -136,44 +182,38 @@ type LockShipmentRow struct {
 	UpdatedAt      time.Time
 }
 
-func (q *Queries) LockShipment(ctx context.Context, id uuid.UUID) (LockShipmentRow, error) {
-	row := q.db.QueryRow(ctx, lockShipment, id)
-	var i LockShipmentRow
-	err := row.Scan(
-		&i.ID,
-		&i.State,
-		&i.Reference,
-		&i.Address,
-		&i.TrackingNumber,
-		&i.RefusalReason,
-		&i.CreatedAt,
-		&i.UpdatedAt,
+// What came of shipments whose requests are held, so that nobody else changes them. A number is kept when none is
+// given. They are found by their place in the table, which is looked up as above.
+func (q *Queries) PutOutcomes(ctx context.Context, arg PutOutcomesParams) ([]PutOutcomesRow, error) {
+	rows, err := q.db.Query(ctx, putOutcomes,
+		arg.Ids,
+		arg.States,
+		arg.TrackingNumbers,
+		arg.RefusalReasons,
 	)
-	return i, err
-}
-
-const putOutcome = `-- name: PutOutcome :one
-UPDATE shipment
-   SET state = $1, tracking_number = $2, refusal_reason = $3, updated_at = now()
- WHERE id = $4
-RETURNING updated_at
-`
-
-type PutOutcomeParams struct {
-	State          int16
-	TrackingNumber string
-	RefusalReason  string
-	ID             uuid.UUID
-}
-
-func (q *Queries) PutOutcome(ctx context.Context, arg PutOutcomeParams) (time.Time, error) {
-	row := q.db.QueryRow(ctx, putOutcome,
-		arg.State,
-		arg.TrackingNumber,
-		arg.RefusalReason,
-		arg.ID,
-	)
-	var updated_at time.Time
-	err := row.Scan(&updated_at)
-	return updated_at, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PutOutcomesRow{}
+	for rows.Next() {
+		var i PutOutcomesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Reference,
+			&i.Address,
+			&i.TrackingNumber,
+			&i.RefusalReason,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

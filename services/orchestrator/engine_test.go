@@ -1,0 +1,319 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
+	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+// cluster is replicas of the orchestrator on one database and one NATS, each in a process with the fakes.
+type cluster struct {
+	*fixture
+	config service.Config
+}
+
+func setupCluster(t *testing.T, trouble func(call, key string, nth int, applied bool) error) *cluster {
+	t.Helper()
+	t.Parallel()
+	f := &fixture{T: t, participants: newParticipants(t), dsn: pgtest.DSN(t, Migrations()...)}
+	f.participants.trouble = trouble
+	c := &cluster{fixture: f, config: servicetest.Config()}
+	c.config.NATS.URL = bustest.Server(t).URL()
+	return c
+}
+
+// start starts a replica that knows some versions of the order saga, and has the cluster's clients speak to it.
+func (c *cluster) start(orders ...saga.Definition) (*service.Process, *orchestrator) {
+	c.Helper()
+	var o *orchestrator
+	all := append(c.participants.services(), service.Service{
+		Name: "orchestrator", Postgres: service.Postgres{MaxConns: 10}, Migrations: Migrations(),
+		Run: func(ctx context.Context, env *service.Env) (err error) {
+			o, err = wire(ctx, env, DefaultConfig(), orders...)
+			return err
+		},
+	})
+	for i := range all {
+		all[i].Postgres.DSN = c.dsn // the fakes keep nothing
+	}
+	p, err := service.Start(c.Context(), c.config, c.Output(), all...)
+	if err != nil {
+		c.Fatal(err)
+	}
+	conn := servicetest.Dial(c, p, "test")
+	c.orders, c.sagas = orderv1.NewOrderServiceClient(conn), sagav1.NewSagaServiceClient(conn)
+	return p, o
+}
+
+// pool is a pool of the test's own on the cluster's database.
+func (c *cluster) pool() *pgxpool.Pool {
+	c.Helper()
+	pool, err := pg.Open(c.Context(), pg.Config{DSN: c.dsn})
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(pool.Close)
+	return pool
+}
+
+func (c *cluster) stop(p *service.Process) {
+	c.Helper()
+	if err := p.Stop(); err != nil {
+		c.Error(err)
+	}
+}
+
+func (c *cluster) wantCompleted(orderIDs ...string) {
+	c.Helper()
+	for _, orderID := range orderIDs {
+		if order, saga := c.end(orderID); order.GetState() != orderv1.OrderState_ORDER_STATE_COMPLETED {
+			c.Errorf("%s ended as %s: %s", orderID, order.GetState(), types(saga))
+		}
+	}
+}
+
+func (c *cluster) placeMany(from, n int) (orderIDs []string) {
+	c.Helper()
+	for i := range n {
+		orderIDs = append(orderIDs, c.place(fmt.Sprintf("order-%04d", from+i)).GetOrderId())
+	}
+	return orderIDs
+}
+
+// Wherever an order is taken in, the owner of its shard hears of it; and when replicas come and go, nothing is lost or
+// done twice.
+func TestEngine_ReplicasShareTheSagasAndComeAndGo(t *testing.T) {
+	c := setupCluster(t, nil)
+	first, a := c.start(orderV1)
+	owns(t, a)
+	placed := c.placeMany(0, 20)
+	second, b := c.start(orderV1)
+	waittest.Until(t, "the shards are shared", func() bool {
+		return len(a.engine.shards.ours()) == 32 && len(b.engine.shards.ours()) == 32
+	})
+	placed = append(placed, c.placeMany(20, 40)...) // half of them are the other one's
+	c.stop(first)
+	owns(t, b)
+	placed = append(placed, c.placeMany(60, 20)...)
+	c.wantCompleted(placed...)
+	c.stop(second)
+	counts := map[string]int{}
+	for _, call := range c.participants.seen() {
+		counts[call]++
+	}
+	if len(c.participants.effects) != 4*len(placed) {
+		t.Errorf("%d effects of %d orders; calls: %v", len(c.participants.effects), len(placed), counts)
+	}
+	for _, view := range []string{"inv_25_epochs_rise", "inv_26_one_owner_an_epoch", "inv_18_rows_are_their_events"} {
+		if bad := pgtest.Rows[struct{ ID, Detail string }](t, c.pool(), "SELECT id, detail FROM "+view); len(bad) > 0 {
+			t.Errorf("%s: %v", view, bad)
+		}
+	}
+}
+
+// What is under way runs the version it started with, whatever version new sagas run.
+func TestEngine_VersionsRunSideBySide(t *testing.T) {
+	charging, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	c := setupCluster(t, func(call, _ string, _ int, applied bool) error {
+		if call != callCharge || applied {
+			return nil
+		}
+		once.Do(func() { close(charging) })
+		select {
+		case <-release:
+			return nil
+		default:
+			return rpcerr.New(rpcerr.DestinationDown, "not yet")
+		}
+	})
+	first, _ := c.start(orderV1)
+	old := c.place("order-of-v1").GetOrderId()
+	<-charging
+	c.stop(first)
+	second, _ := c.start(orderV1, orderV2())
+	newer := c.place("order-of-v2").GetOrderId()
+	close(release)
+	for orderID, want := range map[string]string{
+		old:   "started step_done:reserve step_done:charge step_done:ship step_done:commit completed",
+		newer: "started step_done:charge step_done:reserve step_done:ship step_done:commit completed",
+	} {
+		if _, saga := c.end(orderID); types(saga) != want {
+			t.Errorf("v%d ran %s, want %s", saga.GetDefinitionVersion(), types(saga), want)
+		}
+	}
+	third, _ := c.start(orderV1) // a replica of the build before, which drives them as well
+	c.stop(second)
+	c.wantCompleted(c.place("order-of-v1-again").GetOrderId())
+	c.stop(third)
+}
+
+// While a participant is away its sagas wait and lose no attempt; when it is back they come in growing batches.
+func TestLane_WaitsForAParticipantAndComesBackSlowly(t *testing.T) {
+	var away sync.Map
+	away.Store(callCharge, true)
+	c := setupCluster(t, func(call, _ string, _ int, _ bool) error {
+		if _, isAway := away.Load(call); isAway {
+			return rpcerr.New(rpcerr.DestinationDown, "%s is away", call)
+		}
+		return nil
+	})
+	p, o := c.start(orderV1)
+	placed := c.placeMany(0, 60)
+	lane := o.engine.lanes[callCharge]
+	waittest.Until(t, "all wait for the charge", func() bool {
+		n, blocked := lane.waits()
+		return blocked && n >= len(placed)-1 // one may be probing
+	})
+	c.participants.mu.Lock()
+	c.participants.batches = nil
+	c.participants.mu.Unlock()
+	away.Delete(callCharge)
+	c.wantCompleted(placed...)
+	_, s := c.end(placed[0])
+	if strings.Contains(types(s), "unknown") || s.GetSteps()[1].GetAttempts() != 1 {
+		t.Errorf("waiting cost attempts: %s", types(s))
+	}
+	c.participants.mu.Lock()
+	charges := slices.Clone(c.participants.batches[callCharge])
+	c.participants.mu.Unlock()
+	if want := []int{1, 2, 4, 8, 16}; len(charges) < len(want) || !slices.Equal(charges[:len(want)], want) {
+		t.Errorf("the batches had %v items, want them to double from 1", charges)
+	}
+	c.stop(p)
+}
+
+// A saga whose deadline passes while its participant is away turns back.
+func TestLane_ADeadlineEndsTheWait(t *testing.T) {
+	hurried := orderV1
+	hurried.Version, hurried.Deadline = 3, 500*time.Millisecond
+	c := setupCluster(t, func(call, _ string, _ int, _ bool) error {
+		if call == callCharge {
+			return rpcerr.New(rpcerr.DestinationDown, "away")
+		}
+		return nil
+	})
+	p, _ := c.start(hurried)
+	order, s := c.end(c.place("order-0001").GetOrderId())
+	want := "started step_done:reserve compensation_decided step_compensated:charge step_compensated:reserve compensated"
+	if order.GetState() != orderv1.OrderState_ORDER_STATE_COMPENSATED || types(s) != want {
+		t.Errorf("ended as %s: %s, want %s", order.GetState(), types(s), want)
+	}
+	c.stop(p)
+}
+
+// A saga that cannot be understood is parked with the reason, and the others of its shard go on.
+func TestEngine_APoisonousSagaParksItself(t *testing.T) {
+	c := setupCluster(t, nil)
+	pool := c.pool()
+	sagas := plant(t, pool, planted{}, planted{}, planted{})
+	for i, detail := range []string{`"no object"`, `{"result": 1}`} {
+		if _, err := pool.Exec(t.Context(), `INSERT INTO saga_event (saga_id, seq, type, step, at, detail) VALUES ($1, 2, $2, 'reserve', now(), $3)`,
+			sagas[i].sagaID.UUID(), []string{"step_done", "no_such_type"}[i], detail); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pool.Exec(t.Context(), `UPDATE saga SET seq = 2 WHERE id = $1`, sagas[i].sagaID.UUID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, _ := c.start(orderV1)
+	c.wantCompleted(sagas[2].orderID.String(), c.place("order-0001").GetOrderId())
+	type row struct {
+		Phase, Seq int
+		Cause      string
+		AtRisk     bool
+	}
+	for i, want := range []string{"decoding saga event 2", "no_such_type"} {
+		var got row
+		waittest.Until(t, "it is parked", func() bool {
+			got = pgtest.Rows[row](t, pool, `SELECT phase, seq, cause, at_risk FROM saga WHERE id = $1`, sagas[i].sagaID.UUID())[0]
+			return saga.Phase(got.Phase) == saga.Parked
+		})
+		if got.Seq != 3 || !got.AtRisk || !strings.Contains(got.Cause, "cannot be driven") || !strings.Contains(got.Cause, want) {
+			t.Errorf("saga %d: got %+v, want it parked for %q", i, got, want)
+		}
+	}
+	c.stop(p)
+}
+
+// A participant that takes a step over is asked again, at its time or when an event says that something happened.
+func TestEngine_APendingStepIsAskedAgain(t *testing.T) {
+	taken := make(chan string, 1)
+	c := setupCluster(t, func(call, key string, nth int, applied bool) error {
+		if call == callCharge && nth == 1 && applied {
+			taken <- key
+			e := rpcerr.New(rpcerr.IdempotencyKeyInFlight, "the bank is at it")
+			e.RetryAfter = time.Hour
+			return e
+		}
+		return nil
+	})
+	p, o := c.start(orderV1)
+	placed := c.place("order-0001")
+	<-taken
+	var pending bool
+	waittest.Until(t, "it waits to be told", func() bool {
+		o.engine.mu.Lock()
+		defer o.engine.mu.Unlock()
+		for _, l := range o.engine.pending {
+			pending = l.view.orderID.String() == placed.GetOrderId()
+		}
+		return pending
+	})
+	orderID, err := parseOrderID(placed.GetOrderId())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.engine.told([]OrderID{orderID})
+	_, s := c.end(placed.GetOrderId())
+	want := "started step_done:reserve step_pending:charge step_done:charge step_done:ship step_done:commit completed"
+	if diff := cmp.Diff(want, types(s)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if attempts := s.GetSteps()[1].GetAttempts(); attempts != 1 {
+		t.Errorf("%d attempts, want 1: to be taken over costs none", attempts)
+	}
+	c.stop(p)
+}
+
+// At the pivot nothing is done again before it was looked up.
+func TestEngine_LooksUpAnUnknownPivot(t *testing.T) {
+	for name, applied := range map[string]bool{"it happened": true, "it did not": false} {
+		t.Run(name, func(t *testing.T) {
+			c := setupCluster(t, func(call, _ string, nth int, after bool) error {
+				if call == callSchedule && nth == 1 && after == applied {
+					return rpcerr.New(rpcerr.Internal, "the answer is lost")
+				}
+				return nil
+			})
+			p, _ := c.start(orderV1)
+			c.wantCompleted(c.place("order-0001").GetOrderId())
+			want := []string{callReserve, callCharge, callSchedule, callLookUp, callCommit}
+			if !applied {
+				want = []string{callReserve, callCharge, callSchedule, callLookUp, callSchedule, callCommit}
+			}
+			if diff := cmp.Diff(want, c.participants.seen()); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			c.stop(p)
+		})
+	}
+}

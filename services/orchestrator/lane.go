@@ -1,0 +1,252 @@
+package orchestrator
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tieout/tieout/services/orchestrator/saga"
+)
+
+const (
+	// maxBatch is how many sagas' steps one call carries.
+	maxBatch = 256
+	// maxFlights is how many calls of a lane are under way at once.
+	maxFlights = 4
+)
+
+// notSentWait is how long a lane is blocked after a call that could not be sent.
+var notSentWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 5 * time.Second}
+
+// lane carries the sagas whose next step is one call to its participant: what waits travels together, in the order it
+// came. A lane whose calls cannot be sent is blocked for a while; its sagas stay where they are, and it costs them no
+// attempt. Then one is sent, and with each call that gets through twice as many, so that a participant that comes back
+// is not overrun.
+type lane struct {
+	engine *engine
+	call   string
+	do     action
+
+	mu      sync.Mutex
+	queue   []waiting
+	flights int
+	limit   int // of the next batch; below maxBatch while the lane comes back
+	blocked int // how often in a row nothing could be sent
+	timer   *time.Timer
+}
+
+// waiting is a saga in a lane with the command that is to be carried out.
+type waiting struct {
+	*live
+	command saga.Command
+}
+
+// push has a saga's command carried out.
+func (l *lane) push(w waiting) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, w)
+	l.launch()
+}
+
+// launch starts another flight if there is reason for one. It needs mu.
+func (l *lane) launch() {
+	flights := maxFlights
+	if l.limit < maxBatch {
+		flights = 1
+	}
+	if len(l.queue) > 0 && l.flights < flights && l.timer == nil {
+		l.flights++
+		l.engine.begin(l.fly)
+	}
+}
+
+// fly carries batches until nothing waits, or the lane is blocked.
+func (l *lane) fly() {
+	for {
+		l.mu.Lock()
+		if len(l.queue) == 0 || l.timer != nil || l.engine.isStopping() {
+			l.flights--
+			l.mu.Unlock()
+			return
+		}
+		batch := l.queue[:min(len(l.queue), l.limit)]
+		l.queue = l.queue[len(batch):]
+		if len(l.queue) == 0 {
+			l.queue = nil // the batch may be the whole of what it held
+		}
+		l.mu.Unlock()
+		l.carry(batch)
+	}
+}
+
+// carry makes one call for a batch, and has what came of it written on a goroutine of its own.
+func (l *lane) carry(batch []waiting) {
+	batch = l.sift(batch)
+	if len(batch) == 0 {
+		return
+	}
+	if !l.engine.shards.leased() {
+		l.block(batch)
+		return
+	}
+	outcomes, sent := l.engine.call(l, batch)
+	if l.engine.isStopping() {
+		return // handing over: whoever drives next asks again
+	}
+	if !sent {
+		l.block(batch)
+		return
+	}
+	l.unblock()
+	l.engine.begin(func() { l.engine.conclude(batch, outcomes) })
+}
+
+// sift takes out the sagas that are not to make this call any more: they were changed meanwhile, or their deadline
+// has passed.
+func (l *lane) sift(batch []waiting) []waiting {
+	now := clock()
+	kept := batch[:0:0]
+	for _, w := range batch {
+		if l.engine.stillDue(w, now) {
+			kept = append(kept, w)
+		} else {
+			l.engine.advance(w.live)
+		}
+	}
+	return kept
+}
+
+// block puts a batch back to the front, and lets nothing leave for a while.
+func (l *lane) block(batch []waiting) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(batch[:len(batch):len(batch)], l.queue...)
+	l.blocked++
+	l.limit = 1
+	if l.timer != nil {
+		return
+	}
+	wait := notSentWait.Wait(l.blocked, fraction())
+	if l.blocked == 1 {
+		l.engine.log.Warn("nothing can be sent, sagas wait", slog.String("call", l.call), slog.Int("waiting", len(l.queue)))
+	}
+	l.timer = time.AfterFunc(wait, l.comeBack)
+}
+
+// comeBack lets the first one leave again, after those that cannot wait any longer were taken out.
+func (l *lane) comeBack() {
+	l.mu.Lock()
+	queue := l.queue
+	l.queue = nil
+	l.mu.Unlock()
+	queue = l.sift(queue)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(queue, l.queue...)
+	l.timer = nil
+	l.launch()
+}
+
+// unblock notes that a call got through.
+func (l *lane) unblock() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.blocked > 0 {
+		l.engine.log.Info("sagas go on", slog.String("call", l.call), slog.Int("waiting", len(l.queue)))
+		l.blocked = 0
+	}
+	l.limit = min(2*l.limit, maxBatch)
+	l.launch()
+}
+
+// waits gives how many sagas wait in the lane, and whether it is blocked.
+func (l *lane) waits() (sagas int, blocked bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue), l.blocked > 0
+}
+
+// stillDue tells whether a saga's next command is the one it waits with.
+func (e *engine) stillDue(w waiting, now time.Time) bool {
+	e.mu.Lock()
+	nudged := w.nudged
+	e.mu.Unlock()
+	if nudged || w.term.over() {
+		return false
+	}
+	if now.Before(w.state.NextAt) {
+		return true // it may ask before its time
+	}
+	next := saga.Next(w.def, w.state, now)
+	return len(next) > 0 && next[0].Op == w.command.Op && next[0].Step == w.command.Step
+}
+
+// reader reads sagas, those that wait together.
+type reader struct {
+	engine *engine
+
+	mu      sync.Mutex
+	queue   []*live
+	flights int
+}
+
+const (
+	maxRead     = 500
+	maxReadings = 2
+)
+
+// push has a saga read and then advanced.
+func (r *reader) push(l *live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queue = append(r.queue, l)
+	if r.flights < maxReadings {
+		r.flights++
+		r.engine.begin(r.fly)
+	}
+}
+
+func (r *reader) fly() {
+	for {
+		r.mu.Lock()
+		batch := r.queue[:min(len(r.queue), maxRead)]
+		if r.queue = r.queue[len(batch):]; len(batch) == 0 || r.engine.isStopping() {
+			r.flights--
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+		r.read(batch)
+	}
+}
+
+func (r *reader) read(batch []*live) {
+	e, ids := r.engine, make([]SagaID, len(batch))
+	for i, l := range batch {
+		ids[i] = l.view.id
+		e.isNudged(l) // whatever was written before now is read
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.shards.parent), readLimit)
+	defer cancel()
+	all, err := e.loadAll(ctx, e.pool, ids)
+	for _, l := range batch {
+		found, ok := all[l.view.id]
+		switch {
+		case err != nil:
+			e.again(l, err)
+		case !ok:
+			e.drop(l) // nobody has ever written it
+		case found.err != nil:
+			l.view = found.view
+			e.undriveable(l, found.err)
+		default:
+			l.driven, l.events = found.driven, nil
+			e.advance(l)
+		}
+	}
+}
+
+// readLimit is how long reading a batch of sagas may take.
+const readLimit = 10 * time.Second

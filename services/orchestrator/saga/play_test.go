@@ -1,0 +1,293 @@
+package saga
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// play is one saga against participants, operators and a clock that are drawn. It keeps what really happened at the
+// participants, which the engine learns only from what they answer.
+type play struct {
+	t       *rapid.T
+	def     Definition
+	now     time.Time
+	s       State
+	history []Event
+	truth   []truth
+	// next looks at each command before it is carried out, outcome at what an outcome is taken to mean.
+	next    func(commands []Command)
+	outcome func(c Command, o Outcome, jitter float64, events []Event)
+}
+
+// truth is what became of a step at its participant.
+type truth struct {
+	applied bool // it is in effect
+	late    bool // it was sent, and may take effect at any time
+	closed  bool // it never takes effect any more: it was undone, or ruled out
+	excused bool // a person has decided to leave it, or its compensation, out
+}
+
+// newPlay draws a definition and starts a saga of it.
+func newPlay(t *rapid.T) *play {
+	p := &play{t: t, def: drawDefinition(t), now: epoch, next: func([]Command) {}, outcome: func(Command, Outcome, float64, []Event) {}}
+	if err := p.def.Check(); err != nil {
+		t.Fatal(err)
+	}
+	p.truth = make([]truth, len(p.def.Steps))
+	p.record(Start(p.def, p.now))
+	return p
+}
+
+// record makes events history. The state they lead to is what the history folds to, at each of them.
+func (p *play) record(events ...Event) {
+	for _, e := range events {
+		var err error
+		if p.s, err = Apply(p.def, p.s, e); err != nil {
+			p.t.Fatal(err)
+		}
+		p.history = append(p.history, e)
+		folded, err := Fold(p.def, p.history)
+		if err != nil || !reflect.DeepEqual(folded, p.s) {
+			p.t.Fatalf("the history folds to %+v (%v), not to %+v", folded, err, p.s)
+		}
+	}
+}
+
+// decided tells whether the saga has turned back.
+func (p *play) decided() bool {
+	return slices.ContainsFunc(p.history, func(e Event) bool { return e.Type == CompensationDecided })
+}
+
+func (p *play) chance(percent int, of string) bool {
+	return rapid.IntRange(0, 99).Draw(p.t, of) < percent
+}
+
+// trouble plays up to so many commands with participants that fail in every way and operators who step in at any
+// moment.
+func (p *play) trouble(commands int) {
+	for range commands {
+		p.land()
+		if p.chance(10, "operator") {
+			p.operate()
+		}
+		if p.chance(20, "told") {
+			p.tell()
+		}
+		todo := Next(p.def, p.s, p.now)
+		p.next(todo)
+		if len(todo) == 0 {
+			if p.s.Phase == Completed || p.s.Phase == Compensated {
+				return
+			}
+			p.operate()
+			continue
+		}
+		p.do(todo[0], false)
+		p.now = p.now.Add(time.Duration(rapid.IntRange(0, 2000).Draw(p.t, "ms")) * time.Millisecond)
+	}
+}
+
+// calm plays on with participants that work and nobody who steps in, until there is nothing to do.
+func (p *play) calm() {
+	most := 6*len(p.def.Steps) + 6
+	for range most {
+		todo := Next(p.def, p.s, p.now)
+		p.next(todo)
+		if len(todo) == 0 {
+			return
+		}
+		p.do(todo[0], true)
+	}
+	p.t.Fatalf("does not come to rest within %d commands although all goes well:\n%v", most, p.history)
+}
+
+// do carries out a command.
+func (p *play) do(c Command, good bool) {
+	switch c.Op {
+	case Wait:
+		if !c.Until.After(p.now) {
+			p.t.Fatalf("waits until %s, at %s", c.Until, p.now)
+		}
+		if !good && p.chance(30, "woken early") {
+			p.now = p.now.Add(c.Until.Sub(p.now) / 2)
+			return
+		}
+		p.now = c.Until
+	case Record:
+		p.record(c.Event)
+	default:
+		if !good && p.chance(10, "not sent") {
+			return
+		}
+		o := Outcome{Kind: p.call(c, good), Cause: "drawn"}
+		if !good && p.chance(20, "asks to be left alone") {
+			o.RetryAfter = 3 * time.Second
+		}
+		seq := p.s.Seq
+		if !good && p.chance(5, "operator during the call") {
+			p.operate()
+		}
+		if p.s.Seq == seq { // else it is stale: somebody else wrote meanwhile
+			p.observe(c, o)
+		}
+	}
+}
+
+func (p *play) observe(c Command, o Outcome) {
+	jitter := rapid.Float64Range(0, 0.999).Draw(p.t, "jitter")
+	events := Observe(p.def, p.s, c, o, p.now, jitter)
+	p.outcome(c, o, jitter, events)
+	p.record(events...)
+}
+
+// call has the participant of a step do something, and gives its answer, which is never a lie.
+func (p *play) call(c Command, good bool) OutcomeKind {
+	w := &p.truth[c.Step]
+	answers := []OutcomeKind{Success, Success, Success, Success, Refusal, Unknown, Unknown, Pending, Denied}
+	answer := rapid.SampledFrom(answers).Draw(p.t, "answer")
+	if good {
+		answer = Success
+	}
+	if c.Op == Compensate {
+		if answer == Success || (answer == Unknown || answer == Pending) && p.chance(50, "undone") {
+			*w = truth{closed: true, excused: w.excused}
+		}
+		return answer
+	}
+	switch answer {
+	case Success, Refusal:
+		switch {
+		case w.applied:
+			return Success
+		case c.Op == LookUp && answer == Success:
+			return NotFound // and an execution on its way may still land
+		case w.closed || answer == Refusal:
+			w.late = false
+			return Refusal
+		}
+		w.applied, w.late = true, false
+	case Unknown, Pending:
+		w.late = w.late || c.Op == Execute && !w.applied && !w.closed && p.chance(60, "on its way")
+	}
+	return answer
+}
+
+// land lets executions that are on their way take effect.
+func (p *play) land() {
+	for i := range p.truth {
+		if w := &p.truth[i]; w.late && p.chance(40, "lands") {
+			w.applied, w.late = true, false
+		}
+	}
+}
+
+// tell has a participant say, unasked, that what it took over is done.
+func (p *play) tell() {
+	i := p.s.At()
+	if p.s.Paused || p.s.Phase.Resting() || p.s.Steps[i].Pendings == 0 {
+		return
+	}
+	switch w := &p.truth[i]; {
+	case p.decided():
+		*w = truth{closed: true, excused: w.excused}
+		p.observe(Command{Op: Compensate, Step: i}, Outcome{Kind: Success})
+	case w.applied:
+		p.observe(Command{Op: Execute, Step: i}, Outcome{Kind: Success})
+	}
+}
+
+// operate has an operator, who tells the truth, give some instruction, which is refused or recorded.
+func (p *play) operate() {
+	verbs := []Verb{RetryNow, RetryNow, RetryNow, TurnBack, Pause, Resume, Resume, Resolve, RuleOut, Skip}
+	in := Instruction{Verb: rapid.SampledFrom(verbs).Draw(p.t, "verb"), Actor: "ann", Reason: "because"}
+	i, back := p.s.At(), p.decided()
+	if p.chance(10, "another step") {
+		i = rapid.IntRange(0, len(p.def.Steps)-1).Draw(p.t, "step")
+	}
+	w := &p.truth[i]
+	switch in.Verb {
+	case Resolve:
+		if !back && !w.applied {
+			return
+		}
+		in.Step = p.def.Steps[i].Name
+	case RuleOut:
+		if w.applied {
+			return
+		}
+		in.Step = p.def.Steps[i].Name
+	case Skip:
+		in.Step = p.def.Steps[i].Name
+	}
+	e, err := Operate(p.def, p.s, in, p.now)
+	if err != nil {
+		return
+	}
+	switch {
+	case in.Verb == RuleOut, in.Verb == Resolve && back:
+		*w = truth{closed: true, excused: w.excused}
+	case in.Verb == Skip:
+		w.excused = true
+	}
+	p.record(e)
+}
+
+func drawDefinition(t *rapid.T) Definition {
+	d := Definition{Name: "random", Version: 1, Deadline: time.Duration(rapid.IntRange(1, 60).Draw(t, "deadline")) * time.Second}
+	steps := rapid.IntRange(1, 6).Draw(t, "steps")
+	pivot := rapid.IntRange(0, steps-1).Draw(t, "pivot")
+	some := func(call string) string { return rapid.SampledFrom([]string{call, call, ""}).Draw(t, call) }
+	for i := range steps {
+		s := Step{Name: string(rune('a' + i)), Execute: "do", Forward: drawRetry(t)}
+		switch {
+		case i < pivot:
+			s.Kind, s.Compensate = Compensatable, some("undo")
+		case i == pivot:
+			s.Kind, s.Compensate, s.Lookup = Pivot, some("undo"), some("look")
+		default:
+			s.Kind = Retriable
+		}
+		if s.Compensate != "" {
+			s.Back = drawRetry(t)
+		}
+		s.Money = (s.Kind != Compensatable || s.Compensate != "") && rapid.Bool().Draw(t, "money")
+		d.Steps = append(d.Steps, s)
+	}
+	return d
+}
+
+func drawRetry(t *rapid.T) Retry {
+	initial := time.Duration(rapid.IntRange(1, 1000).Draw(t, "initial")) * time.Millisecond
+	return Retry{
+		Timeout: time.Second, Initial: initial, Factor: rapid.Float64Range(1, 3).Draw(t, "factor"),
+		Max: initial * time.Duration(rapid.IntRange(1, 8).Draw(t, "max")), Attempts: rapid.IntRange(1, 4).Draw(t, "attempts"),
+	}
+}
+
+// plays has a test play the same saga with trouble, then calmly, with whatever it has set up looking on.
+func plays(t *testing.T, setUp func(*play) (atRest func())) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := newPlay(t)
+		atRest := setUp(p)
+		p.trouble(rapid.IntRange(0, 60).Draw(t, "trouble"))
+		p.calm()
+		atRest()
+		for p.s.Phase != Completed && p.s.Phase != Compensated {
+			verb := RetryNow
+			if p.s.Paused && p.s.Phase != Parked {
+				verb = Resume
+			}
+			e, err := Operate(p.def, p.s, Instruction{Verb: verb, Actor: "ann", Reason: "because"}, p.now)
+			if err != nil {
+				t.Fatalf("%s cannot be let go on by a person: %v", p.s.Phase, err)
+			}
+			p.record(e)
+			p.calm()
+		}
+		atRest()
+	})
+}

@@ -1,0 +1,117 @@
+package shipment
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/groupcommit"
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/shipment/carrier"
+)
+
+// ending is how a request ends that the carrier was asked for, and what becomes of its shipment.
+type ending struct {
+	idem.Ending
+	state       shipmentState // 0 when the shipment stays what it is, or there is none
+	tracking    string        // when there is one now
+	reason      string        // of a refusal
+	traceparent string        // of the event, with tracestate
+	tracestate  string
+}
+
+// booked is what the carrier's answer to a booking means.
+func booked(tracking string, err error) (ending, error) {
+	if refusal, ok := errors.AsType[*carrier.RefusedError](err); ok {
+		return ending{state: refused, reason: refusal.Reason}, nil
+	}
+	return ending{state: scheduled, tracking: tracking}, err
+}
+
+func carrierRefused(reason string) error {
+	return rpcerr.New(rpcerr.CarrierRefused, "the carrier does not take the shipment: %s", reason)
+}
+
+func outcomeUnknown() error {
+	e := rpcerr.New(rpcerr.CarrierOutcomeUnknown, "the carrier was asked and its answer was lost; ask again under the same key")
+	e.RetryAfter = askAgainAfter
+	return e
+}
+
+// ask asks the carrier on a claim, in the trace of its request. When the carrier's answer is lost, the claim is given
+// back, so that the next request under the key asks again at once.
+func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem.Claim,
+	question func(context.Context) (ending, error),
+) (ending, error) {
+	ctx, span := rpc.StartItem(ctx, s.tracer, name, r.traceparent)
+	calling, cancel := context.WithTimeout(ctx, carrierTimeout)
+	defer cancel()
+	e, err := question(calling)
+	e.Claim = claim
+	e.traceparent, e.tracestate = bus.TraceContext(ctx)
+	said := e.GiveBack
+	switch {
+	case err != nil:
+		s.log.WarnContext(ctx, "the carrier's answer was lost", slog.String("shipment_id", claim.Resource), slog.Any("error", err))
+		said = outcomeUnknown()
+		e = ending{Ending: idem.Ending{Claim: claim, GiveBack: said}}
+	case e.state == refused:
+		said = carrierRefused(e.reason)
+	}
+	rpc.EndItem(span, said)
+	return e, nil
+}
+
+// finish writes down how requests of a batch ended.
+func (s *shipments) finish(ctx context.Context, endings []ending) []groupcommit.Result[*shipment] {
+	results := s.ends.DoAll(ctx, endings)
+	for i := range results {
+		if errors.Is(results[i].Err, idem.ErrClaimLost) {
+			results[i].Err = outcomeUnknown() // it is another request's to tell
+		}
+	}
+	return results
+}
+
+// end writes down how requests ended: their shipments, their answers, and their events.
+func (s *shipments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]groupcommit.Result[*shipment], error) {
+	endings := make([]idem.Ending, len(batch))
+	for i, e := range batch {
+		endings[i] = e.Ending
+	}
+	return idem.EndAll(ctx, tx, endings, func(ctx context.Context, tx *pg.Tx, held []int) ([]idem.Outcome[*shipment], error) {
+		var changed []ending
+		var at []int // of their outcomes
+		for n, i := range held {
+			if batch[i].state != 0 {
+				changed, at = append(changed, batch[i]), append(at, n)
+			}
+		}
+		outcomes := make([]idem.Outcome[*shipment], len(held))
+		if len(changed) == 0 {
+			return outcomes, nil
+		}
+		settled, err := newStore(tx).put(ctx, changed)
+		if err != nil {
+			return nil, err
+		}
+		events := make([]bus.Event, len(settled))
+		for k, sh := range settled {
+			outcomes[at[k]] = outcomeOf(sh)
+			events[k] = eventOf(sh)
+			events[k].Traceparent, events[k].Tracestate = changed[k].traceparent, changed[k].tracestate
+		}
+		return outcomes, s.outbox.Write(ctx, tx, events...)
+	})
+}
+
+func outcomeOf(sh shipment) idem.Outcome[*shipment] {
+	if sh.State == refused {
+		return idem.Outcome[*shipment]{Err: carrierRefused(sh.RefusalReason)}
+	}
+	return idem.Outcome[*shipment]{Answer: &sh, Resource: sh.ID.String()}
+}
