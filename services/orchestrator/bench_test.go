@@ -68,7 +68,7 @@ func placeAndAwait(ctx context.Context, o *orchestrator, key string) (time.Durat
 		return 0, err
 	}
 	accepted := time.Now()
-	changed, unsubscribe := o.watchers.subscribe(placed.id)
+	changed, unsubscribe := o.watchers.subscribe(placed.id.UUID())
 	defer unsubscribe()
 	o.engine.mu.Lock()
 	running := o.engine.live[placed.sagaID] != nil

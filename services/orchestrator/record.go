@@ -83,9 +83,7 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 
 // announce tells the log and those who watch of a transition that is durable.
 func (e *engine) announce(ctx context.Context, t transition) {
-	if t.after.phase != t.view.phase {
-		e.watchers.notify(t.view.orderID)
-	}
+	e.watchers.recorded(t)
 	for _, event := range t.events {
 		level := slog.LevelDebug
 		switch event.Type {
