@@ -108,6 +108,7 @@ func TestCommandLine_IsRefusedWithTheReason(t *testing.T) {
 		"saga retry sag_1":                   {2, "--reason"},
 		"saga retry --reason x":              {2, "either their ids or --filter"},
 		"saga retry a --filter b --reason x": {2, "either their ids or --filter"},
+		"saga retry a --rate 1 --reason x":   {2, "--rate is for a --filter"},
 		"saga skip sag_1 --reason x":         {2, "--step and --evidence"},
 		"saga export -o table":               {2, "jsonl or csv"},
 		"saga operation":                     {2, "needs a command"},

@@ -71,6 +71,8 @@ kept and can be applied for an hour; only the sagas it found are touched.
 				return usageError{errors.New("a person's decision needs --reason, and one about a step --step and --evidence")}
 			case (len(args) > 0) == (d.filter != ""):
 				return usageError{errors.New("say which sagas: either their ids or --filter")}
+			case d.rate != 0 && d.filter == "":
+				return usageError{errors.New("--rate is for a --filter")}
 			case d.filter != "":
 				return c.operateOnMany(cmd, d)
 			}

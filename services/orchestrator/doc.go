@@ -21,5 +21,9 @@
 // step that was open may have been sent; it is asked again under the same key, and the participant answers what it did
 // the first time.
 //
+// People operate on one saga, or on all that a filter holds for: bulk_operation, bulk_item and bulk_total are such
+// operations, planned and then gone through in the background by whichever replica is free. Whatever a person does is
+// written with its audit row, on any replica, which then tells the owner of the saga.
+//
 // Events: order.placed, order.compensating, order.completed, order.compensated, order.parked.
 package orchestrator
