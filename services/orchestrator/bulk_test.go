@@ -17,6 +17,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
+	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -222,7 +223,8 @@ func TestApply_DoesEachSagaOnceWhateverBreaks(t *testing.T) {
 			if got := d.now(op); got.done != want || got.state != operationRunning {
 				t.Errorf("after it broke %d are done, want %d; it is %s", got.done, want, got.state)
 			}
-			d.work()
+			// The server may hold the broken transaction's locks for a moment yet.
+			waittest.Until(t, "it has ended", func() bool { d.work(); return d.now(op).state != operationRunning })
 			if got := d.now(op); got.state != operationFinished || got.done != op.matched || got.refused != 0 || got.endedAt.IsZero() {
 				t.Errorf("ended as %+v", got)
 			}

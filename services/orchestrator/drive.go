@@ -10,11 +10,10 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -72,7 +71,7 @@ func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, sent b
 			outcomes[i].Kind = 0
 		}
 		counts[outcomes[i].Kind]++
-		endSpan(spans[i], outcomes[i])
+		rpc.EndItem(spans[i], a.err)
 	}
 	e.metrics.called(ctx, l.call, counts, time.Since(begun))
 	return outcomes, sent
@@ -87,25 +86,14 @@ func patienceOf(s saga.Step, op saga.Op) saga.Retry {
 
 // span records a saga's step in the saga's trace, if that is recorded: the call itself belongs to many.
 func (e *engine) span(c *stepCall, w waiting, step string) trace.Span {
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": w.view.traceparent})
-	if !trace.SpanContextFromContext(ctx).IsSampled() {
-		return nil
+	ctx, span := rpc.StartItem(context.Background(), e.tracer, w.command.Op.String()+" "+step, w.view.traceparent)
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.String("tieout.saga.id", w.view.id.String()), attribute.String("tieout.order.id", w.view.orderID.String()),
+			attribute.String("tieout.step", step), attribute.String("tieout.idempotency_key", c.key))
+		c.traceparent, _ = bus.TraceContext(ctx)
 	}
-	ctx, span := e.tracer.Start(ctx, w.command.Op.String()+" "+step, trace.WithAttributes(
-		attribute.String("tieout.saga.id", w.view.id.String()), attribute.String("tieout.order.id", w.view.orderID.String()),
-		attribute.String("tieout.step", step), attribute.String("tieout.idempotency_key", c.key)))
-	c.traceparent, _ = bus.TraceContext(ctx)
 	return span
-}
-
-func endSpan(span trace.Span, o saga.Outcome) {
-	if span == nil {
-		return
-	}
-	if o.Kind != saga.Success {
-		span.SetStatus(codes.Error, o.Cause)
-	}
-	span.End()
 }
 
 // conclude makes durable what came of a batch, and passes its sagas on.

@@ -149,10 +149,10 @@ func TestOrder_IsOneTraceThroughServicesAndEvents(t *testing.T) {
 	systemtest.End(t, f.orders, answer.GetOrder().GetOrderId())
 	want := []string{
 		"tieout.order.v1.OrderService/PlaceOrder",
-		"execute reserve", "tieout.inventory.v1.InventoryService/Reserve",
-		"execute charge", "tieout.payment.v1.PaymentService/Charge",
-		"execute ship", "tieout.shipment.v1.ShipmentService/Schedule",
-		"execute commit", "tieout.inventory.v1.InventoryService/Commit",
+		"execute reserve", "inventory.Reserve",
+		"execute charge", "payment.Charge",
+		"execute ship", "shipment.Schedule",
+		"execute commit", "inventory.Commit",
 		"process tieout.payment.payment.captured.v1", "process tieout.orchestrator.order.completed.v1",
 	}
 	missing := func() (names []string) {
