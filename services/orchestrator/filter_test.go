@@ -278,11 +278,14 @@ func FuzzFilter(f *testing.F) {
 	})
 }
 
-// A filter for the live or the parked sagas is answered from the index of those.
-func TestFilter_FindsParkedSagasByIndex(t *testing.T) {
+// A filter for the live or the parked sagas, or for what a customer or an order has, is answered by index.
+func TestFilter_FindsWhatPeopleAskForByIndex(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Pool(t, Migrations()...)
-	for text, index := range map[string]string{"parked = true": "saga_parked", "phase = parked": "saga_parked", "blocked_on = payment": "saga_live"} {
+	for text, index := range map[string]string{
+		"parked = true": "saga_parked", "phase = parked": "saga_parked", "blocked_on = payment": "saga_live",
+		`customer_id = "c-1"`: "orders_of_customer", `order_id = "ord_0198c0de-0000-7000-8000-000000000000"`: "orders_pkey on orders ",
+	} {
 		f, err := parseFilter(text, known)
 		if err != nil {
 			t.Fatal(err)
@@ -294,7 +297,7 @@ func TestFilter_FindsParkedSagasByIndex(t *testing.T) {
 		if _, err := tx.Exec(t.Context(), "SET LOCAL enable_seqscan = off"); err != nil {
 			t.Fatal(err)
 		}
-		rows, err := tx.Query(t.Context(), "EXPLAIN SELECT s.id FROM saga s WHERE "+f.where, f.args...)
+		rows, err := tx.Query(t.Context(), "EXPLAIN SELECT s.id"+sagasMatching+f.where, f.args...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,8 +38,8 @@ var filterFields = map[string]filterField{
 	"version":     valued("s.version", "bigint", sameLessOrMore, wholeNumber),
 	"step":        text("s.step"),
 	"cause":       text("s.cause"),
-	"customer_id": text("o.customer_id"),
-	"order_id":    valued("s.order_id", "uuid", sameOrNot, orderIDValue),
+	"customer_id": ofOrder("customer_id", "text", textValue, text("o.customer_id")),
+	"order_id":    ofOrder("id", "uuid", orderIDValue, filterField{operators: sameOrNot}),
 	"amount":      valued("o.total_minor", "bigint", sameLessOrMore, wholeNumber),
 	"currency":    valued("o.currency", "text", sameOrNot, currencyValue),
 	"blocked_on":  {sameOrNot, writeBlockedOn},
@@ -76,6 +76,25 @@ func text(column string) filterField {
 			return nil
 		}
 		t.sql.WriteString("strpos(lower(" + column + "), lower(" + t.arg(part, "text") + ")) > 0")
+		return nil
+	}}
+}
+
+// ofOrder is a column that orders have an index of: what equals something is found by that. Other operators are the
+// other field's.
+func ofOrder[T any](column, sqlType string, read func(filterValue) (T, error), other filterField) filterField {
+	return filterField{other.operators, func(t *translation, operator string, v filterValue) error {
+		if !slices.Contains(sameOrNot, operator) {
+			return other.write(t, operator, v)
+		}
+		value, err := read(v)
+		if err != nil {
+			return err
+		}
+		if operator == "!=" {
+			t.sql.WriteString("NOT ")
+		}
+		t.sql.WriteString("(s.id IN (SELECT saga_id FROM orders WHERE " + column + " = " + t.arg(value, sqlType) + "))")
 		return nil
 	}}
 }
