@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test gen lint verify postgres
+.PHONY: help run test crash gen lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,11 @@ run: postgres ## Build, and start everything on this machine (ARGS="--http-addr 
 
 test: postgres ## Run the whole test suite, on a private Postgres and NATS that it starts itself
 	go test -timeout 10m ./...
+
+crash: postgres ## Kill processes at each cut that they pass, and print what came of each death (about half an hour)
+	@mkdir -p bin
+	go test -count=1 -parallel 9 -timeout 2h ./test/crash -every -table $(CURDIR)/bin/crash.txt; \
+		status=$$?; cat bin/crash.txt; exit $$status
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
 	$(TOOL) buf generate

@@ -17,7 +17,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, &cli{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), program: os.Args[0],
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: armFailpoints(os.Environ()), program: os.Args[0],
 	}, os.Args[1:]))
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tieout/tieout/pkg/failpoint"
 	"github.com/tieout/tieout/pkg/pg"
 )
 
@@ -30,6 +31,7 @@ func (g *Group[W, R]) commit(ctx context.Context, batch []item[W, R], uncertain 
 		for i, w := range batch {
 			g.answer(ctx, w, results[i])
 		}
+		failpoint.Hit(failpoint.After, "groupcommit", g.config.Name)
 		return
 	}
 	if len(batch) > 1 && blamesAWrite(err) {
@@ -88,14 +90,28 @@ func (g *Group[W, R]) try(ctx context.Context, batch []item[W, R]) (results []Re
 	for i, w := range batch {
 		writes[i] = w.write()
 	}
+	failpoint.Hit(failpoint.Before, "groupcommit", g.config.Name)
 	err = pg.InTx(ctx, g.config.Pool, func(tx *pg.Tx) (err error) {
 		results, err = g.apply(ctx, tx, writes)
+		failpoint.Hit(failpoint.Inside, "groupcommit", g.config.Name)
+		if failpoint.Planted(failpoint.AcknowledgeEarly) {
+			g.acknowledgeEarly(ctx, batch, results)
+		}
 		return err
 	})
 	if err == nil {
+		failpoint.Hit(failpoint.Unseen, "groupcommit", g.config.Name)
 		g.metrics.committed(ctx, len(batch))
 	}
 	return results, err
+}
+
+// acknowledgeEarly is the planted defect: callers are told that a batch is written, and its COMMIT never comes.
+func (g *Group[W, R]) acknowledgeEarly(ctx context.Context, batch []item[W, R], results []Result[R]) {
+	for i, w := range batch {
+		g.answer(ctx, w, results[i])
+	}
+	select {}
 }
 
 // apply runs Apply; its panic is an error of the batch, and so is a wrong number of results.

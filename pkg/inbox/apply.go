@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/failpoint"
 	"github.com/tieout/tieout/pkg/pg"
 )
 
@@ -17,12 +18,14 @@ func (r *receiver) apply(ctx context.Context, deliveries []delivery) (err error)
 	ctx, endSpans := r.startSpans(ctx, deliveries)
 	defer func() { endSpans(err) }()
 	var fresh []bus.Event
+	failpoint.Hit(failpoint.Before, "inbox", r.consumer.Name)
 	err = pg.InTx(ctx, r.pool, func(tx *pg.Tx) error {
 		var err error
-		if fresh, err = r.claim(ctx, tx, deliveries); err != nil || len(fresh) == 0 {
-			return err
+		if fresh, err = r.claim(ctx, tx, deliveries); err == nil && len(fresh) > 0 {
+			err = r.handle(ctx, tx, fresh)
 		}
-		return r.handle(ctx, tx, fresh)
+		failpoint.Hit(failpoint.Inside, "inbox", r.consumer.Name)
+		return err
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/failpoint"
 )
 
 const (
@@ -183,10 +184,12 @@ func (r *receiver) failed(ctx context.Context, d delivery, cause error) {
 }
 
 func (r *receiver) ack(ctx context.Context, done []delivery) {
+	failpoint.Hit(failpoint.Unseen, "inbox", r.consumer.Name)
 	for _, d := range done {
 		delete(r.failures, d.event.ID)
 		r.settle(ctx, d.msg.Ack())
 	}
+	failpoint.Hit(failpoint.After, "inbox", r.consumer.Name)
 }
 
 func (r *receiver) putBack(ctx context.Context, rest []delivery) {

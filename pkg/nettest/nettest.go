@@ -6,13 +6,20 @@ import (
 	"testing"
 )
 
-// FreeAddr is a loopback address, host and port, that nobody listens on.
+// FreeAddr is a loopback address, host and port, that nobody listens on. On Linux it is the test's own until it ends:
+// the test may listen there, and again after it has stopped, and meanwhile nobody else is given the port.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	addr := l.Addr().(*net.TCPAddr)
+	l.Close()
+	release, err := reserve(addr.Port)
+	if err != nil {
+		t.Fatalf("reserving %s: %v", addr, err)
+	}
+	t.Cleanup(release)
+	return addr.String()
 }

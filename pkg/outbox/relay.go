@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/failpoint"
 	"github.com/tieout/tieout/pkg/pg"
 )
 
@@ -83,10 +84,13 @@ func (r *relay) runOnce(ctx context.Context) (again bool, err error) {
 	if err != nil || len(rows) == 0 {
 		return false, err
 	}
+	failpoint.Hit(failpoint.Before, "outbox")
 	acked, publishErr := r.publish(limited, rows)
+	failpoint.Hit(failpoint.Unseen, "outbox")
 	if err := r.mark(ctx, rows[:acked]); err != nil {
 		return false, err
 	}
+	failpoint.Hit(failpoint.After, "outbox")
 	return len(rows) == window, publishErr
 }
 
@@ -157,6 +161,7 @@ func (r *relay) publish(ctx context.Context, rows []row) (acked int, err error) 
 		}
 		futures = append(futures, future)
 	}
+	failpoint.Hit(failpoint.Inside, "outbox")
 	for i, future := range futures {
 		select {
 		case ack := <-future.Ok():

@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tieout/tieout/pkg/failpoint"
 )
 
 const (
@@ -81,9 +83,11 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, limit time.Duration, fn func(
 		return err
 	}
 	committing = true
+	failpoint.Hit(failpoint.Inside, "tx", failpoint.Caller())
 	if err := commitAndRelease(ctx, conn, begun, limit); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.Unseen, "tx", failpoint.Caller())
 	for _, after := range tx.afterCommit {
 		after()
 	}

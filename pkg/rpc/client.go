@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	"github.com/tieout/tieout/pkg/failpoint"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
@@ -75,7 +76,9 @@ func unaryClient(cfg ClientConfig) grpc.UnaryClientInterceptor {
 			}
 		}
 		var p peer.Peer
+		failpoint.Hit(failpoint.Before, "rpc", method)
 		err := invoke(ctx, method, req, reply, cc, append(opts, grpc.Peer(&p))...)
+		failpoint.Hit(failpoint.Unseen, "rpc", method)
 		if status.Code(err) == codes.Unavailable && p.Addr == nil && !rpcerr.Is(err, rpcerr.DestinationDown) {
 			return down(cfg.Destination, err)
 		}

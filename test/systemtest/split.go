@@ -2,11 +2,11 @@ package systemtest
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -19,17 +19,15 @@ import (
 type Split struct {
 	world     *World
 	binary    string
+	output    io.Writer
 	addrs     map[string]string
-	processes map[string]*exec.Cmd
+	processes map[string]*Process
 }
 
 // Split builds the binary and starts every service; they are killed when the test ends.
 func (w *World) Split(t testing.TB) *Split {
 	t.Helper()
-	s := &Split{world: w, binary: Build(t), addrs: map[string]string{}, processes: map[string]*exec.Cmd{}}
-	for _, svc := range w.Services() {
-		s.addrs[svc.Name] = nettest.FreeAddr(t)
-	}
+	s := w.SplitOf(t, Build(t), t.Output())
 	for name := range s.addrs {
 		s.Start(t, name)
 	}
@@ -41,21 +39,41 @@ func (w *World) Split(t testing.TB) *Split {
 	return s
 }
 
-// Build compiles the tieout binary for the test and gives its path.
-func Build(t testing.TB) string {
+// SplitOf is a Split whose processes run a binary that is there, and print to output. None is started.
+func (w *World) SplitOf(t testing.TB, binary string, output io.Writer) *Split {
+	t.Helper()
+	s := &Split{world: w, binary: binary, output: output, addrs: map[string]string{}, processes: map[string]*Process{}}
+	for _, svc := range w.Services() {
+		s.addrs[svc.Name] = nettest.FreeAddr(t)
+	}
+	return s
+}
+
+// Build compiles the tieout binary for the test, with flags of `go build`, and gives its path.
+func Build(t testing.TB, flags ...string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "tieout")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/tieout/tieout/cmd/tieout")
+	args := append([]string{"build", "-o", binary}, flags...)
+	build := exec.CommandContext(t.Context(), "go", append(args, "github.com/tieout/tieout/cmd/tieout")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building tieout: %v\n%s", err, out)
 	}
 	return binary
 }
 
+// Addr is where a service's process serves, and where the others look for it.
+func (s *Split) Addr(name string) string { return s.addrs[name] }
+
 // Start starts a service's process. Clients wait for it by themselves.
 func (s *Split) Start(t testing.TB, name string) {
 	t.Helper()
-	cmd := exec.Command(s.binary, "serve", name, "--grpc-addr", s.addrs[name], "--http-addr", "127.0.0.1:0")
+	s.processes[name] = s.Launch(t, name, s.addrs[name])
+}
+
+// Launch starts a process of a service on an address, with further variables; the caller has to end it.
+func (s *Split) Launch(t testing.TB, name, addr string, env ...string) *Process {
+	t.Helper()
+	cmd := exec.Command(s.binary, "serve", name, "--grpc-addr", addr, "--http-addr", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(),
 		"TIEOUT_NATS_URL="+s.world.NATS.URL(),
 		"TIEOUT_LOG_LEVEL=warn",
@@ -69,23 +87,22 @@ func (s *Split) Start(t testing.TB, name string) {
 	for service, dsn := range s.world.DSN {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("TIEOUT_%s_POSTGRES_DSN=%s", strings.ToUpper(service), dsn))
 	}
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	if err := cmd.Start(); err != nil {
+	cmd.Env = append(cmd.Env, env...)
+	cmd.Stdout, cmd.Stderr = s.output, s.output
+	p, err := start(cmd)
+	if err != nil {
 		t.Fatalf("starting %s: %v", name, err)
 	}
-	s.processes[name] = cmd
+	return p
 }
 
 // Kill ends a service's process with SIGKILL and waits until it is gone.
 func (s *Split) Kill(t testing.TB, name string) {
 	t.Helper()
-	cmd := s.processes[name]
-	if err := cmd.Process.Kill(); err != nil {
-		t.Errorf("killing %s: %v", name, err)
-	}
-	_ = cmd.Wait() // its error is the kill
-	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-		t.Errorf("%s ended by itself: %s", name, cmd.ProcessState)
+	p := s.processes[name]
+	p.Kill()
+	if !p.Killed() {
+		t.Errorf("%s ended by itself: %s", name, p)
 	}
 }
 

@@ -91,7 +91,7 @@ func End(t testing.TB, orders orderv1.OrderServiceClient, orderID string) *order
 	for {
 		last, err := watch(ctx, orders, orderID)
 		switch {
-		case atRest(last):
+		case AtRest(last):
 			return last
 		case ctx.Err() != nil:
 			t.Errorf("order %s does not end; at last %s: %v", orderID, last.GetState(), err)
@@ -111,7 +111,8 @@ func watch(ctx context.Context, orders orderv1.OrderServiceClient, orderID strin
 	return last, err
 }
 
-func atRest(o *orderv1.Order) bool {
+// AtRest tells whether an order has ended, or waits for an operator.
+func AtRest(o *orderv1.Order) bool {
 	switch o.GetState() {
 	case orderv1.OrderState_ORDER_STATE_COMPLETED, orderv1.OrderState_ORDER_STATE_COMPENSATED, orderv1.OrderState_ORDER_STATE_PARKED:
 		return true

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/tieout/tieout/pkg/failpoint"
 	"github.com/tieout/tieout/pkg/rpc"
 )
 
@@ -145,7 +146,9 @@ func (c *httpCaller) call(ctx context.Context, build func(context.Context) (*htt
 
 // roundTrip gives the answer of a provider that is up.
 func (c *httpCaller) roundTrip(r *http.Request) (answer, error) {
+	failpoint.Hit(failpoint.Before, "provider", r.Method, r.URL.Path)
 	resp, err := c.client.Do(r)
+	failpoint.Hit(failpoint.Unseen, "provider", r.Method, r.URL.Path)
 	if err != nil {
 		if cause := context.Cause(r.Context()); cause != nil {
 			return answer{}, fmt.Errorf("%w: %w", cause, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+
+	"github.com/tieout/tieout/pkg/failpoint"
 )
 
 // unserved is the country that the simulated carrier does not deliver to.
@@ -16,6 +18,13 @@ type Simulator struct{}
 
 // Book implements Carrier.
 func (Simulator) Book(ctx context.Context, b Booking) (string, error) {
+	failpoint.Hit(failpoint.Before, "carrier", "Book")
+	defer failpoint.Hit(failpoint.Unseen, "carrier", "Book")
+	return answer(ctx, b)
+}
+
+// answer is what the carrier says of a booking, whenever it is asked.
+func answer(ctx context.Context, b Booking) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -26,10 +35,16 @@ func (Simulator) Book(ctx context.Context, b Booking) (string, error) {
 }
 
 // Lookup implements Carrier.
-func (s Simulator) Lookup(ctx context.Context, b Booking) (string, bool, error) {
-	tracking, err := s.Book(ctx, b)
+func (Simulator) Lookup(ctx context.Context, b Booking) (string, bool, error) {
+	failpoint.Hit(failpoint.Before, "carrier", "Lookup")
+	defer failpoint.Hit(failpoint.Unseen, "carrier", "Lookup")
+	tracking, err := answer(ctx, b)
 	return tracking, err == nil, err
 }
 
 // Cancel implements Carrier.
-func (Simulator) Cancel(ctx context.Context, _ string) error { return ctx.Err() }
+func (Simulator) Cancel(ctx context.Context, _ string) error {
+	failpoint.Hit(failpoint.Before, "carrier", "Cancel")
+	defer failpoint.Hit(failpoint.Unseen, "carrier", "Cancel")
+	return ctx.Err()
+}

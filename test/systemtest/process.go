@@ -1,0 +1,61 @@
+package systemtest
+
+import (
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// Process is a process of a Split.
+type Process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// start starts a process that does not outlive the test's.
+func start(cmd *exec.Cmd) (*Process, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	endWithParent(cmd.SysProcAttr)
+	p := &Process{cmd: cmd, ended: make(chan struct{})}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the kernel's "parent" is the thread that forked: it stays
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		if started <- err; err == nil {
+			_ = cmd.Wait() // how it ended is in its state
+			close(p.ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Ended is closed when the process is gone.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Killed tells of a process that is gone whether it went by SIGKILL, and not by itself.
+func (p *Process) Killed() bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signal() == syscall.SIGKILL
+}
+
+// String tells how a process that is gone ended.
+func (p *Process) String() string { return p.cmd.ProcessState.String() }
+
+// Signal sends a signal, if the process is still there.
+func (p *Process) Signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// Kill ends the process with SIGKILL, if it is still there, and waits until it is gone.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// Stop asks the process to stop in order, and waits until it is gone.
+func (p *Process) Stop() {
+	p.Signal(syscall.SIGTERM)
+	<-p.ended
+}
