@@ -125,7 +125,7 @@ func (c claimed) pause(sagas int) time.Duration {
 // take has some sagas take the operation's verb, or refuse it, and writes down what came of it.
 func (b *bulk) take(ctx context.Context, tx *pg.Tx, op claimed, ids []SagaID) error {
 	st := newStore(tx)
-	if _, err := st.lockSagas(ctx, ids...); err != nil {
+	if err := lockSagas(ctx, tx, ids...); err != nil {
 		return err
 	}
 	verdicts, err := b.decideAll(ctx, tx, ids, op.instruction)

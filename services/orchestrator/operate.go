@@ -57,7 +57,7 @@ func (o *orchestrator) changeLocked(ctx context.Context, tx *pg.Tx, sagaOrOrderI
 	if err != nil {
 		return "", err
 	}
-	if _, err := newStore(tx).lockSagas(ctx, sagaID); err != nil {
+	if err := lockSagas(ctx, tx, sagaID); err != nil {
 		return "", err
 	}
 	d, err := o.loadOne(ctx, tx, sagaID)

@@ -59,60 +59,6 @@ func (s store) insertSagas(ctx context.Context, started []transition) error {
 	if err := s.q.InsertSagas(ctx, p); err != nil {
 		return fmt.Errorf("writing sagas: %w", err)
 	}
-	return s.insertEvents(ctx, started)
-}
-
-// lockSagas holds the rows of sagas to the end of the transaction, and gives the number of the last event of each.
-func (s store) lockSagas(ctx context.Context, ids ...SagaID) (map[SagaID]int, error) {
-	keys := make([]uuid.UUID, len(ids))
-	for i, sagaID := range ids {
-		keys[i] = sagaID.UUID()
-	}
-	rows, err := s.q.LockSagas(ctx, keys)
-	if err != nil {
-		return nil, fmt.Errorf("locking sagas: %w", err)
-	}
-	last := make(map[SagaID]int, len(rows))
-	for _, r := range rows {
-		last[SagaID(r.ID)] = int(r.Seq)
-	}
-	return last, nil
-}
-
-// append writes the events of transitions, whose sagas are locked, and the rows they lead to.
-func (s store) append(ctx context.Context, transitions []transition) error {
-	if err := s.insertEvents(ctx, transitions); err != nil {
-		return err
-	}
-	var p orchestratordb.UpdateSagasParams
-	for _, t := range transitions {
-		v := t.after
-		p.Ids, p.Phases, p.Steps = append(p.Ids, v.id.UUID()), append(p.Phases, int16(v.phase)), append(p.Steps, v.step)
-		p.Causes, p.Seqs, p.Pauseds = append(p.Causes, v.cause), append(p.Seqs, int32(v.seq)), append(p.Pauseds, v.paused)
-		p.AtRisks, p.NextAts = append(p.AtRisks, v.atRisk), append(p.NextAts, v.nextAt.UTC())
-	}
-	if err := s.q.UpdateSagas(ctx, p); err != nil {
-		return fmt.Errorf("writing sagas: %w", err)
-	}
-	return nil
-}
-
-func (s store) insertEvents(ctx context.Context, transitions []transition) error {
-	var p orchestratordb.InsertSagaEventsParams
-	for _, t := range transitions {
-		for _, e := range t.events {
-			detail, err := json.Marshal(e.Detail)
-			if err != nil {
-				return fmt.Errorf("encoding saga event: %w", err)
-			}
-			p.SagaIds, p.Seqs = append(p.SagaIds, t.view.id.UUID()), append(p.Seqs, int32(e.Seq))
-			p.Types, p.Steps = append(p.Types, string(e.Type)), append(p.Steps, e.Step)
-			p.Ats, p.Details, p.Epochs = append(p.Ats, e.At), append(p.Details, detail), append(p.Epochs, t.epoch)
-		}
-	}
-	if err := s.q.InsertSagaEvents(ctx, p); err != nil {
-		return fmt.Errorf("writing saga events: %w", err)
-	}
 	return nil
 }
 

@@ -123,21 +123,6 @@ func (q *Queries) ExpirePlans(ctx context.Context) error {
 	return err
 }
 
-const fenceShards = `-- name: FenceShards :exec
-SELECT pg_advisory_xact_lock_shared($1::int, unnest($2::int[]))
-`
-
-type FenceShardsParams struct {
-	LockClass int32
-	Shards    []int32
-}
-
-// Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
-func (q *Queries) FenceShards(ctx context.Context, arg FenceShardsParams) error {
-	_, err := q.db.Exec(ctx, fenceShards, arg.LockClass, arg.Shards)
-	return err
-}
-
 const finishOperation = `-- name: FinishOperation :exec
 UPDATE bulk_operation SET state = 3, ended_at = now(), next_at = NULL WHERE id = $1
 `
@@ -416,36 +401,6 @@ func (q *Queries) InsertOrders(ctx context.Context, arg InsertOrdersParams) erro
 		arg.Lines,
 		arg.ShipTos,
 		arg.CreatedAts,
-	)
-	return err
-}
-
-const insertSagaEvents = `-- name: InsertSagaEvents :exec
-INSERT INTO saga_event (saga_id, seq, type, step, at, detail, epoch)
-SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]),
-       unnest($6::jsonb[]), nullif(unnest($7::bigint[]), 0)
-`
-
-type InsertSagaEventsParams struct {
-	SagaIds []uuid.UUID
-	Seqs    []int32
-	Types   []string
-	Steps   []string
-	Ats     []time.Time
-	Details [][]byte
-	Epochs  []int64
-}
-
-// An epoch of 0 means none.
-func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsParams) error {
-	_, err := q.db.Exec(ctx, insertSagaEvents,
-		arg.SagaIds,
-		arg.Seqs,
-		arg.Types,
-		arg.Steps,
-		arg.Ats,
-		arg.Details,
-		arg.Epochs,
 	)
 	return err
 }
@@ -955,36 +910,6 @@ func (q *Queries) LoadSagas(ctx context.Context, ids []uuid.UUID) ([]LoadSagasRo
 	return items, nil
 }
 
-const lockSagas = `-- name: LockSagas :many
-SELECT id, seq FROM saga WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
-`
-
-type LockSagasRow struct {
-	ID  uuid.UUID
-	Seq int32
-}
-
-// Holds the rows of some sagas to the end of the transaction, always in the same order, and tells their last events.
-func (q *Queries) LockSagas(ctx context.Context, ids []uuid.UUID) ([]LockSagasRow, error) {
-	rows, err := q.db.Query(ctx, lockSagas, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []LockSagasRow{}
-	for rows.Next() {
-		var i LockSagasRow
-		if err := rows.Scan(&i.ID, &i.Seq); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const recordOutcomes = `-- name: RecordOutcomes :exec
 UPDATE bulk_item SET outcome = u.outcome, refusal = u.refusal
   FROM (SELECT unnest($2::uuid[]) AS saga_id, unnest($3::smallint[]) AS outcome, unnest($4::text[]) AS refusal) u
@@ -1017,35 +942,6 @@ func (q *Queries) SecondsToNextBatch(ctx context.Context) (float64, error) {
 	var seconds float64
 	err := row.Scan(&seconds)
 	return seconds, err
-}
-
-const shardEpochs = `-- name: ShardEpochs :many
-SELECT id, epoch FROM shard WHERE id = ANY ($1::smallint[])
-`
-
-type ShardEpochsRow struct {
-	ID    int16
-	Epoch int64
-}
-
-func (q *Queries) ShardEpochs(ctx context.Context, shards []int16) ([]ShardEpochsRow, error) {
-	rows, err := q.db.Query(ctx, shardEpochs, shards)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ShardEpochsRow{}
-	for rows.Next() {
-		var i ShardEpochsRow
-		if err := rows.Scan(&i.ID, &i.Epoch); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const sumOperation = `-- name: SumOperation :exec
@@ -1108,41 +1004,4 @@ func (q *Queries) TakeShards(ctx context.Context, arg TakeShardsParams) ([]TakeS
 		return nil, err
 	}
 	return items, nil
-}
-
-const updateSagas = `-- name: UpdateSagas :exec
-UPDATE saga
-   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused, at_risk = u.at_risk,
-       next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
-  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS phase, unnest($3::text[]) AS step,
-               unnest($4::text[]) AS cause, unnest($5::int[]) AS seq, unnest($6::boolean[]) AS paused,
-               unnest($7::boolean[]) AS at_risk,
-               unnest($8::timestamptz[]) AS next_at) u
- WHERE saga.id = u.id
-`
-
-type UpdateSagasParams struct {
-	Ids     []uuid.UUID
-	Phases  []int16
-	Steps   []string
-	Causes  []string
-	Seqs    []int32
-	Pauseds []bool
-	AtRisks []bool
-	NextAts []time.Time
-}
-
-// A time to go on of year 1 means none.
-func (q *Queries) UpdateSagas(ctx context.Context, arg UpdateSagasParams) error {
-	_, err := q.db.Exec(ctx, updateSagas,
-		arg.Ids,
-		arg.Phases,
-		arg.Steps,
-		arg.Causes,
-		arg.Seqs,
-		arg.Pauseds,
-		arg.AtRisks,
-		arg.NextAts,
-	)
-	return err
 }

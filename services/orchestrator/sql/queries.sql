@@ -24,27 +24,6 @@ SELECT unnest(@ids::uuid[]), unnest(@definitions::text[]), unnest(@versions::int
        unnest(@phases::smallint[]), unnest(@steps::text[]), '', unnest(@seqs::int[]), unnest(@deadlines::timestamptz[]),
        unnest(@traceparents::text[]), unnest(@created_ats::timestamptz[]);
 
--- name: LockSagas :many
--- Holds the rows of some sagas to the end of the transaction, always in the same order, and tells their last events.
-SELECT id, seq FROM saga WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
-
--- name: InsertSagaEvents :exec
--- An epoch of 0 means none.
-INSERT INTO saga_event (saga_id, seq, type, step, at, detail, epoch)
-SELECT unnest(@saga_ids::uuid[]), unnest(@seqs::int[]), unnest(@types::text[]), unnest(@steps::text[]), unnest(@ats::timestamptz[]),
-       unnest(@details::jsonb[]), nullif(unnest(@epochs::bigint[]), 0);
-
--- name: UpdateSagas :exec
--- A time to go on of year 1 means none.
-UPDATE saga
-   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused, at_risk = u.at_risk,
-       next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
-  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@phases::smallint[]) AS phase, unnest(@steps::text[]) AS step,
-               unnest(@causes::text[]) AS cause, unnest(@seqs::int[]) AS seq, unnest(@pauseds::boolean[]) AS paused,
-               unnest(@at_risks::boolean[]) AS at_risk,
-               unnest(@next_ats::timestamptz[]) AS next_at) u
- WHERE saga.id = u.id;
-
 -- name: GetSagaOfOrder :one
 SELECT saga_id FROM orders WHERE id = @id;
 
@@ -79,13 +58,6 @@ UPDATE shard SET owner = NULL WHERE id = ANY (@shards::smallint[]) AND owner = @
 -- name: ForgetReplica :exec
 WITH freed AS (UPDATE shard SET owner = NULL WHERE owner = @replica::uuid)
 DELETE FROM replica WHERE id = @replica::uuid OR lease_until < now() - interval '1 day';
-
--- name: FenceShards :exec
--- Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
-SELECT pg_advisory_xact_lock_shared(@lock_class::int, unnest(@shards::int[]));
-
--- name: ShardEpochs :many
-SELECT id, epoch FROM shard WHERE id = ANY (@shards::smallint[]);
 
 -- name: ListLiveSagas :many
 -- What is to be driven of some shards.
