@@ -17,7 +17,7 @@ import (
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 )
 
-// operatorVerbs are what a person can do to a saga, in the order of the help.
+// operatorVerbs are what a person can do to sagas, in the order of the help.
 var operatorVerbs = []struct {
 	verb  sagav1.SagaVerb
 	short string
@@ -32,69 +32,124 @@ var operatorVerbs = []struct {
 	{sagav1.SagaVerb_SAGA_VERB_SKIP, "Go on without the step it is at, or without its compensation", true},
 }
 
-// operatorCommands are a command for each verb. Without --yes each is a plan: it shows the saga and does nothing.
+// decision is what an operator's command was told.
+type decision struct {
+	verb                   sagav1.SagaVerb
+	reason, step, evidence string
+	filter                 string
+	rate                   int32
+	yes                    bool
+	format                 *output.Format
+}
+
+// operatorCommands are a command for each verb. Without --yes each is a plan: it shows the sagas and does nothing.
 func (c *cli) operatorCommands() []*cobra.Command {
 	var commands []*cobra.Command
 	for _, v := range operatorVerbs {
-		name := strings.ReplaceAll(enum(v.verb, "SAGA_VERB_"), "_", "-")
-		cmd := &cobra.Command{Use: name + " SAGA|ORDER", Short: v.short, Args: args(cobra.ExactArgs(1))}
-		r := &sagav1.OperateSagaRequest{Verb: v.verb}
-		cmd.Flags().StringVar(&r.Reason, "reason", "", "why, for the record (required)")
-		yes := cmd.Flags().Bool("yes", false, "do it; without this nothing is done")
-		if v.step {
-			cmd.Flags().StringVar(&r.Step, "step", "", "the step it is about (required)")
-			cmd.Flags().StringVar(&r.Evidence, "evidence", "", "what you rely on: a ticket, the provider's answer (required)")
+		cmd := &cobra.Command{
+			Use: verbName(v.verb) + " {SAGA|ORDER… | --filter FILTER}", Short: v.short, Args: args(cobra.ArbitraryArgs),
+			Long: v.short + `.
+
+Sagas are named by their ids or their orders', or found by a filter. Without --yes nothing is done: the sagas are shown
+as they stand, or for a filter how many they are, what they come to, and which of them would refuse. A filter's plan is
+kept and can be applied for an hour; only the sagas it found are touched.
+
+` + filterHelp,
 		}
-		commands = append(commands, object(c, cmd, sagaView, func(ctx context.Context, at *remote, args []string) (*sagav1.Saga, error) {
-			r.SagaId = args[0]
-			if r.GetReason() == "" || (v.step && (r.GetStep() == "" || r.GetEvidence() == "")) {
-				return nil, usageError{errors.New("a person's decision needs --reason, and one about a step --step and --evidence")}
+		d := &decision{verb: v.verb, format: formatFlag(cmd)}
+		cmd.Flags().StringVar(&d.reason, "reason", "", "why, for the record (required)")
+		cmd.Flags().BoolVar(&d.yes, "yes", false, "do it; without this nothing is done")
+		cmd.Flags().StringVar(&d.filter, "filter", "", `which sagas, as in: phase = parked AND age > "15m"`)
+		rateFlag(cmd, &d.rate)
+		if v.step {
+			cmd.Flags().StringVar(&d.step, "step", "", "the step it is about (required)")
+			cmd.Flags().StringVar(&d.evidence, "evidence", "", "what you rely on: a ticket, the provider's answer (required)")
+		}
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			switch {
+			case d.reason == "" || v.step && (d.step == "" || d.evidence == ""):
+				return usageError{errors.New("a person's decision needs --reason, and one about a step --step and --evidence")}
+			case (len(args) > 0) == (d.filter != ""):
+				return usageError{errors.New("say which sagas: either their ids or --filter")}
+			case d.rate != 0 && d.filter == "":
+				return usageError{errors.New("--rate is for a --filter")}
+			case d.filter != "":
+				return c.operateOnMany(cmd, d)
 			}
-			return c.operate(ctx, at, r, *yes)
-		}))
+			return c.operateOnEach(cmd, d, args)
+		}
+		commands = append(commands, cmd)
 	}
 	return commands
 }
 
-func (c *cli) operate(ctx context.Context, at *remote, r *sagav1.OperateSagaRequest, yes bool) (*sagav1.Saga, error) {
-	sagas := sagav1.NewSagaServiceClient(at.conn)
-	found, err := sagas.GetSaga(ctx, &sagav1.GetSagaRequest{SagaId: r.GetSagaId()})
-	if err != nil {
-		return nil, err
+// verbName is a verb as people write it.
+func verbName(verb sagav1.SagaVerb) string {
+	return strings.ReplaceAll(enum(verb, "SAGA_VERB_"), "_", "-")
+}
+
+// operateOnEach does it to one saga after the other; those that refuse go to stderr, and the rest goes on.
+func (c *cli) operateOnEach(cmd *cobra.Command, d *decision, ids []string) error {
+	return c.withRemote(cmd, func(ctx context.Context, r *remote) error {
+		if !d.yes {
+			c.note("nothing was done: these are the sagas as they stand; do it with --yes")
+		}
+		if len(ids) == 1 {
+			found, err := c.operate(ctx, r, d, ids[0])
+			if err != nil {
+				return err
+			}
+			return output.One(c.stdout, *d.format, sagaView, found)
+		}
+		w := output.NewWriter(c.stdout, *d.format, sagaView)
+		refused := 0
+		for _, id := range ids {
+			found, err := c.operate(ctx, r, d, id)
+			if resend.Transient(err) {
+				return w.End(err)
+			}
+			if err != nil {
+				refused++
+				c.note("%s was left as it is", id)
+				c.printError(cmd, err)
+				continue
+			}
+			if err := errors.Join(w.Write(found), w.Flush()); err != nil {
+				return err
+			}
+		}
+		if err := w.Close(); err != nil || refused == 0 {
+			return err
+		}
+		return &exit{code: exitPartial}
+	})
+}
+
+// operate does it to one saga, or without --yes only looks at it.
+func (c *cli) operate(ctx context.Context, r *remote, d *decision, sagaID string) (*sagav1.Saga, error) {
+	sagas := sagav1.NewSagaServiceClient(r.conn)
+	callCtx, cancel := r.callContext(ctx)
+	defer cancel()
+	found, err := sagas.GetSaga(callCtx, &sagav1.GetSagaRequest{SagaId: sagaID})
+	if err != nil || !d.yes {
+		return found.GetSaga(), err
 	}
-	if !yes {
-		c.note("nothing was done: this is the saga as it stands; do it with --yes")
-		return found.GetSaga(), nil
+	request := &sagav1.OperateSagaRequest{
+		// The same command at the same state is the same request; at a later one it is decided anew.
+		IdempotencyKey: fmt.Sprintf("operate/%s/%d/%x", found.GetSaga().GetSagaId(), found.GetSaga().GetSequence(),
+			sha256.Sum256([]byte(d.verb.String()+"\n"+d.reason+"\n"+d.step+"\n"+d.evidence))),
+		SagaId: sagaID, Verb: d.verb, Reason: d.reason, Step: d.step, Evidence: d.evidence,
 	}
-	// The same command at the same state is the same request; at a later one it is decided anew.
-	r.IdempotencyKey = fmt.Sprintf("operate/%s/%d/%x", found.GetSaga().GetSagaId(), found.GetSaga().GetSequence(),
-		sha256.Sum256([]byte(r.GetVerb().String()+"\n"+r.GetReason()+"\n"+r.GetStep()+"\n"+r.GetEvidence())))
 	var header metadata.MD
 	var answer *sagav1.OperateSagaResponse
 	err = resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-		answer, err = sagas.OperateSaga(ctx, r, grpc.Header(&header))
+		ctx, cancel := r.callContext(ctx)
+		defer cancel()
+		answer, err = sagas.OperateSaga(ctx, request, grpc.Header(&header))
 		return err
 	})
 	if err == nil && placing.Replayed(header) {
 		c.note("replayed: it was done before")
 	}
 	return answer.GetSaga(), err
-}
-
-var explainView = output.View[*sagav1.ExplainSagaResponse]{
-	JSON: output.Message[*sagav1.ExplainSagaResponse],
-	Columns: []output.Column[*sagav1.ExplainSagaResponse]{
-		{Name: "waits_for", Value: (*sagav1.ExplainSagaResponse).GetWaitsFor},
-		{Name: "why", Value: (*sagav1.ExplainSagaResponse).GetWhy},
-		{Name: "unblocked_by", Value: (*sagav1.ExplainSagaResponse).GetUnblockedBy},
-	},
-}
-
-func (c *cli) sagaExplainCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "explain SAGA|ORDER", Short: "Say what a saga waits for, why, and what makes it go on", Args: args(cobra.ExactArgs(1)),
-	}
-	return object(c, cmd, explainView, func(ctx context.Context, r *remote, args []string) (*sagav1.ExplainSagaResponse, error) {
-		return sagav1.NewSagaServiceClient(r.conn).ExplainSaga(ctx, &sagav1.ExplainSagaRequest{SagaId: args[0]})
-	})
 }

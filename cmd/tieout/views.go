@@ -13,7 +13,6 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
-	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 	"github.com/tieout/tieout/pkg/money"
 )
 
@@ -53,56 +52,6 @@ var timelineColumns = []output.Column[*orderv1.TimelineEntry]{
 	{Name: "service", Value: (*orderv1.TimelineEntry).GetService},
 	{Name: "type", Value: (*orderv1.TimelineEntry).GetType},
 	{Name: "subject", Value: (*orderv1.TimelineEntry).GetSubject},
-}
-
-var sagaView = output.View[*sagav1.Saga]{
-	JSON: output.Message[*sagav1.Saga],
-	Columns: []output.Column[*sagav1.Saga]{
-		{Name: "saga_id", Value: (*sagav1.Saga).GetSagaId},
-		{Name: "definition", Value: func(s *sagav1.Saga) string {
-			return s.GetDefinition() + " v" + strconv.Itoa(int(s.GetDefinitionVersion()))
-		}},
-		{Name: "phase", Value: func(s *sagav1.Saga) string {
-			if s.GetPaused() {
-				return enum(s.GetPhase(), "SAGA_PHASE_") + ", paused"
-			}
-			return enum(s.GetPhase(), "SAGA_PHASE_")
-		}},
-		{Name: "step", Value: (*sagav1.Saga).GetStep},
-		{Name: "order_id", Value: (*sagav1.Saga).GetOrderId},
-		{Name: "create_time", Value: func(s *sagav1.Saga) string { return instant(s.GetCreateTime()) }},
-		{Name: "next_action_time", Value: func(s *sagav1.Saga) string { return instant(s.GetNextActionTime()) }},
-		{Name: "cause", Value: (*sagav1.Saga).GetCause},
-	},
-	Fields: []output.Column[*sagav1.Saga]{
-		{Name: "update_time", Value: func(s *sagav1.Saga) string { return instant(s.GetUpdateTime()) }},
-		{Name: "deadline", Value: func(s *sagav1.Saga) string { return instant(s.GetDeadline()) }},
-		{Name: "sequence", Value: func(s *sagav1.Saga) string { return strconv.Itoa(int(s.GetSequence())) }},
-	},
-	Sections: func(w io.Writer, s *sagav1.Saga) error {
-		if err := output.Section(w, "Steps", stepColumns, s.GetSteps()); err != nil {
-			return err
-		}
-		return output.Section(w, "History", eventColumns, s.GetEvents())
-	},
-}
-
-var stepColumns = []output.Column[*sagav1.SagaStep]{
-	{Name: "step", Value: (*sagav1.SagaStep).GetName},
-	{Name: "kind", Value: (*sagav1.SagaStep).GetKind},
-	{Name: "execution", Value: (*sagav1.SagaStep).GetExecution},
-	{Name: "attempts", Value: func(s *sagav1.SagaStep) string { return strconv.Itoa(int(s.GetAttempts())) }},
-	{Name: "compensation", Value: (*sagav1.SagaStep).GetCompensation},
-	{Name: "attempts", Value: func(s *sagav1.SagaStep) string { return strconv.Itoa(int(s.GetCompensationAttempts())) }},
-	{Name: "idempotency_key", Value: (*sagav1.SagaStep).GetIdempotencyKey},
-}
-
-var eventColumns = []output.Column[*sagav1.SagaEvent]{
-	{Name: "sequence", Value: func(e *sagav1.SagaEvent) string { return strconv.Itoa(int(e.GetSequence())) }},
-	{Name: "time", Value: func(e *sagav1.SagaEvent) string { return instant(e.GetTime()) }},
-	{Name: "type", Value: (*sagav1.SagaEvent).GetType},
-	{Name: "step", Value: (*sagav1.SagaEvent).GetStep},
-	{Name: "detail", Value: (*sagav1.SagaEvent).GetDetailJson},
 }
 
 var stockView = output.View[*inventoryv1.Stock]{

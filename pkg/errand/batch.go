@@ -55,8 +55,9 @@ func (b *batch[C, E, A]) work(i int, command C, claim *idem.Claim) {
 	defer cancel()
 	var ending E
 	var err error
-	if !b.kind.Crew.work(ctx, func() { ending, err = b.kind.call(ctx, command, claim) }) {
-		err = idem.InFlight(b.kind.Method) // until its lease ends, which is about to
+	began := b.kind.Crew.work(ctx, func(ctx context.Context) { ending, err = b.kind.call(ctx, command, claim) })
+	if !began {
+		err = idem.InFlight(b.kind.Method) // until its lease ends
 	}
 	if err != nil {
 		b.end(i, Result[A]{Err: err})

@@ -9,6 +9,7 @@
 //   - A batch does not wait for its slowest: after a short patience, what has not ended is answered
 //     IDEMPOTENCY_KEY_IN_FLIGHT. So is, at once, what another request is working on. A single request waits for both,
 //     up to its deadline.
-//   - When the process stops, no more errands are begun, and those that run are waited for before their groups end.
-//     What is cut all the same is resumed by the next request when its lease has ended.
+//   - When the process stops, no more errands are begun, and those that run are waited for before their groups end,
+//     for 3 s at the most: then their calls are cut, which ends them as calls without an answer. What ends with the
+//     process is resumed by the next request when its lease has ended.
 package errand

@@ -26,7 +26,7 @@ type Config[C, E, A any] struct {
 	Limit time.Duration
 	// Patience is how long a batch waits for its errands.
 	Patience time.Duration
-	// Log is told what goes wrong, as nobody may be waiting any more.
+	// Log is told what goes wrong, as nobody may be waiting any more; nil discards.
 	Log *slog.Logger
 }
 
@@ -34,7 +34,12 @@ type Config[C, E, A any] struct {
 type Errands[C, E, A any] struct{ Config[C, E, A] }
 
 // New makes errands; they are run while their crew does.
-func New[C, E, A any](cfg Config[C, E, A]) *Errands[C, E, A] { return &Errands[C, E, A]{cfg} }
+func New[C, E, A any](cfg Config[C, E, A]) *Errands[C, E, A] {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Errands[C, E, A]{cfg}
+}
 
 // Result is what an errand is answered.
 type Result[A any] = groupcommit.Result[idem.Answer[A]]

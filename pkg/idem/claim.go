@@ -32,7 +32,7 @@ type Opening struct {
 // Claim is the right to work on a request in flight. It ends with EndAll, or when its lease does.
 type Claim struct {
 	// Resource is what the intent made, by id: at the first request, or at the one that is resumed. Of one that
-	// undoes another it is what that one had made; empty when it was never seen or was refused.
+	// undoes another it is what that one had made; empty when it was never seen, or was refused before its intent.
 	Resource string
 	// Resumed is true when an earlier request began and did not finish: what it called may have happened.
 	Resumed bool

@@ -6,10 +6,12 @@ import (
 	"embed"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -43,10 +45,13 @@ type Config struct {
 // Outbox is the outbox of one database.
 type Outbox struct {
 	pool      *pgxpool.Pool
+	service   string
 	retention time.Duration
 	log       *slog.Logger
 	metrics   metrics
 	wake      chan struct{} // holds one element when a transaction with events has committed
+	active    atomic.Bool   // the relay of this process is the active one
+	others    atomic.Pointer[nats.Conn]
 }
 
 // New makes the outbox of cfg.Pool's database.
@@ -59,6 +64,7 @@ func New(cfg Config) *Outbox {
 	}
 	return &Outbox{
 		pool:      cfg.Pool,
+		service:   cfg.Service,
 		retention: cmp.Or(cfg.Retention, defaultRetention),
 		log:       cfg.Log,
 		metrics:   newMetrics(cfg.Meter, cfg.Service, cfg.Log),
@@ -98,7 +104,17 @@ func (o *Outbox) Write(ctx context.Context, tx *pg.Tx, events ...bus.Event) erro
 	return nil
 }
 
+// wakeRelay wakes the active relay, wherever it is. A wake-up that is lost costs time only.
 func (o *Outbox) wakeRelay() {
+	o.hurry()
+	if nc := o.others.Load(); nc != nil && !o.active.Load() {
+		if err := nc.Publish(o.subject(), nil); err != nil {
+			o.log.Debug("the active relay is not told", slog.Any("error", err))
+		}
+	}
+}
+
+func (o *Outbox) hurry() {
 	select {
 	case o.wake <- struct{}{}:
 	default:

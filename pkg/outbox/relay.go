@@ -49,8 +49,14 @@ func newRelay(o *Outbox, js jetstream.JetStream) (*relay, error) {
 	return &relay{Outbox: o, js: js, pub: pub, lock: pg.NewSessionLock(o.pool, relayLock)}, nil
 }
 
-func (r *relay) close() {
+// release lets another process become the active relay.
+func (r *relay) release() {
 	r.lock.Release()
+	r.active.Store(false)
+}
+
+func (r *relay) close() {
+	r.release()
 	r.pub.CleanupPublisher()
 }
 
@@ -58,12 +64,12 @@ func (r *relay) close() {
 // gives the lock up on any error, and while NATS cannot be reached: another process may be better off.
 func (r *relay) runOnce(ctx context.Context) (again bool, err error) {
 	if !r.online(ctx) {
-		r.lock.Release()
+		r.release()
 		return false, nil
 	}
 	defer func() {
 		if err != nil {
-			r.lock.Release()
+			r.release()
 		}
 	}()
 	limited, cancel := context.WithTimeout(ctx, roundLimit)
@@ -105,6 +111,7 @@ func (r *relay) online(ctx context.Context) bool {
 func (r *relay) lead(ctx context.Context) (bool, error) {
 	led := r.lock.Held()
 	held, err := r.lock.Acquire(ctx)
+	r.active.Store(held)
 	if held && !led {
 		r.known, r.checked = nil, time.Time{}
 		r.log.InfoContext(ctx, "outbox relay is active")

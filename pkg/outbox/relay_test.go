@@ -153,6 +153,36 @@ func TestRun_TwoAtOncePublishEachEventOnceAndInOrder(t *testing.T) {
 	}
 }
 
+func TestWrite_TellsTheActiveRelayOfAnotherProcess(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	active := b.relay(t)
+	if led, err := active.lead(t.Context()); !led || err != nil {
+		t.Fatalf("got %t, %v", led, err)
+	}
+	other := New(Config{Pool: b.pool, Service: b.service})
+	for o, tells := range map[*Outbox]bool{other: true, b.Outbox: false} {
+		told, err := b.js.Conn().SubscribeSync(o.subject())
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop, err := o.listen(b.js.Conn())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pg.InTx(t.Context(), b.pool, func(tx *pg.Tx) error { return o.Write(t.Context(), tx, event("pay_001")) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.js.Conn().Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := told.Pending(); err != nil || (n == 1) != tells {
+			t.Errorf("the one whose relay is active %t told the others %d times (%v)", !tells, n, err)
+		}
+		stop()
+	}
+}
+
 func TestRun_KeepsEventsWhileNATSIsDown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

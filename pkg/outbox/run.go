@@ -6,14 +6,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tieout/tieout/pkg/periodic"
 )
 
 const (
-	// pollEvery finds what another process wrote; the own process's writes wake the relay.
-	pollEvery  = time.Second
+	// pollEvery finds what nobody told the relay of: writes wake it, those of other processes through NATS.
+	pollEvery  = 5 * time.Second
 	sweepEvery = time.Minute
 	sweepBatch = 1000
 )
@@ -34,6 +35,12 @@ func (o *Outbox) Run(ctx context.Context, js jetstream.JetStream) error {
 	}
 	defer r.close()
 
+	unsubscribe, err := o.listen(js.Conn())
+	if err != nil {
+		return err
+	}
+	defer unsubscribe()
+
 	relay := periodic.Duty{Name: "outbox relay", Every: pollEvery, RunOnce: r.runOnce, Log: o.log, Wake: o.wake}
 	sweep := periodic.Duty{Name: "outbox retention", Every: sweepEvery, RunOnce: o.sweep, Log: o.log}
 	var wg sync.WaitGroup
@@ -42,6 +49,22 @@ func (o *Outbox) Run(ctx context.Context, js jetstream.JetStream) error {
 	wg.Wait()
 	return err
 }
+
+// listen has the relay of this process woken by what other processes write to the database.
+func (o *Outbox) listen(nc *nats.Conn) (unsubscribe func(), err error) {
+	wakes, err := nc.Subscribe(o.subject(), func(*nats.Msg) { o.hurry() })
+	if err != nil {
+		return nil, fmt.Errorf("listening for outbox writes: %w", err)
+	}
+	o.others.Store(nc)
+	return func() {
+		o.others.Store(nil)
+		_ = wakes.Unsubscribe() // a connection that is closing ends it too
+	}, nil
+}
+
+// subject is what the writers of one service tell the active relay on.
+func (o *Outbox) subject() string { return "outbox." + o.service + ".written" }
 
 // Only the oldest rows are looked at: published in the order of seq, they are also the first to become old enough,
 // and the table needs no index for it.

@@ -22,6 +22,16 @@ const (
 	maxPingDelay   = time.Second
 )
 
+// sessionDefaults are what a session is told unless the DSN says otherwise.
+var sessionDefaults = map[string]string{
+	// When the server ends a transaction whose process says nothing: one that was stopped must not keep its locks from
+	// those that go on.
+	"idle_in_transaction_session_timeout": "3s",
+	// A statement over many rows is planned for the rows that it is given and the table as it has become. A plan that is
+	// kept was made when the table was small, and reads all of it when it has grown.
+	"plan_cache_mode": "force_custom_plan",
+}
+
 // Config says which database a pool connects to, and how.
 type Config struct {
 	// DSN is a URL (postgres://…) or a keyword/value string.
@@ -36,7 +46,9 @@ type Config struct {
 
 // Open makes a pool. It connects when it is first used, so the server need not be up; only a malformed Config is an
 // error. Connections are replaced after half an hour, so that a moved server is found again, and statements are
-// prepared once per connection. There is no statement timeout: deadlines come with each call's context.
+// prepared once per connection. There is no statement timeout: deadlines come with each call's context. A transaction
+// in which nothing is said for 3 s is ended by the server, and statements are planned each time, unless the DSN says
+// otherwise.
 //
 // Transactions run by InTx must use a pool made here, for the pool's connections watch for the server's warnings.
 func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
@@ -59,6 +71,11 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	cc.ConnectTimeout = cmp.Or(cc.ConnectTimeout, connectTimeout)
 	cc.OnNotice = noteUnreplicatedCommit
 	cc.Tracer = cfg.Tracer
+	for name, value := range sessionDefaults {
+		if _, set := cc.RuntimeParams[name]; !set {
+			cc.RuntimeParams[name] = value
+		}
+	}
 	if cfg.ApplicationName != "" {
 		cc.RuntimeParams["application_name"] = cfg.ApplicationName
 	}

@@ -15,6 +15,7 @@ type Reason string
 const (
 	RequestInvalid         Reason = "REQUEST_INVALID"
 	RequestMalformed       Reason = "REQUEST_MALFORMED"
+	FilterInvalid          Reason = "FILTER_INVALID"
 	MixedCurrencies        Reason = "MIXED_CURRENCIES"
 	CurrencyUnknown        Reason = "CURRENCY_UNKNOWN"
 	AmountNotPositive      Reason = "AMOUNT_NOT_POSITIVE"
@@ -32,6 +33,7 @@ const (
 	NotFound               Reason = "NOT_FOUND"
 	OrderNotCancellable    Reason = "ORDER_NOT_CANCELLABLE"
 	SagaRefusesVerb        Reason = "SAGA_REFUSES_VERB"
+	OperationNotOpen       Reason = "OPERATION_NOT_OPEN"
 	InsufficientStock      Reason = "INSUFFICIENT_STOCK"
 	ReservationNotHeld     Reason = "RESERVATION_NOT_HELD"
 	PaymentDeclined        Reason = "PAYMENT_DECLINED"
@@ -58,6 +60,7 @@ type Registration struct {
 var registry = []Registration{
 	{RequestInvalid, codes.InvalidArgument, "A field of the request breaks its rule; each is named."},
 	{RequestMalformed, codes.InvalidArgument, "The request could not be decoded, for instance for a string that is not UTF-8."},
+	{FilterInvalid, codes.InvalidArgument, "The filter of a list cannot be read, or asks for what there is not; the place is named, and the fields there are."},
 	{MixedCurrencies, codes.InvalidArgument, "The amounts of one order are in more than one currency."},
 	{CurrencyUnknown, codes.InvalidArgument, "The currency is not a code of ISO 4217 that has minor units."},
 	{AmountNotPositive, codes.InvalidArgument, "An amount that must be more than zero is not."},
@@ -75,6 +78,7 @@ var registry = []Registration{
 	{NotFound, codes.NotFound, "There is nothing of that id."},
 	{OrderNotCancellable, codes.FailedPrecondition, "The order has ended, or shipping has begun."},
 	{SagaRefusesVerb, codes.FailedPrecondition, "What an operator wants of the saga is not possible where it stands, or would not be safe."},
+	{OperationNotOpen, codes.FailedPrecondition, "The operation on many sagas has ended, or its plan is more than an hour old; plan it again."},
 	{InsufficientStock, codes.FailedPrecondition, "There are fewer pieces available than asked for; the SKUs are named."},
 	{ReservationNotHeld, codes.FailedPrecondition, "The reservation was released and cannot be committed."},
 	{PaymentDeclined, codes.FailedPrecondition, "The payment provider declined the charge; no money was taken."},

@@ -12,12 +12,19 @@ import (
 func NewGroup[W, R any](env *Env, name string,
 	apply func(ctx context.Context, tx *pg.Tx, batch []W) ([]groupcommit.Result[R], error),
 ) (*groupcommit.Group[W, R], error) {
-	g, err := groupcommit.New(groupcommit.Config[W, R]{
-		Name: env.Name + "." + name, Pool: env.Pool, Apply: apply, Log: env.Log, Meter: env.Meter,
-	})
+	g, err := NewIdleGroup(env, name, apply)
 	if err != nil {
 		return nil, err
 	}
 	env.Go("group commit of "+name, g.Run)
 	return g, nil
+}
+
+// NewIdleGroup is NewGroup for a group that the caller runs.
+func NewIdleGroup[W, R any](env *Env, name string,
+	apply func(ctx context.Context, tx *pg.Tx, batch []W) ([]groupcommit.Result[R], error),
+) (*groupcommit.Group[W, R], error) {
+	return groupcommit.New(groupcommit.Config[W, R]{
+		Name: env.Name + "." + name, Pool: env.Pool, Apply: apply, Log: env.Log, Meter: env.Meter,
+	})
 }

@@ -3,16 +3,20 @@ package orchestrator
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync"
-	"sync/atomic"
+	"log/slog"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/tieout/tieout/pkg/benchtest"
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
 // BenchmarkEngine tells order sagas per second of the engine alone: participants do nothing but answer, over gRPC in
@@ -37,37 +41,9 @@ func benchmarkEngine(b *testing.B, inFlight int) {
 	})
 	servicetest.Start(b, services...)
 	owns(b, o)
-	if _, err := placeAndAwait(b.Context(), o, "warming-up"); err != nil {
-		b.Fatal(err)
-	}
-	before := costsOf(b, o)
-	latencies := make([][]time.Duration, inFlight)
-	var next atomic.Int64
-	var clients sync.WaitGroup
-	b.ResetTimer()
-	for c := range inFlight {
-		clients.Go(func() {
-			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-				took, err := placeAndAwait(b.Context(), o, fmt.Sprintf("order-%08d", n))
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				latencies[c] = append(latencies[c], took)
-			}
-		})
-	}
-	clients.Wait()
-	b.StopTimer()
-	all := slices.Concat(latencies...)
-	slices.Sort(all)
-	after, n := costsOf(b, o), float64(b.N)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(n/b.Elapsed().Seconds(), "sagas/s")
-	b.ReportMetric(all[len(all)/2].Seconds()*1000, "ms-p50")
-	b.ReportMetric(all[len(all)*99/100].Seconds()*1000, "ms-p99")
-	b.ReportMetric(float64(after.Commits-before.Commits)/n, "commits/saga")
-	b.ReportMetric(float64(after.WAL-before.WAL)/n, "WAL-B/saga")
+	benchtest.Load(b, server, "saga", inFlight, func(n int64) (time.Duration, error) {
+		return placeAndAwait(b.Context(), o, fmt.Sprintf("order-%08d", n))
+	})
 }
 
 // owns waits until the replica drives.
@@ -92,7 +68,7 @@ func placeAndAwait(ctx context.Context, o *orchestrator, key string) (time.Durat
 		return 0, err
 	}
 	accepted := time.Now()
-	changed, unsubscribe := o.watchers.subscribe(placed.id)
+	changed, unsubscribe := o.watchers.subscribe(placed.id.UUID())
 	defer unsubscribe()
 	o.engine.mu.Lock()
 	running := o.engine.live[placed.sagaID] != nil
@@ -107,11 +83,64 @@ func placeAndAwait(ctx context.Context, o *orchestrator, key string) (time.Durat
 	return time.Since(accepted), nil
 }
 
-// costs is what the database has done.
-type costs struct{ Commits, WAL int64 }
+// BenchmarkTakeover tells how long it takes until all of 100,000 sagas in flight are driven again, counted from the end
+// of their dead owner's lease, and how much memory each takes while it is in flight.
+func BenchmarkTakeover(b *testing.B) {
+	const inFlight = 100_000
+	for range b.N {
+		server := pgtest.Durable(b)
+		dsn := pgtest.DurableDSN(b, server, "orchestrator", Migrations()...)
+		db, err := pg.Open(b.Context(), pg.Config{DSN: dsn})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(db.Close)
+		dead := newShards(db, slog.New(slog.DiscardHandler), time.Hour, func() {})
+		dead.parent = b.Context()
+		if _, err := dead.renew(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		sagas := make([]planted, inFlight)
+		for i := range sagas {
+			sagas[i].happened = []saga.Event{doneReserve}
+		}
+		plant(b, db, sagas...)
+		fakes := newParticipants(b)
+		fakes.trouble = func(call, _ string, _ int, _ bool) error {
+			e := rpcerr.New(rpcerr.IdempotencyKeyInFlight, "the bank is at it")
+			e.RetryAfter = time.Hour
+			return e
+		}
+		var o *orchestrator
+		servicetest.Start(b, append(fakes.services(), service.Service{
+			Name: "orchestrator", Postgres: service.Postgres{DSN: dsn, MaxConns: 24}, Migrations: Migrations(),
+			Run: func(ctx context.Context, env *service.Env) (err error) {
+				o, err = wire(ctx, env, DefaultConfig(), orderV1)
+				return err
+			},
+		})...)
+		before := heapInUse()
+		b.ResetTimer()
+		if _, err := db.Exec(b.Context(), `UPDATE replica SET lease_until = now() WHERE id = $1`, dead.replica); err != nil {
+			b.Fatal(err)
+		}
+		waittest.Until(b, "all are pending", func() bool {
+			o.engine.mu.Lock()
+			defer o.engine.mu.Unlock()
+			return len(o.engine.pending) == inFlight
+		})
+		b.StopTimer()
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(b.Elapsed().Seconds(), "s-to-redriven")
+		fakes.forget()
+		b.ReportMetric(float64(heapInUse()-before)/inFlight, "B/saga")
+	}
+}
 
-func costsOf(b *testing.B, o *orchestrator) costs {
-	b.Helper()
-	return pgtest.Rows[costs](b, o.pool, `
-SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()), pg_current_wal_lsn() - '0/0'::pg_lsn`)[0]
+// heapInUse is how much memory is in use.
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -31,16 +31,6 @@ var (
 	}
 )
 
-// phaseFromProto gives the phase asked for; 0 for any.
-func phaseFromProto(p sagav1.SagaPhase) saga.Phase {
-	for phase, told := range sagaPhases {
-		if told == p {
-			return phase
-		}
-	}
-	return 0
-}
-
 var sagaVerbs = map[sagav1.SagaVerb]saga.Verb{
 	sagav1.SagaVerb_SAGA_VERB_RETRY:      saga.RetryNow,
 	sagav1.SagaVerb_SAGA_VERB_COMPENSATE: saga.TurnBack,
@@ -49,6 +39,23 @@ var sagaVerbs = map[sagav1.SagaVerb]saga.Verb{
 	sagav1.SagaVerb_SAGA_VERB_RESOLVE:    saga.Resolve,
 	sagav1.SagaVerb_SAGA_VERB_RULE_OUT:   saga.RuleOut,
 	sagav1.SagaVerb_SAGA_VERB_SKIP:       saga.Skip,
+}
+
+func verbToProto(verb saga.Verb) sagav1.SagaVerb {
+	for told, v := range sagaVerbs {
+		if v == verb {
+			return told
+		}
+	}
+	return sagav1.SagaVerb_SAGA_VERB_UNSPECIFIED
+}
+
+var operationStates = map[operationState]sagav1.SagaOperationState{
+	operationPlanned:   sagav1.SagaOperationState_SAGA_OPERATION_STATE_PLANNED,
+	operationRunning:   sagav1.SagaOperationState_SAGA_OPERATION_STATE_RUNNING,
+	operationFinished:  sagav1.SagaOperationState_SAGA_OPERATION_STATE_FINISHED,
+	operationCancelled: sagav1.SagaOperationState_SAGA_OPERATION_STATE_CANCELLED,
+	operationExpired:   sagav1.SagaOperationState_SAGA_OPERATION_STATE_EXPIRED,
 }
 
 func linesFromProto(lines []*orderv1.OrderLine) []line {
@@ -95,13 +102,19 @@ func timelineToProto(entries []timelineEntry) []*orderv1.TimelineEntry {
 	return out
 }
 
-func sagaToProto(v sagaView) *sagav1.Saga {
-	return &sagav1.Saga{
+func sagaToProto(l listedSaga) *sagav1.Saga {
+	v := l.sagaView
+	out := &sagav1.Saga{
 		SagaId: v.id.String(), Definition: v.definition.name, DefinitionVersion: int32(v.definition.version),
 		Phase: sagaPhases[v.phase], OrderId: v.orderID.String(), Step: v.step, Cause: v.cause, Sequence: int32(v.seq),
 		CreateTime: timestamppb.New(v.createdAt), UpdateTime: timestamppb.New(v.updatedAt),
 		Deadline: timestamppb.New(v.deadline), NextActionTime: optionalTime(v.nextAt), Paused: v.paused,
+		CustomerId: l.customerID, Total: amountToProto(l.total),
 	}
+	if v.atRisk {
+		out.MoneyAtRisk = amountToProto(l.total)
+	}
+	return out
 }
 
 func optionalTime(t time.Time) *timestamppb.Timestamp {
@@ -111,9 +124,9 @@ func optionalTime(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-// runToProto is a saga with its steps and history.
-func runToProto(r run) (*sagav1.Saga, error) {
-	out := sagaToProto(r.view)
+// drivenToProto is a saga with its steps and history.
+func drivenToProto(r driven) (*sagav1.Saga, error) {
+	out := sagaToProto(listedSaga{r.view, r.order.customerID, r.order.total})
 	for i, s := range r.state.Steps {
 		step := r.def.Steps[i]
 		out.Steps = append(out.Steps, &sagav1.SagaStep{
@@ -132,4 +145,22 @@ func runToProto(r run) (*sagav1.Saga, error) {
 		})
 	}
 	return out, nil
+}
+
+func operationToProto(op operation) *sagav1.SagaOperation {
+	in := op.instruction
+	out := &sagav1.SagaOperation{
+		OperationId: op.id.String(), State: operationStates[op.state], Filter: op.filter, Verb: verbToProto(in.Verb), Step: in.Step,
+		Reason: in.Reason, Evidence: in.Evidence, Matched: op.matched, Possible: op.possible, Done: op.done, Refused: op.refused,
+		RatePerSecond: op.rate, PlannedBy: op.plannedBy, CreateTime: timestamppb.New(op.plannedAt), ExpireTime: timestamppb.New(op.expiresAt),
+		AppliedBy: in.Actor, ApplyTime: optionalTime(op.appliedAt), CancelledBy: op.cancelledBy, CancelReason: op.cancelReason,
+		EndTime: optionalTime(op.endedAt),
+	}
+	for _, total := range op.totals {
+		out.Totals = append(out.Totals, &sagav1.SagaOperationTotal{Count: total.count, Sum: amountToProto(total.sum)})
+	}
+	for _, r := range op.refusals {
+		out.Refusals = append(out.Refusals, &sagav1.SagaRefusal{SagaId: r.sagaID.String(), Reason: r.why})
+	}
+	return out
 }

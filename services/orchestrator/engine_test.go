@@ -63,14 +63,14 @@ func (c *cluster) start(orders ...saga.Definition) (*service.Process, *orchestra
 	return p, o
 }
 
-// pool is a pool of the test's own on the cluster's database.
-func (c *cluster) pool() *pgxpool.Pool {
-	c.Helper()
-	pool, err := pg.Open(c.Context(), pg.Config{DSN: c.dsn})
+// pool is a pool of the test's own on the fixture's database.
+func (f *fixture) pool() *pgxpool.Pool {
+	f.Helper()
+	pool, err := pg.Open(f.Context(), pg.Config{DSN: f.dsn})
 	if err != nil {
-		c.Fatal(err)
+		f.Fatal(err)
 	}
-	c.Cleanup(pool.Close)
+	f.Cleanup(pool.Close)
 	return pool
 }
 

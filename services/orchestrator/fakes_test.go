@@ -81,6 +81,15 @@ func (p *participants) seen() []string {
 	return append([]string(nil), p.calls...)
 }
 
+// forget forgets what was called.
+func (p *participants) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls, p.batches = nil, nil
+	clear(p.counts)
+	clear(p.effects)
+}
+
 // effect tells what became of a step of a saga.
 func (p *participants) effect(sagaID, step string) string {
 	p.mu.Lock()

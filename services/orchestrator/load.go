@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tieout/tieout/pkg/money"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
@@ -66,36 +65,13 @@ func (e *engine) loadAll(ctx context.Context, db orchestratordb.DBTX, ids []Saga
 	return all, nil
 }
 
-// load is loadAll of one; NOT_FOUND when there is none.
-func (e *engine) load(ctx context.Context, db orchestratordb.DBTX, sagaID SagaID) (run, error) {
-	all, err := e.loadAll(ctx, db, []SagaID{sagaID})
-	if err != nil {
-		return run{}, err
-	}
-	found, ok := all[sagaID]
-	if !ok {
-		return run{}, rpcerr.ForField(rpcerr.NotFound, "saga_id", "there is no saga %s", sagaID)
-	}
-	return found.run, found.err
-}
-
 // understand makes of a saga's rows what they say. The view and the order are there also when the history is not
 // understood.
 func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEventsOfSagasRow, definitions map[definitionKey]saga.Definition) (driven, error) {
-	d := driven{
-		run: run{view: sagaView{
-			id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, orderID: OrderID(row.OrderID),
-			phase: saga.Phase(row.Phase), step: row.Step, cause: row.Cause, seq: int(row.Seq), deadline: row.Deadline,
-			traceparent: row.Traceparent, paused: row.Paused, atRisk: row.AtRisk, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt,
-		}},
-		order: order{
-			id: OrderID(row.OrderID), sagaID: SagaID(row.ID), customerID: row.CustomerID, paymentMethod: row.PaymentMethod,
-			total: money.Amount{Currency: money.Currency(row.Currency), Minor: row.TotalMinor}, createdAt: row.PlacedAt,
-		},
-	}
-	if row.NextAt != nil {
-		d.view.nextAt = *row.NextAt
-	}
+	d := driven{run: run{view: viewOf(row)}, order: order{
+		id: OrderID(row.OrderID), sagaID: SagaID(row.ID), customerID: row.CustomerID, paymentMethod: row.PaymentMethod,
+		total: totalIn(row), createdAt: row.PlacedAt,
+	}}
 	if err := errors.Join(json.Unmarshal(row.Lines, &d.order.lines), json.Unmarshal(row.ShipTo, &d.order.shipTo)); err != nil {
 		return d, fmt.Errorf("decoding order %s: %w", d.order.id, err)
 	}
@@ -114,6 +90,22 @@ func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEv
 		d.view.become(d.def, d.state, d.events[len(d.events)-1].At)
 	}
 	return d, nil
+}
+
+func viewOf(row orchestratordb.LoadSagasRow) sagaView {
+	v := sagaView{
+		id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, orderID: OrderID(row.OrderID),
+		phase: saga.Phase(row.Phase), step: row.Step, cause: row.Cause, seq: int(row.Seq), deadline: row.Deadline,
+		traceparent: row.Traceparent, paused: row.Paused, atRisk: row.AtRisk, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt,
+	}
+	if row.NextAt != nil {
+		v.nextAt = *row.NextAt
+	}
+	return v
+}
+
+func totalIn(row orchestratordb.LoadSagasRow) money.Amount {
+	return money.Amount{Currency: money.Currency(row.Currency), Minor: row.TotalMinor}
 }
 
 func eventsFrom(rows []orchestratordb.ListEventsOfSagasRow) ([]saga.Event, error) {

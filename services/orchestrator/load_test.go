@@ -36,7 +36,7 @@ func TestLoadRuns_ReadsManySagasInTwoStatements(t *testing.T) {
 	for _, p := range sagas {
 		ids = append(ids, p.sagaID)
 	}
-	all, err := loadRuns(t.Context(), db, map[definitionKey]saga.Definition{keyOf(orderV1): orderV1}, ids)
+	all, err := loadRuns(t.Context(), db, known, ids)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestLoadRuns_OneThatIsNotUnderstoodFailsAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := loadRuns(t.Context(), db, map[definitionKey]saga.Definition{keyOf(orderV1): orderV1}, []SagaID{sagas[0].sagaID, sagas[1].sagaID, sagas[2].sagaID, sagas[3].sagaID})
+	all, err := loadRuns(t.Context(), db, known, []SagaID{sagas[0].sagaID, sagas[1].sagaID, sagas[2].sagaID, sagas[3].sagaID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestLoadRuns_TakesTheHistoryForTruth(t *testing.T) {
 	if _, err := db.Exec(t.Context(), `UPDATE saga SET seq = 2, paused = false WHERE id = $1`, sagas[0].sagaID); err != nil {
 		t.Fatal(err)
 	}
-	all, err := loadRuns(t.Context(), db, map[definitionKey]saga.Definition{keyOf(orderV1): orderV1}, []SagaID{sagas[0].sagaID})
+	all, err := loadRuns(t.Context(), db, known, []SagaID{sagas[0].sagaID})
 	if got := all[sagas[0].sagaID]; err != nil || got.err != nil || !got.view.paused || got.view.seq != 3 {
 		t.Errorf("got %+v, %v", got.view, err)
 	}

@@ -19,7 +19,7 @@ type operateCommand struct {
 
 // operate does to a saga what a person has decided, with the audit row in the same transaction. Refused with
 // SAGA_REFUSES_VERB when it is not possible or not safe.
-func (o *orchestrator) operate(ctx context.Context, c operateCommand) (run, error) {
+func (o *orchestrator) operate(ctx context.Context, c operateCommand) (driven, error) {
 	in := c.instruction
 	r := c.idem(methodOperate, o.keyTTL,
 		idem.Field{Name: "saga_id", Value: c.sagaID}, idem.Field{Name: "verb", Value: string(in.Verb)},
@@ -32,7 +32,7 @@ func (o *orchestrator) operate(ctx context.Context, c operateCommand) (run, erro
 		return e, nil
 	}, &in)
 	if err != nil {
-		return run{}, err
+		return driven{}, err
 	}
 	return o.getSaga(ctx, c.sagaID, 0)
 }
@@ -57,18 +57,18 @@ func (o *orchestrator) changeLocked(ctx context.Context, tx *pg.Tx, sagaOrOrderI
 	if err != nil {
 		return "", err
 	}
-	if _, err := newStore(tx).lockSagas(ctx, sagaID); err != nil {
+	if err := lockSagas(ctx, tx, sagaID); err != nil {
 		return "", err
 	}
-	r, err := o.engine.load(ctx, tx, sagaID)
+	d, err := o.loadOne(ctx, tx, sagaID)
 	if err != nil {
 		return "", err
 	}
-	e, err := decide(r)
+	e, err := decide(d.run)
 	if err != nil {
 		return "", err
 	}
-	t, err := r.transit([]saga.Event{e})
+	t, err := d.transit([]saga.Event{e})
 	if err != nil {
 		return "", err
 	}
@@ -79,12 +79,20 @@ func (o *orchestrator) changeLocked(ctx context.Context, tx *pg.Tx, sagaOrOrderI
 	if err != nil {
 		return "", err
 	}
-	tx.AfterCommit(func() {
-		o.engine.announce(ctx, t)
-		o.engine.changed(sagaID)
-	})
+	tx.AfterCommit(func() { o.recorded(ctx, []transition{t}) })
 	if by == nil {
 		return sagaID.String(), nil
 	}
-	return sagaID.String(), newStore(tx).insertAction(ctx, sagaID, *by, e)
+	return sagaID.String(), newStore(tx).insertActions(ctx, OperationID{}, *by, []transition{t})
+}
+
+// recorded tells of what people did that is durable, and has whoever drives the sagas go on from it.
+func (o *orchestrator) recorded(ctx context.Context, durable []transition) {
+	ids := make([]SagaID, len(durable))
+	for i, t := range durable {
+		o.engine.announce(ctx, t)
+		ids[i] = t.view.id
+	}
+	o.engine.metrics.recorded(ctx, durable)
+	o.engine.changed(ids...)
 }

@@ -21,6 +21,7 @@ type orchestrator struct {
 	intake    *intake
 	catalogue *catalogue
 	watchers  *watchers
+	bulk      *bulk
 	stopping  <-chan struct{}
 	keyTTL    time.Duration   // of clients' keys
 	newest    saga.Definition // of orders: what new ones run

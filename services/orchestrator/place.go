@@ -97,6 +97,9 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 		if err := st.insertSagas(ctx, started); err != nil {
 			return nil, err
 		}
+		if err := appendEvents(ctx, tx, started); err != nil {
+			return nil, err
+		}
 		return outcomes, o.outbox.Write(ctx, tx, events...)
 	})
 }

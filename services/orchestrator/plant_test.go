@@ -27,60 +27,25 @@ type planted struct {
 
 // The histories that tests plant.
 var (
-	doneReserve  = saga.Event{Type: saga.StepDone, Step: stepReserve, Detail: saga.Detail{Result: []byte(`{"reservation_id":"res_1"}`)}}
-	doneCharge   = saga.Event{Type: saga.StepDone, Step: stepCharge}
-	doneShip     = saga.Event{Type: saga.StepDone, Step: stepShip}
-	doneCommit   = saga.Event{Type: saga.StepDone, Step: stepCommit}
-	parkedCharge = []saga.Event{doneReserve, {Type: saga.SagaParked, Detail: saga.Detail{Cause: "charge was denied: PERMISSION_DENIED"}}}
-	parkedShip   = []saga.Event{doneReserve, doneCharge, {Type: saga.SagaParked, Detail: saga.Detail{Cause: "ship stays unknown"}}}
-	completed    = []saga.Event{doneReserve, doneCharge, doneShip, doneCommit, {Type: saga.SagaCompleted}}
-	paused       = []saga.Event{doneReserve, {Type: saga.SagaPaused, Detail: saga.Detail{Cause: "because", Actor: "test"}}}
+	doneReserve   = saga.Event{Type: saga.StepDone, Step: stepReserve, Detail: saga.Detail{Result: []byte(`{"reservation_id":"res_1"}`)}}
+	doneCharge    = saga.Event{Type: saga.StepDone, Step: stepCharge}
+	doneShip      = saga.Event{Type: saga.StepDone, Step: stepShip}
+	doneCommit    = saga.Event{Type: saga.StepDone, Step: stepCommit}
+	unknownCharge = []saga.Event{doneReserve, {Type: saga.StepUnknown, Step: stepCharge, Detail: saga.Detail{Cause: "UNAVAILABLE", RetryAt: time.Date(2126, 1, 1, 0, 0, 0, 0, time.UTC)}}}
+	turnedBack    = []saga.Event{doneReserve, {Type: saga.StepRefused, Step: stepCharge, Detail: saga.Detail{Cause: "declined"}}, {Type: saga.CompensationDecided, Detail: saga.Detail{Cause: "charge was refused: 100% _declined_"}}}
+	parkedCharge  = []saga.Event{doneReserve, {Type: saga.SagaParked, Detail: saga.Detail{Cause: "charge was denied: PERMISSION_DENIED"}}}
+	parkedShip    = []saga.Event{doneReserve, doneCharge, {Type: saga.SagaParked, Detail: saga.Detail{Cause: "ship stays unknown"}}}
+	completed     = []saga.Event{doneReserve, doneCharge, doneShip, doneCommit, {Type: saga.SagaCompleted}}
+	paused        = []saga.Event{doneReserve, {Type: saga.SagaPaused, Detail: saga.Detail{Cause: "because", Actor: "test"}}}
 )
 
-// plant writes sagas with their orders and histories, and gives them with their ids.
+// plant writes sagas with their orders and histories, and gives them with their ids, the oldest first.
 func plant(t testing.TB, db *pgxpool.Pool, sagas ...planted) []planted {
 	t.Helper()
-	var ids, orderIDs, eventSagas []uuid.UUID
-	var customers, currencies, steps, causes, types, eventSteps, details []string
-	var totals []int64
-	var phases, seqs, eventSeqs []int32
-	var pauseds, atRisks []bool
-	var createdAts, deadlines, ats []time.Time
-	var nextAts []*time.Time
-	for i, p := range sagas {
-		p.sagaID, p.orderID = id.New[sagaKind](), id.New[orderKind]()
-		sagas[i] = p
-		at := clock().Add(-p.age)
-		first := saga.Start(orderV1, at)
-		history := []saga.Event{first}
-		for n, e := range p.happened {
-			e.Seq, e.At = n+2, at.Add(time.Duration(n+1)*time.Millisecond)
-			history = append(history, e)
-		}
-		state, err := saga.Fold(orderV1, history)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids, orderIDs = append(ids, p.sagaID.UUID()), append(orderIDs, p.orderID.UUID())
-		customers = append(customers, cmp.Or(p.customer, "c-1"))
-		total := cmp.Or(p.total, money.Amount{Currency: "GBP", Minor: 750})
-		currencies, totals = append(currencies, string(total.Currency)), append(totals, total.Minor)
-		phases, steps, causes = append(phases, int32(state.Phase)), append(steps, stepOf(orderV1, state)), append(causes, state.Cause)
-		seqs, pauseds, atRisks = append(seqs, int32(state.Seq)), append(pauseds, state.Paused), append(atRisks, p.atRisk)
-		createdAts, deadlines = append(createdAts, at), append(deadlines, state.Deadline)
-		var next *time.Time
-		if !state.NextAt.IsZero() {
-			next = &state.NextAt
-		}
-		nextAts = append(nextAts, next)
-		for _, e := range history {
-			detail, err := json.Marshal(e.Detail)
-			if err != nil {
-				t.Fatal(err)
-			}
-			eventSagas, eventSeqs, types = append(eventSagas, p.sagaID.UUID()), append(eventSeqs, int32(e.Seq)), append(types, string(e.Type))
-			eventSteps, ats, details = append(eventSteps, e.Step), append(ats, e.At), append(details, string(detail))
-		}
+	var rows plantedRows
+	for i := range sagas {
+		sagas[i].sagaID, sagas[i].orderID = id.New[sagaKind](), id.New[orderKind]()
+		rows.add(t, sagas[i])
 	}
 	exec := func(sql string, args ...any) {
 		t.Helper()
@@ -90,19 +55,73 @@ func plant(t testing.TB, db *pgxpool.Pool, sagas ...planted) []planted {
 	}
 	exec(`
 INSERT INTO orders (id, saga_id, customer_id, payment_method, currency, total_minor, lines, ship_to, created_at)
-SELECT a, b, c, 'pm_ok', d, e, jsonb_build_array(jsonb_build_object('sku', 'MUG', 'quantity', 1, 'unit_price', jsonb_build_object('currency_code', d, 'minor_units', e))),
+SELECT a, b, c, 'pm_ok', d, e,
+       jsonb_build_array(jsonb_build_object('sku', 'MUG', 'quantity', 1, 'unit_price', jsonb_build_object('currency_code', d, 'minor_units', e))),
        '{"country": "GB"}', f
   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[]) AS u (a, b, c, d, e, f)`,
-		orderIDs, ids, customers, currencies, totals, createdAts)
+		rows.orderIDs, rows.ids, rows.customers, rows.currencies, rows.totals, rows.createdAts)
 	exec(`
 INSERT INTO saga (id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, at_risk, next_at, created_at, updated_at)
 SELECT a, 'order', 1, b, c, d, e, f, g, '', h, i, j, k, k
   FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::bool[], $9::bool[], $10::timestamptz[],
               $11::timestamptz[]) AS u (a, b, c, d, e, f, g, h, i, j, k)`,
-		ids, orderIDs, phases, steps, causes, seqs, deadlines, pauseds, atRisks, nextAts, createdAts)
+		rows.ids, rows.orderIDs, rows.phases, rows.steps, rows.causes, rows.seqs, rows.deadlines, rows.pauseds, rows.atRisks, rows.nextAts,
+		rows.createdAts)
 	exec(`
 INSERT INTO saga_event (saga_id, seq, type, step, at, detail)
 SELECT a, b, c, d, e, f::jsonb FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS u (a, b, c, d, e, f)`,
-		eventSagas, eventSeqs, types, eventSteps, ats, details)
+		rows.eventSagas, rows.eventSeqs, rows.eventTypes, rows.eventSteps, rows.eventAts, rows.eventDetails)
 	return sagas
+}
+
+// plantedRows are the rows of planted sagas, by column.
+type plantedRows struct {
+	ids, orderIDs                        []uuid.UUID
+	customers, currencies, steps, causes []string
+	totals                               []int64
+	phases, seqs                         []int32
+	pauseds, atRisks                     []bool
+	createdAts, deadlines                []time.Time
+	nextAts                              []*time.Time
+
+	eventSagas                           []uuid.UUID
+	eventSeqs                            []int32
+	eventTypes, eventSteps, eventDetails []string
+	eventAts                             []time.Time
+}
+
+func (r *plantedRows) add(t testing.TB, p planted) {
+	t.Helper()
+	at := clock().Add(-p.age)
+	history := []saga.Event{saga.Start(orderV1, at)}
+	for n, e := range p.happened {
+		e.Seq, e.At = n+2, at.Add(time.Duration(n+1)*time.Millisecond)
+		history = append(history, e)
+	}
+	state, err := saga.Fold(orderV1, history)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ids, r.orderIDs = append(r.ids, p.sagaID.UUID()), append(r.orderIDs, p.orderID.UUID())
+	r.customers = append(r.customers, cmp.Or(p.customer, "c-1"))
+	total := cmp.Or(p.total, money.Amount{Currency: "GBP", Minor: 750})
+	r.currencies, r.totals = append(r.currencies, string(total.Currency)), append(r.totals, total.Minor)
+	r.phases, r.steps = append(r.phases, int32(state.Phase)), append(r.steps, stepOf(orderV1, state))
+	r.causes, r.seqs = append(r.causes, state.Cause), append(r.seqs, int32(state.Seq))
+	r.pauseds, r.atRisks = append(r.pauseds, state.Paused), append(r.atRisks, p.atRisk)
+	r.createdAts, r.deadlines = append(r.createdAts, at), append(r.deadlines, state.Deadline)
+	var next *time.Time
+	if !state.NextAt.IsZero() {
+		next = &state.NextAt
+	}
+	r.nextAts = append(r.nextAts, next)
+	for _, e := range history {
+		detail, err := json.Marshal(e.Detail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.eventSagas, r.eventSeqs = append(r.eventSagas, p.sagaID.UUID()), append(r.eventSeqs, int32(e.Seq))
+		r.eventTypes, r.eventSteps = append(r.eventTypes, string(e.Type)), append(r.eventSteps, e.Step)
+		r.eventAts, r.eventDetails = append(r.eventAts, e.At), append(r.eventDetails, string(detail))
+	}
 }

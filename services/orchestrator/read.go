@@ -5,6 +5,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -33,24 +34,37 @@ func (o *orchestrator) getOrder(ctx context.Context, orderID string) (orderView,
 
 // getSaga gives a saga, by its id or its order's, with its state and history: as it stands (asOf 0), or as it stood
 // after an event.
-func (o *orchestrator) getSaga(ctx context.Context, sagaOrOrderID string, asOf int) (run, error) {
+func (o *orchestrator) getSaga(ctx context.Context, sagaOrOrderID string, asOf int) (driven, error) {
 	sagaID, err := findSaga(ctx, newStore(o.pool), sagaOrOrderID)
 	if err != nil {
-		return run{}, err
+		return driven{}, err
 	}
-	r, err := o.engine.load(ctx, o.pool, sagaID)
+	d, err := o.loadOne(ctx, o.pool, sagaID)
 	if err != nil || asOf == 0 {
-		return r, err
+		return d, err
 	}
-	if asOf > len(r.events) {
-		return run{}, rpcerr.ForField(rpcerr.RequestInvalid, "as_of_sequence", "the saga's last event is %d", len(r.events))
+	if asOf > len(d.events) {
+		return driven{}, rpcerr.ForField(rpcerr.RequestInvalid, "as_of_sequence", "the saga's last event is %d", len(d.events))
 	}
-	r.events = r.events[:asOf]
-	if r.state, err = saga.Fold(r.def, r.events); err != nil {
-		return run{}, err
+	d.events = d.events[:asOf]
+	if d.state, err = saga.Fold(d.def, d.events); err != nil {
+		return driven{}, err
 	}
-	r.view.become(r.def, r.state, r.events[asOf-1].At)
-	return r, nil
+	d.view.become(d.def, d.state, d.events[asOf-1].At)
+	return d, nil
+}
+
+// loadOne reads one saga with its history and order.
+func (o *orchestrator) loadOne(ctx context.Context, db orchestratordb.DBTX, sagaID SagaID) (driven, error) {
+	all, err := o.engine.loadAll(ctx, db, []SagaID{sagaID})
+	if err != nil {
+		return driven{}, err
+	}
+	found, ok := all[sagaID]
+	if !ok {
+		return driven{}, rpcerr.ForField(rpcerr.NotFound, "saga_id", "there is no saga %s", sagaID)
+	}
+	return found.driven, found.err
 }
 
 // findSaga gives the id of a saga named by its own id or its order's.
@@ -77,9 +91,4 @@ func (o *orchestrator) explain(ctx context.Context, sagaOrOrderID string) (saga.
 // listOrders gives up to n orders placed before one, newest first.
 func (o *orchestrator) listOrders(ctx context.Context, before OrderID, n int32) ([]orderView, error) {
 	return newStore(o.pool).orders(ctx, before, n)
-}
-
-// listSagas gives up to n sagas started before one, newest first, of one phase or (0) of all.
-func (o *orchestrator) listSagas(ctx context.Context, before SagaID, n int32, phase saga.Phase) ([]sagaView, error) {
-	return newStore(o.pool).sagas(ctx, before, n, phase)
 }

@@ -46,16 +46,8 @@ func (r run) transit(events []saga.Event) (transition, error) {
 // record makes transitions of many sagas durable, with what the outbox tells of them. One whose saga was changed by
 // somebody else meanwhile is stale, one whose shard has another owner is fenced off; nothing of it is written.
 func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]groupcommit.Result[struct{}], error) {
-	st, results := newStore(tx), make([]groupcommit.Result[struct{}], len(batch))
-	epochs, err := st.fence(ctx, batch)
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]SagaID, len(batch))
-	for i, t := range batch {
-		ids[i] = t.view.id
-	}
-	last, err := st.lockSagas(ctx, ids...)
+	results := make([]groupcommit.Result[struct{}], len(batch))
+	held, err := hold(ctx, tx, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -63,19 +55,19 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 	var events []bus.Event
 	for i, t := range batch {
 		switch {
-		case t.epoch != 0 && epochs[shardOf(t.view.id)] != t.epoch:
+		case t.epoch != 0 && held.epochs[shardOf(t.view.id)] != t.epoch:
 			results[i].Err = errFenced
-		case t.events[0].Seq != last[t.view.id]+1:
+		case t.events[0].Seq != held.last[t.view.id]+1:
 			results[i].Err = errStale
 		default:
-			last[t.view.id] = t.after.seq
+			held.last[t.view.id] = t.after.seq
 			good, events = append(good, t), append(events, eventsOf(t.view, t.events, t.after.cause)...)
 		}
 	}
 	if len(good) == 0 {
 		return results, nil
 	}
-	if err := st.append(ctx, good); err != nil {
+	if err := appendAll(ctx, tx, good); err != nil {
 		return nil, err
 	}
 	return results, e.outbox.Write(ctx, tx, events...)
@@ -83,9 +75,7 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 
 // announce tells the log and those who watch of a transition that is durable.
 func (e *engine) announce(ctx context.Context, t transition) {
-	if t.after.phase != t.view.phase {
-		e.watchers.notify(t.view.orderID)
-	}
+	e.watchers.recorded(t)
 	for _, event := range t.events {
 		level := slog.LevelDebug
 		switch event.Type {

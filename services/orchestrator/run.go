@@ -82,6 +82,10 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
 		stopping: env.Stopping, keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],
 	}
+	o.bulk = &bulk{
+		pool: env.Pool, watchers: watchers, log: env.Log, wake: make(chan struct{}, 1),
+		load: engine.loadAll, record: engine.record, recorded: o.recorded,
+	}
 	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
 		return nil, err
 	}
@@ -96,6 +100,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	env.Go("timeline", func(ctx context.Context) error { return timeline.Run(ctx, env.JetStream) })
 	env.Go("engine", engine.run)
+	env.Go("bulk operations", o.bulk.run)
 	return o, nil
 }
 

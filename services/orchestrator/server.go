@@ -88,7 +88,7 @@ func (s *sagaServer) GetSaga(ctx context.Context, r *sagav1.GetSagaRequest) (*sa
 	if err != nil {
 		return nil, err
 	}
-	told, err := runToProto(found)
+	told, err := drivenToProto(found)
 	return &sagav1.GetSagaResponse{Saga: told}, err
 }
 
@@ -107,20 +107,94 @@ func (s *sagaServer) OperateSaga(ctx context.Context, r *sagav1.OperateSagaReque
 	if err != nil {
 		return nil, err
 	}
-	told, err := runToProto(done)
+	told, err := drivenToProto(done)
 	return &sagav1.OperateSagaResponse{Saga: told}, err
 }
 
 func (s *sagaServer) ListSagas(ctx context.Context, r *sagav1.ListSagasRequest) (*sagav1.ListSagasResponse, error) {
-	before, err := rpc.PageBefore[sagaKind](r.GetPageToken())
+	f, err := parseFilter(r.GetFilter(), s.orchestrator.engine.definitions.known())
+	if err != nil {
+		return nil, err
+	}
+	before, err := f.sagaBefore(r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	n := rpc.PageSize(r.GetPageSize())
-	views, err := s.orchestrator.listSagas(ctx, before, n+1, phaseFromProto(r.GetPhase()))
+	listed, err := s.orchestrator.listSagas(ctx, f, before, n+1)
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Page(views, n, sagaToProto, (*sagav1.Saga).GetSagaId)
+	page, next := rpc.Page(listed, n, sagaToProto, func(m *sagav1.Saga) string { return f.pageKey(m.GetSagaId()) })
 	return &sagav1.ListSagasResponse{Sagas: page, NextPageToken: next}, nil
+}
+
+func (s *sagaServer) WatchSaga(r *sagav1.WatchSagaRequest, stream grpc.ServerStreamingServer[sagav1.WatchSagaResponse]) error {
+	return s.orchestrator.watchSaga(stream.Context(), r.GetSagaId(), int(r.GetAfterSequence()), func(d driven) error {
+		told, err := drivenToProto(d)
+		if err != nil {
+			return err
+		}
+		return stream.Send(&sagav1.WatchSagaResponse{Saga: told})
+	})
+}
+
+func (s *sagaServer) PlanSagaOperation(ctx context.Context, r *sagav1.PlanSagaOperationRequest) (*sagav1.PlanSagaOperationResponse, error) {
+	op, err := s.orchestrator.plan(ctx, planCommand{
+		request: requestOf(ctx, r.GetIdempotencyKey()), filter: r.GetFilter(), instruction: saga.Instruction{
+			Verb: sagaVerbs[r.GetVerb()], Actor: rpc.Caller(ctx), Reason: r.GetReason(), Step: r.GetStep(), Evidence: r.GetEvidence(),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &sagav1.PlanSagaOperationResponse{Operation: operationToProto(op)}, nil
+}
+
+func (s *sagaServer) ApplySagaOperation(ctx context.Context, r *sagav1.ApplySagaOperationRequest) (*sagav1.ApplySagaOperationResponse, error) {
+	op, err := s.orchestrator.apply(ctx, applyCommand{
+		request: requestOf(ctx, r.GetIdempotencyKey()), operationID: r.GetOperationId(), rate: r.GetRatePerSecond(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &sagav1.ApplySagaOperationResponse{Operation: operationToProto(op)}, nil
+}
+
+func (s *sagaServer) CancelSagaOperation(ctx context.Context, r *sagav1.CancelSagaOperationRequest) (*sagav1.CancelSagaOperationResponse, error) {
+	op, err := s.orchestrator.cancelOperation(ctx, cancelOperationCommand{
+		request: requestOf(ctx, r.GetIdempotencyKey()), operationID: r.GetOperationId(), reason: r.GetReason(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &sagav1.CancelSagaOperationResponse{Operation: operationToProto(op)}, nil
+}
+
+func (s *sagaServer) GetSagaOperation(ctx context.Context, r *sagav1.GetSagaOperationRequest) (*sagav1.GetSagaOperationResponse, error) {
+	op, err := s.orchestrator.getOperation(ctx, r.GetOperationId())
+	if err != nil {
+		return nil, err
+	}
+	return &sagav1.GetSagaOperationResponse{Operation: operationToProto(op)}, nil
+}
+
+func (s *sagaServer) ListSagaOperations(ctx context.Context, r *sagav1.ListSagaOperationsRequest) (*sagav1.ListSagaOperationsResponse, error) {
+	before, err := rpc.PageBefore[operationKind](r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	ops, err := s.orchestrator.listOperations(ctx, before, n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(ops, n, operationToProto, (*sagav1.SagaOperation).GetOperationId)
+	return &sagav1.ListSagaOperationsResponse{Operations: page, NextPageToken: next}, nil
+}
+
+func (s *sagaServer) WatchSagaOperation(r *sagav1.WatchSagaOperationRequest, stream grpc.ServerStreamingServer[sagav1.WatchSagaOperationResponse]) error {
+	return s.orchestrator.watchOperation(stream.Context(), r.GetOperationId(), func(op operation) error {
+		return stream.Send(&sagav1.WatchSagaOperationResponse{Operation: operationToProto(op)})
+	})
 }

@@ -24,34 +24,6 @@ func shardOf(sagaID SagaID) int { return int(sagaID.UUID()[15]) % shardCount }
 // shardLock is the class of the advisory locks of shards: a writer shares its shard's, who takes a shard has it alone.
 const shardLock int32 = 0x74696f75
 
-// fence gives the epochs of the shards that owners write to, and keeps them from rising before the transaction ends.
-func (s store) fence(ctx context.Context, batch []transition) (map[int]int64, error) {
-	var ids []int16
-	var locks []int32
-	epochs := map[int]int64{}
-	for _, t := range batch {
-		shard := shardOf(t.view.id)
-		if _, seen := epochs[shard]; !seen && t.epoch != 0 {
-			epochs[shard] = 0
-			ids, locks = append(ids, int16(shard)), append(locks, int32(shard))
-		}
-	}
-	if len(ids) == 0 {
-		return epochs, nil
-	}
-	if err := s.q.FenceShards(ctx, orchestratordb.FenceShardsParams{LockClass: shardLock, Shards: locks}); err != nil {
-		return nil, fmt.Errorf("fencing shards: %w", err)
-	}
-	rows, err := s.q.ShardEpochs(ctx, ids)
-	if err != nil {
-		return nil, fmt.Errorf("reading epochs of shards: %w", err)
-	}
-	for _, r := range rows {
-		epochs[int(r.ID)] = r.Epoch
-	}
-	return epochs, nil
-}
-
 // term is a shard in the hands of one owner, from when it was taken to when it is lost or given up.
 type term struct {
 	shard int

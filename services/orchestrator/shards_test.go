@@ -147,12 +147,12 @@ func TestShards_AreNotTakenInTheMiddleOfAWrite(t *testing.T) {
 	sagaID := id.New[sagaKind]()
 	shard := shardOf(sagaID)
 	err := pg.InTx(t.Context(), db, func(tx *pg.Tx) error {
-		epochs, err := newStore(tx).fence(t.Context(), []transition{{view: sagaView{id: sagaID}, epoch: owner.of(shard).epoch}})
+		held, err := hold(t.Context(), tx, []transition{{view: sagaView{id: sagaID}, epoch: owner.of(shard).epoch}})
 		if err != nil {
 			return err
 		}
-		if epochs[shard] != owner.of(shard).epoch {
-			t.Errorf("the shard is at epoch %d, its owner at %d", epochs[shard], owner.of(shard).epoch)
+		if held.epochs[shard] != owner.of(shard).epoch {
+			t.Errorf("the shard is at epoch %d, its owner at %d", held.epochs[shard], owner.of(shard).epoch)
 		}
 		owner.dies()
 		if n := heir.renews(); n != shardCount-1 || heir.of(shard) != nil {

@@ -59,60 +59,6 @@ func (s store) insertSagas(ctx context.Context, started []transition) error {
 	if err := s.q.InsertSagas(ctx, p); err != nil {
 		return fmt.Errorf("writing sagas: %w", err)
 	}
-	return s.insertEvents(ctx, started)
-}
-
-// lockSagas holds the rows of sagas to the end of the transaction, and gives the number of the last event of each.
-func (s store) lockSagas(ctx context.Context, ids ...SagaID) (map[SagaID]int, error) {
-	keys := make([]uuid.UUID, len(ids))
-	for i, sagaID := range ids {
-		keys[i] = sagaID.UUID()
-	}
-	rows, err := s.q.LockSagas(ctx, keys)
-	if err != nil {
-		return nil, fmt.Errorf("locking sagas: %w", err)
-	}
-	last := make(map[SagaID]int, len(rows))
-	for _, r := range rows {
-		last[SagaID(r.ID)] = int(r.Seq)
-	}
-	return last, nil
-}
-
-// append writes the events of transitions, whose sagas are locked, and the rows they lead to.
-func (s store) append(ctx context.Context, transitions []transition) error {
-	if err := s.insertEvents(ctx, transitions); err != nil {
-		return err
-	}
-	var p orchestratordb.UpdateSagasParams
-	for _, t := range transitions {
-		v := t.after
-		p.Ids, p.Phases, p.Steps = append(p.Ids, v.id.UUID()), append(p.Phases, int16(v.phase)), append(p.Steps, v.step)
-		p.Causes, p.Seqs, p.Pauseds = append(p.Causes, v.cause), append(p.Seqs, int32(v.seq)), append(p.Pauseds, v.paused)
-		p.AtRisks, p.NextAts = append(p.AtRisks, v.atRisk), append(p.NextAts, v.nextAt.UTC())
-	}
-	if err := s.q.UpdateSagas(ctx, p); err != nil {
-		return fmt.Errorf("writing sagas: %w", err)
-	}
-	return nil
-}
-
-func (s store) insertEvents(ctx context.Context, transitions []transition) error {
-	var p orchestratordb.InsertSagaEventsParams
-	for _, t := range transitions {
-		for _, e := range t.events {
-			detail, err := json.Marshal(e.Detail)
-			if err != nil {
-				return fmt.Errorf("encoding saga event: %w", err)
-			}
-			p.SagaIds, p.Seqs = append(p.SagaIds, t.view.id.UUID()), append(p.Seqs, int32(e.Seq))
-			p.Types, p.Steps = append(p.Types, string(e.Type)), append(p.Steps, e.Step)
-			p.Ats, p.Details, p.Epochs = append(p.Ats, e.At), append(p.Details, detail), append(p.Epochs, t.epoch)
-		}
-	}
-	if err := s.q.InsertSagaEvents(ctx, p); err != nil {
-		return fmt.Errorf("writing saga events: %w", err)
-	}
 	return nil
 }
 
@@ -137,29 +83,6 @@ func (s store) liveSagas(ctx context.Context, shards []int16) ([]SagaID, error) 
 	return ids, nil
 }
 
-func (s store) saga(ctx context.Context, sagaID SagaID) (sagaView, error) {
-	row, err := s.q.GetSaga(ctx, sagaID.UUID())
-	if errors.Is(err, pgx.ErrNoRows) {
-		return sagaView{}, rpcerr.ForField(rpcerr.NotFound, "saga_id", "there is no saga %s", sagaID)
-	}
-	if err != nil {
-		return sagaView{}, fmt.Errorf("reading saga: %w", err)
-	}
-	return sagaOf(row), nil
-}
-
-func sagaOf(row orchestratordb.GetSagaRow) sagaView {
-	v := sagaView{
-		id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, orderID: OrderID(row.OrderID),
-		phase: saga.Phase(row.Phase), step: row.Step, cause: row.Cause, seq: int(row.Seq), deadline: row.Deadline,
-		traceparent: row.Traceparent, paused: row.Paused, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt,
-	}
-	if row.NextAt != nil {
-		v.nextAt = *row.NextAt
-	}
-	return v
-}
-
 func (s store) sagaOfOrder(ctx context.Context, orderID OrderID) (SagaID, error) {
 	sagaID, err := s.q.GetSagaOfOrder(ctx, orderID.UUID())
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -173,57 +96,6 @@ func (s store) sagaOfOrder(ctx context.Context, orderID OrderID) (SagaID, error)
 
 func noOrder(orderID OrderID) error {
 	return rpcerr.ForField(rpcerr.NotFound, "order_id", "there is no order %s", orderID)
-}
-
-// insertAction writes the audit row of a person's event.
-func (s store) insertAction(ctx context.Context, sagaID SagaID, in saga.Instruction, e saga.Event) error {
-	err := s.q.InsertOperatorAction(ctx, orchestratordb.InsertOperatorActionParams{
-		SagaID: sagaID.UUID(), Seq: int32(e.Seq), Actor: in.Actor, Verb: string(in.Verb), Step: e.Step,
-		Reason: in.Reason, Evidence: in.Evidence, At: e.At,
-	})
-	if err != nil {
-		return fmt.Errorf("writing audit row: %w", err)
-	}
-	return nil
-}
-
-func (s store) sagaEvents(ctx context.Context, sagaID SagaID) ([]saga.Event, error) {
-	rows, err := s.q.ListSagaEvents(ctx, sagaID.UUID())
-	if err != nil {
-		return nil, fmt.Errorf("reading saga events: %w", err)
-	}
-	events := make([]saga.Event, len(rows))
-	for i, r := range rows {
-		events[i] = saga.Event{Seq: int(r.Seq), Type: saga.EventType(r.Type), Step: r.Step, At: r.At}
-		if err := json.Unmarshal(r.Detail, &events[i].Detail); err != nil {
-			return nil, fmt.Errorf("decoding saga event %d: %w", r.Seq, err)
-		}
-	}
-	return events, nil
-}
-
-const selectSagas = `
-SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at
-  FROM saga WHERE id < $1`
-
-// sagas lists sagas before an id, newest first; phase 0 means all.
-func (s store) sagas(ctx context.Context, before SagaID, n int32, phase saga.Phase) ([]sagaView, error) {
-	query, args := selectSagas, []any{before.UUID(), n}
-	if phase != 0 {
-		query, args = query+" AND phase = $3", append(args, int16(phase))
-	}
-	rows, err := s.db.Query(ctx, query+" ORDER BY id DESC LIMIT $2", args...)
-	if err != nil {
-		return nil, fmt.Errorf("listing sagas: %w", err)
-	}
-	views, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sagaView, error) {
-		r, err := pgx.RowToStructByPos[orchestratordb.GetSagaRow](row)
-		return sagaOf(r), err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing sagas: %w", err)
-	}
-	return views, nil
 }
 
 func (s store) order(ctx context.Context, orderID OrderID) (orderView, error) {

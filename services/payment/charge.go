@@ -77,8 +77,8 @@ func (s *payments) beginCharges(ctx context.Context, tx *pg.Tx, batch []*chargeC
 	if err != nil {
 		return nil, err
 	}
-	earlier, err := newStore(tx).payments(ctx, resources(results, func(i int, made string) bool {
-		return batch[i].payment.ID.String() != made
+	earlier, err := newStore(tx).payments(ctx, resources(results, func(i int, c *idem.Claim) bool {
+		return c.Resumed || c.Resource != batch[i].payment.ID.String()
 	}))
 	if err != nil {
 		return nil, err
@@ -97,10 +97,10 @@ func (s *payments) beginCharges(ctx context.Context, tx *pg.Tx, batch []*chargeC
 }
 
 // resources gives what the claims among results are on, as far as it is wanted.
-func resources(results []begun, wanted func(i int, resource string) bool) []string {
+func resources(results []begun, wanted func(i int, c *idem.Claim) bool) []string {
 	var of []string
 	for i, r := range results {
-		if c := r.Value.Claim; c != nil && wanted(i, c.Resource) {
+		if c := r.Value.Claim; c != nil && wanted(i, c) {
 			of = append(of, c.Resource)
 		}
 	}

@@ -2,12 +2,26 @@ package payment
 
 import (
 	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/services/payment/provider"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -143,4 +157,141 @@ func TestVoid_NoticesThatTheChargeWasSentMeanwhile(t *testing.T) {
 		t.Errorf("got error %v, want %v", err, errChanged)
 	}
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
+}
+
+// A COMMIT that gets no answer is looked up: the charge leaves once, and its outcome is written once.
+func TestCrash_CommitsThatAreUnknownAreResolved(t *testing.T) {
+	t.Parallel()
+	for name, kind := range pgtest.Faults() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			pool, faults := pgtest.Faulty(t, b.db)
+			var logged logtest.Book
+			var calling atomic.Bool // the next call loses the COMMIT after it
+			on := b.startIn(t, func(env *service.Env) {
+				env.Pool, env.Log = pool, slog.New(slog.NewTextHandler(&logged, nil))
+			}, patient, func(c *Config) {
+				c.Provider.URL = wire(t, b.psp.URL(), func(_ string, deliver func()) bool {
+					if calling.CompareAndSwap(true, false) {
+						faults.SetOnce(kind)
+					}
+					deliver()
+					return true
+				})
+			})
+			all := [][]string{keys(6)[:3], keys(6)[3:]}
+			for i, lose := range []func(){func() { faults.SetOnce(kind) }, func() { calling.Store(true) }} {
+				lose()
+				for _, r := range chargeBatch(t, on, toChargeAll(all[i], "pm_ok")...) {
+					if r.GetStatus() != nil {
+						t.Errorf("charge: got %v", r)
+					}
+				}
+				lose()
+				for _, r := range refundBatch(t, on, all[i]...) {
+					if r.GetStatus() != nil {
+						t.Errorf("refund: got %v", r)
+					}
+				}
+			}
+			for group, times := range map[string]int{"payment.charge": 1, "payment.refund": 1, "payment.outcome": 2} {
+				lost := `msg="a COMMIT got no answer and is looked up" group=` + group + " "
+				if n := strings.Count(logged.String(), lost); n != times {
+					t.Errorf("%s lost %d commits, want %d; logged:\n%s", group, n, times, logged.String())
+				}
+			}
+			effects := map[pspsim.EntryType]int{}
+			for _, e := range b.psp.Journal() {
+				effects[e.Type]++
+			}
+			if diff := cmp.Diff(map[pspsim.EntryType]int{pspsim.TypeCharge: 6, pspsim.TypeRefund: 6}, effects); diff != "" {
+				t.Errorf("effects at the provider (-want +got):\n%s", diff)
+			}
+			events := pgtest.Column[string](t, b.db, `SELECT name || ' ' || count(*) FROM outbox GROUP BY name ORDER BY name`)
+			if diff := cmp.Diff([]string{"captured 6", "refunded 6"}, events); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The row is read again when somebody else held it: what it was before does not count.
+func TestSave_NoticesAChangeThatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	b := setup(t, hasty)
+	_, err := b.charge(t, key, "pm_500_then_ok")
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
+	seen, err := newStore(b.db).payment(t.Context(), b.only(t).GetPaymentId())
+	if err != nil {
+		t.Fatal(err)
+	}
+	becomes := seen
+	becomes.State = voided
+	type outcome struct {
+		saved int
+		err   error
+	}
+	waiting := make(chan outcome, 1)
+	err = pg.InTx(t.Context(), b.db, func(tx *pg.Tx) error {
+		if _, err := newStore(tx).markSent(t.Context(), seen); err != nil {
+			return err
+		}
+		go func() {
+			saved, err := newStore(b.db).save(t.Context(), []edit{{seen: seen, becomes: becomes}})
+			waiting <- outcome{len(saved), err}
+		}()
+		waittest.Until(t, "the save waits", func() bool {
+			return pgtest.Column[int64](t, b.db, `SELECT count(*) FROM pg_stat_activity
+			 WHERE datname = current_database() AND wait_event_type = 'Lock'`)[0] == 1
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-waiting; got.err != nil || got.saved > 0 {
+		t.Errorf("got %+v, want nothing saved", got)
+	}
+	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
+}
+
+// What a transaction wrote that got no answer is read again when its lease has ended by the time it is looked up: by
+// then it may have left, and how long ago counts.
+func TestBegin_AppliedAgainAfterItsLeaseReadsWhatItHadIntended(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	psp, err := provider.NewSim(provider.SimConfig{URL: b.psp.URL(), Timeout: time.Second}, provider.Instruments{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &payments{provider: psp}
+	c := &chargeCommand{
+		request: request{caller: "orchestrator", key: key, token: uuid.New()},
+		amount:  money.Amount{Currency: "GBP", Minor: 1250}, method: "pm_ok", customerID: "cus_1", reference: "ord_1",
+	}
+	begin := func() (claim *idem.Claim) {
+		t.Helper()
+		err := pg.InTx(t.Context(), b.db, func(tx *pg.Tx) error {
+			results, err := s.beginCharges(t.Context(), tx, []*chargeCommand{c})
+			if err == nil {
+				claim = results[0].Value.Claim
+			}
+			return err
+		})
+		if err != nil || claim == nil {
+			t.Fatalf("got claim %v, %v", claim, err)
+		}
+		return claim
+	}
+	first, begun := begin(), c.begun
+	if again := begin(); again.Resource != first.Resource || again.Resumed || c.begun != begun || c.payment.ID.String() != first.Resource {
+		t.Errorf("applied again: got claim %+v, begun %s, on %s; want %+v, %s", again, c.begun, c.payment.ID, first, begun)
+	}
+	if _, err := b.db.Exec(t.Context(), `UPDATE idem SET lease_until = now()`); err != nil {
+		t.Fatal(err)
+	}
+	if late := begin(); !late.Resumed || c.payment.readAt.IsZero() || c.payment.LastSentAt == nil {
+		t.Errorf("got claim %+v on %+v, want it resumed, and read", late, c.payment)
+	}
 }

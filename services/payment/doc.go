@@ -11,9 +11,11 @@
 // state.go has the table, and what each state means after a restart.
 //
 // Charge and Refund are steps of a saga; Refund names the key of the Charge that it undoes, and when it comes
-// first, the Charge is refused for ever. Both are: intent (durable) → call, outside any transaction → outcome.
-// The call outlives its caller, bounded by the provider's call timeout, so that an outcome is not lost because
-// somebody stopped waiting.
+// first, the Charge is refused for ever. Both are: intent (durable) → call, outside any transaction → outcome, as
+// an errand (package errand): the intents of a batch are one commit, the calls are made side by side, and the
+// outcomes are one commit again, as far as they come within the batch's patience. A charge or refund that takes longer
+// is answered as in flight and goes on; it outlives its caller, bounded by the provider's call timeout, so that an
+// outcome is not lost because somebody stopped waiting. A request of its own is a batch of one that waits.
 //
 // After a crash, or when the answer was lost, nothing is assumed. The next request under the key looks up at the
 // provider by the key first. That the provider knows nothing counts only when it must know by now: a charge may

@@ -35,7 +35,7 @@ func (s *payments) beginRefunds(ctx context.Context, tx *pg.Tx, batch []*refundC
 	if err != nil {
 		return nil, err
 	}
-	charged, err := newStore(tx).payments(ctx, resources(results, func(_ int, made string) bool { return made != "" }))
+	charged, err := newStore(tx).payments(ctx, resources(results, func(_ int, c *idem.Claim) bool { return c.Resource != "" }))
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tieout/tieout/pkg/errand"
-	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/pg"
@@ -52,9 +51,9 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	s := &payments{pool: env.Pool, outbox: events, provider: psp, log: env.Log, tracer: env.Tracer}
-	charges, err1 := newGroup(env, "charge", s.beginCharges)
-	refunds, err2 := newGroup(env, "refund", s.beginRefunds)
-	outcomes, err3 := newGroup(env, "outcome", s.end)
+	charges, err1 := service.NewIdleGroup(env, "charge", s.beginCharges)
+	refunds, err2 := service.NewIdleGroup(env, "refund", s.beginRefunds)
+	outcomes, err3 := service.NewIdleGroup(env, "outcome", s.end)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
@@ -74,13 +73,4 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	})
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return nil
-}
-
-// newGroup makes a group that the crew runs: it writes until the last errand is over.
-func newGroup[W, R any](env *service.Env, name string,
-	apply func(ctx context.Context, tx *pg.Tx, batch []W) ([]groupcommit.Result[R], error),
-) (*groupcommit.Group[W, R], error) {
-	return groupcommit.New(groupcommit.Config[W, R]{
-		Name: env.Name + "." + name, Pool: env.Pool, Apply: apply, Log: env.Log, Meter: env.Meter,
-	})
 }

@@ -78,16 +78,29 @@ func hasty(c *Config) { c.Provider.Timeout = 200 * time.Millisecond }
 // start runs a process of the service on the bundle's database, and connects to it.
 func (b *bundle) start(t *testing.T, change ...func(*Config)) paymentv1.PaymentServiceClient {
 	t.Helper()
+	return b.startIn(t, func(*service.Env) {}, change...)
+}
+
+// startIn is start in an environment that is changed.
+func (b *bundle) startIn(t *testing.T, changeEnv func(*service.Env), change ...func(*Config)) paymentv1.PaymentServiceClient {
+	t.Helper()
+	p := servicetest.Start(t, b.service(changeEnv, change...))
+	return paymentv1.NewPaymentServiceClient(servicetest.Dial(t, p, "orchestrator"))
+}
+
+func (b *bundle) service(changeEnv func(*service.Env), change ...func(*Config)) service.Service {
 	cfg := DefaultConfig()
 	cfg.Provider.URL, cfg.Provider.Timeout, cfg.Provider.NotFoundLag = b.psp.URL(), 2*time.Second, 100*time.Millisecond
 	for _, f := range change {
 		f(&cfg)
 	}
-	p := servicetest.Start(t, service.Service{
+	return service.Service{
 		Name: "payment", Migrations: Migrations(), Postgres: service.Postgres{DSN: b.dsn, MaxConns: cfg.Postgres.MaxConns},
-		Run: func(ctx context.Context, env *service.Env) error { return Run(ctx, env, cfg) },
-	})
-	return paymentv1.NewPaymentServiceClient(servicetest.Dial(t, p, "orchestrator"))
+		Run: func(ctx context.Context, env *service.Env) error {
+			changeEnv(env)
+			return Run(ctx, env, cfg)
+		},
+	}
 }
 
 // wire carries calls to a provider. Meddle is given each POST's path and what delivers it, and says whether the

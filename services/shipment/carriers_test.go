@@ -16,7 +16,8 @@ var errLost = errors.New("connection reset by peer")
 // the test when it is asked to book what it was asked to cancel.
 type ledger struct {
 	carrier.Simulator
-	t testing.TB
+	t       testing.TB
+	holding chan struct{} // when there is one, bookings to France wait until it is closed
 
 	calls, answers         atomic.Int32 // still to be lost
 	booked, looked, undone atomic.Int32 // how often it was asked
@@ -32,6 +33,9 @@ func newLedger(t testing.TB) *ledger {
 func (l *ledger) Book(ctx context.Context, b carrier.Booking) (string, error) {
 	l.booked.Add(1)
 	l.traced.Store(&ctx)
+	if l.holding != nil && b.Address.Country == "FR" {
+		<-l.holding
+	}
 	if l.calls.Add(-1) >= 0 {
 		return "", errLost
 	}

@@ -7,12 +7,18 @@
 //	    └────────► refused
 //
 // Schedule and Cancel are a step of a saga and its compensation. Cancel names the key of the Schedule that it
-// undoes; when it comes first, the Schedule is refused for ever and the carrier is not asked.
+// undoes; when it comes first, the Schedule is refused for ever and the carrier is not asked. A request says which
+// owner of its saga sends it, and which trace the saga is: one of an owner that was followed by another is refused.
 //
 // Events: shipment.scheduled, shipment.refused, shipment.cancelled.
 //
-// The carrier is called between two transactions: the intent is durable before it is asked, and the answer is
-// written with the event. A crash in between, or an answer that was lost, leaves the request in flight; the next
-// one under the key asks the carrier again, which answers as it did before because it knows the key. A shipment
-// whose Schedule is never asked again stays scheduling until it is cancelled.
+// The carrier is called between two transactions (package errand): the intent is durable before it is asked, and the
+// answer is written with the event. What is asked for together shares both: a batch is one commit before the carrier
+// and one after, with a statement a table, and an RPC for one request is a batch of one. The asking goes on when the
+// caller has left, or does not wait any longer for the slowest of a batch.
+//
+// A crash in between, or an answer that was lost, leaves the request in flight; the next one under the key asks the
+// carrier again, which answers as it did before because it knows the key. BatchLookUpSchedule finds out what became of
+// such a request without booking anything, and concludes it with what the carrier knows. A shipment whose Schedule is
+// neither asked again nor looked up stays scheduling until it is cancelled.
 package shipment

@@ -36,25 +36,24 @@ func requestOf(ctx context.Context, r step) request {
 	}
 }
 
-// run runs commands to what they are answered: errands.DoAll, or for a unary call, which waits for the end, doing.
-type run[C any] func(ctx context.Context, commands []C) []errand.Result[*shipment]
+// runner runs errands to the end of their batch's patience, or, one alone, to its own end.
+type runner[C any] func(context.Context, []C) []errand.Result[*shipment]
 
-// doing runs the command of a unary call.
-func doing[C any](e *errands[C]) run[C] {
-	return func(ctx context.Context, commands []C) []errand.Result[*shipment] {
-		return []errand.Result[*shipment]{e.Do(ctx, commands[0])}
+func alone[C any](k *errands[C]) runner[C] {
+	return func(ctx context.Context, one []C) []errand.Result[*shipment] {
+		return []errand.Result[*shipment]{k.Do(ctx, one[0])}
 	}
 }
 
 // answering runs commands made of requests, and makes responses of what they are answered.
-func answering[C, Q, R any](do run[C], command func(context.Context, Q) C, response func(*shipmentv1.Shipment) R) func(context.Context, []Q) []rpc.Answered[R] {
+func answering[C, Q, R any](run runner[C], command func(context.Context, Q) C, response func(*shipmentv1.Shipment) R) func(context.Context, []Q) []rpc.Answered[R] {
 	return func(ctx context.Context, requests []Q) []rpc.Answered[R] {
 		commands := make([]C, len(requests))
 		for i, r := range requests {
 			commands[i] = command(ctx, r)
 		}
 		answers := make([]rpc.Answered[R], len(requests))
-		for i, result := range do(ctx, commands) {
+		for i, result := range run(ctx, commands) {
 			answers[i].Err, answers[i].Replayed = result.Err, result.Value.Replayed
 			switch sh := result.Value.Value; {
 			case errors.Is(result.Err, errNeverSeen):
@@ -86,7 +85,7 @@ func scheduleResults(answers []rpc.Answered[*shipmentv1.ScheduleResponse]) []*sh
 }
 
 func (s *server) Schedule(ctx context.Context, r *shipmentv1.ScheduleRequest) (*shipmentv1.ScheduleResponse, error) {
-	return rpc.Single(ctx, r, answering(doing(s.shipments.schedules), scheduleOf, scheduleResponse))
+	return rpc.Single(ctx, r, answering(alone(s.shipments.schedules), scheduleOf, scheduleResponse))
 }
 
 func (s *server) BatchSchedule(ctx context.Context, r *shipmentv1.BatchScheduleRequest) (*shipmentv1.BatchScheduleResponse, error) {
@@ -108,7 +107,7 @@ func cancelResponse(sh *shipmentv1.Shipment) *shipmentv1.CancelResponse {
 }
 
 func (s *server) Cancel(ctx context.Context, r *shipmentv1.CancelRequest) (*shipmentv1.CancelResponse, error) {
-	return rpc.Single(ctx, r, answering(doing(s.shipments.cancels), cancelOf, cancelResponse))
+	return rpc.Single(ctx, r, answering(alone(s.shipments.cancels), cancelOf, cancelResponse))
 }
 
 func (s *server) BatchCancel(ctx context.Context, r *shipmentv1.BatchCancelRequest) (*shipmentv1.BatchCancelResponse, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
@@ -23,15 +24,14 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // bundle is a client of a running service, and a look into its database.
 type bundle struct {
 	shipmentv1.ShipmentServiceClient
-	process *service.Process
-	db      *pgxpool.Pool
-	faults  *pgtest.FaultySwitch // of the service's COMMITs
+	db     *pgxpool.Pool
+	faults *pgtest.FaultySwitch // of the service's COMMITs
 }
 
 // patient is a configuration under which no batch is answered before all of it has ended.
 func patient() Config {
 	cfg := DefaultConfig()
-	cfg.Patience = time.Minute
+	cfg.BatchPatience = time.Minute
 	return cfg
 }
 
@@ -43,22 +43,31 @@ func setup(t *testing.T, by carrier.Carrier) bundle {
 
 func setupWith(t *testing.T, by carrier.Carrier, cfg Config, process service.Config) bundle {
 	t.Helper()
-	b := bundle{}
+	var b bundle
 	dsn := pgtest.DSN(t, Migrations()...)
-	b.process = servicetest.StartWith(t, process, service.Service{
+	b.connect(t, servicetest.StartWith(t, process, b.service(t, dsn, by, cfg)), dsn)
+	return b
+}
+
+// service is the service with a carrier, on a pool that loses COMMITs as b.faults says.
+func (b *bundle) service(t *testing.T, dsn string, by carrier.Carrier, cfg Config) service.Service {
+	return service.Service{
 		Name: "shipment", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: 16},
 		Run: func(_ context.Context, env *service.Env) error {
 			env.Pool, b.faults = pgtest.Faulty(t, env.Pool)
 			return wire(env, cfg, by)
 		},
-	})
+	}
+}
+
+func (b *bundle) connect(t *testing.T, p *service.Process, dsn string) {
+	t.Helper()
 	var err error
 	if b.db, err = pgxpool.New(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.db.Close)
-	b.ShipmentServiceClient = shipmentv1.NewShipmentServiceClient(servicetest.Dial(t, b.process, "orchestrator"))
-	return b
+	b.ShipmentServiceClient = shipmentv1.NewShipmentServiceClient(servicetest.Dial(t, p, "orchestrator"))
 }
 
 const key = "saga/sag_1/ship"
@@ -107,6 +116,23 @@ func (b bundle) states(t *testing.T) []string {
 func (b bundle) events(t *testing.T) []string {
 	t.Helper()
 	return b.rows(t, `SELECT name FROM outbox ORDER BY seq`)
+}
+
+// counts gives how often each of some words is there.
+func counts(words []string) map[string]int64 {
+	n := map[string]int64{}
+	for _, w := range words {
+		n[w]++
+	}
+	return n
+}
+
+// awaitLease waits until somebody works on the key.
+func (b bundle) awaitLease(t *testing.T, method string) {
+	t.Helper()
+	waittest.Until(t, "somebody works on it", func() bool {
+		return len(b.rows(t, `SELECT key FROM idem WHERE method = $1 AND key = $2 AND state = 1`, method, key)) == 1
+	})
 }
 
 // endLease does what time does after a crash: whoever holds the key's lease holds it no longer.

@@ -18,9 +18,12 @@ import (
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
-// A call to the carrier has its time, and the lease is longer: when it ends, nobody is asking the carrier any more.
+// A call to the carrier has its time, and an errand's work, which may have to wait for its turn, a little more. The
+// lease leaves the rest to the commit of the intent, with which it begins: when it ends, nobody is asking the carrier
+// any more.
 const (
 	carrierTimeout = 8 * time.Second
+	limit          = 10 * time.Second
 	lease          = 15 * time.Second
 )
 

@@ -58,7 +58,22 @@ func healthyOrchestrator() string {
 		saga(7, history{3, "", "", events(toShip + ", step_unknown ship, parked, step_resolved ship, step_unknown commit, parked, step_skipped commit, completed")}) +
 		saga(8, history{4, "", "c", events(toShip + ", step_unknown ship, parked, step_ruled_out ship" + back)}) +
 		saga(9, history{1, "reserve", "", events("started, paused, step_unknown reserve, resumed, retried")}) +
-		saga(10, history{4, "", "c", events("started, step_done reserve, step_refused charge, compensation_decided, compensation_unknown reserve, parked, step_resolved reserve, compensated")})
+		saga(10, history{4, "", "c", events("started, step_done reserve, step_refused charge, compensation_decided, compensation_unknown reserve, parked, step_resolved reserve, compensated")}) +
+		saga(11, history{3, "", "", events("started, step_pending reserve, step_done reserve, step_done charge, step_unknown ship, step_not_found ship, " +
+			"step_done ship, step_pending commit, step_done commit, completed")}) +
+		saga(12, history{4, "", "c", events(toShip + ", step_unknown ship, step_not_found ship, step_refused ship, compensation_decided, " +
+			"compensation_pending charge, step_compensated charge, step_compensated reserve, compensated")}) +
+		saga(13, history{1, "charge", "", events("started, step_unknown reserve, step_done reserve, step_unknown charge")}) + changed(13,
+		`UPDATE saga_event SET detail = '{"retry_at": "2024-01-01T00:00:00Z"}', epoch = 2 WHERE saga_id = %[1]s AND seq = 2`,
+		`UPDATE saga_event SET epoch = 3 WHERE saga_id = %[1]s AND seq > 2`,
+		`UPDATE shard SET epoch = 3 WHERE id = (SELECT shard FROM saga WHERE id = %[1]s)`,
+		`INSERT INTO shard_term (shard, epoch, owner) SELECT shard, unnest(ARRAY[2, 3]), %[1]s FROM saga WHERE id = %[1]s`)
+}
+
+// changed is the SQL of what cannot come about, where statements name a saga by %[1]s.
+func changed(n int, statements ...string) string {
+	all := "\n" + strings.Join(statements, ";\n") + ";"
+	return "\nALTER TABLE saga_event DISABLE TRIGGER USER;" + fmt.Sprintf(all, uuid(n)) + "\nALTER TABLE saga_event ENABLE TRIGGER USER;"
 }
 
 func orchestratorPlants() []plant {
@@ -91,6 +106,16 @@ func orchestratorPlants() []plant {
 		{"an unknown pivot is compensated", saga(20, history{4, "", "c", events(toShip + ", step_unknown ship" +
 			strings.Replace(back, "step_compensated charge", "step_compensated ship, step_compensated charge", 1))}), "22_unknown_is_no_refusal"},
 		{"an open pivot is taken for not begun", saga(20, history{4, "", "c", events(toShip + back)}), "22_unknown_is_no_refusal"},
+		{"a pending step is not undone", saga(20, history{4, "", "c", events("started, step_pending reserve, compensation_decided, compensated")}),
+			"19_all_that_may_be_done_is_undone"},
+		{"a pending pivot is compensated", saga(20, history{4, "", "c", events(toShip + ", step_pending ship" +
+			strings.Replace(back, "step_compensated charge", "step_compensated ship, step_compensated charge", 1))}), "22_unknown_is_no_refusal"},
+		{"asked again too early", changed(13, `UPDATE saga_event SET detail = '{"retry_at": "2999-01-01T00:00:00Z"}' WHERE saga_id = %[1]s AND seq = 2`),
+			"24_timers_are_never_early"},
+		{"the owner of an earlier epoch writes", changed(13, `UPDATE saga_event SET epoch = 2 WHERE saga_id = %[1]s AND seq = 4`), "25_epochs_rise"},
+		{"a shard without a term", `UPDATE shard SET epoch = 7 WHERE id = 63`, "26_one_owner_an_epoch"},
+		{"a shard of another owner", `UPDATE shard SET owner = gen_random_uuid() WHERE epoch = 3`, "26_one_owner_an_epoch"},
+		{"an event of nobody's epoch", changed(13, `UPDATE saga_event SET epoch = 99 WHERE saga_id = %[1]s AND seq = 4`), "26_one_owner_an_epoch"},
 		{"tried for ever", saga(20, history{1, "reserve", "", events("started" + unknown)}), "23_attempts_are_bounded"},
 		{"an operator without a record", `DELETE FROM operator_action WHERE saga_id = ` + uuid(9) + ` AND seq = 2`, "36_operators_leave_a_record"},
 		{"a dead letter", `

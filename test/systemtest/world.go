@@ -29,6 +29,8 @@ const ProviderTimeout = 300 * time.Millisecond
 type World struct {
 	NATS *buslocal.Server
 	PSP  *pspsim.Server
+	// ProviderTimeout is how long the payment service waits for the provider.
+	ProviderTimeout time.Duration
 	// DSN and Pool lead to each service's database.
 	DSN  map[string]string
 	Pool map[string]*pgxpool.Pool
@@ -37,14 +39,20 @@ type World struct {
 // NewWorld makes a world that lasts until the test ends. The test binary's TestMain must be pgtest.Main.
 func NewWorld(t testing.TB) *World {
 	t.Helper()
+	return NewWorldOn(t, func(s service.Service) string { return pgtest.DSN(t, s.Migrations...) })
+}
+
+// NewWorldOn is NewWorld with databases of the caller's making.
+func NewWorldOn(t testing.TB, dsn func(service.Service) string) *World {
+	t.Helper()
 	psp, err := pspsim.Start(context.WithoutCancel(t.Context()), pspsim.Options{SlowDelay: ProviderTimeout / 3})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = psp.Close(context.Background()) })
-	w := &World{NATS: bustest.Server(t), PSP: psp, DSN: map[string]string{}, Pool: map[string]*pgxpool.Pool{}}
+	w := &World{NATS: bustest.Server(t), PSP: psp, ProviderTimeout: ProviderTimeout, DSN: map[string]string{}, Pool: map[string]*pgxpool.Pool{}}
 	for _, s := range w.Services() {
-		w.DSN[s.Name] = pgtest.DSN(t, s.Migrations...)
+		w.DSN[s.Name] = dsn(s)
 		pool, err := pg.Open(t.Context(), pg.Config{DSN: w.DSN[s.Name], MaxConns: 4, ApplicationName: "test"})
 		if err != nil {
 			t.Fatal(err)
@@ -58,7 +66,7 @@ func NewWorld(t testing.TB) *World {
 // Services are all services of the system, in this world.
 func (w *World) Services() []service.Service {
 	order, stock, pay, ship := orchestrator.DefaultConfig(), inventory.DefaultConfig(), payment.DefaultConfig(), shipment.DefaultConfig()
-	pay.Provider.URL, pay.Provider.Timeout, pay.Provider.NotFoundLag = w.PSP.URL(), ProviderTimeout, ProviderTimeout
+	pay.Provider.URL, pay.Provider.Timeout, pay.Provider.NotFoundLag = w.PSP.URL(), w.ProviderTimeout, w.ProviderTimeout
 	all := []service.Service{
 		{Name: "inventory", Postgres: stock.Postgres, Migrations: inventory.Migrations(),
 			Run: func(ctx context.Context, env *service.Env) error { return inventory.Run(ctx, env, stock) }},

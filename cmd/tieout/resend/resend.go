@@ -1,4 +1,3 @@
-// Package resend asks again, under the same idempotency key, when an answer was lost: the key makes that safe.
 package resend
 
 import (

@@ -3,3 +3,14 @@
 //   sqlc v1.31.1
 
 package orchestratordb
+
+import (
+	"github.com/google/uuid"
+)
+
+type BulkTotal struct {
+	OperationID uuid.UUID
+	Currency    string
+	Count       int64
+	SumMinor    int64
+}

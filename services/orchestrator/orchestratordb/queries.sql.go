@@ -12,18 +12,138 @@ import (
 	"github.com/google/uuid"
 )
 
-const fenceShards = `-- name: FenceShards :exec
-SELECT pg_advisory_xact_lock_shared($1::int, unnest($2::int[]))
+const advanceOperation = `-- name: AdvanceOperation :exec
+UPDATE bulk_operation
+   SET through = $1, done = done + $2, refused = refused + $3,
+       next_at = now() + make_interval(secs => $4::float8)
+ WHERE id = $5
 `
 
-type FenceShardsParams struct {
-	LockClass int32
-	Shards    []int32
+type AdvanceOperationParams struct {
+	Through      uuid.UUID
+	Done         int64
+	Refused      int64
+	PauseSeconds float64
+	ID           uuid.UUID
 }
 
-// Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
-func (q *Queries) FenceShards(ctx context.Context, arg FenceShardsParams) error {
-	_, err := q.db.Exec(ctx, fenceShards, arg.LockClass, arg.Shards)
+func (q *Queries) AdvanceOperation(ctx context.Context, arg AdvanceOperationParams) error {
+	_, err := q.db.Exec(ctx, advanceOperation,
+		arg.Through,
+		arg.Done,
+		arg.Refused,
+		arg.PauseSeconds,
+		arg.ID,
+	)
+	return err
+}
+
+const applyOperation = `-- name: ApplyOperation :execrows
+UPDATE bulk_operation
+   SET state = 2, applied_by = CASE WHEN state = 1 THEN $1::text ELSE applied_by END, applied_at = coalesce(applied_at, now()),
+       rate = $2, next_at = now()
+ WHERE id = $3 AND (state = 2 OR state = 1 AND expires_at > now())
+`
+
+type ApplyOperationParams struct {
+	Actor string
+	Rate  int32
+	ID    uuid.UUID
+}
+
+func (q *Queries) ApplyOperation(ctx context.Context, arg ApplyOperationParams) (int64, error) {
+	result, err := q.db.Exec(ctx, applyOperation, arg.Actor, arg.Rate, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const cancelOperation = `-- name: CancelOperation :execrows
+UPDATE bulk_operation SET state = 4, cancelled_by = $1, cancel_reason = $2, ended_at = now(), next_at = NULL
+ WHERE id = $3 AND (state = 2 OR state = 1 AND expires_at > now())
+`
+
+type CancelOperationParams struct {
+	Actor  string
+	Reason string
+	ID     uuid.UUID
+}
+
+func (q *Queries) CancelOperation(ctx context.Context, arg CancelOperationParams) (int64, error) {
+	result, err := q.db.Exec(ctx, cancelOperation, arg.Actor, arg.Reason, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const claimOperation = `-- name: ClaimOperation :one
+SELECT id, verb, step, reason, evidence, applied_by, rate, through FROM bulk_operation
+ WHERE state = 2 AND next_at <= now()
+ ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED
+`
+
+type ClaimOperationRow struct {
+	ID        uuid.UUID
+	Verb      string
+	Step      string
+	Reason    string
+	Evidence  string
+	AppliedBy string
+	Rate      int32
+	Through   uuid.UUID
+}
+
+// Holds an operation that is to go on; one that another replica is at is left to it.
+func (q *Queries) ClaimOperation(ctx context.Context) (ClaimOperationRow, error) {
+	row := q.db.QueryRow(ctx, claimOperation)
+	var i ClaimOperationRow
+	err := row.Scan(
+		&i.ID,
+		&i.Verb,
+		&i.Step,
+		&i.Reason,
+		&i.Evidence,
+		&i.AppliedBy,
+		&i.Rate,
+		&i.Through,
+	)
+	return i, err
+}
+
+const expirePlans = `-- name: ExpirePlans :exec
+WITH expired AS (UPDATE bulk_operation SET state = 5 WHERE state = 1 AND expires_at <= now() RETURNING id)
+DELETE FROM bulk_item i USING expired WHERE i.operation_id = expired.id
+`
+
+// Keeps of plans that were not applied in time that they were made, and not the sagas they found.
+func (q *Queries) ExpirePlans(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, expirePlans)
+	return err
+}
+
+const finishOperation = `-- name: FinishOperation :exec
+UPDATE bulk_operation SET state = 3, ended_at = now(), next_at = NULL WHERE id = $1
+`
+
+func (q *Queries) FinishOperation(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, finishOperation, id)
+	return err
+}
+
+const finishPlan = `-- name: FinishPlan :exec
+UPDATE bulk_operation SET matched = $1, possible = $2 WHERE id = $3
+`
+
+type FinishPlanParams struct {
+	Matched  int64
+	Possible int64
+	ID       uuid.UUID
+}
+
+func (q *Queries) FinishPlan(ctx context.Context, arg FinishPlanParams) error {
+	_, err := q.db.Exec(ctx, finishPlan, arg.Matched, arg.Possible, arg.ID)
 	return err
 }
 
@@ -49,6 +169,65 @@ type FreeShardsParams struct {
 func (q *Queries) FreeShards(ctx context.Context, arg FreeShardsParams) error {
 	_, err := q.db.Exec(ctx, freeShards, arg.Shards, arg.Replica)
 	return err
+}
+
+const getOperation = `-- name: GetOperation :one
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 5 ELSE state END)::smallint AS state, filter, verb, step, reason,
+       evidence, planned_by, planned_at, expires_at, matched, possible, applied_by, applied_at, rate, done, refused,
+       cancelled_by, cancel_reason, ended_at
+  FROM bulk_operation WHERE id = $1
+`
+
+type GetOperationRow struct {
+	ID           uuid.UUID
+	State        int16
+	Filter       string
+	Verb         string
+	Step         string
+	Reason       string
+	Evidence     string
+	PlannedBy    string
+	PlannedAt    time.Time
+	ExpiresAt    time.Time
+	Matched      int64
+	Possible     int64
+	AppliedBy    string
+	AppliedAt    *time.Time
+	Rate         int32
+	Done         int64
+	Refused      int64
+	CancelledBy  string
+	CancelReason string
+	EndedAt      *time.Time
+}
+
+// A plan that was not applied in time is expired also before somebody has written that down.
+func (q *Queries) GetOperation(ctx context.Context, id uuid.UUID) (GetOperationRow, error) {
+	row := q.db.QueryRow(ctx, getOperation, id)
+	var i GetOperationRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Filter,
+		&i.Verb,
+		&i.Step,
+		&i.Reason,
+		&i.Evidence,
+		&i.PlannedBy,
+		&i.PlannedAt,
+		&i.ExpiresAt,
+		&i.Matched,
+		&i.Possible,
+		&i.AppliedBy,
+		&i.AppliedAt,
+		&i.Rate,
+		&i.Done,
+		&i.Refused,
+		&i.CancelledBy,
+		&i.CancelReason,
+		&i.EndedAt,
+	)
+	return i, err
 }
 
 const getOrder = `-- name: GetOrder :one
@@ -93,49 +272,6 @@ func (q *Queries) GetOrder(ctx context.Context, id uuid.UUID) (GetOrderRow, erro
 	return i, err
 }
 
-const getSaga = `-- name: GetSaga :one
-SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at FROM saga WHERE id = $1
-`
-
-type GetSagaRow struct {
-	ID          uuid.UUID
-	Definition  string
-	Version     int32
-	OrderID     uuid.UUID
-	Phase       int16
-	Step        string
-	Cause       string
-	Seq         int32
-	Deadline    time.Time
-	Traceparent string
-	Paused      bool
-	NextAt      *time.Time
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-}
-
-func (q *Queries) GetSaga(ctx context.Context, id uuid.UUID) (GetSagaRow, error) {
-	row := q.db.QueryRow(ctx, getSaga, id)
-	var i GetSagaRow
-	err := row.Scan(
-		&i.ID,
-		&i.Definition,
-		&i.Version,
-		&i.OrderID,
-		&i.Phase,
-		&i.Step,
-		&i.Cause,
-		&i.Seq,
-		&i.Deadline,
-		&i.Traceparent,
-		&i.Paused,
-		&i.NextAt,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-	)
-	return i, err
-}
-
 const getSagaOfOrder = `-- name: GetSagaOfOrder :one
 SELECT saga_id FROM orders WHERE id = $1
 `
@@ -171,32 +307,66 @@ func (q *Queries) InsertDefinition(ctx context.Context, arg InsertDefinitionPara
 	return err
 }
 
-const insertOperatorAction = `-- name: InsertOperatorAction :exec
-INSERT INTO operator_action (saga_id, seq, actor, verb, step, reason, evidence, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+const insertOperation = `-- name: InsertOperation :exec
+INSERT INTO bulk_operation (id, state, filter, verb, step, reason, evidence, planned_by, expires_at)
+VALUES ($1, 1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8::float8))
 `
 
-type InsertOperatorActionParams struct {
-	SagaID   uuid.UUID
-	Seq      int32
-	Actor    string
-	Verb     string
-	Step     string
-	Reason   string
-	Evidence string
-	At       time.Time
+type InsertOperationParams struct {
+	ID         uuid.UUID
+	Filter     string
+	Verb       string
+	Step       string
+	Reason     string
+	Evidence   string
+	PlannedBy  string
+	TtlSeconds float64
 }
 
-func (q *Queries) InsertOperatorAction(ctx context.Context, arg InsertOperatorActionParams) error {
-	_, err := q.db.Exec(ctx, insertOperatorAction,
-		arg.SagaID,
-		arg.Seq,
+func (q *Queries) InsertOperation(ctx context.Context, arg InsertOperationParams) error {
+	_, err := q.db.Exec(ctx, insertOperation,
+		arg.ID,
+		arg.Filter,
+		arg.Verb,
+		arg.Step,
+		arg.Reason,
+		arg.Evidence,
+		arg.PlannedBy,
+		arg.TtlSeconds,
+	)
+	return err
+}
+
+const insertOperatorActions = `-- name: InsertOperatorActions :exec
+INSERT INTO operator_action (saga_id, seq, actor, verb, step, reason, evidence, at, operation_id)
+SELECT unnest($1::uuid[]), unnest($2::int[]), $3::text, $4::text, $5::text, $6::text, $7::text,
+       unnest($8::timestamptz[]), nullif($9::uuid, '00000000-0000-0000-0000-000000000000')
+`
+
+type InsertOperatorActionsParams struct {
+	SagaIds     []uuid.UUID
+	Seqs        []int32
+	Actor       string
+	Verb        string
+	Step        string
+	Reason      string
+	Evidence    string
+	Ats         []time.Time
+	OperationID uuid.UUID
+}
+
+// An operation of nothing but zeros means none.
+func (q *Queries) InsertOperatorActions(ctx context.Context, arg InsertOperatorActionsParams) error {
+	_, err := q.db.Exec(ctx, insertOperatorActions,
+		arg.SagaIds,
+		arg.Seqs,
 		arg.Actor,
 		arg.Verb,
 		arg.Step,
 		arg.Reason,
 		arg.Evidence,
-		arg.At,
+		arg.Ats,
+		arg.OperationID,
 	)
 	return err
 }
@@ -231,36 +401,6 @@ func (q *Queries) InsertOrders(ctx context.Context, arg InsertOrdersParams) erro
 		arg.Lines,
 		arg.ShipTos,
 		arg.CreatedAts,
-	)
-	return err
-}
-
-const insertSagaEvents = `-- name: InsertSagaEvents :exec
-INSERT INTO saga_event (saga_id, seq, type, step, at, detail, epoch)
-SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]), unnest($5::timestamptz[]),
-       unnest($6::jsonb[]), nullif(unnest($7::bigint[]), 0)
-`
-
-type InsertSagaEventsParams struct {
-	SagaIds []uuid.UUID
-	Seqs    []int32
-	Types   []string
-	Steps   []string
-	Ats     []time.Time
-	Details [][]byte
-	Epochs  []int64
-}
-
-// An epoch of 0 means none.
-func (q *Queries) InsertSagaEvents(ctx context.Context, arg InsertSagaEventsParams) error {
-	_, err := q.db.Exec(ctx, insertSagaEvents,
-		arg.SagaIds,
-		arg.Seqs,
-		arg.Types,
-		arg.Steps,
-		arg.Ats,
-		arg.Details,
-		arg.Epochs,
 	)
 	return err
 }
@@ -398,6 +538,36 @@ func (q *Queries) ListEventsOfSagas(ctx context.Context, sagaIds []uuid.UUID) ([
 	return items, nil
 }
 
+const listItems = `-- name: ListItems :many
+SELECT saga_id FROM bulk_item WHERE operation_id = $1 AND saga_id > $2 ORDER BY saga_id LIMIT $3
+`
+
+type ListItemsParams struct {
+	OperationID uuid.UUID
+	Behind      uuid.UUID
+	N           int32
+}
+
+func (q *Queries) ListItems(ctx context.Context, arg ListItemsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listItems, arg.OperationID, arg.Behind, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var saga_id uuid.UUID
+		if err := rows.Scan(&saga_id); err != nil {
+			return nil, err
+		}
+		items = append(items, saga_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listLiveSagas = `-- name: ListLiveSagas :many
 SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused AND shard = ANY ($1::smallint[])
 `
@@ -416,6 +586,83 @@ func (q *Queries) ListLiveSagas(ctx context.Context, shards []int16) ([]uuid.UUI
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOperations = `-- name: ListOperations :many
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 5 ELSE state END)::smallint AS state, filter, verb, step, reason,
+       evidence, planned_by, planned_at, expires_at, matched, possible, applied_by, applied_at, rate, done, refused,
+       cancelled_by, cancel_reason, ended_at
+  FROM bulk_operation WHERE id < $1 ORDER BY id DESC LIMIT $2
+`
+
+type ListOperationsParams struct {
+	Before uuid.UUID
+	N      int32
+}
+
+type ListOperationsRow struct {
+	ID           uuid.UUID
+	State        int16
+	Filter       string
+	Verb         string
+	Step         string
+	Reason       string
+	Evidence     string
+	PlannedBy    string
+	PlannedAt    time.Time
+	ExpiresAt    time.Time
+	Matched      int64
+	Possible     int64
+	AppliedBy    string
+	AppliedAt    *time.Time
+	Rate         int32
+	Done         int64
+	Refused      int64
+	CancelledBy  string
+	CancelReason string
+	EndedAt      *time.Time
+}
+
+// Newest first: ids are UUIDv7.
+func (q *Queries) ListOperations(ctx context.Context, arg ListOperationsParams) ([]ListOperationsRow, error) {
+	rows, err := q.db.Query(ctx, listOperations, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListOperationsRow{}
+	for rows.Next() {
+		var i ListOperationsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Filter,
+			&i.Verb,
+			&i.Step,
+			&i.Reason,
+			&i.Evidence,
+			&i.PlannedBy,
+			&i.PlannedAt,
+			&i.ExpiresAt,
+			&i.Matched,
+			&i.Possible,
+			&i.AppliedBy,
+			&i.AppliedAt,
+			&i.Rate,
+			&i.Done,
+			&i.Refused,
+			&i.CancelledBy,
+			&i.CancelReason,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -485,34 +732,30 @@ func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]ListO
 	return items, nil
 }
 
-const listSagaEvents = `-- name: ListSagaEvents :many
-SELECT seq, type, step, at, detail FROM saga_event WHERE saga_id = $1 ORDER BY seq
+const listRefusals = `-- name: ListRefusals :many
+SELECT saga_id, refusal FROM bulk_item WHERE operation_id = $1 AND refusal <> '' ORDER BY saga_id LIMIT $2
 `
 
-type ListSagaEventsRow struct {
-	Seq    int32
-	Type   string
-	Step   string
-	At     time.Time
-	Detail []byte
+type ListRefusalsParams struct {
+	OperationID uuid.UUID
+	N           int32
 }
 
-func (q *Queries) ListSagaEvents(ctx context.Context, sagaID uuid.UUID) ([]ListSagaEventsRow, error) {
-	rows, err := q.db.Query(ctx, listSagaEvents, sagaID)
+type ListRefusalsRow struct {
+	SagaID  uuid.UUID
+	Refusal string
+}
+
+func (q *Queries) ListRefusals(ctx context.Context, arg ListRefusalsParams) ([]ListRefusalsRow, error) {
+	rows, err := q.db.Query(ctx, listRefusals, arg.OperationID, arg.N)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListSagaEventsRow{}
+	items := []ListRefusalsRow{}
 	for rows.Next() {
-		var i ListSagaEventsRow
-		if err := rows.Scan(
-			&i.Seq,
-			&i.Type,
-			&i.Step,
-			&i.At,
-			&i.Detail,
-		); err != nil {
+		var i ListRefusalsRow
+		if err := rows.Scan(&i.SagaID, &i.Refusal); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -550,6 +793,36 @@ func (q *Queries) ListTimeline(ctx context.Context, orderID uuid.UUID) ([]ListTi
 			&i.Service,
 			&i.Type,
 			&i.Subject,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTotals = `-- name: ListTotals :many
+SELECT operation_id, currency, count, sum_minor FROM bulk_total
+ WHERE operation_id = ANY ($1::uuid[]) ORDER BY operation_id, currency
+`
+
+func (q *Queries) ListTotals(ctx context.Context, operationIds []uuid.UUID) ([]BulkTotal, error) {
+	rows, err := q.db.Query(ctx, listTotals, operationIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BulkTotal{}
+	for rows.Next() {
+		var i BulkTotal
+		if err := rows.Scan(
+			&i.OperationID,
+			&i.Currency,
+			&i.Count,
+			&i.SumMinor,
 		); err != nil {
 			return nil, err
 		}
@@ -637,63 +910,51 @@ func (q *Queries) LoadSagas(ctx context.Context, ids []uuid.UUID) ([]LoadSagasRo
 	return items, nil
 }
 
-const lockSagas = `-- name: LockSagas :many
-SELECT id, seq FROM saga WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+const recordOutcomes = `-- name: RecordOutcomes :exec
+UPDATE bulk_item SET outcome = u.outcome, refusal = u.refusal
+  FROM (SELECT unnest($2::uuid[]) AS saga_id, unnest($3::smallint[]) AS outcome, unnest($4::text[]) AS refusal) u
+ WHERE bulk_item.operation_id = $1 AND bulk_item.saga_id = u.saga_id
 `
 
-type LockSagasRow struct {
-	ID  uuid.UUID
-	Seq int32
+type RecordOutcomesParams struct {
+	OperationID uuid.UUID
+	SagaIds     []uuid.UUID
+	Outcomes    []int16
+	Refusals    []string
 }
 
-// Holds the rows of some sagas to the end of the transaction, always in the same order, and tells their last events.
-func (q *Queries) LockSagas(ctx context.Context, ids []uuid.UUID) ([]LockSagasRow, error) {
-	rows, err := q.db.Query(ctx, lockSagas, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []LockSagasRow{}
-	for rows.Next() {
-		var i LockSagasRow
-		if err := rows.Scan(&i.ID, &i.Seq); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) RecordOutcomes(ctx context.Context, arg RecordOutcomesParams) error {
+	_, err := q.db.Exec(ctx, recordOutcomes,
+		arg.OperationID,
+		arg.SagaIds,
+		arg.Outcomes,
+		arg.Refusals,
+	)
+	return err
 }
 
-const shardEpochs = `-- name: ShardEpochs :many
-SELECT id, epoch FROM shard WHERE id = ANY ($1::smallint[])
+const secondsToNextBatch = `-- name: SecondsToNextBatch :one
+SELECT extract(epoch FROM next_at - now())::float8 AS seconds FROM bulk_operation WHERE state = 2 ORDER BY next_at LIMIT 1
 `
 
-type ShardEpochsRow struct {
-	ID    int16
-	Epoch int64
+func (q *Queries) SecondsToNextBatch(ctx context.Context) (float64, error) {
+	row := q.db.QueryRow(ctx, secondsToNextBatch)
+	var seconds float64
+	err := row.Scan(&seconds)
+	return seconds, err
 }
 
-func (q *Queries) ShardEpochs(ctx context.Context, shards []int16) ([]ShardEpochsRow, error) {
-	rows, err := q.db.Query(ctx, shardEpochs, shards)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ShardEpochsRow{}
-	for rows.Next() {
-		var i ShardEpochsRow
-		if err := rows.Scan(&i.ID, &i.Epoch); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+const sumOperation = `-- name: SumOperation :exec
+INSERT INTO bulk_total (operation_id, currency, count, sum_minor)
+SELECT i.operation_id, o.currency, count(*), sum(o.total_minor)::bigint
+  FROM bulk_item i JOIN saga s ON s.id = i.saga_id JOIN orders o ON o.id = s.order_id
+ WHERE i.operation_id = $1
+ GROUP BY i.operation_id, o.currency
+`
+
+func (q *Queries) SumOperation(ctx context.Context, operationID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, sumOperation, operationID)
+	return err
 }
 
 const takeShards = `-- name: TakeShards :many
@@ -743,41 +1004,4 @@ func (q *Queries) TakeShards(ctx context.Context, arg TakeShardsParams) ([]TakeS
 		return nil, err
 	}
 	return items, nil
-}
-
-const updateSagas = `-- name: UpdateSagas :exec
-UPDATE saga
-   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused, at_risk = u.at_risk,
-       next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
-  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS phase, unnest($3::text[]) AS step,
-               unnest($4::text[]) AS cause, unnest($5::int[]) AS seq, unnest($6::boolean[]) AS paused,
-               unnest($7::boolean[]) AS at_risk,
-               unnest($8::timestamptz[]) AS next_at) u
- WHERE saga.id = u.id
-`
-
-type UpdateSagasParams struct {
-	Ids     []uuid.UUID
-	Phases  []int16
-	Steps   []string
-	Causes  []string
-	Seqs    []int32
-	Pauseds []bool
-	AtRisks []bool
-	NextAts []time.Time
-}
-
-// A time to go on of year 1 means none.
-func (q *Queries) UpdateSagas(ctx context.Context, arg UpdateSagasParams) error {
-	_, err := q.db.Exec(ctx, updateSagas,
-		arg.Ids,
-		arg.Phases,
-		arg.Steps,
-		arg.Causes,
-		arg.Seqs,
-		arg.Pauseds,
-		arg.AtRisks,
-		arg.NextAts,
-	)
-	return err
 }

@@ -56,7 +56,11 @@ func forward(def Definition, s State, now time.Time) Command {
 	switch st.Execution {
 	case Done:
 		return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: SagaCompleted, At: now}}
-	case Refused: // ruled out by a person
+	case Refused: // ruled out by a person; a refusal is recorded together with what follows from it
+		if step.Kind == Retriable {
+			return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: SagaParked, At: now,
+				Detail: Detail{Cause: "step " + step.Name + " was refused"}}}
+		}
 		return Command{Op: Record, Event: Event{Seq: s.Seq + 1, Type: CompensationDecided, At: now,
 			Detail: Detail{Cause: "step " + step.Name + " was ruled out"}}}
 	}

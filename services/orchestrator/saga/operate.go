@@ -99,16 +99,19 @@ func (s State) explainLive(step Step, now time.Time) Explanation {
 	st, call, waits := s.Steps[s.At()], s.callAt(step), now.Before(s.NextAt)
 	e := Explanation{Waits: "the answer of " + call, Why: s.Cause, Unblocks: "its answer, or its timeout"}
 	aim := "try " + call + " again"
-	if st.Doubt {
+	switch {
+	case st.Doubt:
 		aim = "find out what became of " + step.Name
 		e.Waits += ", to " + aim
+	case st.Pendings > 0:
+		aim = "ask " + call + " again"
 	}
 	if waits {
 		e.Waits, e.Unblocks = fmt.Sprintf("until %s to %s", s.NextAt.Format(time.RFC3339), aim), "time, or retry"
 	}
 	switch {
 	case st.Pendings > 0:
-		e.Why, e.Unblocks = call+" was taken over, and is not done yet", "word that it is done, or "+e.Unblocks
+		e.Why, e.Unblocks = s.sideAt(step)+" was taken over, and is not done yet", "word that it is done, or "+e.Unblocks
 	case waits || st.Doubt:
 		e.Why = fmt.Sprintf("the outcome of attempt %d is not known", s.attemptsAt())
 	}
@@ -128,12 +131,18 @@ func (s State) unblocksParked(def Definition) string {
 	return "retry, or compensate"
 }
 
+// callAt is the call that is next at the step the saga is at.
 func (s State) callAt(step Step) string {
-	switch {
-	case s.direction() == Compensating:
-		return step.Compensate
-	case s.Steps[s.At()].Doubt:
+	if s.Steps[s.At()].Doubt {
 		return step.Lookup
+	}
+	return s.sideAt(step)
+}
+
+// sideAt is what the saga wants of the step it is at: its execution or its compensation.
+func (s State) sideAt(step Step) string {
+	if s.direction() == Compensating {
+		return step.Compensate
 	}
 	return step.Execute
 }

@@ -1,38 +1,15 @@
 package saga
 
 import (
-	"strings"
 	"testing"
 	"time"
 )
 
-// at plays a script as a transcript does, and gives the state it leads to.
+// at is the state of an order after the last outcome of a script.
 func at(t *testing.T, script string) (Definition, State) {
 	t.Helper()
-	def, now := testDefinition(), epoch
-	s, err := Fold(def, []Event{Start(def, now)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for word := range strings.FieldsSeq(script) {
-		var events []Event
-		for c := Next(def, s, now)[0]; len(events) == 0; c = Next(def, s, now)[0] {
-			switch c.Op {
-			case Wait:
-				now = c.Until
-			case Record:
-				events = []Event{c.Event}
-			default:
-				events = Observe(def, s, c, Outcome{Kind: kindOf(t, word), Cause: "because"}, now, 0.5)
-			}
-		}
-		for _, e := range events {
-			if s, err = Apply(def, s, e); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return def, s
+	l := live(t, testDefinition(), script)
+	return l.def, l.s
 }
 
 // The states from which the tests below operate, as the outcomes that lead to them.
@@ -44,6 +21,8 @@ const (
 	parkedCompensating          = "success refusal refusal"
 	parkedDenied                = "success denied"
 	completed, compensatedAtAll = "success success success success", "refusal"
+	chargePending, shipPending  = "success pending pending", "success success pending"
+	refundPending               = "success success refusal pending"
 )
 
 const yes, no = true, false
@@ -83,6 +62,13 @@ var operations = []struct {
 	{parkedCompensating, "parked compensating", Instruction{Verb: TurnBack}, no, 0},
 	{parkedDenied, "parked, denied", Instruction{Verb: TurnBack}, yes, Compensating},
 	{parkedDenied, "parked, denied", Instruction{Verb: Pause}, no, 0},
+	{chargePending, "pending", Instruction{Verb: TurnBack}, yes, Compensating},
+	{chargePending, "pending", Instruction{Verb: RetryNow}, yes, Running},
+	{chargePending, "pending", Instruction{Verb: Resolve, Step: "charge"}, yes, Running},
+	{chargePending, "pending", Instruction{Verb: RuleOut, Step: "charge"}, yes, Running},
+	{shipPending, "pivot pending", Instruction{Verb: TurnBack}, no, 0},
+	{shipPending, "pivot pending", Instruction{Verb: RuleOut, Step: "ship"}, yes, Running},
+	{refundPending, "compensation pending", Instruction{Verb: Resolve, Step: "charge"}, yes, Compensating},
 	{completed, "completed", Instruction{Verb: RetryNow}, no, 0},
 	{completed, "completed", Instruction{Verb: TurnBack}, no, 0},
 	{compensatedAtAll, "compensated", Instruction{Verb: RetryNow}, no, 0},
@@ -118,42 +104,27 @@ func TestOperate_LeadsToTheEnd(t *testing.T) {
 		ends  Phase
 	}{
 		"ship found to have happened":       {"success success unknown unknown unknown", Instruction{Verb: Resolve, Step: "ship"}, "success", Completed},
-		"ship found not to have happened":   {"success success unknown unknown unknown", Instruction{Verb: RuleOut, Step: "ship"}, "success success success", Compensated},
-		"commit left out":                   {"success success success refusal", Instruction{Verb: Skip, Step: "commit"}, "success", Completed},
+		"ship found not to have happened":   {"success success unknown unknown unknown", Instruction{Verb: RuleOut, Step: "ship"}, "success success", Compensated},
+		"commit left out":                   {"success success success refusal", Instruction{Verb: Skip, Step: "commit"}, "", Completed},
 		"commit mended and retried":         {"success success success refusal", Instruction{Verb: RetryNow}, "success", Completed},
 		"release retried":                   {"success refusal unknown unknown unknown", Instruction{Verb: RetryNow}, "success", Compensated},
-		"release left out":                  {"success refusal refusal", Instruction{Verb: Skip, Step: "reserve"}, "success", Compensated},
-		"charge found not to have happened": {"success unknown", Instruction{Verb: RuleOut, Step: "charge"}, "success success", Compensated},
+		"release left out":                  {"success refusal refusal", Instruction{Verb: Skip, Step: "reserve"}, "", Compensated},
+		"ship in doubt retried":             {"success success unknown unknown unknown", Instruction{Verb: RetryNow}, "not-found success success", Completed},
+		"ship pending, found done":          {"success success pending", Instruction{Verb: Resolve, Step: "ship"}, "success", Completed},
+		"charge pending, turned back":       {"success pending", Instruction{Verb: TurnBack}, "pending success success", Compensated},
+		"charge found not to have happened": {"success unknown", Instruction{Verb: RuleOut, Step: "charge"}, "success", Compensated},
 	}
 	for name, tt := range tests {
-		def, s := at(t, tt.state)
-		e, err := Operate(def, s, tt.in, epoch)
+		l := live(t, testDefinition(), tt.state)
+		e, err := Operate(l.def, l.s, tt.in, l.now)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if s, err = Apply(def, s, e); err != nil {
-			t.Fatal(err)
-		}
-		now := epoch.Add(time.Minute)
-		for outcomes := strings.Fields(tt.rest); len(Next(def, s, now)) > 0; {
-			c := Next(def, s, now)[0]
-			events := []Event{c.Event}
-			if c.Op == Execute || c.Op == Compensate {
-				if len(outcomes) == 0 {
-					t.Fatalf("%s: wants to %s step %d more", name, c.Op, c.Step)
-				}
-				events = Observe(def, s, c, Outcome{Kind: kindOf(t, outcomes[0])}, now, 0.5)
-				outcomes = outcomes[1:]
-			}
-			for _, e := range events {
-				if s, err = Apply(def, s, e); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if s.Phase != tt.ends {
-			t.Errorf("%s: ends as %s, want %s", name, s.Phase, tt.ends)
+		l.record(e)
+		l.hear(tt.rest)
+		if c, wants := l.rest(); wants || l.s.Phase != tt.ends {
+			t.Errorf("%s: is %s, and wants to make a call: %v %+v; want it %s:\n%s", name, l.s.Phase, wants, c, tt.ends, l.text.String())
 		}
 	}
 }
@@ -198,9 +169,27 @@ func TestExplain_SaysWhatItWaitsForAndWhatHelps(t *testing.T) {
 		"success success success refusal":         {"a person", "commit refused: because", "retry, or resolve commit if it took effect, or skip commit"},
 		"success refusal refusal":                 {"a person", "compensation of reserve refused: because", "retry, or resolve reserve if its compensation took effect, or skip reserve"},
 		"success success success success":         {"nothing: it is completed", "", ""},
+		"success pending":                         {"until 2026-01-02T03:04:05Z to ask Charge again", "Charge was taken over, and is not done yet", "word that it is done, or time, or retry"},
+		"success success unknown":                 {"until 2026-01-02T03:04:05Z to find out what became of ship", "the outcome of attempt 1 is not known", "time, or retry"},
+		"success success unknown pending":         {"until 2026-01-02T03:04:06Z to find out what became of ship", "Schedule was taken over, and is not done yet", "word that it is done, or time, or retry"},
+		"success success refusal pending":         {"until 2026-01-02T03:04:05Z to ask Refund again", "Refund was taken over, and is not done yet", "word that it is done, or time, or retry"},
 	} {
 		def, s := at(t, script)
 		if got := Explain(def, s, epoch); got != want {
+			t.Errorf("%s: got %+v, want %+v", script, got, want)
+		}
+	}
+}
+
+func TestExplain_SaysWhatIsAskedWhenTheTimeHasCome(t *testing.T) {
+	t.Parallel()
+	for script, want := range map[string]Explanation{
+		"success unknown":         {"the answer of Charge", "", "its answer, or its timeout"},
+		"success pending":         {"the answer of Charge", "Charge was taken over, and is not done yet", "word that it is done, or its answer, or its timeout"},
+		"success success unknown": {"the answer of LookUp, to find out what became of ship", "the outcome of attempt 1 is not known", "its answer, or its timeout"},
+	} {
+		def, s := at(t, script)
+		if got := Explain(def, s, epoch.Add(time.Hour)); got != want {
 			t.Errorf("%s: got %+v, want %+v", script, got, want)
 		}
 	}

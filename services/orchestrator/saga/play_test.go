@@ -62,8 +62,28 @@ func (p *play) decided() bool {
 	return slices.ContainsFunc(p.history, func(e Event) bool { return e.Type == CompensationDecided })
 }
 
+// evenly draws from 0 to n-1, n up to 1000, each as often: rapid's own ranges prefer small numbers, and would seldom
+// come far or have things happen twice.
+func evenly(n int) *rapid.Generator[int] {
+	return rapid.Custom(func(t *rapid.T) (drawn int) {
+		for range 16 {
+			drawn *= 2
+			if rapid.Bool().Draw(t, "bit") {
+				drawn++
+			}
+		}
+		return drawn % n
+	})
+}
+
+// one draws one of some values, each as often.
+func one[V any](t *rapid.T, of string, values ...V) V {
+	return values[evenly(len(values)).Draw(t, of)]
+}
+
+// chance is true in so many cases of a hundred.
 func (p *play) chance(percent int, of string) bool {
-	return rapid.IntRange(0, 99).Draw(p.t, of) < percent
+	return evenly(100).Draw(p.t, of) >= 100-percent
 }
 
 // trouble plays up to so many commands with participants that fail in every way and operators who step in at any
@@ -87,7 +107,7 @@ func (p *play) trouble(commands int) {
 			continue
 		}
 		p.do(todo[0], false)
-		p.now = p.now.Add(time.Duration(rapid.IntRange(0, 2000).Draw(p.t, "ms")) * time.Millisecond)
+		p.now = p.now.Add(time.Duration(evenly(400).Draw(p.t, "ms")) * time.Millisecond)
 	}
 }
 
@@ -138,7 +158,7 @@ func (p *play) do(c Command, good bool) {
 }
 
 func (p *play) observe(c Command, o Outcome) {
-	jitter := rapid.Float64Range(0, 0.999).Draw(p.t, "jitter")
+	jitter := float64(evenly(1000).Draw(p.t, "jitter")) / 1000
 	events := Observe(p.def, p.s, c, o, p.now, jitter)
 	p.outcome(c, o, jitter, events)
 	p.record(events...)
@@ -147,10 +167,13 @@ func (p *play) observe(c Command, o Outcome) {
 // call has the participant of a step do something, and gives its answer, which is never a lie.
 func (p *play) call(c Command, good bool) OutcomeKind {
 	w := &p.truth[c.Step]
-	answers := []OutcomeKind{Success, Success, Success, Success, Refusal, Unknown, Unknown, Pending, Denied}
-	answer := rapid.SampledFrom(answers).Draw(p.t, "answer")
-	if good {
-		answer = Success
+	answer := Success
+	switch {
+	case good:
+	case p.s.Steps[c.Step].Pendings > 0 && p.chance(50, "still at it"):
+		answer = Pending
+	default:
+		answer = one(p.t, "answer", Success, Success, Success, Success, Refusal, Unknown, Unknown, Pending, Pending, Denied)
 	}
 	if c.Op == Compensate {
 		if answer == Success || (answer == Unknown || answer == Pending) && p.chance(50, "undone") {
@@ -202,11 +225,13 @@ func (p *play) tell() {
 
 // operate has an operator, who tells the truth, give some instruction, which is refused or recorded.
 func (p *play) operate() {
-	verbs := []Verb{RetryNow, RetryNow, RetryNow, TurnBack, Pause, Resume, Resume, Resolve, RuleOut, Skip}
-	in := Instruction{Verb: rapid.SampledFrom(verbs).Draw(p.t, "verb"), Actor: "ann", Reason: "because"}
+	in := Instruction{
+		Verb:  one(p.t, "verb", RetryNow, RetryNow, RetryNow, Resume, Resume, Pause, Resolve, Resolve, RuleOut, Skip, TurnBack),
+		Actor: "ann", Reason: "because",
+	}
 	i, back := p.s.At(), p.decided()
 	if p.chance(10, "another step") {
-		i = rapid.IntRange(0, len(p.def.Steps)-1).Draw(p.t, "step")
+		i = evenly(len(p.def.Steps)).Draw(p.t, "step")
 	}
 	w := &p.truth[i]
 	switch in.Verb {
@@ -237,17 +262,16 @@ func (p *play) operate() {
 }
 
 func drawDefinition(t *rapid.T) Definition {
-	d := Definition{Name: "random", Version: 1, Deadline: time.Duration(rapid.IntRange(1, 60).Draw(t, "deadline")) * time.Second}
-	steps := rapid.IntRange(1, 6).Draw(t, "steps")
-	pivot := rapid.IntRange(0, steps-1).Draw(t, "pivot")
-	some := func(call string) string { return rapid.SampledFrom([]string{call, call, ""}).Draw(t, call) }
+	d := Definition{Name: "random", Version: 1, Deadline: time.Duration(1+evenly(60).Draw(t, "deadline")) * time.Second}
+	steps := 1 + evenly(6).Draw(t, "steps")
+	pivot := evenly(steps).Draw(t, "pivot")
 	for i := range steps {
 		s := Step{Name: string(rune('a' + i)), Execute: "do", Forward: drawRetry(t)}
 		switch {
 		case i < pivot:
-			s.Kind, s.Compensate = Compensatable, some("undo")
+			s.Kind, s.Compensate = Compensatable, one(t, "compensate", "undo", "undo", "")
 		case i == pivot:
-			s.Kind, s.Compensate, s.Lookup = Pivot, some("undo"), some("look")
+			s.Kind, s.Compensate, s.Lookup = Pivot, one(t, "compensate", "undo", ""), one(t, "lookup", "look", "look", "")
 		default:
 			s.Kind = Retriable
 		}
@@ -261,10 +285,10 @@ func drawDefinition(t *rapid.T) Definition {
 }
 
 func drawRetry(t *rapid.T) Retry {
-	initial := time.Duration(rapid.IntRange(1, 1000).Draw(t, "initial")) * time.Millisecond
+	initial := time.Duration(1+evenly(500).Draw(t, "initial")) * time.Millisecond
 	return Retry{
-		Timeout: time.Second, Initial: initial, Factor: rapid.Float64Range(1, 3).Draw(t, "factor"),
-		Max: initial * time.Duration(rapid.IntRange(1, 8).Draw(t, "max")), Attempts: rapid.IntRange(1, 4).Draw(t, "attempts"),
+		Timeout: time.Second, Initial: initial, Factor: 1 + float64(evenly(100).Draw(t, "factor"))/50,
+		Max: initial * time.Duration(1+evenly(8).Draw(t, "max")), Attempts: 1 + evenly(4).Draw(t, "attempts"),
 	}
 }
 
@@ -273,7 +297,7 @@ func plays(t *testing.T, setUp func(*play) (atRest func())) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPlay(t)
 		atRest := setUp(p)
-		p.trouble(rapid.IntRange(0, 60).Draw(t, "trouble"))
+		p.trouble(evenly(60).Draw(t, "trouble"))
 		p.calm()
 		atRest()
 		for p.s.Phase != Completed && p.s.Phase != Compensated {

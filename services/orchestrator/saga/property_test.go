@@ -190,25 +190,20 @@ func TestSaga_SendsNothingTooEarlyNorTooLate(t *testing.T) {
 func TestSaga_LooksAPivotInDoubtUpBeforeItIsSentAgain(t *testing.T) {
 	t.Parallel()
 	plays(t, func(p *play) func() {
-		doubt := false
-		p.next = func(todo []Command) {
-			if last := p.history[len(p.history)-1]; last.Type == StepRuledOut {
-				doubt = false
+		inDoubt := func(pivot Step) bool { // the last that was heard of it, but that it is pending, is that nobody knows
+			for _, e := range slices.Backward(p.history) {
+				if e.Step == pivot.Name && e.Type != StepPending {
+					return e.Type == StepUnknown && pivot.Lookup != ""
+				}
 			}
-			if len(todo) == 0 {
+			return false
+		}
+		p.next = func(todo []Command) {
+			if len(todo) == 0 || todo[0].Op != Execute && todo[0].Op != LookUp {
 				return
 			}
-			pivot := p.def.Steps[todo[0].Step].Kind == Pivot
-			if todo[0].Op == LookUp && !doubt || todo[0].Op == Execute && pivot && doubt {
-				p.t.Fatalf("wants to %s the pivot, which is in doubt: %v\n%v", todo[0].Op, doubt, p.history)
-			}
-		}
-		p.outcome = func(c Command, o Outcome, _ float64, _ []Event) {
-			switch {
-			case o.Kind == Unknown && c.Op != Compensate:
-				doubt = p.def.Steps[c.Step].Lookup != ""
-			case o.Kind == Success, o.Kind == Refusal, o.Kind == NotFound:
-				doubt = false
+			if step := p.def.Steps[todo[0].Step]; (todo[0].Op == LookUp) != inDoubt(step) {
+				p.t.Fatalf("wants to %s %s, which is in doubt: %v\n%v", todo[0].Op, step.Name, inDoubt(step), p.history)
 			}
 		}
 		return func() {}

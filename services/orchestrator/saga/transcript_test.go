@@ -12,25 +12,50 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A transcript is a saga's life as a reviewer can read it: `<outcome>` lines say what each call came to, and the
-// rest is what the engine commanded and recorded. Outcomes: success, refusal, unknown, denied, cancel.
-var transcripts = map[string]string{
-	"happy":                              "success success success success",
-	"refused at reserve":                 "refusal",
-	"refused at charge":                  "success refusal success",
-	"refused at ship":                    "success success refusal success success",
-	"charge unknown then done":           "success unknown success success success",
-	"charge unknown to the end":          "success unknown unknown unknown success success",
-	"cancelled while charge is open":     "success cancel success success",
-	"ship unknown, asked again":          "success success unknown success success",
-	"ship unknown to the end":            "success success unknown unknown unknown",
-	"commit refused after the pivot":     "success success success refusal",
-	"compensation unknown then done":     "success refusal unknown success",
-	"compensation unknown to the end":    "success refusal unknown unknown unknown",
-	"compensation refused":               "success refusal refusal",
-	"denied":                             "denied",
-	"compensation denied":                "success refusal denied",
-	"deadline passes while reserve asks": "unknown@1h success",
+// A transcript is a saga's life as a reviewer can read it: its script says what each call came to – an outcome, with
+// "@" the time that it took – or that the client cancelled, and the rest is what the engine commanded and recorded.
+var transcripts = []struct {
+	def     Definition
+	scripts map[string]string
+}{
+	{testDefinition(), map[string]string{
+		"happy":                          "success success success success",
+		"refused at reserve":             "refusal",
+		"refused at charge":              "success refusal success",
+		"refused at ship":                "success success refusal success success",
+		"charge unknown then done":       "success unknown success success success",
+		"charge unknown to the end":      "success unknown unknown unknown success success",
+		"charge was never heard of":      "success not-found success",
+		"cancelled while charge is open": "success cancel success success",
+		"charge pending then done":       "success pending pending unknown pending success success success",
+		"charge pending then refused":    "success pending refusal success",
+		"charge pending past the deadline, its refund pending too":        "success pending@29m59s pending pending pending success success",
+		"cancelled while charge is pending":                               "success pending cancel success success",
+		"ship unknown, looked up: done":                                   "success success unknown success success",
+		"ship unknown, looked up: not found, executed again":              "success success unknown not-found success success",
+		"ship unknown, looked up: refused":                                "success success unknown refusal success success",
+		"ship unknown, looked up: pending, then done":                     "success success unknown pending success success",
+		"ship unknown, looked up: denied":                                 "success success unknown denied",
+		"ship unknown, looked up: unknown to the end":                     "success success unknown unknown unknown",
+		"ship unknown, looked up: not found and unknown again to the end": "success success unknown not-found unknown not-found unknown",
+		"ship pending past the deadline is not compensated":               "success success pending@1h pending",
+		"commit unknown, then done":                                       "success success success unknown success",
+		"commit refused after the pivot":                                  "success success success refusal",
+		"compensation unknown then done":                                  "success refusal unknown success",
+		"compensation unknown to the end":                                 "success refusal unknown unknown unknown",
+		"compensation refused":                                            "success refusal refusal",
+		"denied":                                                          "denied",
+		"compensation denied":                                             "success success refusal denied",
+		"deadline passes while reserve asks":                              "unknown@1h success",
+	}},
+	{recurringDefinition(), map[string]string{
+		"happy":                                "success success",
+		"charge refused":                       "refusal",
+		"charge unknown, executed again: done": "unknown success success",
+		"charge unknown to the end":            "unknown unknown unknown",
+		"charge pending for days":              "pending@24h pending@24h pending@24h success success",
+		"settle refused after the pivot":       "success refusal",
+	}},
 }
 
 var update = flag.Bool("update", false, "rewrite testdata/transcripts.txt")
@@ -38,8 +63,10 @@ var update = flag.Bool("update", false, "rewrite testdata/transcripts.txt")
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	var got strings.Builder
-	for _, name := range sortedKeys(transcripts) {
-		fmt.Fprintf(&got, "## %s\n%s\n", name, transcript(t, transcripts[name]))
+	for _, of := range transcripts {
+		for _, name := range sortedKeys(of.scripts) {
+			fmt.Fprintf(&got, "## %s: %s\n%s\n", of.def.Name, name, transcript(t, of.def, of.scripts[name]))
+		}
 	}
 	golden := filepath.Join("testdata", "transcripts.txt")
 	if *update {
@@ -63,63 +90,113 @@ func testDefinition() Definition {
 	r := Retry{Timeout: time.Second, Initial: time.Second, Factor: 2, Max: 10 * time.Second, Attempts: 3}
 	return Definition{Name: "order", Version: 1, Deadline: 30 * time.Minute, Steps: []Step{
 		{Name: "reserve", Kind: Compensatable, Execute: "Reserve", Compensate: "Release", Forward: r, Back: r},
-		{Name: "charge", Kind: Compensatable, Execute: "Charge", Compensate: "Refund", Forward: r, Back: r},
-		{Name: "ship", Kind: Pivot, Execute: "Schedule", Compensate: "Cancel", Forward: r, Back: r},
+		{Name: "charge", Kind: Compensatable, Execute: "Charge", Compensate: "Refund", Money: true, Forward: r, Back: r},
+		{Name: "ship", Kind: Pivot, Execute: "Schedule", Compensate: "Cancel", Lookup: "LookUp", Forward: r, Back: r},
 		{Name: "commit", Kind: Retriable, Execute: "Commit", Forward: r},
 	}}
 }
 
-// transcript plays outcomes against the engine and writes down what it does.
-func transcript(t *testing.T, script string) string {
+// recurringDefinition is the shape of a saga whose pivot comes first, and is not looked up.
+func recurringDefinition() Definition {
+	r := Retry{Timeout: time.Second, Initial: time.Second, Factor: 2, Max: 10 * time.Second, Attempts: 3}
+	return Definition{Name: "recurring", Version: 1, Deadline: 30 * time.Minute, Steps: []Step{
+		{Name: "charge", Kind: Pivot, Execute: "Charge", Money: true, Forward: r},
+		{Name: "settle", Kind: Retriable, Execute: "Settle", Forward: r},
+	}}
+}
+
+// life is a saga that goes through a script.
+type life struct {
+	t       testing.TB
+	def     Definition
+	now     time.Time
+	s       State
+	history []Event
+	text    strings.Builder
+}
+
+// live starts a saga and plays a script against it.
+func live(t testing.TB, def Definition, script string) *life {
 	t.Helper()
-	def, now := testDefinition(), epoch
 	if err := def.Check(); err != nil {
 		t.Fatal(err)
 	}
-	var out strings.Builder
-	var s State
-	record := func(events ...Event) {
-		for _, e := range events {
-			var err error
-			if s, err = Apply(def, s, e); err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprintf(&out, "  %d %s %s %s\n", e.Seq, e.Type, e.Step, e.Cause)
+	l := &life{t: t, def: def, now: epoch}
+	l.record(Start(def, epoch))
+	l.hear(script)
+	return l
+}
+
+func (l *life) record(events ...Event) {
+	l.t.Helper()
+	for _, e := range events {
+		var err error
+		if l.s, err = Apply(l.def, l.s, e); err != nil {
+			l.t.Fatal(err)
 		}
+		l.history = append(l.history, e)
+		fmt.Fprintf(&l.text, "  %d %s %s %s\n", e.Seq, e.Type, e.Step, e.Cause)
 	}
-	record(Start(def, now))
-	for outcomes := strings.Fields(script); ; {
-		commands := Next(def, s, now)
-		if len(commands) == 0 || (len(outcomes) == 0 && commands[0].Op <= Compensate) {
-			if len(outcomes) > 0 {
-				t.Fatalf("outcomes left over: %v\n%s", outcomes, out.String())
-			}
-			fmt.Fprintf(&out, "= %s after %s\n", s.Phase, now.Sub(epoch))
-			return out.String()
+}
+
+// rest waits and records until the saga wants to call somebody, and gives that command; false when it wants nothing.
+func (l *life) rest() (Command, bool) {
+	l.t.Helper()
+	for {
+		commands := Next(l.def, l.s, l.now)
+		if len(commands) == 0 {
+			return Command{}, false
 		}
 		switch c := commands[0]; c.Op {
 		case Wait:
-			fmt.Fprintf(&out, "wait %s\n", c.Until.Sub(now))
-			now = c.Until
+			if !c.Until.After(l.now) {
+				l.t.Fatalf("waits until %s, at %s:\n%s", c.Until, l.now, l.text.String())
+			}
+			fmt.Fprintf(&l.text, "wait %s\n", c.Until.Sub(l.now))
+			l.now = c.Until
 		case Record:
-			record(c.Event)
+			l.record(c.Event)
 		default:
-			word, later, _ := strings.Cut(outcomes[0], "@")
-			outcomes = outcomes[1:]
-			if word == "cancel" {
-				fmt.Fprintln(&out, "cancel")
-				record(Event{Seq: s.Seq + 1, Type: CompensationDecided, At: now, Detail: Detail{Cause: "cancelled"}})
-				continue
-			}
-			fmt.Fprintf(&out, "%s %s -> %s\n", c.Op, def.Steps[c.Step].Name, word)
-			if later != "" {
-				d, err := time.ParseDuration(later)
-				if err != nil {
-					t.Fatal(err)
-				}
-				now = now.Add(d)
-			}
-			record(Observe(def, s, c, Outcome{Kind: kindOf(t, word), Cause: "because"}, now, 0.5)...)
+			return c, true
 		}
 	}
+}
+
+// hear has the calls that the saga wants to make come to the outcomes of a script.
+func (l *life) hear(script string) {
+	l.t.Helper()
+	for said := range strings.FieldsSeq(script) {
+		c, wants := l.rest()
+		if !wants {
+			l.t.Fatalf("%q: makes no call that could come to %s:\n%s", script, said, l.text.String())
+		}
+		word, later, _ := strings.Cut(said, "@")
+		if word == "cancel" {
+			fmt.Fprintln(&l.text, "cancel")
+			l.record(Event{Seq: l.s.Seq + 1, Type: CompensationDecided, At: l.now, Detail: Detail{Cause: "cancelled"}})
+			continue
+		}
+		fmt.Fprintf(&l.text, "%s %s -> %s\n", c.Op, l.def.Steps[c.Step].Name, word)
+		if later != "" {
+			took, err := time.ParseDuration(later)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			l.now = l.now.Add(took)
+		}
+		l.record(Observe(l.def, l.s, c, Outcome{Kind: kindOf(l.t, word), Cause: "because"}, l.now, 0.5)...)
+	}
+}
+
+// transcript is what a saga does with a script, in writing.
+func transcript(t *testing.T, def Definition, script string) string {
+	t.Helper()
+	l := live(t, def, script)
+	l.rest()
+	risk := ""
+	if l.s.MoneyAtRisk(def) {
+		risk = ", money at risk"
+	}
+	fmt.Fprintf(&l.text, "= %s after %s%s\n", l.s.Phase, l.now.Sub(epoch), risk)
+	return l.text.String()
 }

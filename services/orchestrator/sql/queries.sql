@@ -24,39 +24,8 @@ SELECT unnest(@ids::uuid[]), unnest(@definitions::text[]), unnest(@versions::int
        unnest(@phases::smallint[]), unnest(@steps::text[]), '', unnest(@seqs::int[]), unnest(@deadlines::timestamptz[]),
        unnest(@traceparents::text[]), unnest(@created_ats::timestamptz[]);
 
--- name: LockSagas :many
--- Holds the rows of some sagas to the end of the transaction, always in the same order, and tells their last events.
-SELECT id, seq FROM saga WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
-
--- name: InsertSagaEvents :exec
--- An epoch of 0 means none.
-INSERT INTO saga_event (saga_id, seq, type, step, at, detail, epoch)
-SELECT unnest(@saga_ids::uuid[]), unnest(@seqs::int[]), unnest(@types::text[]), unnest(@steps::text[]), unnest(@ats::timestamptz[]),
-       unnest(@details::jsonb[]), nullif(unnest(@epochs::bigint[]), 0);
-
--- name: UpdateSagas :exec
--- A time to go on of year 1 means none.
-UPDATE saga
-   SET phase = u.phase, step = u.step, cause = u.cause, seq = u.seq, paused = u.paused, at_risk = u.at_risk,
-       next_at = nullif(u.next_at, '0001-01-01 00:00:00+00'), updated_at = now()
-  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@phases::smallint[]) AS phase, unnest(@steps::text[]) AS step,
-               unnest(@causes::text[]) AS cause, unnest(@seqs::int[]) AS seq, unnest(@pauseds::boolean[]) AS paused,
-               unnest(@at_risks::boolean[]) AS at_risk,
-               unnest(@next_ats::timestamptz[]) AS next_at) u
- WHERE saga.id = u.id;
-
--- name: GetSaga :one
-SELECT id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, next_at, created_at, updated_at FROM saga WHERE id = @id;
-
 -- name: GetSagaOfOrder :one
 SELECT saga_id FROM orders WHERE id = @id;
-
--- name: ListSagaEvents :many
-SELECT seq, type, step, at, detail FROM saga_event WHERE saga_id = @saga_id ORDER BY seq;
-
--- name: InsertOperatorAction :exec
-INSERT INTO operator_action (saga_id, seq, actor, verb, step, reason, evidence, at)
-VALUES (@saga_id, @seq, @actor, @verb, @step, @reason, @evidence, @at);
 
 -- name: InsertTimeline :exec
 INSERT INTO timeline (order_id, event_id, at, service, type, subject)
@@ -90,13 +59,6 @@ UPDATE shard SET owner = NULL WHERE id = ANY (@shards::smallint[]) AND owner = @
 WITH freed AS (UPDATE shard SET owner = NULL WHERE owner = @replica::uuid)
 DELETE FROM replica WHERE id = @replica::uuid OR lease_until < now() - interval '1 day';
 
--- name: FenceShards :exec
--- Keeps other replicas from taking the shards before the transaction ends. What is read after it is final.
-SELECT pg_advisory_xact_lock_shared(@lock_class::int, unnest(@shards::int[]));
-
--- name: ShardEpochs :many
-SELECT id, epoch FROM shard WHERE id = ANY (@shards::smallint[]);
-
 -- name: ListLiveSagas :many
 -- What is to be driven of some shards.
 SELECT id FROM saga WHERE phase IN (1, 2) AND NOT paused AND shard = ANY (@shards::smallint[]);
@@ -107,6 +69,7 @@ INSERT INTO saga_definition (name, version, body, pivot, before_pivot) VALUES (@
 
 -- name: ListDefinitions :many
 SELECT name, version, body FROM saga_definition;
+
 -- name: LoadSagas :many
 SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.seq, s.deadline, s.traceparent, s.paused,
        s.at_risk, s.next_at, s.created_at, s.updated_at,
@@ -116,3 +79,85 @@ SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.se
 
 -- name: ListEventsOfSagas :many
 SELECT saga_id, seq, type, step, at, detail FROM saga_event WHERE saga_id = ANY (@saga_ids::uuid[]) ORDER BY saga_id, seq;
+
+-- name: InsertOperatorActions :exec
+-- An operation of nothing but zeros means none.
+INSERT INTO operator_action (saga_id, seq, actor, verb, step, reason, evidence, at, operation_id)
+SELECT unnest(@saga_ids::uuid[]), unnest(@seqs::int[]), @actor::text, @verb::text, @step::text, @reason::text, @evidence::text,
+       unnest(@ats::timestamptz[]), nullif(@operation_id::uuid, '00000000-0000-0000-0000-000000000000');
+
+-- name: InsertOperation :exec
+INSERT INTO bulk_operation (id, state, filter, verb, step, reason, evidence, planned_by, expires_at)
+VALUES (@id, 1, @filter, @verb, @step, @reason, @evidence, @planned_by, now() + make_interval(secs => @ttl_seconds::float8));
+
+-- name: SumOperation :exec
+INSERT INTO bulk_total (operation_id, currency, count, sum_minor)
+SELECT i.operation_id, o.currency, count(*), sum(o.total_minor)::bigint
+  FROM bulk_item i JOIN saga s ON s.id = i.saga_id JOIN orders o ON o.id = s.order_id
+ WHERE i.operation_id = @operation_id
+ GROUP BY i.operation_id, o.currency;
+
+-- name: FinishPlan :exec
+UPDATE bulk_operation SET matched = @matched, possible = @possible WHERE id = @id;
+
+-- name: GetOperation :one
+-- A plan that was not applied in time is expired also before somebody has written that down.
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 5 ELSE state END)::smallint AS state, filter, verb, step, reason,
+       evidence, planned_by, planned_at, expires_at, matched, possible, applied_by, applied_at, rate, done, refused,
+       cancelled_by, cancel_reason, ended_at
+  FROM bulk_operation WHERE id = @id;
+
+-- name: ListOperations :many
+-- Newest first: ids are UUIDv7.
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 5 ELSE state END)::smallint AS state, filter, verb, step, reason,
+       evidence, planned_by, planned_at, expires_at, matched, possible, applied_by, applied_at, rate, done, refused,
+       cancelled_by, cancel_reason, ended_at
+  FROM bulk_operation WHERE id < @before ORDER BY id DESC LIMIT @n;
+
+-- name: ListTotals :many
+SELECT operation_id, currency, count, sum_minor FROM bulk_total
+ WHERE operation_id = ANY (@operation_ids::uuid[]) ORDER BY operation_id, currency;
+
+-- name: ListRefusals :many
+SELECT saga_id, refusal FROM bulk_item WHERE operation_id = @operation_id AND refusal <> '' ORDER BY saga_id LIMIT @n;
+
+-- name: ApplyOperation :execrows
+UPDATE bulk_operation
+   SET state = 2, applied_by = CASE WHEN state = 1 THEN @actor::text ELSE applied_by END, applied_at = coalesce(applied_at, now()),
+       rate = @rate, next_at = now()
+ WHERE id = @id AND (state = 2 OR state = 1 AND expires_at > now());
+
+-- name: CancelOperation :execrows
+UPDATE bulk_operation SET state = 4, cancelled_by = @actor, cancel_reason = @reason, ended_at = now(), next_at = NULL
+ WHERE id = @id AND (state = 2 OR state = 1 AND expires_at > now());
+
+-- name: ExpirePlans :exec
+-- Keeps of plans that were not applied in time that they were made, and not the sagas they found.
+WITH expired AS (UPDATE bulk_operation SET state = 5 WHERE state = 1 AND expires_at <= now() RETURNING id)
+DELETE FROM bulk_item i USING expired WHERE i.operation_id = expired.id;
+
+-- name: SecondsToNextBatch :one
+SELECT extract(epoch FROM next_at - now())::float8 AS seconds FROM bulk_operation WHERE state = 2 ORDER BY next_at LIMIT 1;
+
+-- name: ClaimOperation :one
+-- Holds an operation that is to go on; one that another replica is at is left to it.
+SELECT id, verb, step, reason, evidence, applied_by, rate, through FROM bulk_operation
+ WHERE state = 2 AND next_at <= now()
+ ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- name: ListItems :many
+SELECT saga_id FROM bulk_item WHERE operation_id = @operation_id AND saga_id > @behind ORDER BY saga_id LIMIT @n;
+
+-- name: RecordOutcomes :exec
+UPDATE bulk_item SET outcome = u.outcome, refusal = u.refusal
+  FROM (SELECT unnest(@saga_ids::uuid[]) AS saga_id, unnest(@outcomes::smallint[]) AS outcome, unnest(@refusals::text[]) AS refusal) u
+ WHERE bulk_item.operation_id = @operation_id AND bulk_item.saga_id = u.saga_id;
+
+-- name: AdvanceOperation :exec
+UPDATE bulk_operation
+   SET through = @through, done = done + @done, refused = refused + @refused,
+       next_at = now() + make_interval(secs => @pause_seconds::float8)
+ WHERE id = @id;
+
+-- name: FinishOperation :exec
+UPDATE bulk_operation SET state = 3, ended_at = now(), next_at = NULL WHERE id = @id;

@@ -10,6 +10,7 @@ package sagav1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -91,79 +92,6 @@ func (SagaPhase) EnumDescriptor() ([]byte, []int) {
 	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{0}
 }
 
-// SagaVerb is what a person does to a saga.
-type SagaVerb int32
-
-const (
-	// Never valid.
-	SagaVerb_SAGA_VERB_UNSPECIFIED SagaVerb = 0
-	// Tries now what waits; a parked saga goes on where it stopped.
-	SagaVerb_SAGA_VERB_RETRY SagaVerb = 1
-	// Turns back; possible until the pivot may have happened.
-	SagaVerb_SAGA_VERB_COMPENSATE SagaVerb = 2
-	// Sends nothing more; what is under way is still recorded.
-	SagaVerb_SAGA_VERB_PAUSE SagaVerb = 3
-	// Lets a paused saga go on.
-	SagaVerb_SAGA_VERB_RESUME SagaVerb = 4
-	// Says, with evidence, that the step it is at took effect, or that its compensation did.
-	SagaVerb_SAGA_VERB_RESOLVE SagaVerb = 5
-	// Says, with evidence, that the step it is at did not happen and never will; the saga turns back.
-	SagaVerb_SAGA_VERB_RULE_OUT SagaVerb = 6
-	// Goes on without the step it is at (behind the pivot), or without its compensation.
-	SagaVerb_SAGA_VERB_SKIP SagaVerb = 7
-)
-
-// Enum value maps for SagaVerb.
-var (
-	SagaVerb_name = map[int32]string{
-		0: "SAGA_VERB_UNSPECIFIED",
-		1: "SAGA_VERB_RETRY",
-		2: "SAGA_VERB_COMPENSATE",
-		3: "SAGA_VERB_PAUSE",
-		4: "SAGA_VERB_RESUME",
-		5: "SAGA_VERB_RESOLVE",
-		6: "SAGA_VERB_RULE_OUT",
-		7: "SAGA_VERB_SKIP",
-	}
-	SagaVerb_value = map[string]int32{
-		"SAGA_VERB_UNSPECIFIED": 0,
-		"SAGA_VERB_RETRY":       1,
-		"SAGA_VERB_COMPENSATE":  2,
-		"SAGA_VERB_PAUSE":       3,
-		"SAGA_VERB_RESUME":      4,
-		"SAGA_VERB_RESOLVE":     5,
-		"SAGA_VERB_RULE_OUT":    6,
-		"SAGA_VERB_SKIP":        7,
-	}
-)
-
-func (x SagaVerb) Enum() *SagaVerb {
-	p := new(SagaVerb)
-	*p = x
-	return p
-}
-
-func (x SagaVerb) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (SagaVerb) Descriptor() protoreflect.EnumDescriptor {
-	return file_tieout_saga_v1_saga_proto_enumTypes[1].Descriptor()
-}
-
-func (SagaVerb) Type() protoreflect.EnumType {
-	return &file_tieout_saga_v1_saga_proto_enumTypes[1]
-}
-
-func (x SagaVerb) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use SagaVerb.Descriptor instead.
-func (SagaVerb) EnumDescriptor() ([]byte, []int) {
-	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{1}
-}
-
 // Saga is one run of a definition.
 type Saga struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -191,12 +119,19 @@ type Saga struct {
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// When it acts next; unset when a call is under way, or it has ended or is parked.
 	NextActionTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=next_action_time,json=nextActionTime,proto3" json:"next_action_time,omitempty"`
-	// Its steps, in order. Only in GetSaga's answer.
+	// Its steps, in order. Only in the answers of GetSaga and WatchSaga.
 	Steps []*SagaStep `protobuf:"bytes,13,rep,name=steps,proto3" json:"steps,omitempty"`
-	// Its history, oldest first. Only in GetSaga's answer.
+	// Its history, oldest first. Only in the answers of GetSaga and WatchSaga.
 	Events []*SagaEvent `protobuf:"bytes,14,rep,name=events,proto3" json:"events,omitempty"`
 	// A person has paused it.
-	Paused        bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
+	Paused bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
+	// Who placed the order.
+	CustomerId string `protobuf:"bytes,16,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// What the order comes to.
+	Total *v1.Amount `protobuf:"bytes,17,opt,name=total,proto3" json:"total,omitempty"`
+	// What of it may be held for nothing: the saga turned back or is parked, and the customer may have been charged.
+	// Unset when nothing is at risk, and in a saga as of an earlier event.
+	MoneyAtRisk   *v1.Amount `protobuf:"bytes,18,opt,name=money_at_risk,json=moneyAtRisk,proto3" json:"money_at_risk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -334,6 +269,27 @@ func (x *Saga) GetPaused() bool {
 		return x.Paused
 	}
 	return false
+}
+
+func (x *Saga) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *Saga) GetTotal() *v1.Amount {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *Saga) GetMoneyAtRisk() *v1.Amount {
+	if x != nil {
+		return x.MoneyAtRisk
+	}
+	return nil
 }
 
 // SagaStep is one step of a saga, as it stands.
@@ -873,8 +829,16 @@ type ListSagasRequest struct {
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before; empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Only sagas in this phase; unspecified means all.
-	Phase         SagaPhase `protobuf:"varint,3,opt,name=phase,proto3,enum=tieout.saga.v1.SagaPhase" json:"phase,omitempty"`
+	// Which sagas, as AIP-160 has it: `phase = parked AND cause : "declined" AND age > "15m"`. Empty means all.
+	//
+	// The fields: phase (running, compensating, completed, compensated, parked), parked, paused and at_risk (true or
+	// false), definition, version, step, cause, customer_id, order_id, amount (of the order's total, in minor units) and
+	// currency, blocked_on (the service that answers next: "payment", of sagas that go on by themselves), create_time
+	// and update_time (RFC 3339, in quotes), and age (since it started, a duration in quotes: "90s", "1h30m").
+	//
+	// Comparisons: = and !=; : for texts that contain another, in either case; < <= > >= for version, amount, times and
+	// age. They are joined by AND, OR and NOT; OR binds more tightly than AND. A filter that is wrong is FILTER_INVALID.
+	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -923,11 +887,11 @@ func (x *ListSagasRequest) GetPageToken() string {
 	return ""
 }
 
-func (x *ListSagasRequest) GetPhase() SagaPhase {
+func (x *ListSagasRequest) GetFilter() string {
 	if x != nil {
-		return x.Phase
+		return x.Filter
 	}
-	return SagaPhase_SAGA_PHASE_UNSPECIFIED
+	return ""
 }
 
 // ListSagasResponse is a page of sagas.
@@ -985,11 +949,112 @@ func (x *ListSagasResponse) GetNextPageToken() string {
 	return ""
 }
 
+// WatchSagaRequest names one saga.
+type WatchSagaRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The saga's id, or the id of the order that it drives.
+	SagaId string `protobuf:"bytes,1,opt,name=saga_id,json=sagaId,proto3" json:"saga_id,omitempty"`
+	// Leaves out the events up to this number, which were seen before; 0 for none.
+	AfterSequence int32 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchSagaRequest) Reset() {
+	*x = WatchSagaRequest{}
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchSagaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchSagaRequest) ProtoMessage() {}
+
+func (x *WatchSagaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchSagaRequest.ProtoReflect.Descriptor instead.
+func (*WatchSagaRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *WatchSagaRequest) GetSagaId() string {
+	if x != nil {
+		return x.SagaId
+	}
+	return ""
+}
+
+func (x *WatchSagaRequest) GetAfterSequence() int32 {
+	if x != nil {
+		return x.AfterSequence
+	}
+	return 0
+}
+
+// WatchSagaResponse is the saga after one more thing happened to it.
+type WatchSagaResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The saga as it stands, with those of its events that were not sent before.
+	Saga          *Saga `protobuf:"bytes,1,opt,name=saga,proto3" json:"saga,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchSagaResponse) Reset() {
+	*x = WatchSagaResponse{}
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchSagaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchSagaResponse) ProtoMessage() {}
+
+func (x *WatchSagaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_saga_v1_saga_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchSagaResponse.ProtoReflect.Descriptor instead.
+func (*WatchSagaResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_saga_v1_saga_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *WatchSagaResponse) GetSaga() *Saga {
+	if x != nil {
+		return x.Saga
+	}
+	return nil
+}
+
 var File_tieout_saga_v1_saga_proto protoreflect.FileDescriptor
 
 const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\n" +
-	"\x19tieout/saga/v1/saga.proto\x12\x0etieout.saga.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftieout/options/v1/options.proto\"\xf3\x04\n" +
+	"\x19tieout/saga/v1/saga.proto\x12\x0etieout.saga.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\x1a\x1etieout/saga/v1/operation.proto\"\x82\x06\n" +
 	"\x04Saga\x12\x17\n" +
 	"\asaga_id\x18\x01 \x01(\tR\x06sagaId\x12\x1e\n" +
 	"\n" +
@@ -1010,7 +1075,11 @@ const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\x10next_action_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x0enextActionTime\x12.\n" +
 	"\x05steps\x18\r \x03(\v2\x18.tieout.saga.v1.SagaStepR\x05steps\x121\n" +
 	"\x06events\x18\x0e \x03(\v2\x19.tieout.saga.v1.SagaEventR\x06events\x12\x16\n" +
-	"\x06paused\x18\x0f \x01(\bR\x06paused\"\xee\x01\n" +
+	"\x06paused\x18\x0f \x01(\bR\x06paused\x12\x1f\n" +
+	"\vcustomer_id\x18\x10 \x01(\tR\n" +
+	"customerId\x12.\n" +
+	"\x05total\x18\x11 \x01(\v2\x18.tieout.common.v1.AmountR\x05total\x12<\n" +
+	"\rmoney_at_risk\x18\x12 \x01(\v2\x18.tieout.common.v1.AmountR\vmoneyAtRisk\"\xee\x01\n" +
 	"\bSagaStep\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
@@ -1048,31 +1117,27 @@ const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\bevidence\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\bevidence:\x8d\x01\xbaH\x89\x01\x1a\x86\x01\n" +
 	"\foperate.step\x12;step and evidence are required to resolve, rule out or skip\x1a9this.verb < 5 || (this.step != '' && this.evidence != '')\"?\n" +
 	"\x13OperateSagaResponse\x12(\n" +
-	"\x04saga\x18\x01 \x01(\v2\x14.tieout.saga.v1.SagaR\x04saga\"\x9c\x01\n" +
+	"\x04saga\x18\x01 \x01(\v2\x14.tieout.saga.v1.SagaR\x04saga\"\x90\x01\n" +
 	"\x10ListSagasRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x129\n" +
-	"\x05phase\x18\x03 \x01(\x0e2\x19.tieout.saga.v1.SagaPhaseB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05phase\"g\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12 \n" +
+	"\x06filter\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filterJ\x04\b\x03\x10\x04R\x05phase\"g\n" +
 	"\x11ListSagasResponse\x12*\n" +
 	"\x05sagas\x18\x01 \x03(\v2\x14.tieout.saga.v1.SagaR\x05sagas\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xa9\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"d\n" +
+	"\x10WatchSagaRequest\x12 \n" +
+	"\asaga_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06sagaId\x12.\n" +
+	"\x0eafter_sequence\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\rafterSequence\"=\n" +
+	"\x11WatchSagaResponse\x12(\n" +
+	"\x04saga\x18\x01 \x01(\v2\x14.tieout.saga.v1.SagaR\x04saga*\xa9\x01\n" +
 	"\tSagaPhase\x12\x1a\n" +
 	"\x16SAGA_PHASE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SAGA_PHASE_RUNNING\x10\x01\x12\x1b\n" +
 	"\x17SAGA_PHASE_COMPENSATING\x10\x02\x12\x18\n" +
 	"\x14SAGA_PHASE_COMPLETED\x10\x03\x12\x1a\n" +
 	"\x16SAGA_PHASE_COMPENSATED\x10\x04\x12\x15\n" +
-	"\x11SAGA_PHASE_PARKED\x10\x05*\xc2\x01\n" +
-	"\bSagaVerb\x12\x19\n" +
-	"\x15SAGA_VERB_UNSPECIFIED\x10\x00\x12\x13\n" +
-	"\x0fSAGA_VERB_RETRY\x10\x01\x12\x18\n" +
-	"\x14SAGA_VERB_COMPENSATE\x10\x02\x12\x13\n" +
-	"\x0fSAGA_VERB_PAUSE\x10\x03\x12\x14\n" +
-	"\x10SAGA_VERB_RESUME\x10\x04\x12\x15\n" +
-	"\x11SAGA_VERB_RESOLVE\x10\x05\x12\x16\n" +
-	"\x12SAGA_VERB_RULE_OUT\x10\x06\x12\x12\n" +
-	"\x0eSAGA_VERB_SKIP\x10\a2\x95\x03\n" +
+	"\x11SAGA_PHASE_PARKED\x10\x052\xd3\t\n" +
 	"\vSagaService\x12X\n" +
 	"\aGetSaga\x12\x1e.tieout.saga.v1.GetSagaRequest\x1a\x1f.tieout.saga.v1.GetSagaResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12d\n" +
 	"\vExplainSaga\x12\".tieout.saga.v1.ExplainSagaRequest\x1a#.tieout.saga.v1.ExplainSagaResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12f\n" +
@@ -1080,7 +1145,19 @@ const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
 	"\x12^\n" +
 	"\tListSagas\x12 .tieout.saga.v1.ListSagasRequest\x1a!.tieout.saga.v1.ListSagasResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"B\xad\x01\n" +
+	"\x12\\\n" +
+	"\tWatchSaga\x12 .tieout.saga.v1.WatchSagaRequest\x1a!.tieout.saga.v1.WatchSagaResponse\"\b\xea\xf9\x18\x04\b\x04\x10\x040\x01\x12x\n" +
+	"\x11PlanSagaOperation\x12(.tieout.saga.v1.PlanSagaOperationRequest\x1a).tieout.saga.v1.PlanSagaOperationResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x05\x18\x01\"\x02\bx\x12{\n" +
+	"\x12ApplySagaOperation\x12).tieout.saga.v1.ApplySagaOperationRequest\x1a*.tieout.saga.v1.ApplySagaOperationResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12~\n" +
+	"\x13CancelSagaOperation\x12*.tieout.saga.v1.CancelSagaOperationRequest\x1a+.tieout.saga.v1.CancelSagaOperationResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12s\n" +
+	"\x10GetSagaOperation\x12'.tieout.saga.v1.GetSagaOperationRequest\x1a(.tieout.saga.v1.GetSagaOperationResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12y\n" +
+	"\x12ListSagaOperations\x12).tieout.saga.v1.ListSagaOperationsRequest\x1a*.tieout.saga.v1.ListSagaOperationsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12w\n" +
+	"\x12WatchSagaOperation\x12).tieout.saga.v1.WatchSagaOperationRequest\x1a*.tieout.saga.v1.WatchSagaOperationResponse\"\b\xea\xf9\x18\x04\b\x04\x10\x040\x01B\xad\x01\n" +
 	"\x12com.tieout.saga.v1B\tSagaProtoP\x01Z2github.com/tieout/tieout/gen/tieout/saga/v1;sagav1\xa2\x02\x03TSX\xaa\x02\x0eTieout.Saga.V1\xca\x02\x0eTieout\\Saga\\V1\xe2\x02\x1aTieout\\Saga\\V1\\GPBMetadata\xea\x02\x10Tieout::Saga::V1b\x06proto3"
 
 var (
@@ -1095,51 +1172,82 @@ func file_tieout_saga_v1_saga_proto_rawDescGZIP() []byte {
 	return file_tieout_saga_v1_saga_proto_rawDescData
 }
 
-var file_tieout_saga_v1_saga_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tieout_saga_v1_saga_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_tieout_saga_v1_saga_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tieout_saga_v1_saga_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_tieout_saga_v1_saga_proto_goTypes = []any{
-	(SagaPhase)(0),                // 0: tieout.saga.v1.SagaPhase
-	(SagaVerb)(0),                 // 1: tieout.saga.v1.SagaVerb
-	(*Saga)(nil),                  // 2: tieout.saga.v1.Saga
-	(*SagaStep)(nil),              // 3: tieout.saga.v1.SagaStep
-	(*SagaEvent)(nil),             // 4: tieout.saga.v1.SagaEvent
-	(*GetSagaRequest)(nil),        // 5: tieout.saga.v1.GetSagaRequest
-	(*GetSagaResponse)(nil),       // 6: tieout.saga.v1.GetSagaResponse
-	(*ExplainSagaRequest)(nil),    // 7: tieout.saga.v1.ExplainSagaRequest
-	(*ExplainSagaResponse)(nil),   // 8: tieout.saga.v1.ExplainSagaResponse
-	(*OperateSagaRequest)(nil),    // 9: tieout.saga.v1.OperateSagaRequest
-	(*OperateSagaResponse)(nil),   // 10: tieout.saga.v1.OperateSagaResponse
-	(*ListSagasRequest)(nil),      // 11: tieout.saga.v1.ListSagasRequest
-	(*ListSagasResponse)(nil),     // 12: tieout.saga.v1.ListSagasResponse
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(SagaPhase)(0),                      // 0: tieout.saga.v1.SagaPhase
+	(*Saga)(nil),                        // 1: tieout.saga.v1.Saga
+	(*SagaStep)(nil),                    // 2: tieout.saga.v1.SagaStep
+	(*SagaEvent)(nil),                   // 3: tieout.saga.v1.SagaEvent
+	(*GetSagaRequest)(nil),              // 4: tieout.saga.v1.GetSagaRequest
+	(*GetSagaResponse)(nil),             // 5: tieout.saga.v1.GetSagaResponse
+	(*ExplainSagaRequest)(nil),          // 6: tieout.saga.v1.ExplainSagaRequest
+	(*ExplainSagaResponse)(nil),         // 7: tieout.saga.v1.ExplainSagaResponse
+	(*OperateSagaRequest)(nil),          // 8: tieout.saga.v1.OperateSagaRequest
+	(*OperateSagaResponse)(nil),         // 9: tieout.saga.v1.OperateSagaResponse
+	(*ListSagasRequest)(nil),            // 10: tieout.saga.v1.ListSagasRequest
+	(*ListSagasResponse)(nil),           // 11: tieout.saga.v1.ListSagasResponse
+	(*WatchSagaRequest)(nil),            // 12: tieout.saga.v1.WatchSagaRequest
+	(*WatchSagaResponse)(nil),           // 13: tieout.saga.v1.WatchSagaResponse
+	(*timestamppb.Timestamp)(nil),       // 14: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                   // 15: tieout.common.v1.Amount
+	(SagaVerb)(0),                       // 16: tieout.saga.v1.SagaVerb
+	(*PlanSagaOperationRequest)(nil),    // 17: tieout.saga.v1.PlanSagaOperationRequest
+	(*ApplySagaOperationRequest)(nil),   // 18: tieout.saga.v1.ApplySagaOperationRequest
+	(*CancelSagaOperationRequest)(nil),  // 19: tieout.saga.v1.CancelSagaOperationRequest
+	(*GetSagaOperationRequest)(nil),     // 20: tieout.saga.v1.GetSagaOperationRequest
+	(*ListSagaOperationsRequest)(nil),   // 21: tieout.saga.v1.ListSagaOperationsRequest
+	(*WatchSagaOperationRequest)(nil),   // 22: tieout.saga.v1.WatchSagaOperationRequest
+	(*PlanSagaOperationResponse)(nil),   // 23: tieout.saga.v1.PlanSagaOperationResponse
+	(*ApplySagaOperationResponse)(nil),  // 24: tieout.saga.v1.ApplySagaOperationResponse
+	(*CancelSagaOperationResponse)(nil), // 25: tieout.saga.v1.CancelSagaOperationResponse
+	(*GetSagaOperationResponse)(nil),    // 26: tieout.saga.v1.GetSagaOperationResponse
+	(*ListSagaOperationsResponse)(nil),  // 27: tieout.saga.v1.ListSagaOperationsResponse
+	(*WatchSagaOperationResponse)(nil),  // 28: tieout.saga.v1.WatchSagaOperationResponse
 }
 var file_tieout_saga_v1_saga_proto_depIdxs = []int32{
 	0,  // 0: tieout.saga.v1.Saga.phase:type_name -> tieout.saga.v1.SagaPhase
-	13, // 1: tieout.saga.v1.Saga.create_time:type_name -> google.protobuf.Timestamp
-	13, // 2: tieout.saga.v1.Saga.update_time:type_name -> google.protobuf.Timestamp
-	13, // 3: tieout.saga.v1.Saga.deadline:type_name -> google.protobuf.Timestamp
-	13, // 4: tieout.saga.v1.Saga.next_action_time:type_name -> google.protobuf.Timestamp
-	3,  // 5: tieout.saga.v1.Saga.steps:type_name -> tieout.saga.v1.SagaStep
-	4,  // 6: tieout.saga.v1.Saga.events:type_name -> tieout.saga.v1.SagaEvent
-	13, // 7: tieout.saga.v1.SagaEvent.time:type_name -> google.protobuf.Timestamp
-	2,  // 8: tieout.saga.v1.GetSagaResponse.saga:type_name -> tieout.saga.v1.Saga
-	1,  // 9: tieout.saga.v1.OperateSagaRequest.verb:type_name -> tieout.saga.v1.SagaVerb
-	2,  // 10: tieout.saga.v1.OperateSagaResponse.saga:type_name -> tieout.saga.v1.Saga
-	0,  // 11: tieout.saga.v1.ListSagasRequest.phase:type_name -> tieout.saga.v1.SagaPhase
-	2,  // 12: tieout.saga.v1.ListSagasResponse.sagas:type_name -> tieout.saga.v1.Saga
-	5,  // 13: tieout.saga.v1.SagaService.GetSaga:input_type -> tieout.saga.v1.GetSagaRequest
-	7,  // 14: tieout.saga.v1.SagaService.ExplainSaga:input_type -> tieout.saga.v1.ExplainSagaRequest
-	9,  // 15: tieout.saga.v1.SagaService.OperateSaga:input_type -> tieout.saga.v1.OperateSagaRequest
-	11, // 16: tieout.saga.v1.SagaService.ListSagas:input_type -> tieout.saga.v1.ListSagasRequest
-	6,  // 17: tieout.saga.v1.SagaService.GetSaga:output_type -> tieout.saga.v1.GetSagaResponse
-	8,  // 18: tieout.saga.v1.SagaService.ExplainSaga:output_type -> tieout.saga.v1.ExplainSagaResponse
-	10, // 19: tieout.saga.v1.SagaService.OperateSaga:output_type -> tieout.saga.v1.OperateSagaResponse
-	12, // 20: tieout.saga.v1.SagaService.ListSagas:output_type -> tieout.saga.v1.ListSagasResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	14, // 1: tieout.saga.v1.Saga.create_time:type_name -> google.protobuf.Timestamp
+	14, // 2: tieout.saga.v1.Saga.update_time:type_name -> google.protobuf.Timestamp
+	14, // 3: tieout.saga.v1.Saga.deadline:type_name -> google.protobuf.Timestamp
+	14, // 4: tieout.saga.v1.Saga.next_action_time:type_name -> google.protobuf.Timestamp
+	2,  // 5: tieout.saga.v1.Saga.steps:type_name -> tieout.saga.v1.SagaStep
+	3,  // 6: tieout.saga.v1.Saga.events:type_name -> tieout.saga.v1.SagaEvent
+	15, // 7: tieout.saga.v1.Saga.total:type_name -> tieout.common.v1.Amount
+	15, // 8: tieout.saga.v1.Saga.money_at_risk:type_name -> tieout.common.v1.Amount
+	14, // 9: tieout.saga.v1.SagaEvent.time:type_name -> google.protobuf.Timestamp
+	1,  // 10: tieout.saga.v1.GetSagaResponse.saga:type_name -> tieout.saga.v1.Saga
+	16, // 11: tieout.saga.v1.OperateSagaRequest.verb:type_name -> tieout.saga.v1.SagaVerb
+	1,  // 12: tieout.saga.v1.OperateSagaResponse.saga:type_name -> tieout.saga.v1.Saga
+	1,  // 13: tieout.saga.v1.ListSagasResponse.sagas:type_name -> tieout.saga.v1.Saga
+	1,  // 14: tieout.saga.v1.WatchSagaResponse.saga:type_name -> tieout.saga.v1.Saga
+	4,  // 15: tieout.saga.v1.SagaService.GetSaga:input_type -> tieout.saga.v1.GetSagaRequest
+	6,  // 16: tieout.saga.v1.SagaService.ExplainSaga:input_type -> tieout.saga.v1.ExplainSagaRequest
+	8,  // 17: tieout.saga.v1.SagaService.OperateSaga:input_type -> tieout.saga.v1.OperateSagaRequest
+	10, // 18: tieout.saga.v1.SagaService.ListSagas:input_type -> tieout.saga.v1.ListSagasRequest
+	12, // 19: tieout.saga.v1.SagaService.WatchSaga:input_type -> tieout.saga.v1.WatchSagaRequest
+	17, // 20: tieout.saga.v1.SagaService.PlanSagaOperation:input_type -> tieout.saga.v1.PlanSagaOperationRequest
+	18, // 21: tieout.saga.v1.SagaService.ApplySagaOperation:input_type -> tieout.saga.v1.ApplySagaOperationRequest
+	19, // 22: tieout.saga.v1.SagaService.CancelSagaOperation:input_type -> tieout.saga.v1.CancelSagaOperationRequest
+	20, // 23: tieout.saga.v1.SagaService.GetSagaOperation:input_type -> tieout.saga.v1.GetSagaOperationRequest
+	21, // 24: tieout.saga.v1.SagaService.ListSagaOperations:input_type -> tieout.saga.v1.ListSagaOperationsRequest
+	22, // 25: tieout.saga.v1.SagaService.WatchSagaOperation:input_type -> tieout.saga.v1.WatchSagaOperationRequest
+	5,  // 26: tieout.saga.v1.SagaService.GetSaga:output_type -> tieout.saga.v1.GetSagaResponse
+	7,  // 27: tieout.saga.v1.SagaService.ExplainSaga:output_type -> tieout.saga.v1.ExplainSagaResponse
+	9,  // 28: tieout.saga.v1.SagaService.OperateSaga:output_type -> tieout.saga.v1.OperateSagaResponse
+	11, // 29: tieout.saga.v1.SagaService.ListSagas:output_type -> tieout.saga.v1.ListSagasResponse
+	13, // 30: tieout.saga.v1.SagaService.WatchSaga:output_type -> tieout.saga.v1.WatchSagaResponse
+	23, // 31: tieout.saga.v1.SagaService.PlanSagaOperation:output_type -> tieout.saga.v1.PlanSagaOperationResponse
+	24, // 32: tieout.saga.v1.SagaService.ApplySagaOperation:output_type -> tieout.saga.v1.ApplySagaOperationResponse
+	25, // 33: tieout.saga.v1.SagaService.CancelSagaOperation:output_type -> tieout.saga.v1.CancelSagaOperationResponse
+	26, // 34: tieout.saga.v1.SagaService.GetSagaOperation:output_type -> tieout.saga.v1.GetSagaOperationResponse
+	27, // 35: tieout.saga.v1.SagaService.ListSagaOperations:output_type -> tieout.saga.v1.ListSagaOperationsResponse
+	28, // 36: tieout.saga.v1.SagaService.WatchSagaOperation:output_type -> tieout.saga.v1.WatchSagaOperationResponse
+	26, // [26:37] is the sub-list for method output_type
+	15, // [15:26] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_tieout_saga_v1_saga_proto_init() }
@@ -1147,13 +1255,14 @@ func file_tieout_saga_v1_saga_proto_init() {
 	if File_tieout_saga_v1_saga_proto != nil {
 		return
 	}
+	file_tieout_saga_v1_operation_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_saga_v1_saga_proto_rawDesc), len(file_tieout_saga_v1_saga_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   11,
+			NumEnums:      1,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

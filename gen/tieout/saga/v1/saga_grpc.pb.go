@@ -21,10 +21,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SagaService_GetSaga_FullMethodName     = "/tieout.saga.v1.SagaService/GetSaga"
-	SagaService_ExplainSaga_FullMethodName = "/tieout.saga.v1.SagaService/ExplainSaga"
-	SagaService_OperateSaga_FullMethodName = "/tieout.saga.v1.SagaService/OperateSaga"
-	SagaService_ListSagas_FullMethodName   = "/tieout.saga.v1.SagaService/ListSagas"
+	SagaService_GetSaga_FullMethodName             = "/tieout.saga.v1.SagaService/GetSaga"
+	SagaService_ExplainSaga_FullMethodName         = "/tieout.saga.v1.SagaService/ExplainSaga"
+	SagaService_OperateSaga_FullMethodName         = "/tieout.saga.v1.SagaService/OperateSaga"
+	SagaService_ListSagas_FullMethodName           = "/tieout.saga.v1.SagaService/ListSagas"
+	SagaService_WatchSaga_FullMethodName           = "/tieout.saga.v1.SagaService/WatchSaga"
+	SagaService_PlanSagaOperation_FullMethodName   = "/tieout.saga.v1.SagaService/PlanSagaOperation"
+	SagaService_ApplySagaOperation_FullMethodName  = "/tieout.saga.v1.SagaService/ApplySagaOperation"
+	SagaService_CancelSagaOperation_FullMethodName = "/tieout.saga.v1.SagaService/CancelSagaOperation"
+	SagaService_GetSagaOperation_FullMethodName    = "/tieout.saga.v1.SagaService/GetSagaOperation"
+	SagaService_ListSagaOperations_FullMethodName  = "/tieout.saga.v1.SagaService/ListSagaOperations"
+	SagaService_WatchSagaOperation_FullMethodName  = "/tieout.saga.v1.SagaService/WatchSagaOperation"
 )
 
 // SagaServiceClient is the client API for SagaService service.
@@ -41,8 +48,29 @@ type SagaServiceClient interface {
 	// SAGA_REFUSES_VERB, saying why, when it is not possible or would not be safe: a pivot that may have happened is
 	// not compensated on a guess.
 	OperateSaga(ctx context.Context, in *OperateSagaRequest, opts ...grpc.CallOption) (*OperateSagaResponse, error)
-	// Lists sagas, newest first.
+	// Lists the sagas that match a filter, newest first.
 	ListSagas(ctx context.Context, in *ListSagasRequest, opts ...grpc.CallOption) (*ListSagasResponse, error)
+	// Sends a saga as it stands, and again with each event that is recorded, until it is at rest. It ends with
+	// SHUTTING_DOWN when the server stops: watch again after the last sequence that came.
+	WatchSaga(ctx context.Context, in *WatchSagaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSagaResponse], error)
+	// Finds the sagas that match a filter and keeps them as the plan of an operation on all of them. Nothing is done to
+	// them. The plan says how many they are and what they are worth, and how many of them the verb is possible for at
+	// this moment. It can be applied for an hour.
+	PlanSagaOperation(ctx context.Context, in *PlanSagaOperationRequest, opts ...grpc.CallOption) (*PlanSagaOperationResponse, error)
+	// Has the verb done to the sagas of the plan, each once, whatever stops or crashes meanwhile; a saga that cannot
+	// take it any more is left as it is, with the reason. Applied to an operation that runs already, it changes the rate.
+	// Refused with OPERATION_NOT_OPEN when the plan is too old, or the operation has ended.
+	ApplySagaOperation(ctx context.Context, in *ApplySagaOperationRequest, opts ...grpc.CallOption) (*ApplySagaOperationResponse, error)
+	// Stops an operation: what is done stays done, and the rest is not touched. Refused with OPERATION_NOT_OPEN when
+	// there is nothing to stop.
+	CancelSagaOperation(ctx context.Context, in *CancelSagaOperationRequest, opts ...grpc.CallOption) (*CancelSagaOperationResponse, error)
+	// Returns one operation, with how far it has come.
+	GetSagaOperation(ctx context.Context, in *GetSagaOperationRequest, opts ...grpc.CallOption) (*GetSagaOperationResponse, error)
+	// Lists operations, newest first.
+	ListSagaOperations(ctx context.Context, in *ListSagaOperationsRequest, opts ...grpc.CallOption) (*ListSagaOperationsResponse, error)
+	// Sends an operation as it stands, and again as it goes on, until it has ended. It ends with SHUTTING_DOWN when the
+	// server stops: watch again.
+	WatchSagaOperation(ctx context.Context, in *WatchSagaOperationRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSagaOperationResponse], error)
 }
 
 type sagaServiceClient struct {
@@ -93,6 +121,94 @@ func (c *sagaServiceClient) ListSagas(ctx context.Context, in *ListSagasRequest,
 	return out, nil
 }
 
+func (c *sagaServiceClient) WatchSaga(ctx context.Context, in *WatchSagaRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSagaResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SagaService_ServiceDesc.Streams[0], SagaService_WatchSaga_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchSagaRequest, WatchSagaResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SagaService_WatchSagaClient = grpc.ServerStreamingClient[WatchSagaResponse]
+
+func (c *sagaServiceClient) PlanSagaOperation(ctx context.Context, in *PlanSagaOperationRequest, opts ...grpc.CallOption) (*PlanSagaOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlanSagaOperationResponse)
+	err := c.cc.Invoke(ctx, SagaService_PlanSagaOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sagaServiceClient) ApplySagaOperation(ctx context.Context, in *ApplySagaOperationRequest, opts ...grpc.CallOption) (*ApplySagaOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApplySagaOperationResponse)
+	err := c.cc.Invoke(ctx, SagaService_ApplySagaOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sagaServiceClient) CancelSagaOperation(ctx context.Context, in *CancelSagaOperationRequest, opts ...grpc.CallOption) (*CancelSagaOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelSagaOperationResponse)
+	err := c.cc.Invoke(ctx, SagaService_CancelSagaOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sagaServiceClient) GetSagaOperation(ctx context.Context, in *GetSagaOperationRequest, opts ...grpc.CallOption) (*GetSagaOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSagaOperationResponse)
+	err := c.cc.Invoke(ctx, SagaService_GetSagaOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sagaServiceClient) ListSagaOperations(ctx context.Context, in *ListSagaOperationsRequest, opts ...grpc.CallOption) (*ListSagaOperationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSagaOperationsResponse)
+	err := c.cc.Invoke(ctx, SagaService_ListSagaOperations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sagaServiceClient) WatchSagaOperation(ctx context.Context, in *WatchSagaOperationRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSagaOperationResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SagaService_ServiceDesc.Streams[1], SagaService_WatchSagaOperation_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchSagaOperationRequest, WatchSagaOperationResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SagaService_WatchSagaOperationClient = grpc.ServerStreamingClient[WatchSagaOperationResponse]
+
 // SagaServiceServer is the server API for SagaService service.
 // All implementations must embed UnimplementedSagaServiceServer
 // for forward compatibility.
@@ -107,8 +223,29 @@ type SagaServiceServer interface {
 	// SAGA_REFUSES_VERB, saying why, when it is not possible or would not be safe: a pivot that may have happened is
 	// not compensated on a guess.
 	OperateSaga(context.Context, *OperateSagaRequest) (*OperateSagaResponse, error)
-	// Lists sagas, newest first.
+	// Lists the sagas that match a filter, newest first.
 	ListSagas(context.Context, *ListSagasRequest) (*ListSagasResponse, error)
+	// Sends a saga as it stands, and again with each event that is recorded, until it is at rest. It ends with
+	// SHUTTING_DOWN when the server stops: watch again after the last sequence that came.
+	WatchSaga(*WatchSagaRequest, grpc.ServerStreamingServer[WatchSagaResponse]) error
+	// Finds the sagas that match a filter and keeps them as the plan of an operation on all of them. Nothing is done to
+	// them. The plan says how many they are and what they are worth, and how many of them the verb is possible for at
+	// this moment. It can be applied for an hour.
+	PlanSagaOperation(context.Context, *PlanSagaOperationRequest) (*PlanSagaOperationResponse, error)
+	// Has the verb done to the sagas of the plan, each once, whatever stops or crashes meanwhile; a saga that cannot
+	// take it any more is left as it is, with the reason. Applied to an operation that runs already, it changes the rate.
+	// Refused with OPERATION_NOT_OPEN when the plan is too old, or the operation has ended.
+	ApplySagaOperation(context.Context, *ApplySagaOperationRequest) (*ApplySagaOperationResponse, error)
+	// Stops an operation: what is done stays done, and the rest is not touched. Refused with OPERATION_NOT_OPEN when
+	// there is nothing to stop.
+	CancelSagaOperation(context.Context, *CancelSagaOperationRequest) (*CancelSagaOperationResponse, error)
+	// Returns one operation, with how far it has come.
+	GetSagaOperation(context.Context, *GetSagaOperationRequest) (*GetSagaOperationResponse, error)
+	// Lists operations, newest first.
+	ListSagaOperations(context.Context, *ListSagaOperationsRequest) (*ListSagaOperationsResponse, error)
+	// Sends an operation as it stands, and again as it goes on, until it has ended. It ends with SHUTTING_DOWN when the
+	// server stops: watch again.
+	WatchSagaOperation(*WatchSagaOperationRequest, grpc.ServerStreamingServer[WatchSagaOperationResponse]) error
 	mustEmbedUnimplementedSagaServiceServer()
 }
 
@@ -130,6 +267,27 @@ func (UnimplementedSagaServiceServer) OperateSaga(context.Context, *OperateSagaR
 }
 func (UnimplementedSagaServiceServer) ListSagas(context.Context, *ListSagasRequest) (*ListSagasResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSagas not implemented")
+}
+func (UnimplementedSagaServiceServer) WatchSaga(*WatchSagaRequest, grpc.ServerStreamingServer[WatchSagaResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchSaga not implemented")
+}
+func (UnimplementedSagaServiceServer) PlanSagaOperation(context.Context, *PlanSagaOperationRequest) (*PlanSagaOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PlanSagaOperation not implemented")
+}
+func (UnimplementedSagaServiceServer) ApplySagaOperation(context.Context, *ApplySagaOperationRequest) (*ApplySagaOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApplySagaOperation not implemented")
+}
+func (UnimplementedSagaServiceServer) CancelSagaOperation(context.Context, *CancelSagaOperationRequest) (*CancelSagaOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelSagaOperation not implemented")
+}
+func (UnimplementedSagaServiceServer) GetSagaOperation(context.Context, *GetSagaOperationRequest) (*GetSagaOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSagaOperation not implemented")
+}
+func (UnimplementedSagaServiceServer) ListSagaOperations(context.Context, *ListSagaOperationsRequest) (*ListSagaOperationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSagaOperations not implemented")
+}
+func (UnimplementedSagaServiceServer) WatchSagaOperation(*WatchSagaOperationRequest, grpc.ServerStreamingServer[WatchSagaOperationResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchSagaOperation not implemented")
 }
 func (UnimplementedSagaServiceServer) mustEmbedUnimplementedSagaServiceServer() {}
 func (UnimplementedSagaServiceServer) testEmbeddedByValue()                     {}
@@ -224,6 +382,118 @@ func _SagaService_ListSagas_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SagaService_WatchSaga_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchSagaRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SagaServiceServer).WatchSaga(m, &grpc.GenericServerStream[WatchSagaRequest, WatchSagaResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SagaService_WatchSagaServer = grpc.ServerStreamingServer[WatchSagaResponse]
+
+func _SagaService_PlanSagaOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlanSagaOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SagaServiceServer).PlanSagaOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SagaService_PlanSagaOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SagaServiceServer).PlanSagaOperation(ctx, req.(*PlanSagaOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SagaService_ApplySagaOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApplySagaOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SagaServiceServer).ApplySagaOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SagaService_ApplySagaOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SagaServiceServer).ApplySagaOperation(ctx, req.(*ApplySagaOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SagaService_CancelSagaOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelSagaOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SagaServiceServer).CancelSagaOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SagaService_CancelSagaOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SagaServiceServer).CancelSagaOperation(ctx, req.(*CancelSagaOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SagaService_GetSagaOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSagaOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SagaServiceServer).GetSagaOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SagaService_GetSagaOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SagaServiceServer).GetSagaOperation(ctx, req.(*GetSagaOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SagaService_ListSagaOperations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSagaOperationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SagaServiceServer).ListSagaOperations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SagaService_ListSagaOperations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SagaServiceServer).ListSagaOperations(ctx, req.(*ListSagaOperationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SagaService_WatchSagaOperation_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchSagaOperationRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SagaServiceServer).WatchSagaOperation(m, &grpc.GenericServerStream[WatchSagaOperationRequest, WatchSagaOperationResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SagaService_WatchSagaOperationServer = grpc.ServerStreamingServer[WatchSagaOperationResponse]
+
 // SagaService_ServiceDesc is the grpc.ServiceDesc for SagaService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -247,7 +517,38 @@ var SagaService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ListSagas",
 			Handler:    _SagaService_ListSagas_Handler,
 		},
+		{
+			MethodName: "PlanSagaOperation",
+			Handler:    _SagaService_PlanSagaOperation_Handler,
+		},
+		{
+			MethodName: "ApplySagaOperation",
+			Handler:    _SagaService_ApplySagaOperation_Handler,
+		},
+		{
+			MethodName: "CancelSagaOperation",
+			Handler:    _SagaService_CancelSagaOperation_Handler,
+		},
+		{
+			MethodName: "GetSagaOperation",
+			Handler:    _SagaService_GetSagaOperation_Handler,
+		},
+		{
+			MethodName: "ListSagaOperations",
+			Handler:    _SagaService_ListSagaOperations_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchSaga",
+			Handler:       _SagaService_WatchSaga_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchSagaOperation",
+			Handler:       _SagaService_WatchSagaOperation_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "tieout/saga/v1/saga.proto",
 }

@@ -41,9 +41,11 @@ type ShipmentServiceClient interface {
 	// Does several Schedules, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
 	BatchSchedule(ctx context.Context, in *BatchScheduleRequest, opts ...grpc.CallOption) (*BatchScheduleResponse, error)
-	// Says what became of Schedules, by their keys, without scheduling anything: one that was done or refused as it
-	// was answered then, one whose outcome is not known after asking the carrier, and one that was never seen and is
-	// not on its way as NOT_FOUND.
+	// Says what became of Schedules, by their keys, without scheduling anything. One that was done or refused is told as
+	// it was then, and one that is worked on as IDEMPOTENCY_KEY_IN_FLIGHT. When the answer was lost the carrier is asked:
+	// what it knows is the outcome, and CARRIER_OUTCOME_UNKNOWN says that it does not answer. NOT_FOUND says that neither
+	// it nor this service knows of the Schedule, which may still be travelling: it is safe to send it again, but only
+	// under the same key, by which both are one.
 	BatchLookUpSchedule(ctx context.Context, in *BatchLookUpScheduleRequest, opts ...grpc.CallOption) (*BatchLookUpScheduleResponse, error)
 	// Undoes the Schedule of the same key. When that Schedule was never seen, nothing is cancelled and it is
 	// refused for ever (STEP_TOMBSTONED).
@@ -146,9 +148,11 @@ type ShipmentServiceServer interface {
 	// Does several Schedules, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
 	BatchSchedule(context.Context, *BatchScheduleRequest) (*BatchScheduleResponse, error)
-	// Says what became of Schedules, by their keys, without scheduling anything: one that was done or refused as it
-	// was answered then, one whose outcome is not known after asking the carrier, and one that was never seen and is
-	// not on its way as NOT_FOUND.
+	// Says what became of Schedules, by their keys, without scheduling anything. One that was done or refused is told as
+	// it was then, and one that is worked on as IDEMPOTENCY_KEY_IN_FLIGHT. When the answer was lost the carrier is asked:
+	// what it knows is the outcome, and CARRIER_OUTCOME_UNKNOWN says that it does not answer. NOT_FOUND says that neither
+	// it nor this service knows of the Schedule, which may still be travelling: it is safe to send it again, but only
+	// under the same key, by which both are one.
 	BatchLookUpSchedule(context.Context, *BatchLookUpScheduleRequest) (*BatchLookUpScheduleResponse, error)
 	// Undoes the Schedule of the same key. When that Schedule was never seen, nothing is cancelled and it is
 	// refused for ever (STEP_TOMBSTONED).

@@ -45,9 +45,19 @@ DROP INDEX saga_live;
 CREATE INDEX saga_live ON saga (shard, id) WHERE phase IN (1, 2) AND NOT paused;
 CREATE INDEX saga_parked ON saga (id) WHERE phase = 5;
 
+-- An event is written by who holds its saga's row; looking that up again for each would cost as much as writing it.
+ALTER TABLE saga_event DROP CONSTRAINT saga_event_saga_id_fkey;
+
 -- The epoch under which the owner of the saga's shard wrote it; NULL for what was written by others: who took it in,
 -- and people.
 ALTER TABLE saga_event ADD COLUMN epoch bigint;
+
+CREATE OR REPLACE VIEW inv_18_events_have_no_gaps AS
+SELECT 'sag_' || coalesce(s.id, e.saga_id) AS id,
+       CASE WHEN s.id IS NULL THEN 'has events and no row' ELSE
+       format('has %s events, numbered %s to %s', count(e.seq), coalesce(min(e.seq), 0), coalesce(max(e.seq), 0)) END AS detail
+  FROM saga s FULL JOIN saga_event e ON e.saga_id = s.id
+ GROUP BY s.id, e.saga_id HAVING s.id IS NULL OR count(e.seq) = 0 OR min(e.seq) <> 1 OR max(e.seq) <> count(e.seq);
 
 CREATE OR REPLACE VIEW inv_18_transitions_are_legal AS
 SELECT 'sag_' || p.saga_id AS id, format('event %s, %s, cannot follow on %s', p.seq, p.type, coalesce(p.after, 'nothing')) AS detail
@@ -86,6 +96,18 @@ SELECT 'sag_' || d.saga_id AS id,
        AND e.type IN ('step_done', 'step_resolved', 'step_refused', 'step_ruled_out') AND NOT EXISTS (
         SELECT FROM saga_event r WHERE r.saga_id = e.saga_id AND r.seq > e.seq AND r.seq < d.seq
            AND r.type IN ('step_unknown', 'step_pending', 'step_not_found', 'retried')));
+
+-- A participant that has taken a step over behind the point of no return may take its time.
+CREATE OR REPLACE VIEW inv_17_sagas_come_to_rest AS
+SELECT 'sag_' || s.id AS id, format('is %s at step %s since %s, past its deadline of %s',
+       CASE s.phase WHEN 1 THEN 'running' ELSE 'compensating' END, s.step, s.updated_at, s.deadline) AS detail
+  FROM saga s
+ WHERE s.phase IN (1, 2) AND s.deadline < now() - interval '2 hours' AND NOT EXISTS (
+    SELECT FROM saga_event e WHERE e.saga_id = s.id AND e.at > now() - interval '2 hours'
+       AND e.type IN ('resumed', 'retried', 'step_resolved', 'step_ruled_out', 'step_skipped', 'step_pending', 'compensation_pending'))
+   AND NOT EXISTS (
+    SELECT FROM saga_event e WHERE e.saga_id = s.id AND e.type = 'paused' AND NOT EXISTS (
+        SELECT FROM saga_event r WHERE r.saga_id = s.id AND r.type = 'resumed' AND r.seq > e.seq));
 
 -- Clocks of replicas differ by less than a second. People, and the participant's own word, may come before the time.
 CREATE VIEW inv_24_timers_are_never_early AS
