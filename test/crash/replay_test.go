@@ -32,10 +32,23 @@ func (r *rig) replay(t *testing.T, e entry, env ...string) (wrong []error, reach
 	if !victim.Killed() {
 		wrong = append(wrong, fmt.Errorf("%s was to be killed, and ended by itself: %s", e.process, victim))
 	}
+	wrong = append(wrong, r.gone()...)
 	if len(wrong) > 0 {
 		return wrong, reached
 	}
 	return r.check(t), reached
+}
+
+// gone tells of the processes that have ended and should not have.
+func (r *rig) gone() (wrong []error) {
+	for name, p := range r.running {
+		select {
+		case <-p.Ended():
+			wrong = append(wrong, fmt.Errorf("%s ended by itself: %s", name, p))
+		default:
+		}
+	}
+	return wrong
 }
 
 // arm brings the processes into the state that the scenario begins with, and gives the one that is to die. It is a fresh
