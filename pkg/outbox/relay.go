@@ -38,6 +38,7 @@ type relay struct {
 	known      *mark     // what outbox_stream holds; nil until it is read
 	checked    time.Time // when the stream was last compared with known
 	reconnects uint64    // of the NATS connection, at that time
+	frontier   frontier
 }
 
 func newRelay(o *Outbox, js jetstream.JetStream) (*relay, error) {
@@ -113,7 +114,7 @@ func (r *relay) lead(ctx context.Context) (bool, error) {
 	held, err := r.lock.Acquire(ctx)
 	r.active.Store(held)
 	if held && !led {
-		r.known, r.checked = nil, time.Time{}
+		r.known, r.checked, r.frontier = nil, time.Time{}, frontier{}
 		r.log.InfoContext(ctx, "outbox relay is active")
 	}
 	return held, err
@@ -128,10 +129,10 @@ type row struct {
 
 const selectUnpublished = `
 SELECT seq, id, service, entity, name, subject, reference, occurred_at, data, traceparent, tracestate
-FROM outbox WHERE published_at IS NULL ORDER BY seq LIMIT $1`
+FROM outbox WHERE published_at IS NULL AND seq > $1 ORDER BY seq LIMIT $2`
 
 func (r *relay) unpublished(ctx context.Context) ([]row, error) {
-	found, err := r.lock.Conn().Query(ctx, selectUnpublished, window)
+	found, err := r.lock.Conn().Query(ctx, selectUnpublished, r.frontier.from(time.Now()), window)
 	if err != nil {
 		return nil, fmt.Errorf("reading outbox: %w", err)
 	}
@@ -204,6 +205,7 @@ func (r *relay) mark(ctx context.Context, rows []row) error {
 	if last.streamSeq > r.known.seq {
 		r.known.seq, r.known.id = last.streamSeq, last.event.ID
 	}
+	r.frontier.published(rows, time.Now())
 	r.metrics.published.Add(ctx, int64(len(rows)), r.metrics.attributes)
 	return nil
 }

@@ -167,6 +167,7 @@ SELECT count(*) FROM lost`
 func (r *relay) goBack(ctx context.Context, m mark) error {
 	var lost int64
 	id := uuid.NullUUID{UUID: m.id, Valid: m.seq > 0}
+	r.frontier = frontier{}
 	if err := r.lock.Conn().QueryRow(ctx, unpublishAfter, m.created, m.seq, id).Scan(&lost); err != nil {
 		return fmt.Errorf("taking back what the stream lost: %w", err)
 	}
