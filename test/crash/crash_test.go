@@ -65,6 +65,7 @@ func tryAll(t *testing.T, binary string, s scenario, report *report) {
 		spoilt := false
 		t.Run(e.String(), func(t *testing.T) {
 			began := time.Now()
+			spoilt = true // unless it comes to its end
 			wrong, reached := r.replay(t, e)
 			for try := 1; try < tries && e.n == 1 && !reached && len(wrong) == 0; try++ {
 				wrong, reached = r.replay(t, e)
