@@ -2,11 +2,14 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/benchtest"
 	"github.com/tieout/tieout/pkg/money"
@@ -24,13 +27,40 @@ import (
 // a saga.
 func BenchmarkEngine(b *testing.B) {
 	for _, inFlight := range []int{1, 64, 512, 2048} {
-		b.Run(fmt.Sprintf("in_flight=%d", inFlight), func(b *testing.B) { benchmarkEngine(b, inFlight) })
+		b.Run(fmt.Sprintf("in_flight=%d", inFlight), func(b *testing.B) { benchmarkEngine(b, inFlight, false) })
 	}
 }
 
-func benchmarkEngine(b *testing.B, inFlight int) {
+// BenchmarkEngineBesideALongTransaction is the same while somebody else holds a snapshot from before the first saga, so
+// that the server can forget nothing. Run it for as long as the transaction is to last: -benchtime 300s.
+func BenchmarkEngineBesideALongTransaction(b *testing.B) {
+	for _, held := range []bool{false, true} {
+		b.Run(fmt.Sprintf("held=%t", held), func(b *testing.B) { benchmarkEngine(b, 512, held) })
+	}
+}
+
+// holdSnapshot begins a transaction that sees the database as it is now, until the benchmark ends.
+func holdSnapshot(b *testing.B, dsn string) {
+	b.Helper()
+	conn, err := pgx.Connect(b.Context(), dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close(context.Background()) })
+	var sagas int
+	for _, statement := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM saga"} {
+		if err := conn.QueryRow(b.Context(), statement).Scan(&sagas); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchmarkEngine(b *testing.B, inFlight int, held bool) {
 	server := pgtest.Durable(b)
 	dsn := pgtest.DurableDSN(b, server, "orchestrator", Migrations()...)
+	if held {
+		holdSnapshot(b, dsn)
+	}
 	var o *orchestrator
 	services := append(newParticipants(b).services(), service.Service{
 		Name: "orchestrator", Postgres: service.Postgres{DSN: dsn, MaxConns: 24}, Migrations: Migrations(),
