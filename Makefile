@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash gen lint verify postgres
+.PHONY: help run test crash bench gen lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,11 @@ crash: postgres ## Kill processes at each cut that they pass, and print what cam
 	go test -count=1 -tags failpoints ./pkg/failpoint
 	go test -count=1 -parallel 9 -timeout 2h ./test/crash -every -table $(CURDIR)/bin/crash.txt; \
 		status=$$?; cat bin/crash.txt; exit $$status
+
+bench: postgres ## Measure sagas and orders per second, and what each costs (about three minutes)
+	go test -run '^$$' -bench 'Engine$$' -benchtime 5000x ./services/orchestrator
+	go test -run '^$$' -bench Takeover -benchtime 1x ./services/orchestrator
+	go test -run '^$$' -bench Orders -benchtime 5000x ./test/e2e
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
 	$(TOOL) buf generate

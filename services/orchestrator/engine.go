@@ -82,7 +82,7 @@ func (e *engine) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.shards.parent = ctx
-	unsubscribe, err := e.waker.listen(e.woken)
+	unsubscribe, err := e.waker.listen(e.woken, func(orderID OrderID) { e.watchers.notify(orderID.UUID()) })
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -126,6 +128,31 @@ func TestEngine_ReplicasShareTheSagasAndComeAndGo(t *testing.T) {
 		if bad := pgtest.Rows[struct{ ID, Detail string }](t, c.pool(), "SELECT id, detail FROM "+view); len(bad) > 0 {
 			t.Errorf("%s: %v", view, bad)
 		}
+	}
+}
+
+// Whoever watches an order at a replica that does not drive it hears of its end as soon as the event is out.
+func TestWaker_HearsOfTheOrdersOfOtherReplicas(t *testing.T) {
+	t.Parallel()
+	nc := bustest.JetStream(t).Conn()
+	w := newWaker(nc, slog.New(slog.DiscardHandler))
+	moved := make(chan OrderID, 4)
+	unsubscribe, err := w.listen(func([]SagaID) {}, func(orderID OrderID) { moved <- orderID })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unsubscribe()
+	placed, ended := id.New[orderKind](), id.New[orderKind]()
+	for _, subject := range []string{
+		"evt.orchestrator.order.placed." + placed.String(), "evt.orchestrator.order.completed.nonsense",
+		"evt.orchestrator.order.completed." + ended.String(),
+	} {
+		if err := nc.Publish(subject, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := <-moved; got != ended {
+		t.Errorf("heard of %s, want %s", got, ended)
 	}
 }
 

@@ -3,9 +3,12 @@ package orchestrator
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
+
+	"github.com/tieout/tieout/pkg/id"
 )
 
 // What replicas tell each other, on NATS itself and not on the stream: it is lost when nobody listens, and costs time
@@ -13,6 +16,9 @@ import (
 const (
 	subjectWake = "orchestrator.sagas.wake"  // the ids of sagas, 16 bytes each, that were written to by others than their owner
 	subjectFree = "orchestrator.shards.free" // there are shards to be taken
+
+	// subjectOrders is what the stream is given of orders; whoever listens hears it, too.
+	subjectOrders = "evt." + serviceName + ".order.*.*"
 )
 
 // maxWake is how many sagas one message tells of.
@@ -29,23 +35,44 @@ func newWaker(nc *nats.Conn, log *slog.Logger) *waker {
 	return &waker{nats: nc, log: log, free: make(chan struct{}, 1)}
 }
 
-// listen has woken called with the sagas that others tell of, until unsubscribe.
-func (w *waker) listen(woken func([]SagaID)) (unsubscribe func(), err error) {
-	wakes, err := w.nats.Subscribe(subjectWake, func(m *nats.Msg) { woken(idsFrom(m.Data)) })
-	if err != nil {
-		return nil, fmt.Errorf("listening for wake-ups: %w", err)
-	}
-	frees, err := w.nats.Subscribe(subjectFree, func(*nats.Msg) {
-		select {
-		case w.free <- struct{}{}:
-		default:
+// listen has woken called with the sagas that others tell of, and moved with the orders whose state has changed, until
+// unsubscribe.
+func (w *waker) listen(woken func([]SagaID), moved func(OrderID)) (unsubscribe func(), err error) {
+	var all []*nats.Subscription
+	unsubscribe = func() {
+		for _, s := range all {
+			_ = s.Unsubscribe() // a connection that is closing ends it too
 		}
-	})
-	if err != nil {
-		_ = wakes.Unsubscribe() // the connection is closing, which ends it too
-		return nil, fmt.Errorf("listening for free shards: %w", err)
 	}
-	return func() { _, _ = wakes.Unsubscribe(), frees.Unsubscribe() }, nil
+	for subject, handle := range map[string]nats.MsgHandler{
+		subjectWake: func(m *nats.Msg) { woken(idsFrom(m.Data)) },
+		subjectFree: func(*nats.Msg) {
+			select {
+			case w.free <- struct{}{}:
+			default:
+			}
+		},
+		subjectOrders: func(m *nats.Msg) {
+			if orderID, changed := orderOf(m.Subject); changed {
+				moved(orderID)
+			}
+		},
+	} {
+		s, err := w.nats.Subscribe(subject, handle)
+		if err != nil {
+			unsubscribe()
+			return nil, fmt.Errorf("listening to %s: %w", subject, err)
+		}
+		all = append(all, s)
+	}
+	return unsubscribe, nil
+}
+
+// orderOf gives the order that an event's subject names, if the event says that its state has changed.
+func orderOf(subject string) (OrderID, bool) {
+	parts := strings.Split(subject, ".")
+	orderID, err := id.Parse[orderKind](parts[len(parts)-1])
+	return orderID, err == nil && parts[len(parts)-2] != "placed"
 }
 
 // wake tells the owners of sagas that these were written to.
