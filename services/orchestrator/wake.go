@@ -53,7 +53,7 @@ func (w *waker) listen(woken func([]SagaID), moved func(OrderID)) (unsubscribe f
 			}
 		},
 		subjectOrders: func(m *nats.Msg) {
-			if orderID, changed := orderOf(m.Subject); changed {
+			if orderID, changed := orderMoved(m.Subject); changed {
 				moved(orderID)
 			}
 		},
@@ -68,8 +68,8 @@ func (w *waker) listen(woken func([]SagaID), moved func(OrderID)) (unsubscribe f
 	return unsubscribe, nil
 }
 
-// orderOf gives the order that an event's subject names, if the event says that its state has changed.
-func orderOf(subject string) (OrderID, bool) {
+// orderMoved gives the order that an event's subject names, if the event says that its state has changed.
+func orderMoved(subject string) (OrderID, bool) {
 	parts := strings.Split(subject, ".")
 	orderID, err := id.Parse[orderKind](parts[len(parts)-1])
 	return orderID, err == nil && parts[len(parts)-2] != "placed"
