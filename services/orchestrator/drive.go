@@ -35,6 +35,9 @@ type driven struct {
 // reloadWait is how long to wait before a saga that could not be read or written is read again.
 var reloadWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 30 * time.Second}
 
+// pendingWait is how long to wait before a participant that has taken a step over is asked about it again.
+var pendingWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 5 * time.Second}
+
 // maxFailures is how often in a row a saga that cannot be understood is read before it is parked.
 const maxFailures = 5
 
@@ -106,6 +109,12 @@ func (e *engine) conclude(batch []waiting, outcomes []saga.Outcome) {
 			continue
 		}
 		w.notSent = 0
+		if outcomes[i].Kind == saga.Pending && w.isPending() { // that is durable already
+			w.pendings++
+			e.wait(w.live, time.Now().Add(max(pendingWait.Wait(w.pendings, fraction()), outcomes[i].RetryAfter)))
+			continue
+		}
+		w.pendings = 0
 		happened, err := observe(w, outcomes[i])
 		if err != nil {
 			e.undriveable(w.live, err)

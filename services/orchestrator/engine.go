@@ -57,6 +57,7 @@ type live struct {
 	term     *term
 	failures int  // to read or write it, in a row
 	notSent  int  // calls that were not sent, in a row
+	pendings int  // answers, in a row, that say no more than the history does: it is pending
 	asked    bool // what it waits for may have come: ask now
 
 	// Guarded by the engine's mu.
