@@ -58,9 +58,6 @@ func (k Kind) rule() Rule { return Rules()[k-1] }
 // String is the kind's name.
 func (k Kind) String() string { return k.rule().Name }
 
-// OfPayment tells whether journals of the kind are about one payment always.
-func (k Kind) OfPayment() bool { return k.rule().OfPayment }
-
 // Capture is the journal of money that the provider took for us, with the fee that it keeps of it. A fee of zero, as
 // everywhere here, is one that is not known yet or that there is not; it may be in another currency than the amount.
 // Errors: ErrNotPositive.

@@ -107,6 +107,15 @@ var oneWay = map[string]func(amount, fee money.Amount) (ledger.Journal, error){
 	"chargeback_reversal": ledger.ChargebackReversal, "payout": ledger.Payout,
 }
 
+func TestRules_SayWhichKindsMayHaveAFee(t *testing.T) {
+	t.Parallel()
+	for i, r := range ledger.Rules() {
+		if _, takes := oneWay[r.Name]; takes != r.HasFee || r.Kind.String() != r.Name || int(r.Kind) != i+1 {
+			t.Errorf("rule %d is %+v; a journal of it takes a fee: %t", i, r, takes)
+		}
+	}
+}
+
 func TestWriteOff_IsOfDebtsAndOfWhatIsNotExplained(t *testing.T) {
 	t.Parallel()
 	for _, line := range ledger.Chart() {
