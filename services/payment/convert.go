@@ -1,11 +1,17 @@
 package payment
 
 import (
+	"strings"
+	"time"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/payment/ledger"
 )
 
 func amountFromProto(a *commonv1.Amount) money.Amount {
@@ -28,3 +34,78 @@ func paymentToProto(p *payment) *paymentv1.Payment {
 		CreateTime: timestamppb.New(p.CreatedAt), UpdateTime: timestamppb.New(p.UpdatedAt),
 	}
 }
+
+const accountPrefix = "LEDGER_ACCOUNT_"
+
+// accountFromProto gives "" for none.
+func accountFromProto(a paymentv1.LedgerAccount) ledger.Account {
+	if a == paymentv1.LedgerAccount_LEDGER_ACCOUNT_UNSPECIFIED {
+		return ""
+	}
+	return ledger.Account(strings.ToLower(strings.TrimPrefix(a.String(), accountPrefix)))
+}
+
+func accountToProto(a ledger.Account) paymentv1.LedgerAccount {
+	return paymentv1.LedgerAccount(paymentv1.LedgerAccount_value[accountPrefix+strings.ToUpper(string(a))])
+}
+
+func balanceToProto(b balance) *paymentv1.Balance {
+	return &paymentv1.Balance{
+		Account: accountToProto(b.Account), Balance: amountToProto(b.Balance),
+		Debits: amountToProto(b.Debits), Credits: amountToProto(b.Credits),
+	}
+}
+
+func entryToProto(e entry) *paymentv1.Entry {
+	return &paymentv1.Entry{
+		JournalId: e.Journal.String(), Line: int32(e.Line), Account: accountToProto(e.Posting.Account),
+		Amount: amountToProto(e.Posting.Amount), Kind: paymentv1.JournalKind(e.Kind), PaymentId: e.Payment.String(),
+		Reference: e.Reference, ProviderId: e.ProviderID, Key: e.Key,
+		EffectiveTime: timestamppb.New(e.EffectiveAt), CreateTime: timestamppb.New(e.CreatedAt),
+	}
+}
+
+func entryFilterFromProto(r *paymentv1.ListEntriesRequest) (f entryFilter, err error) {
+	f.account = accountFromProto(r.GetAccount())
+	if f.currency, err = currencyFilter(r.GetCurrencyCode()); err != nil {
+		return f, err
+	}
+	if r.GetPaymentId() != "" {
+		if f.payment, err = id.Parse[paymentKind](r.GetPaymentId()); err != nil {
+			return f, rpcerr.ForField(rpcerr.RequestInvalid, "payment_id", "%q is no id of a payment", r.GetPaymentId())
+		}
+	}
+	if f.since, err = timeFromProto("since", r.GetSince()); err != nil {
+		return f, err
+	}
+	f.until, err = timeFromProto("until", r.GetUntil())
+	f.since, f.until = roundUp(f.since), roundUp(f.until)
+	return f, err
+}
+
+// currencyFilter gives "" for none.
+func currencyFilter(code string) (money.Currency, error) {
+	if code == "" {
+		return "", nil
+	}
+	c, err := money.ParseCurrency(code)
+	if err != nil {
+		return "", rpcerr.ForField(rpcerr.CurrencyUnknown, "currency_code", "%q is not an ISO 4217 currency with minor units", code)
+	}
+	return c, nil
+}
+
+// timeFromProto gives the zero time for none.
+func timeFromProto(field string, t *timestamppb.Timestamp) (time.Time, error) {
+	if t == nil {
+		return time.Time{}, nil
+	}
+	if err := t.CheckValid(); err != nil {
+		return time.Time{}, rpcerr.ForField(rpcerr.RequestInvalid, field, "is not a time of the years 1 to 9999")
+	}
+	return t.AsTime(), nil
+}
+
+// roundUp gives the first time that the database can tell that is not before t; it knows microseconds, and cuts off
+// what is below.
+func roundUp(t time.Time) time.Time { return t.Add(time.Microsecond - 1).Truncate(time.Microsecond) }

@@ -9,9 +9,7 @@ import (
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
-	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/pg"
-	"github.com/tieout/tieout/services/payment/ledger"
 	"github.com/tieout/tieout/services/payment/provider"
 )
 
@@ -133,7 +131,7 @@ func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*paym
 		return nil, err
 	}
 	written := make([]*payment, len(edits))
-	var entries []entry
+	var bookings []booking
 	var events []bus.Event
 	for i, e := range edits {
 		at, ok := saved[e.seen.ID]
@@ -149,24 +147,22 @@ func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*paym
 		event := eventOf(e.by, p)
 		event.Traceparent, event.Tracestate = e.traceparent, e.tracestate
 		events = append(events, event)
-		if journal := journalOf[e.by]; journal != nil {
-			j, err := journal(p.Amount)
+		if book := bookingOf[e.by]; book != nil {
+			b, err := book(p)
 			if err != nil {
 				return nil, fmt.Errorf("making journal: %w", err)
 			}
-			entries = append(entries, entry{p.ID, j})
+			bookings = append(bookings, b)
 		}
 	}
-	if len(entries) > 0 {
-		if err := st.post(ctx, entries); err != nil {
-			return nil, err
-		}
+	if err := st.post(ctx, bookings); err != nil {
+		return nil, err
 	}
 	return written, s.outbox.Write(ctx, tx, events...)
 }
 
-// journalOf is what changes mean in the ledger; the others move no money.
-var journalOf = map[change]func(money.Amount) (ledger.Journal, error){
-	changeCapture: ledger.Capture,
-	changeRefund:  ledger.Refund,
+// bookingOf is what changes mean in the ledger; the others move no money.
+var bookingOf = map[change]func(payment) (booking, error){
+	changeCapture: bookCapture,
+	changeRefund:  bookRefund,
 }

@@ -18,9 +18,16 @@ type server struct {
 	payments *payments
 }
 
+// ledgerServer is the gRPC face of the ledger.
+type ledgerServer struct {
+	paymentv1.UnimplementedLedgerServiceServer
+	payments *payments
+}
+
 // register serves the use cases on r.
 func register(r grpc.ServiceRegistrar, p *payments) {
 	paymentv1.RegisterPaymentServiceServer(r, &server{payments: p})
+	paymentv1.RegisterLedgerServiceServer(r, &ledgerServer{payments: p})
 }
 
 // step is a request of a saga's step.
@@ -141,4 +148,58 @@ func (s *server) ListPayments(ctx context.Context, r *paymentv1.ListPaymentsRequ
 	}
 	page, next := rpc.Page(all, n, func(p payment) *paymentv1.Payment { return paymentToProto(&p) }, (*paymentv1.Payment).GetPaymentId)
 	return &paymentv1.ListPaymentsResponse{Payments: page, NextPageToken: next}, nil
+}
+
+func (s *ledgerServer) GetBalances(ctx context.Context, r *paymentv1.GetBalancesRequest) (*paymentv1.GetBalancesResponse, error) {
+	currency, err := currencyFilter(r.GetCurrencyCode())
+	if err != nil {
+		return nil, err
+	}
+	to, err := s.asOf(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.payments.balances(ctx, to, currency)
+	if err != nil {
+		return nil, err
+	}
+	out := &paymentv1.GetBalancesResponse{}
+	for _, b := range all {
+		out.Balances = append(out.Balances, balanceToProto(b))
+	}
+	return out, nil
+}
+
+// asOf gives the place up to which the ledger is added up; nil for all of it.
+func (s *ledgerServer) asOf(ctx context.Context, r *paymentv1.GetBalancesRequest) (*place, error) {
+	switch r.GetAsOf().(type) {
+	case *paymentv1.GetBalancesRequest_AsOfTime:
+		at, err := timeFromProto("as_of_time", r.GetAsOfTime())
+		to := endOf(at)
+		return &to, err
+	case *paymentv1.GetBalancesRequest_AsOfJournalId:
+		to, err := s.payments.endingWith(ctx, r.GetAsOfJournalId())
+		return &to, err
+	}
+	return nil, nil
+}
+
+func (s *ledgerServer) ListEntries(ctx context.Context, r *paymentv1.ListEntriesRequest) (*paymentv1.ListEntriesResponse, error) {
+	filter, err := entryFilterFromProto(r)
+	if err != nil {
+		return nil, err
+	}
+	behind, err := pageBehind(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	all, err := s.payments.listEntries(ctx, filter, behind, n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(all, n, entryToProto, func(e *paymentv1.Entry) string {
+		return pageKey(e.GetJournalId(), e.GetLine(), e.GetCreateTime().AsTime())
+	})
+	return &paymentv1.ListEntriesResponse{Entries: page, NextPageToken: next}, nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/rpcerr"
-	"github.com/tieout/tieout/services/payment/ledger"
 	"github.com/tieout/tieout/services/payment/paymentdb"
 )
 
@@ -159,37 +158,4 @@ func orNever(at *time.Time) time.Time {
 		return time.Time{}
 	}
 	return *at
-}
-
-// entry is a journal and the payment that it is about.
-type entry struct {
-	of      PaymentID
-	journal ledger.Journal
-}
-
-// post adds journals to the ledger.
-func (s store) post(ctx context.Context, entries []entry) error {
-	var journals paymentdb.InsertJournalsParams
-	var postings paymentdb.InsertPostingsParams
-	for _, e := range entries {
-		journalID, err := uuid.NewV7()
-		if err != nil {
-			return fmt.Errorf("making journal id: %w", err)
-		}
-		journals.Ids, journals.PaymentIds = append(journals.Ids, journalID), append(journals.PaymentIds, e.of.UUID())
-		journals.Kinds = append(journals.Kinds, int16(e.journal.Kind()))
-		for i, p := range e.journal.Postings() {
-			postings.JournalIds, postings.Lines = append(postings.JournalIds, journalID), append(postings.Lines, int16(i+1))
-			postings.Accounts = append(postings.Accounts, string(p.Account))
-			postings.Currencies = append(postings.Currencies, string(p.Amount.Currency))
-			postings.Amounts = append(postings.Amounts, p.Amount.Minor)
-		}
-	}
-	if err := s.q.InsertJournals(ctx, journals); err != nil {
-		return fmt.Errorf("writing journals: %w", err)
-	}
-	if err := s.q.InsertPostings(ctx, postings); err != nil {
-		return fmt.Errorf("writing postings: %w", err)
-	}
-	return nil
 }

@@ -41,29 +41,49 @@ INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer
     ('00000000-0000-7000-8000-000000000003', 4, 'JPY', 900, 'pm_ok', 'c', 'ord_3', 'k3', '', '', 'broke', now()),
     ('00000000-0000-7000-8000-000000000004', 2, 'JPY', 900, 'pm_ok', 'c', 'ord_4', 'k4', '', '', '', now());
 BEGIN;
-INSERT INTO journal (id, payment_id, kind) VALUES
-    ('00000000-0000-7000-8000-000000000011', '00000000-0000-7000-8000-000000000001', 1),
-    ('00000000-0000-7000-8000-000000000021', '00000000-0000-7000-8000-000000000002', 1),
-    ('00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000002', 2);
+INSERT INTO journal (id, payment_id, kind, key) VALUES
+    ('00000000-0000-7000-8000-000000000011', '00000000-0000-7000-8000-000000000001', 1, ''),
+    ('00000000-0000-7000-8000-000000000013', '00000000-0000-7000-8000-000000000001', 3, 'dp_1'),
+    ('00000000-0000-7000-8000-000000000014', '00000000-0000-7000-8000-000000000001', 4, 'dp_1'),
+    ('00000000-0000-7000-8000-000000000021', '00000000-0000-7000-8000-000000000002', 1, ''),
+    ('00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000002', 2, 'k2/refund/1'),
+    ('00000000-0000-7000-8000-000000000023', '00000000-0000-7000-8000-000000000002', 2, 'k2/refund/2'),
+    ('00000000-0000-7000-8000-000000000035', NULL, 5, 'po_1'),
+    ('00000000-0000-7000-8000-000000000037', NULL, 7, 'brk_1');
 INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES
     ('00000000-0000-7000-8000-000000000011', 1, 'provider_clearing', 'GBP', 500),
     ('00000000-0000-7000-8000-000000000011', 2, 'revenue', 'GBP', -500),
+    ('00000000-0000-7000-8000-000000000011', 3, 'fees', 'EUR', 17),
+    ('00000000-0000-7000-8000-000000000011', 4, 'provider_clearing', 'EUR', -17),
+    ('00000000-0000-7000-8000-000000000013', 1, 'customer_receivable', 'GBP', 400),
+    ('00000000-0000-7000-8000-000000000013', 2, 'provider_clearing', 'GBP', -400),
+    ('00000000-0000-7000-8000-000000000014', 1, 'provider_clearing', 'GBP', 300),
+    ('00000000-0000-7000-8000-000000000014', 2, 'customer_receivable', 'GBP', -300),
     ('00000000-0000-7000-8000-000000000021', 1, 'provider_clearing', 'GBP', 700),
     ('00000000-0000-7000-8000-000000000021', 2, 'revenue', 'GBP', -700),
-    ('00000000-0000-7000-8000-000000000022', 1, 'refunds', 'GBP', 700),
-    ('00000000-0000-7000-8000-000000000022', 2, 'provider_clearing', 'GBP', -700);
+    ('00000000-0000-7000-8000-000000000022', 1, 'refunds', 'GBP', 300),
+    ('00000000-0000-7000-8000-000000000022', 2, 'provider_clearing', 'GBP', -300),
+    ('00000000-0000-7000-8000-000000000022', 3, 'fees', 'GBP', -5),
+    ('00000000-0000-7000-8000-000000000022', 4, 'provider_clearing', 'GBP', 5),
+    ('00000000-0000-7000-8000-000000000023', 1, 'refunds', 'GBP', 400),
+    ('00000000-0000-7000-8000-000000000023', 2, 'provider_clearing', 'GBP', -400),
+    ('00000000-0000-7000-8000-000000000035', 1, 'bank', 'GBP', 350),
+    ('00000000-0000-7000-8000-000000000035', 2, 'provider_clearing', 'GBP', -350),
+    ('00000000-0000-7000-8000-000000000037', 1, 'write_offs', 'GBP', 100),
+    ('00000000-0000-7000-8000-000000000037', 2, 'customer_receivable', 'GBP', -100);
 COMMIT;`
 
-// inLedger changes what a trigger keeps from being changed.
+// inLedger changes what grants and triggers keep from being changed.
 func inLedger(change string) string {
-	return `ALTER TABLE posting DISABLE TRIGGER USER; ` + change + `; ALTER TABLE posting ENABLE TRIGGER USER`
+	return `GRANT UPDATE ON posting TO CURRENT_USER; ALTER TABLE posting DISABLE TRIGGER USER; ` + change + `;
+		ALTER TABLE posting ENABLE TRIGGER USER; REVOKE UPDATE ON posting FROM CURRENT_USER`
 }
 
 var paymentPlants = []plant{
 	{"two journals are out of balance, and even out", inLedger(`
-		UPDATE posting SET amount_minor = -499 WHERE amount_minor = -500;
-		UPDATE posting SET amount_minor = -701 WHERE amount_minor = -700 AND account = 'revenue'`), "6_journals_balance"},
-	{"a cent is missing", inLedger(`UPDATE posting SET amount_minor = -499 WHERE amount_minor = -500`), "6_journals_balance 7_trial_balance"},
+		UPDATE posting SET amount_minor = 499 WHERE amount_minor = 500;
+		UPDATE posting SET amount_minor = 701 WHERE amount_minor = 700`), "6_journals_balance"},
+	{"a cent is missing", inLedger(`UPDATE posting SET amount_minor = 499 WHERE amount_minor = 500`), "6_journals_balance 7_trial_balance"},
 	{"a payment grows", `UPDATE payment SET amount_minor = 501 WHERE state = 3`, "8_payments_are_their_postings"},
 	{"a refund without a journal", `UPDATE payment SET state = 5, provider_refund_id = 're_1' WHERE state = 3`, "8_payments_are_their_postings"},
 	{"journals can be changed", `ALTER TABLE journal DISABLE TRIGGER journal_is_append_only`, "9_ledger_is_append_only"},
@@ -71,9 +91,20 @@ var paymentPlants = []plant{
 		DROP TRIGGER posting_is_append_only ON posting;
 		CREATE TRIGGER posting_is_append_only BEFORE UPDATE OR TRUNCATE ON posting
 		FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only()`, "9_ledger_is_append_only"},
+	{"postings can be added to earlier journals", `ALTER TABLE posting DISABLE TRIGGER journal_is_closed`, "9_ledger_is_append_only"},
+	{"the owner may change postings", `GRANT UPDATE (amount_minor), UPDATE ON posting TO CURRENT_USER`, "9_ledger_is_append_only"},
+	{"all may delete journals", `GRANT DELETE ON journal TO PUBLIC`, "9_ledger_is_append_only"},
 	{"more given back than taken", inLedger(`
 		UPDATE posting SET amount_minor = 2 * amount_minor WHERE journal_id = '00000000-0000-7000-8000-000000000022'`),
 		"10_refunds_within_captures 8_payments_are_their_postings"},
+	{"a part given back is missing", `
+		UPDATE payment SET amount_minor = 1000 WHERE state = 5`, "8_payments_are_their_postings"},
+	{"more charged back than taken", inLedger(`
+		UPDATE posting SET amount_minor = 2 * amount_minor WHERE journal_id = '00000000-0000-7000-8000-000000000013'`),
+		"10_refunds_within_captures"},
+	{"more reversed than charged back", inLedger(`
+		UPDATE posting SET amount_minor = 2 * amount_minor WHERE journal_id = '00000000-0000-7000-8000-000000000014'`),
+		"10_refunds_within_captures"},
 }
 
 const healthyShipment = `

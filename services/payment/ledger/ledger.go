@@ -1,5 +1,5 @@
 // Package ledger decides what payments mean in double entry. A journal is a set of postings that sums to zero in
-// each of its currencies; one that does not cannot be made.
+// each of its currencies; one that does not cannot be made. What each kind of journal posts is a table, in kinds.go.
 package ledger
 
 import (
@@ -20,8 +20,10 @@ var (
 	ErrZero = errors.New("posting of zero")
 	// ErrUnknownAccount means that a posting names an account that is not in the chart.
 	ErrUnknownAccount = errors.New("unknown account")
-	// ErrNotPositive means that an amount taken or given back is not more than zero.
+	// ErrNotPositive means that an amount that goes one way only is not more than zero.
 	ErrNotPositive = errors.New("amount is not more than zero")
+	// ErrNotWrittenOff means that the account is not one whose balance can be given up.
+	ErrNotWrittenOff = errors.New("account cannot be written off")
 )
 
 // Account is one of the accounts of the chart.
@@ -29,39 +31,40 @@ type Account string
 
 // The chart of accounts.
 const (
-	// CustomerReceivable is what customers owe us.
 	CustomerReceivable Account = "customer_receivable"
-	// ProviderClearing is what the payment provider holds for us and has not paid out.
-	ProviderClearing Account = "provider_clearing"
-	// Revenue is what was sold.
-	Revenue Account = "revenue"
-	// Refunds is what was given back; it stands against revenue.
-	Refunds Account = "refunds"
-	// Fees is what the provider keeps.
-	Fees Account = "fees"
-	// Bank is what arrived at the bank.
-	Bank Account = "bank"
-	// Suspense is what is not explained yet.
-	Suspense Account = "suspense"
+	ProviderClearing   Account = "provider_clearing"
+	Revenue            Account = "revenue"
+	Refunds            Account = "refunds"
+	Fees               Account = "fees"
+	Bank               Account = "bank"
+	Suspense           Account = "suspense"
+	WriteOffs          Account = "write_offs"
 )
+
+// ChartLine is an account and what its balance is.
+type ChartLine struct {
+	Account Account
+	Meaning string
+}
+
+// Chart is the chart of accounts, in the order in which balances are shown.
+func Chart() []ChartLine {
+	return []ChartLine{
+		{Bank, "What arrived at the bank."},
+		{ProviderClearing, "What the payment provider holds for us and has not paid out."},
+		{CustomerReceivable, "What customers owe us: what they took back by a chargeback."},
+		{Revenue, "What was sold; a credit."},
+		{Refunds, "What was given back; it stands against revenue."},
+		{Fees, "What the provider keeps."},
+		{WriteOffs, "What was given up: debts that nobody pays, and differences that nobody explains."},
+		{Suspense, "What is not explained yet."},
+	}
+}
 
 // known tells whether the account is in the chart.
 func (a Account) known() bool {
-	switch a {
-	case CustomerReceivable, ProviderClearing, Revenue, Refunds, Fees, Bank, Suspense:
-		return true
-	}
-	return false
+	return slices.ContainsFunc(Chart(), func(l ChartLine) bool { return l.Account == a })
 }
-
-// Kind is what a journal is about.
-type Kind int16
-
-// The kinds of journals.
-const (
-	KindCapture Kind = 1
-	KindRefund  Kind = 2
-)
 
 // Posting is one line of a journal. A positive amount debits the account, a negative one credits it.
 type Posting struct {
@@ -75,9 +78,15 @@ type Journal struct {
 	postings []Posting
 }
 
-// New makes a journal. Errors: ErrEmpty, ErrZero, ErrUnknownAccount, ErrUnbalanced, and money.ErrOverflow when
-// the postings in a currency do not add up within 64 bits.
-func New(k Kind, postings ...Posting) (Journal, error) {
+// Kind is what the journal is about.
+func (j Journal) Kind() Kind { return j.kind }
+
+// Postings are the journal's lines, in order.
+func (j Journal) Postings() []Posting { return slices.Clone(j.postings) }
+
+// journal makes a journal of postings that balance. Errors: ErrEmpty, ErrZero, ErrUnknownAccount, ErrUnbalanced, and
+// money.ErrOverflow when the postings in a currency do not add up within 64 bits.
+func journal(k Kind, postings []Posting) (Journal, error) {
 	if len(postings) == 0 {
 		return Journal{}, ErrEmpty
 	}
@@ -102,31 +111,3 @@ func New(k Kind, postings ...Posting) (Journal, error) {
 	}
 	return Journal{kind: k, postings: slices.Clone(postings)}, nil
 }
-
-// Capture is the journal of money that the provider took for us. Errors: ErrNotPositive.
-func Capture(amount money.Amount) (Journal, error) {
-	return transfer(KindCapture, amount, ProviderClearing, Revenue)
-}
-
-// Refund is the journal of captured money that the provider gave back. Errors: ErrNotPositive.
-func Refund(amount money.Amount) (Journal, error) {
-	return transfer(KindRefund, amount, Refunds, ProviderClearing)
-}
-
-// transfer moves an amount from one account to another.
-func transfer(k Kind, amount money.Amount, debit, credit Account) (Journal, error) {
-	if !amount.IsPositive() {
-		return Journal{}, fmt.Errorf("%w: %s", ErrNotPositive, amount)
-	}
-	credited, err := amount.Neg()
-	if err != nil {
-		return Journal{}, err
-	}
-	return New(k, Posting{debit, amount}, Posting{credit, credited})
-}
-
-// Kind is what the journal is about.
-func (j Journal) Kind() Kind { return j.kind }
-
-// Postings are the journal's lines, in order.
-func (j Journal) Postings() []Posting { return slices.Clone(j.postings) }

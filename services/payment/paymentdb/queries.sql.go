@@ -12,6 +12,17 @@ import (
 	"github.com/google/uuid"
 )
 
+const getJournalTime = `-- name: GetJournalTime :one
+SELECT created_at FROM journal WHERE id = $1
+`
+
+func (q *Queries) GetJournalTime(ctx context.Context, id uuid.UUID) (time.Time, error) {
+	row := q.db.QueryRow(ctx, getJournalTime, id)
+	var created_at time.Time
+	err := row.Scan(&created_at)
+	return created_at, err
+}
+
 const getPayments = `-- name: GetPayments :many
 SELECT p.id, p.state, p.currency, p.amount_minor, p.payment_method, p.customer_id, p.reference, p.provider_key,
        p.provider_charge_id, p.provider_refund_id, p.decline_reason, p.last_sent_at, p.created_at, p.updated_at,
@@ -80,18 +91,35 @@ func (q *Queries) GetPayments(ctx context.Context, ids []uuid.UUID) ([]GetPaymen
 }
 
 const insertJournals = `-- name: InsertJournals :exec
-INSERT INTO journal (id, payment_id, kind)
-SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::smallint[])
+INSERT INTO journal (id, payment_id, kind, key, reference, provider_id, effective_at)
+SELECT n.id, NULLIF(n.payment_id, '00000000-0000-0000-0000-000000000000'), n.kind, n.key, n.reference, n.provider_id,
+       NULLIF(n.effective_at, '0001-01-01 00:00:00+00')
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS payment_id, unnest($3::smallint[]) AS kind,
+               unnest($4::text[]) AS key, unnest($5::text[]) AS reference, unnest($6::text[]) AS provider_id,
+               unnest($7::timestamptz[]) AS effective_at) AS n
 `
 
 type InsertJournalsParams struct {
-	Ids        []uuid.UUID
-	PaymentIds []uuid.UUID
-	Kinds      []int16
+	Ids          []uuid.UUID
+	PaymentIds   []uuid.UUID
+	Kinds        []int16
+	Keys         []string
+	Refs         []string
+	ProviderIds  []string
+	EffectiveAts []time.Time
 }
 
+// The year 1 stands for no time of its own.
 func (q *Queries) InsertJournals(ctx context.Context, arg InsertJournalsParams) error {
-	_, err := q.db.Exec(ctx, insertJournals, arg.Ids, arg.PaymentIds, arg.Kinds)
+	_, err := q.db.Exec(ctx, insertJournals,
+		arg.Ids,
+		arg.PaymentIds,
+		arg.Kinds,
+		arg.Keys,
+		arg.Refs,
+		arg.ProviderIds,
+		arg.EffectiveAts,
+	)
 	return err
 }
 

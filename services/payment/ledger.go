@@ -1,0 +1,77 @@
+package payment
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tieout/tieout/pkg/id"
+	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/services/payment/ledger"
+	"github.com/tieout/tieout/services/payment/paymentdb"
+)
+
+// JournalID identifies a journal of the ledger.
+type JournalID = id.ID[journalKind]
+
+type journalKind struct{}
+
+// Prefix implements id.Kind.
+func (journalKind) Prefix() string { return "jrn" }
+
+// booking is a journal that is to be posted, with what it is about.
+type booking struct {
+	journal ledger.Journal
+	// payment is what it is about; zero when it is about no single payment.
+	payment PaymentID
+	// key tells it from the others of its kind on the payment, or of its kind without a payment; a second one under
+	// it is refused by the database. Only a capture has none: a payment is captured once.
+	key string
+	// reference is what it is for: the order, the payout, the break.
+	reference string
+	// providerID is the provider's id of what happened; may be empty.
+	providerID string
+	// effectiveAt is when the provider or the bank says that it happened; zero for the time of posting.
+	effectiveAt time.Time
+}
+
+func bookCapture(p payment) (booking, error) {
+	j, err := ledger.Capture(p.Amount, money.Amount{})
+	return booking{journal: j, payment: p.ID, reference: p.Reference, providerID: p.ChargeID}, err
+}
+
+// bookRefund books a refund of all of the payment.
+func bookRefund(p payment) (booking, error) {
+	j, err := ledger.Refund(p.Amount, money.Amount{})
+	return booking{journal: j, payment: p.ID, key: p.refund().Key, reference: p.Reference, providerID: p.RefundID}, err
+}
+
+// post adds journals to the ledger, one statement a table; the transaction's commit fails when it holds one of them
+// already, or one that does not balance.
+func (s store) post(ctx context.Context, bookings []booking) error {
+	if len(bookings) == 0 {
+		return nil
+	}
+	var journals paymentdb.InsertJournalsParams
+	var postings paymentdb.InsertPostingsParams
+	for _, b := range bookings {
+		journalID := id.New[journalKind]().UUID()
+		journals.Ids, journals.PaymentIds = append(journals.Ids, journalID), append(journals.PaymentIds, b.payment.UUID())
+		journals.Kinds, journals.Keys = append(journals.Kinds, int16(b.journal.Kind())), append(journals.Keys, b.key)
+		journals.Refs, journals.ProviderIds = append(journals.Refs, b.reference), append(journals.ProviderIds, b.providerID)
+		journals.EffectiveAts = append(journals.EffectiveAts, b.effectiveAt)
+		for i, p := range b.journal.Postings() {
+			postings.JournalIds, postings.Lines = append(postings.JournalIds, journalID), append(postings.Lines, int16(i+1))
+			postings.Accounts = append(postings.Accounts, string(p.Account))
+			postings.Currencies = append(postings.Currencies, string(p.Amount.Currency))
+			postings.Amounts = append(postings.Amounts, p.Amount.Minor)
+		}
+	}
+	if err := s.q.InsertJournals(ctx, journals); err != nil {
+		return fmt.Errorf("writing journals: %w", err)
+	}
+	if err := s.q.InsertPostings(ctx, postings); err != nil {
+		return fmt.Errorf("writing postings: %w", err)
+	}
+	return nil
+}
