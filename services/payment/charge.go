@@ -134,7 +134,7 @@ type charging struct {
 // became of it; it is sent again only when the provider must know by now, and does not.
 func (w charging) resume(ctx context.Context, p payment) (ending, error) {
 	if p.LastSentAt != nil {
-		said := w.provider.LookupCharge(ctx, p.charge())
+		said := w.provider.LookUp(ctx, p.charge())
 		switch {
 		case said.Kind != provider.NotFound:
 			return w.concluded(ctx, p, said), nil
@@ -158,7 +158,7 @@ func (w charging) resume(ctx context.Context, p payment) (ending, error) {
 func (w charging) send(ctx context.Context, p, unsent payment, begun time.Time) ending {
 	callCtx, cancel := context.WithDeadline(ctx, begun.Add(w.provider.Capabilities().CallTimeout))
 	defer cancel()
-	said := w.provider.Charge(callCtx, p.charge())
+	said := w.provider.Do(callCtx, p.charge())
 	if said.Kind != provider.NotSent {
 		return w.concluded(ctx, p, said)
 	}

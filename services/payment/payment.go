@@ -81,12 +81,12 @@ type payment struct {
 	readAt time.Time // by the database's clock, which wrote LastSentAt; zero for one that was not read alone
 }
 
-func (p payment) charge() provider.ChargeRequest {
-	return provider.ChargeRequest{Key: p.ProviderKey, Amount: p.Amount, PaymentMethod: p.Method, Reference: p.Reference}
+func (p payment) charge() provider.Request {
+	return provider.Request{Op: provider.Charge, Key: p.ProviderKey, Amount: p.Amount, PaymentMethod: p.Method, Reference: p.Reference}
 }
 
-func (p payment) refund() provider.RefundRequest {
-	return provider.RefundRequest{Key: p.ProviderKey + "/refund", ChargeID: p.ChargeID, Amount: p.Amount}
+func (p payment) refund() provider.Request {
+	return provider.Request{Op: provider.Refund, Key: p.ProviderKey + "/refund", ChargeID: p.ChargeID, Amount: p.Amount}
 }
 
 // untilSettled is how much longer, from the read, the provider's knowing nothing of the charge does not count.

@@ -87,7 +87,7 @@ func (w refunding) done(e *edit) ending { return ending{Ending: idem.Ending{Clai
 func (w refunding) clearUp(ctx context.Context, p payment) (ending, error) {
 	said := provider.Outcome{Kind: provider.NotFound} // one that never left
 	if p.LastSentAt != nil {
-		said = w.provider.LookupCharge(ctx, p.charge())
+		said = w.provider.LookUp(ctx, p.charge())
 	}
 	switch said.Kind {
 	case provider.Succeeded:
@@ -125,10 +125,10 @@ func (w refunding) captureThenGiveBack(ctx context.Context, p payment, said prov
 func (w refunding) giveBack(ctx context.Context, p payment) ending {
 	said := provider.Outcome{Kind: provider.NotFound}
 	if w.claim.Resumed {
-		said = w.provider.LookupRefund(ctx, p.refund())
+		said = w.provider.LookUp(ctx, p.refund())
 	}
 	if said.Kind == provider.NotFound {
-		said = w.provider.Refund(ctx, p.refund())
+		said = w.provider.Do(ctx, p.refund())
 	}
 	if said.Kind != provider.Succeeded {
 		return ending{Ending: idem.Ending{Claim: w.claim, GiveBack: w.notGivenBack(ctx, p, said)}}

@@ -24,9 +24,9 @@ import (
 )
 
 var (
-	ten   = money.Amount{Currency: "GBP", Minor: 1000}
-	asked = ChargeRequest{Key: "k", Amount: ten, PaymentMethod: "pm_ok", Reference: "ord_1"}
-	back  = RefundRequest{Key: "k/refund", ChargeID: "ch_1", Amount: ten}
+	ten       = money.Amount{Currency: "GBP", Minor: 1000}
+	anyCharge = Request{Op: Charge, Key: "k", Amount: ten, PaymentMethod: "pm_ok", Reference: "ord_1"}
+	back      = Request{Op: Refund, Key: "k/refund", ChargeID: "ch_1", Amount: ten}
 )
 
 func connect(t *testing.T, cfg SimConfig) (*Sim, *tracetest.SpanRecorder) {
@@ -105,7 +105,7 @@ func TestSim_TellsAnswersApart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, _ := connect(t, answering(t, says(tt.status, tt.body)))
-			wantOutcome(t, "charge", s.Charge(t.Context(), asked), tt.want)
+			wantOutcome(t, "charge", s.Do(t.Context(), anyCharge), tt.want)
 		})
 	}
 }
@@ -135,10 +135,10 @@ func TestSim_BelievesOnlyAListThatThereIsNothing(t *testing.T) {
 					says(tt.status, tt.charge)(w, r)
 				}
 			}))
-			if got := s.LookupCharge(t.Context(), asked); got.Kind != tt.want {
+			if got := s.LookUp(t.Context(), anyCharge); got.Kind != tt.want {
 				t.Errorf("charge: got %+v, want kind %d", got, tt.want)
 			}
-			if got := s.LookupRefund(t.Context(), back); got.Kind != tt.want {
+			if got := s.LookUp(t.Context(), back); got.Kind != tt.want {
 				t.Errorf("refund: got %+v, want kind %d", got, tt.want)
 			}
 		})
@@ -148,7 +148,7 @@ func TestSim_BelievesOnlyAListThatThereIsNothing(t *testing.T) {
 func TestSim_RefundOfAnotherAmountIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	s, _ := connect(t, answering(t, says(201, strings.Replace(refundJSON, "1000", "1", 1))))
-	wantOutcome(t, "refund", s.Refund(t.Context(), back), Outcome{})
+	wantOutcome(t, "refund", s.Do(t.Context(), back), Outcome{})
 }
 
 func TestSim_SpeaksToTheSimulator(t *testing.T) {
@@ -158,17 +158,17 @@ func TestSim_SpeaksToTheSimulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ := connect(t, SimConfig{URL: psp.URL() + "/", Timeout: 10 * time.Second})
-	wantOutcome(t, "lookup before", s.LookupCharge(t.Context(), asked), Outcome{Kind: NotFound})
-	charged := s.Charge(t.Context(), asked)
+	wantOutcome(t, "lookup before", s.LookUp(t.Context(), anyCharge), Outcome{Kind: NotFound})
+	charged := s.Do(t.Context(), anyCharge)
 	wantOutcome(t, "charge", charged, Outcome{Kind: Succeeded, ID: psp.Journal()[0].ID})
-	wantOutcome(t, "lookup", s.LookupCharge(t.Context(), asked), charged)
-	refund := RefundRequest{Key: "k/refund", ChargeID: charged.ID, Amount: ten}
-	wantOutcome(t, "lookup of a refund before", s.LookupRefund(t.Context(), refund), Outcome{Kind: NotFound})
-	refunded := s.Refund(t.Context(), refund)
+	wantOutcome(t, "lookup", s.LookUp(t.Context(), anyCharge), charged)
+	refund := Request{Op: Refund, Key: "k/refund", ChargeID: charged.ID, Amount: ten}
+	wantOutcome(t, "lookup of a refund before", s.LookUp(t.Context(), refund), Outcome{Kind: NotFound})
+	refunded := s.Do(t.Context(), refund)
 	wantOutcome(t, "refund", refunded, Outcome{Kind: Succeeded, ID: psp.Journal()[1].ID})
-	wantOutcome(t, "lookup of the refund", s.LookupRefund(t.Context(), refund), refunded)
+	wantOutcome(t, "lookup of the refund", s.LookUp(t.Context(), refund), refunded)
 	refund.Key = "another"
-	wantOutcome(t, "refund once more", s.Refund(t.Context(), refund), Outcome{Kind: Declined, Reason: "charge_already_refunded"})
+	wantOutcome(t, "refund once more", s.Do(t.Context(), refund), Outcome{Kind: Declined, Reason: "charge_already_refunded"})
 }
 
 func TestSim_KnowsWhenNothingLeft(t *testing.T) {
@@ -178,10 +178,10 @@ func TestSim_KnowsWhenNothingLeft(t *testing.T) {
 	s, _ := connect(t, cfg)
 	late, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
-	wantOutcome(t, "without time", s.Charge(late, asked), Outcome{Kind: NotSent})
+	wantOutcome(t, "without time", s.Do(late, anyCharge), Outcome{Kind: NotSent})
 	cfg.URL = "http://127.0.0.1:1"
 	s, _ = connect(t, cfg)
-	wantOutcome(t, "refused", s.Charge(t.Context(), asked), Outcome{Kind: NotSent})
+	wantOutcome(t, "refused", s.Do(t.Context(), anyCharge), Outcome{Kind: NotSent})
 	if calls.Load() != 0 {
 		t.Error("something left")
 	}
@@ -202,14 +202,14 @@ func TestSim_HoldsBackWhileTheProviderIsDown(t *testing.T) {
 	cfg.Breaker = rpc.BreakerConfig{MinimumCalls: 4, OpenFor: 50 * time.Millisecond, Probes: 1}
 	s, _ := connect(t, cfg)
 	for range 4 {
-		wantOutcome(t, "down", s.Charge(t.Context(), asked), Outcome{Kind: Unknown})
+		wantOutcome(t, "down", s.Do(t.Context(), anyCharge), Outcome{Kind: Unknown})
 	}
-	wantOutcome(t, "held back", s.Charge(t.Context(), asked), Outcome{Kind: NotSent})
+	wantOutcome(t, "held back", s.Do(t.Context(), anyCharge), Outcome{Kind: NotSent})
 	if got := calls.Load(); got != 4 {
 		t.Errorf("%d calls arrived, want 4", got)
 	}
 	up.Store(true)
-	waittest.Until(t, "the breaker closes", func() bool { return s.Charge(t.Context(), asked).Kind == Succeeded })
+	waittest.Until(t, "the breaker closes", func() bool { return s.Do(t.Context(), anyCharge).Kind == Succeeded })
 }
 
 func TestSim_DoesNotHoldBackForDeclinesAndCallersThatLeave(t *testing.T) {
@@ -224,10 +224,10 @@ func TestSim_DoesNotHoldBackForDeclinesAndCallersThatLeave(t *testing.T) {
 	cfg.Breaker = rpc.BreakerConfig{MinimumCalls: 1, FailureRatio: 0.01}
 	s, _ := connect(t, cfg)
 	for range 5 {
-		wantOutcome(t, "charge", s.Charge(t.Context(), asked), Outcome{Kind: Declined, Reason: "declined"})
+		wantOutcome(t, "charge", s.Do(t.Context(), anyCharge), Outcome{Kind: Declined, Reason: "declined"})
 		ctx, leave := context.WithCancel(t.Context())
 		time.AfterFunc(5*time.Millisecond, leave)
-		if got := s.LookupCharge(ctx, asked); got.Kind == Succeeded || got.Kind == NotFound {
+		if got := s.LookUp(ctx, anyCharge); got.Kind == Succeeded || got.Kind == NotFound {
 			t.Errorf("got %+v from a lookup that was given up", got)
 		}
 	}
@@ -240,7 +240,7 @@ func TestSim_CarriesTheTrace(t *testing.T) {
 		header.Store(r.Header.Get("traceparent"))
 		says(201, chargeJSON)(w, r)
 	}))
-	s.Charge(t.Context(), asked)
+	s.Do(t.Context(), anyCharge)
 	ended := spans.Ended()
 	if len(ended) != 1 || ended[0].SpanKind() != trace.SpanKindClient || ended[0].Name() != "POST /v1/charges" {
 		t.Fatalf("got spans %v, want one of the call", ended)

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,31 +14,40 @@ import (
 // in flight. Decisions are taken under mu, in which order they also enter the
 // journal; they are shown to nobody before the journal has them.
 type book struct {
-	journal *journal
+	journal     *journal
+	now         func() time.Time
+	keyLifetime time.Duration // how long a key is remembered; negative: for ever
 
 	mu      sync.Mutex
-	entries []Entry           // append only, entries[i].Seq = i+1
-	claims  map[string]*claim // by idempotency key
+	entries []Entry             // append only, entries[i].Seq = i+1
+	claims  map[string]*claim   // by idempotency key
+	effects map[string][]*Entry // by idempotency key, for ever: what lookups find
 	charges map[string]*charge
 }
 
 // A claim binds an idempotency key to the first request that used it.
 type claim struct {
 	fingerprint string
-	busy        bool   // a request is between begin and end
-	requests    int    // how many began without finding an effect
-	effect      *Entry // nil while there is none
+	at          time.Time // of the first request
+	busy        bool      // a request is between begin and end
+	requests    int       // how many began without finding an effect
+	effect      *Entry    // nil while there is none
 }
 
-// A charge is a capture or a decline, and what became of it.
+// A charge is a charge, an authorization or a decline, and what became of it.
 type charge struct {
 	entry    Entry
-	refunded int64 // minor units; never above entry.AmountMinor
+	captured int64 // minor units; never above entry.AmountMinor
+	refunded int64 // minor units; never above captured
+	voided   bool
 }
 
-func openBook(path string) (b *book, torn bool, err error) {
-	b = &book{claims: map[string]*claim{}, charges: map[string]*charge{}}
-	b.journal, torn, err = openJournal(path, b.apply)
+func openBook(opts Options) (b *book, torn bool, err error) {
+	b = &book{
+		now: opts.Now, keyLifetime: opts.KeyLifetime,
+		claims: map[string]*claim{}, effects: map[string][]*Entry{}, charges: map[string]*charge{},
+	}
+	b.journal, torn, err = openJournal(opts.Journal, b.apply)
 	return b, torn, err
 }
 
@@ -48,8 +58,8 @@ func openBook(path string) (b *book, torn bool, err error) {
 func (b *book) begin(key, fingerprint string) (effect *Entry, requests int, err error) {
 	b.mu.Lock()
 	c := b.claims[key]
-	if c == nil {
-		c = &claim{fingerprint: fingerprint}
+	if c == nil || b.forgotten(c) {
+		c = &claim{fingerprint: fingerprint, at: b.now()}
 		b.claims[key] = c
 	}
 	if c.fingerprint != fingerprint {
@@ -73,6 +83,11 @@ func (b *book) begin(key, fingerprint string) (effect *Entry, requests int, err 
 	return nil, c.requests, nil
 }
 
+// forgotten says whether a key is past its lifetime, so that a request with it is a new one.
+func (b *book) forgotten(c *claim) bool {
+	return !c.busy && b.keyLifetime >= 0 && b.now().Sub(c.at) >= b.keyLifetime
+}
+
 // end releases a claim that begin handed out.
 func (b *book) end(key string) {
 	b.mu.Lock()
@@ -94,7 +109,10 @@ func (b *book) record(e Entry) (Entry, error) {
 
 func (b *book) recordLocked(e Entry) (Entry, error) {
 	e.Seq = int64(len(b.entries)) + 1
-	e.At = time.Now().UTC().Truncate(time.Microsecond)
+	e.At = b.now().UTC().Truncate(time.Microsecond)
+	if e.Type == TypeCharge || e.Type == TypeCapture {
+		e.FeeMinor = feeOf(e.AmountMinor)
+	}
 	if err := b.apply(e); err != nil {
 		return Entry{}, err
 	}
@@ -106,33 +124,51 @@ func (b *book) recordLocked(e Entry) (Entry, error) {
 // they are read back from the journal.
 func (b *book) apply(e Entry) error {
 	switch e.Type {
-	case TypeCharge, TypeDecline:
+	case TypeAuthorize, TypeDecline:
 		b.charges[e.ID] = &charge{entry: e}
-	case TypeRefund:
+	case TypeCharge:
+		b.charges[e.ID] = &charge{entry: e, captured: e.AmountMinor}
+	case TypeCapture, TypeVoid, TypeRefund:
 		c := b.charges[e.Charge]
-		if c == nil || e.AmountMinor > c.remaining() {
-			return fmt.Errorf("refund %s has no charge to cover it", e.ID)
+		if c == nil {
+			return fmt.Errorf("%s %s follows no charge", e.Type, e.ID)
 		}
-		c.refunded += e.AmountMinor
+		if err := c.apply(e); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("entry %s has the unknown type %q", e.ID, e.Type)
 	}
 	c := b.claims[e.IdempotencyKey]
-	if c == nil {
-		c = &claim{fingerprint: e.Fingerprint}
+	if c == nil || c.effect != nil {
+		c = &claim{fingerprint: e.Fingerprint, at: e.At}
 		b.claims[e.IdempotencyKey] = c
 	}
 	c.effect = &e
+	b.effects[e.IdempotencyKey] = append(b.effects[e.IdempotencyKey], &e)
 	b.entries = append(b.entries, e)
 	return nil
 }
 
-// remaining is what can still be refunded, in minor units.
-func (c *charge) remaining() int64 {
-	if c.entry.Type != TypeCharge {
-		return 0
+// apply folds what follows a charge into it.
+func (c *charge) apply(e Entry) error {
+	if left, err := c.left(e.Type); err != nil || e.AmountMinor > left {
+		return fmt.Errorf("%s %s has no charge to cover it", e.Type, e.ID)
 	}
-	return c.entry.AmountMinor - c.refunded
+	switch e.Type {
+	case TypeCapture:
+		c.captured = e.AmountMinor
+	case TypeVoid:
+		c.voided = true
+	default:
+		c.refunded += e.AmountMinor
+	}
+	return nil
+}
+
+// feeOf is what the provider keeps of an amount: 1.5 % and 20, in minor units, and never more than all.
+func feeOf(minor int64) int64 {
+	return min(minor, minor/1000*15+minor%1000*15/1000+20)
 }
 
 // await returns once the entry seq is durable.
@@ -143,33 +179,41 @@ func (b *book) await(seq int64) error {
 	return nil
 }
 
-// effectOf returns the durable effect of an idempotency key, nil if it has none.
-func (b *book) effectOf(key string) (*Entry, error) {
+// effectsOf returns the durable effects of an idempotency key: more than one if
+// it was forgotten and used again.
+func (b *book) effectsOf(key string) ([]*Entry, error) {
 	b.mu.Lock()
-	var effect *Entry
-	if c := b.claims[key]; c != nil {
-		effect = c.effect
-	}
+	effects := slices.Clone(b.effects[key])
 	b.mu.Unlock()
-	if effect == nil {
+	if len(effects) == 0 {
 		return nil, nil
 	}
-	return effect, b.await(effect.Seq)
+	return effects, b.await(effects[len(effects)-1].Seq)
 }
 
-// chargeByID returns a charge and how much of it is refunded, once both are
-// durable.
-func (b *book) chargeByID(id string) (entry Entry, refunded int64, found bool, err error) {
+// chargeByID returns a charge as it stands, once that is durable; nil if there
+// is none.
+func (b *book) chargeByID(id string) (*charge, error) {
 	b.mu.Lock()
 	c := b.charges[id]
 	if c == nil {
 		b.mu.Unlock()
-		return Entry{}, 0, false, nil
+		return nil, nil
 	}
-	entry, refunded = c.entry, c.refunded
+	stands := *c
 	latest := int64(len(b.entries))
 	b.mu.Unlock()
-	return entry, refunded, true, b.await(latest)
+	return &stands, b.await(latest)
+}
+
+// methodOf returns the payment method of a charge, empty if there is no such charge.
+func (b *book) methodOf(id string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.charges[id]; c != nil {
+		return c.entry.PaymentMethod
+	}
+	return ""
 }
 
 // durable returns every durable entry. The caller must not change them.

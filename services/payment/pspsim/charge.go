@@ -1,7 +1,6 @@
 package pspsim
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -13,15 +12,18 @@ type chargeRequest struct {
 	PaymentMethod string `json:"payment_method"`
 	Reference     string `json:"reference"`
 	Description   string `json:"description"`
+	AuthorizeOnly bool   `json:"authorize_only,omitempty"`
 }
 
 type chargeObject struct {
 	ID                  string    `json:"id"`
-	Status              string    `json:"status"` // captured or declined
+	Status              string    `json:"status"` // captured, authorized, voided or declined
 	DeclineCode         string    `json:"decline_code,omitempty"`
 	AmountMinor         int64     `json:"amount_minor"`
+	AmountCapturedMinor int64     `json:"amount_captured_minor"`
 	AmountRefundedMinor int64     `json:"amount_refunded_minor"`
 	Currency            string    `json:"currency"`
+	AuthorizeOnly       bool      `json:"authorize_only,omitempty"`
 	PaymentMethod       string    `json:"payment_method"`
 	Reference           string    `json:"reference"`
 	IdempotencyKey      string    `json:"idempotency_key"`
@@ -37,60 +39,28 @@ func (s *Server) createCharge(r *http.Request, body []byte) (reply, error) {
 	if err := decode(body, &req); err != nil {
 		return reply{}, err
 	}
-	how, err := req.validate()
-	if err != nil {
+	if err := req.validate(); err != nil {
 		return reply{}, err
+	}
+	op := TypeCharge
+	if req.AuthorizeOnly {
+		op = TypeAuthorize
 	}
 	fingerprint := fingerprintOf("charge", req)
-	effect, requests, err := s.book.begin(key, fingerprint)
-	if how.answer == never && (effect != nil || isInFlight(err)) {
-		return reply{}, hold(r.Context())
-	}
-	if err != nil {
-		return reply{}, err
-	}
-	if effect != nil {
-		answer := firstAnswer(*effect)
-		answer.replayed = true
-		return answer, nil
-	}
-	defer s.book.end(key)
-	if requests <= how.failures {
-		return reply{}, &apiError{status: http.StatusInternalServerError, Type: typeAPI, Code: codeInternal,
-			Message: "something went wrong on the provider's side"}
-	}
-	return s.charge(r.Context(), how, Entry{
-		Type:           how.effect,
-		ID:             newID("ch_"),
-		IdempotencyKey: key,
-		AmountMinor:    req.AmountMinor,
-		Currency:       req.Currency,
-		Reference:      req.Reference,
-		PaymentMethod:  req.PaymentMethod,
-		DeclineCode:    how.decline,
-		Fingerprint:    fingerprint,
+	return s.perform(r.Context(), operation{
+		op: op, key: key, fingerprint: fingerprint, method: req.PaymentMethod, answer: firstAnswer,
+		record: func(delta int64, decline string) (Entry, error) {
+			e := Entry{
+				Type: op, ID: newID("ch_"), IdempotencyKey: key,
+				AmountMinor: max(1, req.AmountMinor+delta), Currency: req.Currency, Reference: req.Reference,
+				PaymentMethod: req.PaymentMethod, AuthorizeOnly: req.AuthorizeOnly, Fingerprint: fingerprint,
+			}
+			if decline != "" {
+				e.Type, e.DeclineCode = TypeDecline, decline
+			}
+			return s.book.record(e)
+		},
 	})
-}
-
-// charge lets the effect of a fresh request happen, if its behaviour has one,
-// and answers when the behaviour says so. The effect does not depend on whether
-// the client is still there.
-func (s *Server) charge(ctx context.Context, how behaviour, e Entry) (reply, error) {
-	if how.effect != "" {
-		var err error
-		if e, err = s.book.record(e); err != nil {
-			return reply{}, err
-		}
-	}
-	switch how.answer {
-	case never:
-		return reply{}, hold(ctx)
-	case slowly:
-		if err := s.dawdle(ctx); err != nil {
-			return reply{}, err
-		}
-	}
-	return firstAnswer(e), nil
 }
 
 // firstAnswer is what the request that caused e is told, and every replay of it.
@@ -98,7 +68,11 @@ func firstAnswer(e Entry) reply {
 	if e.Type == TypeDecline {
 		return declined(e).reply()
 	}
-	return reply{status: http.StatusCreated, body: chargeOf(e, 0)}
+	c := charge{entry: e}
+	if e.Type == TypeCharge {
+		c.captured = e.AmountMinor
+	}
+	return reply{status: http.StatusCreated, body: c.object()}
 }
 
 func declined(e Entry) *apiError {
@@ -106,18 +80,18 @@ func declined(e Entry) *apiError {
 		DeclineCode: e.DeclineCode, Message: "the card was declined", Charge: e.ID}
 }
 
-func chargeOf(e Entry, refunded int64) chargeObject {
-	status := "captured"
-	if e.Type == TypeDecline {
-		status = "declined"
-	}
+// object shows the charge as it stands.
+func (c charge) object() chargeObject {
+	e := c.entry
 	return chargeObject{
 		ID:                  e.ID,
-		Status:              status,
+		Status:              c.status(),
 		DeclineCode:         e.DeclineCode,
 		AmountMinor:         e.AmountMinor,
-		AmountRefundedMinor: refunded,
+		AmountCapturedMinor: c.captured,
+		AmountRefundedMinor: c.refunded,
 		Currency:            e.Currency,
+		AuthorizeOnly:       e.AuthorizeOnly,
 		PaymentMethod:       e.PaymentMethod,
 		Reference:           e.Reference,
 		IdempotencyKey:      e.IdempotencyKey,
@@ -125,24 +99,35 @@ func chargeOf(e Entry, refunded int64) chargeObject {
 	}
 }
 
-func (r chargeRequest) validate() (behaviour, error) {
+func (c charge) status() string {
+	switch {
+	case c.entry.Type == TypeDecline:
+		return "declined"
+	case c.voided:
+		return "voided"
+	case c.captured > 0:
+		return "captured"
+	}
+	return "authorized"
+}
+
+func (r chargeRequest) validate() error {
 	if r.AmountMinor <= 0 {
-		return behaviour{}, invalid(codeInvalidParam, "amount_minor", "must be positive")
+		return invalid(codeInvalidParam, "amount_minor", "must be positive")
 	}
 	if !isCurrency(r.Currency) {
-		return behaviour{}, invalid(codeInvalidParam, "currency", "must be three upper case letters")
+		return invalid(codeInvalidParam, "currency", "must be three upper case letters")
 	}
 	if r.Reference == "" || len(r.Reference) > 255 {
-		return behaviour{}, invalid(codeInvalidParam, "reference", "must have 1 to 255 bytes")
+		return invalid(codeInvalidParam, "reference", "must have 1 to 255 bytes")
 	}
 	if len(r.Description) > 1000 {
-		return behaviour{}, invalid(codeInvalidParam, "description", "must have at most 1000 bytes")
+		return invalid(codeInvalidParam, "description", "must have at most 1000 bytes")
 	}
-	how, known := behaviours[r.PaymentMethod]
-	if !known {
-		return behaviour{}, invalid(codeMissing, "payment_method", "there is no such payment method")
+	if _, known := methods[r.PaymentMethod]; !known {
+		return invalid(codeMissing, "payment_method", "there is no such payment method")
 	}
-	return how, nil
+	return nil
 }
 
 // isCurrency checks the form only: which currencies there are is for the caller
@@ -163,29 +148,32 @@ func isInFlight(err error) bool {
 
 // getCharge shows a charge as it stands.
 func (s *Server) getCharge(r *http.Request, _ []byte) (reply, error) {
-	entry, refunded, found, err := s.book.chargeByID(r.PathValue("id"))
+	c, err := s.book.chargeByID(r.PathValue("id"))
 	if err != nil {
 		return reply{}, err
 	}
-	if !found {
+	if c == nil {
 		return reply{}, notFound("id", "there is no such charge")
 	}
-	return reply{status: http.StatusOK, body: chargeOf(entry, refunded)}, nil
+	return reply{status: http.StatusOK, body: c.object()}, nil
 }
 
-// findCharges looks a charge up by its idempotency key.
+// findCharges looks up what a key has charged, authorized or had declined.
 func (s *Server) findCharges(r *http.Request, _ []byte) (reply, error) {
-	effect, err := s.lookup(r)
+	effects, err := s.lookup(r)
 	if err != nil {
 		return reply{}, err
 	}
 	found := list[chargeObject]{Data: []chargeObject{}}
-	if effect != nil && effect.Type != TypeRefund {
-		entry, refunded, _, err := s.book.chargeByID(effect.ID)
+	for _, e := range effects {
+		if e.Charge != "" {
+			continue // it followed one
+		}
+		c, err := s.book.chargeByID(e.ID)
 		if err != nil {
 			return reply{}, err
 		}
-		found.Data = append(found.Data, chargeOf(entry, refunded))
+		found.Data = append(found.Data, c.object())
 	}
 	return reply{status: http.StatusOK, body: found}, nil
 }

@@ -15,7 +15,7 @@ func TestCharge_CapturesAndIsFound(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Options{})
 	got := b.mustCharge("order 1/charge", "pm_ok")
-	want := chargeObject{ID: got.ID, Status: "captured", AmountMinor: 1250, Currency: "GBP", PaymentMethod: "pm_ok",
+	want := chargeObject{ID: got.ID, Status: "captured", AmountMinor: 1250, AmountCapturedMinor: 1250, Currency: "GBP", PaymentMethod: "pm_ok",
 		Reference: "ord_1", IdempotencyKey: "order 1/charge", Created: got.Created}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("charge (-want +got):\n%s", diff)
@@ -32,7 +32,7 @@ func TestCharge_CapturesAndIsFound(t *testing.T) {
 	}
 	entry := b.Journal()[0]
 	wantEntry := Entry{Seq: 1, At: got.Created, Type: TypeCharge, ID: got.ID, IdempotencyKey: "order 1/charge",
-		AmountMinor: 1250, Currency: "GBP", Reference: "ord_1", PaymentMethod: "pm_ok", Fingerprint: entry.Fingerprint}
+		AmountMinor: 1250, FeeMinor: 38, Currency: "GBP", Reference: "ord_1", PaymentMethod: "pm_ok", Fingerprint: entry.Fingerprint}
 	if diff := cmp.Diff(wantEntry, entry); diff != "" {
 		t.Errorf("journal entry (-want +got):\n%s", diff)
 	}
@@ -162,7 +162,7 @@ func TestCharge_TimeoutAfterChargesAndNeverAnswers(t *testing.T) {
 	second := b.hold("k", "pm_timeout_after")
 	wantError(t, b.postCharge("k", "pm_ok"), 409, apiError{Type: typeIdempotency, Code: codeKeyReused})
 	refund := b.mustDo(http.MethodPost, "/v1/refunds", "k/refund", `{"charge": "`+b.chargesOf("k")[0].ID+`"}`)
-	parse[refundObject](t, refund, http.StatusCreated)
+	parse[followObject](t, refund, http.StatusCreated)
 
 	first.cancel()
 	first.wantDropped(t)

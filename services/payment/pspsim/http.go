@@ -39,7 +39,12 @@ const (
 	codeTimeout         = "request_timeout"
 	codeNotCaptured     = "charge_not_captured"
 	codeAlreadyRefunded = "charge_already_refunded"
+	codeNotAuthorized   = "charge_not_authorized"
+	codeAlreadyCaptured = "charge_already_captured"
+	codeVoided          = "charge_voided"
 	codeAmountTooLarge  = "amount_too_large"
+	codeRateLimit       = "rate_limit"
+	codeUnavailable     = "unavailable"
 	codeInternal        = "internal"
 	codeJournalFailed   = "journal_failed"
 )
@@ -82,6 +87,8 @@ type reply struct {
 	body       any
 	replayed   bool
 	retryAfter string
+	malformed  bool          // it breaks off in mid JSON
+	drip       time.Duration // it comes a byte each; zero: at once
 }
 
 func invalid(code, param, message string) *apiError {
@@ -109,13 +116,13 @@ func idempotencyKey(r *http.Request) (string, error) {
 	return key, nil
 }
 
-// lookup returns the effect of the key that a GET asks for, nil if it has none.
-func (s *Server) lookup(r *http.Request) (*Entry, error) {
+// lookup returns the effects of the key that a GET asks for.
+func (s *Server) lookup(r *http.Request) ([]*Entry, error) {
 	key := r.URL.Query().Get("idempotency_key")
 	if key == "" {
 		return nil, invalid(codeInvalidParam, "idempotency_key", "is required")
 	}
-	return s.book.effectOf(key)
+	return s.book.effectsOf(key)
 }
 
 // readBody reads a body of limited size in limited time. It lifts the read
@@ -179,9 +186,9 @@ func hold(ctx context.Context) error {
 	return errNoAnswer
 }
 
-// dawdle waits for the slow delay.
-func (s *Server) dawdle(ctx context.Context) error {
-	timer := time.NewTimer(s.slowDelay)
+// dawdle waits, unless the client leaves or the server closes.
+func dawdle(ctx context.Context, delay time.Duration) error {
+	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -192,7 +199,7 @@ func (s *Server) dawdle(ctx context.Context) error {
 }
 
 // write sends an answer. A client that has gone is none of our business.
-func write(w http.ResponseWriter, answer reply) {
+func write(ctx context.Context, w http.ResponseWriter, answer reply) {
 	body, err := json.Marshal(answer.body)
 	if err != nil {
 		panic(err) // answers are strings, integers and times
@@ -205,9 +212,27 @@ func write(w http.ResponseWriter, answer reply) {
 	if answer.retryAfter != "" {
 		header.Set("Retry-After", answer.retryAfter)
 	}
+	if answer.malformed {
+		body = body[:len(body)/2]
+	}
 	limitWrite(w)
 	w.WriteHeader(answer.status)
+	if answer.drip > 0 {
+		trickle(ctx, w, body, answer.drip)
+		return
+	}
 	_, _ = w.Write(append(body, '\n'))
+}
+
+// trickle sends a body a byte at a time.
+func trickle(ctx context.Context, w http.ResponseWriter, body []byte, each time.Duration) {
+	conn := http.NewResponseController(w)
+	for i := range body {
+		limitWrite(w)
+		if _, err := w.Write(body[i : i+1]); err != nil || conn.Flush() != nil || dawdle(ctx, each) != nil {
+			return
+		}
+	}
 }
 
 // limitWrite bounds how long a client may take to read its answer.

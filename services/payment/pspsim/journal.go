@@ -17,9 +17,12 @@ type EntryType string
 
 // The effects there are.
 const (
-	TypeCharge  EntryType = "charge"  // money was captured
-	TypeDecline EntryType = "decline" // an attempt was refused for good; no money moved
-	TypeRefund  EntryType = "refund"  // money went back
+	TypeCharge    EntryType = "charge"    // money was taken
+	TypeAuthorize EntryType = "authorize" // money was set aside
+	TypeCapture   EntryType = "capture"   // of what was set aside, money was taken; the rest is released
+	TypeVoid      EntryType = "void"      // what was set aside is released
+	TypeDecline   EntryType = "decline"   // an attempt was refused for good; no money moved
+	TypeRefund    EntryType = "refund"    // money went back
 )
 
 // An Entry is one effect that happened, and one line of the journal.
@@ -29,16 +32,20 @@ type Entry struct {
 	// At is the simulator's wall clock in UTC, to the microsecond.
 	At   time.Time `json:"at"`
 	Type EntryType `json:"type"`
-	// ID is ch_… for a charge or a decline, re_… for a refund.
+	// ID is ch_… for a charge, an authorization or a decline, cp_… for a capture, vo_… for a void, re_… for a refund.
 	ID             string `json:"id"`
 	IdempotencyKey string `json:"idempotency_key"`
 	// AmountMinor is positive for every type, in minor units of Currency.
 	AmountMinor int64  `json:"amount_minor"`
 	Currency    string `json:"currency"`
-	// Reference and PaymentMethod of a refund are those of its charge.
+	// FeeMinor is what the provider keeps of a charge or a capture, in minor units.
+	FeeMinor int64 `json:"fee_minor,omitempty"`
+	// Reference and PaymentMethod of what follows a charge are those of the charge.
 	Reference     string `json:"reference"`
 	PaymentMethod string `json:"payment_method"`
-	// Charge is the id of the charge a refund belongs to.
+	// AuthorizeOnly says of a decline what it was that was declined, and of an authorization that it is one.
+	AuthorizeOnly bool `json:"authorize_only,omitempty"`
+	// Charge is the id of the charge that a capture, void or refund follows.
 	Charge      string `json:"charge,omitempty"`
 	DeclineCode string `json:"decline_code,omitempty"`
 	// Fingerprint is the SHA-256, in hex, of the request that the idempotency key is bound to.

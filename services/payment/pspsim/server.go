@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,6 +23,12 @@ type Options struct {
 	Journal string
 	// SlowDelay is how late pm_slow is answered; 700 ms if zero.
 	SlowDelay time.Duration
+	// KeyLifetime is how long an idempotency key is remembered; 24 h if zero, for ever if negative.
+	KeyLifetime time.Duration
+	// Now is the clock of what happens; time.Now if nil.
+	Now func() time.Time
+	// Webhooks are where events are sent, until they are set anew.
+	Webhooks Webhooks
 	// Log takes the server's log; nil discards it.
 	Log *slog.Logger
 }
@@ -29,6 +36,8 @@ type Options struct {
 // A Server is a running simulator. Its methods may be called from many goroutines.
 type Server struct {
 	book      *book
+	faults    faults
+	hooks     *hooks
 	slowDelay time.Duration
 	log       *slog.Logger
 	addr      net.Addr
@@ -38,9 +47,14 @@ type Server struct {
 	stopped  chan struct{}      // closed when nothing runs any more
 	closeErr error              // why the stop was not clean; read after stopped
 
-	mu      sync.Mutex
-	closing bool           // no request may start any more
-	active  sync.WaitGroup // requests that have started; Add only under mu and before closing
+	up chan struct{} // an outage was ended before its time
+
+	mu        sync.Mutex
+	listener  net.Listener   // nil while connections are refused
+	downUntil time.Time      // everything but /admin is refused until then
+	refusing  bool           // the outage closes the port
+	closing   bool           // no request may start any more
+	active    sync.WaitGroup // requests that have started; Add only under mu and before closing
 }
 
 // Start opens the journal, restores what it tells, and serves until ctx ends or
@@ -51,7 +65,11 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b, torn, err := openBook(opts.Journal)
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	opts.KeyLifetime = cmp.Or(opts.KeyLifetime, 24*time.Hour)
+	b, torn, err := openBook(opts)
 	if err != nil {
 		return nil, fmt.Errorf("starting provider simulator: %w", err)
 	}
@@ -65,6 +83,9 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Server{
 		book:      b,
+		hooks:     newHooks(opts, log),
+		up:        make(chan struct{}, 1),
+		listener:  listener,
 		slowDelay: cmp.Or(opts.SlowDelay, 700*time.Millisecond),
 		log:       log,
 		addr:      listener.Addr(),
@@ -88,20 +109,19 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 // run serves until ctx ends, then stops everything in order.
 func (s *Server) run(ctx context.Context, listener net.Listener) {
 	defer close(s.stopped)
-	served := make(chan error, 1)
-	go func() {
+	var duties sync.WaitGroup
+	var serveErr error
+	duties.Go(func() {
 		defer s.cancel() // a listener that fails ends the server
-		served <- s.http.Serve(listener)
-	}()
+		serveErr = s.serve(ctx, listener)
+	})
+	duties.Go(func() { s.hooks.run(ctx) })
 	<-ctx.Done()
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
 	closeErr := s.http.Close()
-	serveErr := <-served
-	if errors.Is(serveErr, http.ErrServerClosed) {
-		serveErr = nil
-	}
+	duties.Wait()
 	s.active.Wait()
 	s.closeErr = errors.Join(serveErr, closeErr, s.book.journal.close())
 	if s.closeErr != nil {
@@ -138,16 +158,29 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/charges", s.handle(s.createCharge))
 	mux.HandleFunc("GET /v1/charges", s.handle(s.findCharges))
 	mux.HandleFunc("GET /v1/charges/{id}", s.handle(s.getCharge))
-	mux.HandleFunc("POST /v1/refunds", s.handle(s.createRefund))
-	mux.HandleFunc("GET /v1/refunds", s.handle(s.findRefunds))
+	for op, path := range map[EntryType]string{TypeCapture: "/v1/captures", TypeVoid: "/v1/voids", TypeRefund: "/v1/refunds"} {
+		mux.HandleFunc("POST "+path, s.handle(s.createFollow(op)))
+		mux.HandleFunc("GET "+path, s.handle(s.findFollow(op)))
+	}
 	mux.HandleFunc("GET /v1/journal", s.writeJournal)
+	mux.HandleFunc("GET /v1/settlement", s.handle(s.getSettlement))
 	mux.HandleFunc("GET /healthz", s.handle(s.health))
+	s.adminRoutes(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.enter() {
 			panic(http.ErrAbortHandler)
 		}
 		defer s.active.Done()
-		mux.ServeHTTP(w, r)
+		left, refusing := s.outage()
+		switch {
+		case refusing:
+			panic(http.ErrAbortHandler) // it came over a connection from before
+		case left > 0 && !strings.HasPrefix(r.URL.Path, "/admin/"):
+			down := &apiError{status: http.StatusServiceUnavailable, Type: typeAPI, Code: codeUnavailable, Message: "the provider is down"}
+			write(r.Context(), w, down.reply())
+		default:
+			mux.ServeHTTP(w, r)
+		}
 	})
 }
 
@@ -176,7 +209,7 @@ func (s *Server) handle(endpoint func(*http.Request, []byte) (reply, error)) htt
 		if err != nil {
 			answer = s.refusal(r.Context(), err).reply()
 		}
-		write(w, answer)
+		write(r.Context(), w, answer)
 	}
 }
 

@@ -18,20 +18,20 @@ func (b *bench) postRefund(key, body string) answered {
 	return b.mustDo(http.MethodPost, "/v1/refunds", key, body)
 }
 
-func (b *bench) refundsOf(key string) []refundObject {
+func (b *bench) refundsOf(key string) []followObject {
 	b.t.Helper()
 	a := b.mustDo(http.MethodGet, "/v1/refunds?idempotency_key="+key, "", "")
-	return parse[list[refundObject]](b.t, a, http.StatusOK).Data
+	return parse[list[followObject]](b.t, a, http.StatusOK).Data
 }
 
 func TestRefund_GivesBackInPartAndThenTheRest(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Options{})
 	charge := b.mustCharge("k", "pm_ok")
-	part := parse[refundObject](t, b.postRefund("r1", refundBody(charge.ID, 400)), http.StatusCreated)
-	rest := parse[refundObject](t, b.postRefund("r2", `{"charge": "`+charge.ID+`"}`), http.StatusCreated)
+	part := parse[followObject](t, b.postRefund("r1", refundBody(charge.ID, 400)), http.StatusCreated)
+	rest := parse[followObject](t, b.postRefund("r2", `{"charge": "`+charge.ID+`"}`), http.StatusCreated)
 
-	want := refundObject{ID: part.ID, Status: "succeeded", Charge: charge.ID, AmountMinor: 400, Currency: "GBP",
+	want := followObject{ID: part.ID, Status: "succeeded", Charge: charge.ID, AmountMinor: 400, Currency: "GBP",
 		IdempotencyKey: "r1", Created: part.Created}
 	if diff := cmp.Diff(want, part); diff != "" {
 		t.Errorf("refund (-want +got):\n%s", diff)
@@ -39,7 +39,7 @@ func TestRefund_GivesBackInPartAndThenTheRest(t *testing.T) {
 	if !strings.HasPrefix(part.ID, "re_") || rest.AmountMinor != 850 {
 		t.Errorf("got id %q and the rest %d, want re_… and 850", part.ID, rest.AmountMinor)
 	}
-	if diff := cmp.Diff([]refundObject{rest}, b.refundsOf("r2")); diff != "" {
+	if diff := cmp.Diff([]followObject{rest}, b.refundsOf("r2")); diff != "" {
 		t.Errorf("refund by key (-answered +found):\n%s", diff)
 	}
 	if got := b.chargesOf("k")[0].AmountRefundedMinor; got != 1250 {
@@ -58,9 +58,9 @@ func TestRefund_RejectsMoreThanRemains(t *testing.T) {
 	charge := b.mustCharge("k", "pm_ok")
 	tooLarge := apiError{Type: typeInvalid, Code: codeAmountTooLarge, Param: "amount_minor"}
 	wantError(t, b.postRefund("r1", refundBody(charge.ID, 1251)), 400, tooLarge)
-	parse[refundObject](t, b.postRefund("r2", refundBody(charge.ID, 1000)), http.StatusCreated)
+	parse[followObject](t, b.postRefund("r2", refundBody(charge.ID, 1000)), http.StatusCreated)
 	wantError(t, b.postRefund("r3", refundBody(charge.ID, 251)), 400, tooLarge)
-	parse[refundObject](t, b.postRefund("r4", refundBody(charge.ID, 250)), http.StatusCreated)
+	parse[followObject](t, b.postRefund("r4", refundBody(charge.ID, 250)), http.StatusCreated)
 	for i, body := range []string{refundBody(charge.ID, 1), `{"charge": "` + charge.ID + `"}`} {
 		wantError(t, b.postRefund(fmt.Sprint("none", i), body), 400,
 			apiError{Type: typeInvalid, Code: codeAlreadyRefunded, Param: "charge"})

@@ -1,0 +1,229 @@
+package pspsim
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	hookAttempts = 8                      // then a webhook is given up
+	hookBackoff  = 100 * time.Millisecond // doubled at each attempt
+	hookTimeout  = 5 * time.Second
+	// reorderFor is how long an event waits for the next one to overtake it.
+	reorderFor = time.Second
+)
+
+// Webhooks says where events are sent, and how badly.
+type Webhooks struct {
+	// URL that every event is posted to; empty: none is sent.
+	URL string `json:"url"`
+	// Secret signs them: Psp-Signature is "t=SECONDS,v1=HEX", HEX the HMAC-SHA256 over "SECONDS.BODY".
+	Secret string `json:"secret"`
+	// Duplicates is how many times more each is sent.
+	Duplicates int `json:"duplicates,omitempty"`
+	// DelayMillis is how late they are sent.
+	DelayMillis int `json:"delay_ms,omitempty"`
+	// Reorder has every second event overtake the one before it.
+	Reorder bool `json:"reorder,omitempty"`
+}
+
+// hookEvent is a webhook's body.
+type hookEvent struct {
+	ID      string    `json:"id"`
+	Type    string    `json:"type"`
+	Created time.Time `json:"created"`
+	Op      EntryType `json:"op"`
+	Data    any       `json:"data"`
+}
+
+// delivery is an event that is to be sent.
+type delivery struct {
+	body     []byte
+	due      time.Time
+	attempts int
+}
+
+// hooks sends events, one after the other, and again those that are not answered with 2xx. What waits is lost when
+// the simulator ends.
+type hooks struct {
+	client *http.Client
+	now    func() time.Time
+	log    *slog.Logger
+	wake   chan struct{}
+
+	mu    sync.Mutex
+	how   Webhooks
+	queue []*delivery
+	held  *delivery // waits in queue to be overtaken
+}
+
+func newHooks(opts Options, log *slog.Logger) *hooks {
+	return &hooks{client: &http.Client{Timeout: hookTimeout}, now: opts.Now, log: log, wake: make(chan struct{}, 1), how: opts.Webhooks}
+}
+
+// SetWebhooks changes where events are sent from now on, and how.
+func (s *Server) SetWebhooks(w Webhooks) {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	s.hooks.how = w
+}
+
+// eventOf is what is told of an entry.
+func eventOf(e Entry) hookEvent {
+	event := hookEvent{ID: fmt.Sprintf("evt_%06d_%s", e.Seq, e.ID), Type: string(e.Type) + ".succeeded", Created: e.At, Op: e.Type, Data: followOf(e)}
+	switch e.Type {
+	case TypeDecline:
+		event.Op = TypeCharge
+		if e.AuthorizeOnly {
+			event.Op = TypeAuthorize
+		}
+		event.Type = string(event.Op) + ".declined"
+		event.Data = charge{entry: e}.object()
+	case TypeCharge, TypeAuthorize:
+		event.Data = firstAnswer(e).body
+	}
+	return event
+}
+
+// tell queues what happened.
+func (h *hooks) tell(e Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.how.URL == "" {
+		return
+	}
+	body, err := json.Marshal(eventOf(e))
+	if err != nil {
+		panic(err) // events are strings, integers and times
+	}
+	due := time.Now().Add(time.Duration(h.how.DelayMillis) * time.Millisecond)
+	d := &delivery{body: body, due: due}
+	switch {
+	case !h.how.Reorder:
+	case h.held == nil:
+		d.due, h.held = due.Add(reorderFor), d
+	default:
+		h.held.due, h.held = due.Add(time.Microsecond), nil
+	}
+	h.queue = append(h.queue, d)
+	for range h.how.Duplicates {
+		again := *d
+		h.queue = append(h.queue, &again)
+	}
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends what is due until ctx ends.
+func (h *hooks) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		d, wait := h.next()
+		if d != nil {
+			h.deliver(ctx, d)
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-h.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// next takes the delivery that is due first, or says how long none is.
+func (h *hooks) next() (*delivery, time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queue) == 0 {
+		return nil, time.Hour
+	}
+	first := slices.MinFunc(h.queue, func(a, b *delivery) int { return a.due.Compare(b.due) })
+	if wait := time.Until(first.due); wait > 0 {
+		return nil, wait
+	}
+	h.queue = slices.DeleteFunc(h.queue, func(d *delivery) bool { return d == first })
+	if h.held == first {
+		h.held = nil
+	}
+	return first, 0
+}
+
+// deliver sends once, and queues again what did not arrive.
+func (h *hooks) deliver(ctx context.Context, d *delivery) {
+	h.mu.Lock()
+	how := h.how
+	h.mu.Unlock()
+	status, err := h.post(ctx, how.URL, how.Secret, d.body)
+	if err == nil && status/100 == 2 {
+		return
+	}
+	d.attempts++
+	if d.attempts == hookAttempts {
+		h.log.WarnContext(ctx, "a webhook was given up", slog.Int("status", status), slog.Any("error", err))
+		return
+	}
+	d.due = time.Now().Add(hookBackoff << d.attempts)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.queue = append(h.queue, d)
+}
+
+func (h *hooks) post(ctx context.Context, url, secret string, body []byte) (status int, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Psp-Signature", signature(secret, h.now(), body))
+	resp, err := h.client.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
+	return resp.StatusCode, err
+}
+
+// signature signs a webhook.
+func signature(secret string, at time.Time, body []byte) string {
+	seconds := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(seconds + "."))
+	mac.Write(body)
+	return "t=" + seconds + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// Forge sends an event of a charge that never happened, signed with a secret that nobody knows, and returns the
+// status it was answered with.
+func (s *Server) Forge(ctx context.Context) (status int, err error) {
+	s.hooks.mu.Lock()
+	url := s.hooks.how.URL
+	s.hooks.mu.Unlock()
+	if url == "" {
+		return 0, invalid(codeInvalidParam, "url", "there is no URL to send webhooks to")
+	}
+	e := Entry{Seq: 999_999, At: s.book.now().UTC(), Type: TypeCharge, ID: newID("ch_"), IdempotencyKey: newID("forged_"),
+		AmountMinor: 100, Currency: "GBP", Reference: "forged", PaymentMethod: "pm_ok"}
+	body, err := json.Marshal(eventOf(e))
+	if err != nil {
+		return 0, fmt.Errorf("encoding forged webhook: %w", err)
+	}
+	return s.hooks.post(ctx, url, rand.Text(), body)
+}

@@ -1,0 +1,164 @@
+package pspsim
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tieout/tieout/pkg/money"
+)
+
+// The formats of a settlement.
+const (
+	formatStripeCSV = "stripe-csv"
+	formatCamt053   = "camt053"
+	formatMT940     = "mt940"
+)
+
+// A Settlement is a file that the provider, or the bank it pays to, would send, and what is wrong with it.
+type Settlement struct {
+	Format  string `json:"format"`
+	Content string `json:"content"`
+	// Planted are the discrepancies to what happened, on request.
+	Planted []Discrepancy `json:"planted"`
+}
+
+// A line is one row of the provider's report, or one entry of the bank statement: then its gross is its net.
+type line struct {
+	id        string // the balance transaction's, or the payout's
+	at        time.Time
+	currency  string
+	gross     int64 // minor units, as fee; negative: to the customer, or to the provider
+	fee       int64
+	category  string
+	source    string // the provider's id of what it comes from
+	charge    string
+	reference string
+	key       string // the idempotency key of the charge
+	payout    string
+}
+
+func (l line) net() int64 { return l.gross - l.fee }
+
+// reportLines are the rows of the provider's report of a history: what was taken, and what went back. A capture of a
+// part is two, as at Stripe: all that was authorized, and the reversal of what was not captured.
+func reportLines(history []Entry) []line {
+	charges := map[string]Entry{}
+	var lines []line
+	add := func(e Entry, category string, gross, fee int64) {
+		of := e
+		if c, follows := charges[e.Charge]; follows {
+			of = c
+		}
+		lines = append(lines, line{
+			id: fmt.Sprintf("txn_%06d_%d", e.Seq, len(lines)+1), at: e.At, currency: e.Currency, gross: gross, fee: fee,
+			category: category, source: e.ID, charge: of.ID, reference: of.Reference, key: of.IdempotencyKey,
+			payout: "po" + e.At.Format("20060102") + strings.ToLower(e.Currency),
+		})
+	}
+	for _, e := range history {
+		switch e.Type {
+		case TypeAuthorize:
+			charges[e.ID] = e
+		case TypeCharge:
+			charges[e.ID] = e
+			add(e, "charge", e.AmountMinor, e.FeeMinor)
+		case TypeCapture:
+			all := charges[e.Charge].AmountMinor
+			add(e, "charge", all, e.FeeMinor)
+			if all > e.AmountMinor {
+				add(e, "partial_capture_reversal", e.AmountMinor-all, 0)
+			}
+		case TypeRefund:
+			add(e, "refund", -e.AmountMinor, 0)
+		}
+	}
+	return lines
+}
+
+// payoutDay is when what happened at a time is paid out.
+func payoutDay(at time.Time) time.Time { return at.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1) }
+
+// bankLines are the payouts of a report, one a day and currency, as the bank sees them. A day whose refunds and fees
+// are more than what was taken is a debit; one that comes to nothing is not there.
+func bankLines(report []line) []line {
+	byID := map[string]*line{}
+	for _, l := range report {
+		p := byID[l.payout]
+		if p == nil {
+			p = &line{id: l.payout, payout: l.payout, at: payoutDay(l.at), currency: l.currency, category: "payout"}
+			byID[l.payout] = p
+		}
+		p.gross += l.net()
+	}
+	var lines []line
+	for _, p := range byID {
+		if p.gross != 0 {
+			lines = append(lines, *p)
+		}
+	}
+	sortBank(lines)
+	return lines
+}
+
+// sortBank brings a statement's entries in order: one account after the other.
+func sortBank(lines []line) {
+	slices.SortFunc(lines, func(a, b line) int {
+		return cmp.Or(cmp.Compare(a.currency, b.currency), a.at.Compare(b.at), cmp.Compare(a.id, b.id))
+	})
+}
+
+// settle makes a settlement of a history with n discrepancies, the same ones for the same seed.
+func settle(history []Entry, format string, n int, seed uint64) (Settlement, error) {
+	lines := reportLines(history)
+	for _, l := range lines {
+		if _, err := money.ParseCurrency(l.currency); err != nil {
+			return Settlement{}, invalid(codeInvalidParam, "currency", "there are charges in "+l.currency+", which is no currency")
+		}
+	}
+	var write func([]line) string
+	switch format {
+	case formatStripeCSV:
+		write = stripeCSV
+	case formatCamt053, formatMT940:
+		lines = bankLines(lines)
+		write = camt053
+		if format == formatMT940 {
+			write = mt940
+		}
+	default:
+		return Settlement{}, invalid(codeInvalidParam, "format", "must be stripe-csv, camt053 or mt940")
+	}
+	lines, planted, err := plant(lines, format, n, seed)
+	if err != nil {
+		return Settlement{}, err
+	}
+	return Settlement{Format: format, Content: write(lines), Planted: planted}, nil
+}
+
+// getSettlement is the endpoint for it.
+func (s *Server) getSettlement(r *http.Request, _ []byte) (reply, error) {
+	q := r.URL.Query()
+	n, err := strconv.Atoi(cmp.Or(q.Get("plant"), "0"))
+	if err != nil || n < 0 {
+		return reply{}, invalid(codeInvalidParam, "plant", "must be how many discrepancies there shall be")
+	}
+	seed, err := strconv.ParseUint(cmp.Or(q.Get("seed"), "1"), 10, 64)
+	if err != nil {
+		return reply{}, invalid(codeInvalidParam, "seed", "must be a number")
+	}
+	made, err := settle(s.book.durable(), q.Get("format"), n, seed)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusOK, body: made}, nil
+}
+
+// decimal is an amount in major units, with all decimals of its currency.
+func decimal(minor int64, currency string) string {
+	return money.Amount{Currency: money.Currency(currency), Minor: minor}.Decimal()
+}
