@@ -1,7 +1,8 @@
 // Package payment charges customers at a payment provider, gives money back, and keeps the ledger.
 //
 // It owns the tables payment (one charge and what became of it) and journal with posting (the ledger, which
-// sums to zero per currency and is never changed). A payment is:
+// sums to zero per currency and is never changed: balances as of a time are the sum of what was written up to it).
+// A payment is:
 //
 //	capturing ──► captured ──► refunded   the provider took the money, and gave it back
 //	    │  │ └──► declined                the provider said no

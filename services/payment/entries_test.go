@@ -113,6 +113,19 @@ func TestLedgerService_ShowsAChargeAndItsRefund(t *testing.T) {
 	if diff := cmp.Diff(want, page.GetEntries(), protocmp.Transform()); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
+}
+
+func TestGetBalances_AreAsOfATimeOrAJournal(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.mustCharge(t, key, "pm_ok")
+	b.mustRefund(t, key)
+	books := openLedger(t, b)
+	page, err := books.ListEntries(t.Context(), &paymentv1.ListEntriesRequest{})
+	if err != nil || len(page.GetEntries()) != 4 {
+		t.Fatalf("got %v, error %v; want four entries", page, err)
+	}
+	refund, capture := page.GetEntries()[0], page.GetEntries()[2]
 	balance := func(a paymentv1.LedgerAccount, debits, credits int64) *paymentv1.Balance {
 		return &paymentv1.Balance{Account: a, Balance: gbp(debits - credits), Debits: gbp(debits), Credits: gbp(credits)}
 	}

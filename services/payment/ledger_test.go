@@ -113,6 +113,7 @@ func correction(t *rapid.T, amount func(int64) money.Amount) []ledger.Posting {
 // everything lists all entries, a page at a time.
 func (b books) everything(ctx context.Context, f entryFilter, pageSize int32, betweenPages func() error) (all []entry, err error) {
 	var behind pageEnd
+	var previous entry
 	for {
 		page, err := b.listEntries(ctx, f, behind, pageSize)
 		if err != nil || len(page) == 0 {
@@ -120,6 +121,10 @@ func (b books) everything(ctx context.Context, f entryFilter, pageSize int32, be
 		}
 		all = append(all, page...)
 		last := page[len(page)-1]
+		if last == previous {
+			return nil, fmt.Errorf("a page ends where the page before ended: %+v", last)
+		}
+		previous = last
 		behind = pageEnd{place{last.CreatedAt, last.Journal.UUID()}, last.Line}
 		if err := betweenPages(); err != nil {
 			return nil, err

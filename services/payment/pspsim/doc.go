@@ -6,9 +6,11 @@
 //
 // # Effects
 //
-// Three things can happen and stay: a charge (money captured), a decline (the
-// attempt was refused for good) and a refund. Each is one [Entry] of the
-// journal. An effect is written and fsynced before anybody can see it, in an
+// What can happen and stays: a charge (money taken), an authorization (money set
+// aside), its capture, in part or whole, or its void, a refund of what was taken,
+// in parts, and a decline (a charge or authorization was refused for good). Each
+// is one [Entry] of the journal. Of each charge and capture the provider keeps a
+// fee of 1.5 % and 20 minor units. An effect is written and fsynced before anybody can see it, in an
 // answer, a lookup or the journal, so what was seen once survives a kill -9 of
 // the process. When the journal cannot be written, nothing more takes effect:
 // requests get 500, code journal_failed, and /healthz 503.
@@ -24,24 +26,49 @@
 //	same key, still in flight     409 idempotency_error, code key_in_flight, with Retry-After (seconds)
 //
 // "Same request" compares the endpoint and every field, not the bytes. A key is
-// bound to its request from the first valid one on. Keys whose request had an
-// effect stay bound for ever; the others until the simulator restarts, which
-// also forgets that pm_500_then_ok has failed once already.
+// bound to its request from the first valid one on, for Options.KeyLifetime (24 h):
+// then it is forgotten, and a request with it takes effect anew. Lookups find what
+// it has brought about for ever, all of it. Keys whose request had no effect are
+// bound until the simulator restarts, which also forgets how often they have failed.
 //
-// # Behaviours
+// # Faults
 //
-// The payment method of a charge decides what happens to it:
+// The payment method of a charge or authorization decides what happens to it:
 //
 //	pm_ok                captures
-//	pm_declined          declines (402, insufficient_funds), on replays too
+//	pm_declined          declines (402, insufficient_funds), on replays too; also pm_lost_card, pm_expired_card
 //	pm_timeout_after     captures and never answers, neither this request nor any later one of its key;
 //	                     lookups and refunds work
 //	pm_timeout_before    never captures and never answers
 //	pm_500_then_ok       the first request of a key gets 500 and has no effect, the second captures
+//	pm_500_after         the first request of a key captures and gets 500, the second the answer
+//	pm_429_then_ok       as pm_500_then_ok, with 429 and Retry-After
+//	pm_malformed         captures, and every answer breaks off in mid JSON
+//	pm_other_amount      captures 0.01 more than was asked for
+//	pm_drip              captures, and every answer comes a byte each 100 ms
 //	pm_slow              captures at once, answers after Options.SlowDelay; until then the key is in flight
 //
-// "Never answers" holds the connection until the client leaves or the server
-// closes. A request that contradicts its key gets its 409 even then.
+// Any operation goes wrong on demand, by [Server.Inject] or over HTTP: a [Fault] is
+// for a payment method, an operation, both or all, and for the next so many
+// requests, or until it is cleared. "Never answers" holds the connection until the
+// client leaves or the server closes. A request that contradicts its key gets its
+// 409 even then. [Server.Down] takes all of it down for a while.
+//
+// # Webhooks
+//
+// Every effect is told to the URL of [Webhooks], in order, and again, up to 8 times,
+// until it is answered 2xx: duplicated, late or reordered on demand, and forged by
+// [Server.Forge]. What waits when the simulator ends is never sent.
+//
+//	Psp-Signature: t=1700000000,v1=5257a869…        hex of HMAC-SHA256(secret, "1700000000." + body)
+//	{"id": "evt_…", "type": "charge.succeeded", "created": "…", "op": "charge", "data": the charge, capture, …}
+//
+// # Settlement
+//
+// What was taken less refunds and fees is paid out, a payout a UTC day and currency,
+// on the day after. GET /v1/settlement has that as the itemized payout reconciliation
+// report of Stripe, or as the bank's statement in camt.053 or MT940, with as many
+// discrepancies as wanted; it says which. The totals of a file are always its own.
 //
 // # HTTP API
 //
@@ -49,28 +76,39 @@
 // are whole minor units of the currency, times RFC 3339 in UTC.
 //
 //	POST /v1/charges
-//	    {"amount_minor": 1250, "currency": "GBP", "payment_method": "pm_ok", "reference": "ord_1", "description": "…"}
-//	    description may be left out; reference is at most 255 bytes, description at most 1000.
+//	    {"amount_minor": 1250, "currency": "GBP", "payment_method": "pm_ok", "reference": "ord_1", "description": "…",
+//	     "authorize_only": true}
+//	    description and authorize_only may be left out; reference is at most 255 bytes, description at most 1000.
 //	    201 a charge · 402 declined · 400 · 408 · 409 · 413 · 500
 //	GET /v1/charges/{id}                    200 a charge, captured or declined · 404
 //	GET /v1/charges?idempotency_key=K       200 {"data": [the charge of that key, if it has one]}
 //
-//	POST /v1/refunds
+//	POST /v1/refunds, /v1/captures, /v1/voids
 //	    {"charge": "ch_…", "amount_minor": 500}
-//	    Without amount_minor all that remains is refunded.
-//	    201 a refund · 404 no such charge · 400 amount_too_large, charge_already_refunded,
-//	    charge_not_captured · 408 · 409 · 413 · 500
-//	GET /v1/refunds?idempotency_key=K       200 {"data": [the refund of that key, if it has one]}
+//	    Without amount_minor it is all there is; a void has none. An authorization is captured once, and what is not
+//	    captured is released.
+//	    201 a refund, capture or void · 404 no such charge · 400 amount_too_large, charge_already_refunded,
+//	    charge_not_captured, charge_not_authorized, charge_already_captured, charge_voided · 408 · 409 · 413 · 500
+//	GET /v1/refunds?idempotency_key=K       200 {"data": [the refund of that key, if it has one]}; captures, voids alike
+//
+//	GET /v1/settlement?format=stripe-csv    200 a [Settlement]; camt053, mt940; plant=N discrepancies, chosen by seed=S
+//
+//	POST /admin/faults                      a [Fault] · GET what is left of them · DELETE all
+//	POST /admin/down                        an [Outage] · DELETE ends it, unless connections are refused
+//	PUT /admin/webhooks                     [Webhooks]
+//	POST /admin/webhooks/forge              200 {"status": what the forged webhook was answered}
 //
 //	GET /v1/journal                         200 every effect in order, JSON Lines of [Entry]
 //	GET /healthz                            200, or 503 when the journal has failed
 //
 // A charge, as it stands (a replay shows it as it was first answered):
 //
-//	{"id": "ch_…", "status": "captured", "amount_minor": 1250, "amount_refunded_minor": 0, "currency": "GBP",
+//	{"id": "ch_…", "status": "captured", "amount_minor": 1250, "amount_captured_minor": 1250,
+//	 "amount_refunded_minor": 0, "currency": "GBP",
 //	 "payment_method": "pm_ok", "reference": "ord_1", "idempotency_key": "…", "created": "…"}
 //
-// status is captured or declined, with decline_code if declined. A refund:
+// status is captured, authorized, voided or declined, with decline_code if declined. A refund, and alike a capture
+// (cp_…) or a void (vo_…):
 //
 //	{"id": "re_…", "status": "succeeded", "charge": "ch_…", "amount_minor": 500, "currency": "GBP",
 //	 "idempotency_key": "…", "created": "…"}
@@ -82,6 +120,7 @@
 //	           "param": "…", "message": "…", "charge": "ch_…"}}
 //
 // Types: card_error (402), invalid_request_error (400, 404, 408, 413),
-// idempotency_error (409), api_error (500, 503). Only the first three are
+// idempotency_error (409), api_error (5xx); 429 is invalid_request_error, code rate_limit. Only card_error and
+// invalid_request_error with 400, 402 or 404 are
 // definite; after an api_error or no answer at all, ask by the key.
 package pspsim
