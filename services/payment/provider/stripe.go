@@ -73,7 +73,7 @@ func NewStripe(cfg StripeConfig, in Instruments) (*Stripe, error) {
 	return &Stripe{
 		account: a,
 		client: stripe.NewClient(cfg.SecretKey, stripe.WithBackends(stripe.NewBackendsWithConfig(&stripe.BackendConfig{
-			URL: &cfg.URL, HTTPClient: client, EnableTelemetry: stripe.Bool(false),
+			URL: &cfg.URL, HTTPClient: client, EnableTelemetry: new(false),
 			// The engine retries, and nobody else.
 			MaxNetworkRetries: stripe.Int64(0),
 			LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull},
@@ -130,7 +130,7 @@ func (s *Stripe) pay(ctx context.Context, r Request, minor int64) Outcome {
 	p := &stripe.PaymentIntentCreateParams{
 		Amount: &minor, Currency: stripe.String(strings.ToLower(string(r.Amount.Currency))),
 		PaymentMethodTypes: stripe.StringSlice([]string{"card"}), CaptureMethod: stripe.String(capture),
-		Confirm: stripe.Bool(true), OffSession: stripe.Bool(true),
+		Confirm: new(true), OffSession: new(true),
 		Metadata: map[string]string{metaKey: r.Key, metaOrder: r.Reference},
 	}
 	customer, method, attached := strings.Cut(r.PaymentMethod, "/")
