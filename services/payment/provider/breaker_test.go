@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -60,10 +61,16 @@ func leaving(t *testing.T, arrived <-chan struct{}) context.Context {
 	return ctx
 }
 
+// untilItLeaves holds a request until its client has gone, which net/http notices only once it has read the body.
+func untilItLeaves(r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
+}
+
 // Only what says that the provider does not answer speaks against it.
 func TestBreaker_CountsWhatSaysThatTheProviderIsDown(t *testing.T) {
 	t.Parallel()
-	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	hang := func(_ http.ResponseWriter, r *http.Request) { untilItLeaves(r) }
 	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	drip := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("{"))
@@ -140,7 +147,7 @@ func TestBreaker_IsNotStuckBehindAProbeThatHangs(t *testing.T) {
 			says(201, chargeJSON)(w, r)
 			return
 		}
-		<-r.Context().Done()
+		untilItLeaves(r)
 	})
 	cfg.Timeout = 50 * time.Millisecond
 	cfg.Breaker = rpc.BreakerConfig{MinimumCalls: 1, OpenFor: 10 * time.Millisecond, Probes: 1}
@@ -215,8 +222,5 @@ func TestSearchByKey_CannotBeBrokenOutOf(t *testing.T) {
 	got := searchByKey(`a" OR status:"succeeded\`)
 	if want := `metadata["tieout_key"]:"a\" OR status:\"succeeded\\"`; got != want {
 		t.Errorf("got %s, want %s", got, want)
-	}
-	if strings.Count(got, `"`)-strings.Count(got, `\"`) != 4 {
-		t.Errorf("%s has a quote too many", got)
 	}
 }
