@@ -21,7 +21,7 @@ type SimConfig struct {
 	Timeout time.Duration `koanf:"timeout"`
 	// NotFoundLag is how long a request that reached it may still be missing from its lookups.
 	NotFoundLag time.Duration `koanf:"not_found_lag"`
-	// KeyLifetime is how long it remembers an idempotency key; zero means for ever.
+	// KeyLifetime is how long it remembers an idempotency key; zero means for ever. Default 24 h, as the simulator's.
 	KeyLifetime time.Duration `koanf:"key_lifetime"`
 	// Webhook says which of its webhooks are believed.
 	Webhook WebhookConfig `koanf:"webhook"`
@@ -31,7 +31,7 @@ type SimConfig struct {
 
 // DefaultSimConfig is the configuration where nothing else is said; the URL has no default.
 func DefaultSimConfig() SimConfig {
-	return SimConfig{Timeout: 2 * time.Second, NotFoundLag: time.Second}
+	return SimConfig{Timeout: 2 * time.Second, NotFoundLag: time.Second, KeyLifetime: 24 * time.Hour}
 }
 
 func (c SimConfig) validate() error {
