@@ -31,7 +31,7 @@ const defaultRetention = 7 * 24 * time.Hour
 type Config struct {
 	// Pool leads to the database that holds the table; the relay opens one more connection with its settings.
 	Pool *pgxpool.Pool
-	// Service names the owner of the database in metrics.
+	// Service names the owner of the database in metrics, and to the relays of its other processes.
 	Service string
 	// Retention is how long a published row is kept; 0 is 7 days. A stream that was lost is filled again from
 	// these rows.

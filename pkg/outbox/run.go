@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -64,7 +65,7 @@ func (o *Outbox) listen(nc *nats.Conn) (unsubscribe func(), err error) {
 }
 
 // subject is what the writers of one service tell the active relay on.
-func (o *Outbox) subject() string { return "outbox." + o.service + ".written" }
+func (o *Outbox) subject() string { return "outbox.written." + cmp.Or(o.service, "unnamed") }
 
 // Only the oldest rows are looked at: published in the order of seq, they are also the first to become old enough,
 // and the table needs no index for it.
