@@ -147,9 +147,13 @@ func (e *engine) write(sagas []*live, events [][]saga.Event) {
 		t.epoch = l.term.epoch
 		good, writes = append(good, l), append(writes, t)
 	}
-	if len(writes) == 0 {
-		return
+	if len(writes) > 0 {
+		e.commit(good, writes)
 	}
+}
+
+// commit makes transitions of sagas durable, and passes the sagas on.
+func (e *engine) commit(sagas []*live, writes []transition) {
 	ctx := context.WithoutCancel(e.shards.parent)
 	durable := writes[:0:0]
 	results := e.transitions.DoAll(ctx, writes)
@@ -160,7 +164,7 @@ func (e *engine) write(sagas []*live, events [][]saga.Event) {
 	}
 	e.metrics.recorded(ctx, durable)
 	for i, r := range results {
-		e.written(ctx, good[i], writes[i], r.Err)
+		e.written(ctx, sagas[i], writes[i], r.Err)
 	}
 }
 
@@ -196,11 +200,7 @@ func (e *engine) undriveable(l *live, why error) {
 	t := transition{view: l.view, events: []saga.Event{parked}, after: l.view, epoch: l.term.epoch}
 	t.after.phase, t.after.cause, t.after.seq, t.after.nextAt = saga.Parked, parked.Cause, parked.Seq, time.Time{}
 	t.after.atRisk = true // as far as anybody knows
-	e.begin(func() {
-		ctx := context.WithoutCancel(e.shards.parent)
-		_, err := e.transitions.Do(ctx, t)
-		e.written(ctx, l, t, err)
-	})
+	e.begin(func() { e.commit([]*live{l}, []transition{t}) })
 }
 
 // fraction draws from [0, 1).

@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/periodic"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -340,12 +340,12 @@ func (e *engine) isStopping() bool { return e.shards.parent.Err() != nil }
 
 // again has a saga that could not be read or written read again after a while.
 func (e *engine) again(l *live, why error) {
-	if errors.Is(why, context.Canceled) && l.term.over() {
+	if l.term.over() {
 		e.drop(l)
 		return
 	}
 	l.failures++
-	e.log.ErrorContext(l.term.ctx, "saga cannot be driven for now", slog.String("saga_id", l.view.id.String()),
+	e.log.ErrorContext(telemetry.WithSaga(l.term.ctx, l.view.id.String()), "saga cannot be driven for now",
 		slog.Any("error", why), slog.Int("failures", l.failures))
 	l.state.Steps = nil // read it
 	e.wait(l, time.Now().Add(reloadWait.Wait(l.failures, fraction())))

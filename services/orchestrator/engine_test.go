@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -46,17 +45,7 @@ func setupCluster(t *testing.T, trouble func(call, key string, nth int, applied 
 func (c *cluster) start(orders ...saga.Definition) (*service.Process, *orchestrator) {
 	c.Helper()
 	var o *orchestrator
-	all := append(c.participants.services(), service.Service{
-		Name: "orchestrator", Postgres: service.Postgres{MaxConns: 10}, Migrations: Migrations(),
-		Run: func(ctx context.Context, env *service.Env) (err error) {
-			o, err = wire(ctx, env, DefaultConfig(), orders...)
-			return err
-		},
-	})
-	for i := range all {
-		all[i].Postgres.DSN = c.dsn // the fakes keep nothing
-	}
-	p, err := service.Start(c.Context(), c.config, c.Output(), all...)
+	p, err := service.Start(c.Context(), c.config, c.Output(), c.participants.with(c.dsn, &o, orders...)...)
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
 // participants are inventory, payment and shipment as working fakes: they keep what took effect under each key,
@@ -48,6 +49,22 @@ func (p *participants) services() []service.Service {
 		{Name: "payment", Run: run(func(r grpc.ServiceRegistrar) { paymentv1.RegisterPaymentServiceServer(r, p) })},
 		{Name: "shipment", Run: run(func(r grpc.ServiceRegistrar) { shipmentv1.RegisterShipmentServiceServer(r, p) })},
 	}
+}
+
+// with are the fakes and an orchestrator that knows some versions of the order saga; it is in *o once it is wired. The
+// fakes keep nothing, and share its database.
+func (p *participants) with(dsn string, o **orchestrator, orders ...saga.Definition) []service.Service {
+	all := append(p.services(), service.Service{
+		Name: "orchestrator", Migrations: Migrations(),
+		Run: func(ctx context.Context, env *service.Env) (err error) {
+			*o, err = wire(ctx, env, DefaultConfig(), orders...)
+			return err
+		},
+	})
+	for i := range all {
+		all[i].Postgres = service.Postgres{DSN: dsn, MaxConns: 24}
+	}
+	return all
 }
 
 func (p *participants) call(name, key, effect string) error {

@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -182,71 +181,3 @@ func (e *engine) stillDue(w waiting, now time.Time) bool {
 	next := saga.Next(w.def, w.state, now)
 	return len(next) > 0 && next[0].Op == w.command.Op && next[0].Step == w.command.Step
 }
-
-// reader reads sagas, those that wait together.
-type reader struct {
-	engine *engine
-
-	mu      sync.Mutex
-	queue   []*live
-	flights int
-}
-
-const (
-	maxRead     = 500
-	maxReadings = 2
-)
-
-// push has a saga read and then advanced.
-func (r *reader) push(l *live) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.queue = append(r.queue, l)
-	if r.flights < maxReadings {
-		r.flights++
-		r.engine.begin(r.fly)
-	}
-}
-
-func (r *reader) fly() {
-	for {
-		r.mu.Lock()
-		batch := r.queue[:min(len(r.queue), maxRead)]
-		if r.queue = r.queue[len(batch):]; len(batch) == 0 || r.engine.isStopping() {
-			r.flights--
-			r.mu.Unlock()
-			return
-		}
-		r.mu.Unlock()
-		r.read(batch)
-	}
-}
-
-func (r *reader) read(batch []*live) {
-	e, ids := r.engine, make([]SagaID, len(batch))
-	for i, l := range batch {
-		ids[i] = l.view.id
-		e.isNudged(l) // whatever was written before now is read
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.shards.parent), readLimit)
-	defer cancel()
-	all, err := e.loadAll(ctx, e.pool, ids)
-	for _, l := range batch {
-		found, ok := all[l.view.id]
-		switch {
-		case err != nil:
-			e.again(l, err)
-		case !ok:
-			e.drop(l) // nobody has ever written it
-		case found.err != nil:
-			l.view = found.view
-			e.undriveable(l, found.err)
-		default:
-			l.driven, l.events = found.driven, nil
-			e.advance(l)
-		}
-	}
-}
-
-// readLimit is how long reading a batch of sagas may take.
-const readLimit = 10 * time.Second

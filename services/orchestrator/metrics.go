@@ -49,18 +49,15 @@ func (e *engine) observe(m metric.Meter) error {
 			waiting, isBlocked := l.waits()
 			call := metric.WithAttributes(attribute.String("call", name))
 			o.ObserveInt64(lanes, int64(waiting), call)
-			o.ObserveInt64(blocked, int64(btoi(isBlocked)), call)
+			var held int64
+			if isBlocked {
+				held = 1
+			}
+			o.ObserveInt64(blocked, held, call)
 		}
 		return nil
 	}, sagas, shards, lanes, blocked)
 	return err
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // called counts what came of a call; the outcome of what was not sent is 0.

@@ -8,6 +8,7 @@ import (
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -85,7 +86,7 @@ func (e *engine) announce(ctx context.Context, t transition) {
 			level = slog.LevelInfo
 		}
 		if e.log.Enabled(ctx, level) {
-			e.log.LogAttrs(ctx, level, "saga recorded an event", slog.String("saga_id", t.view.id.String()), slog.Int("seq", event.Seq),
+			e.log.LogAttrs(telemetry.WithSaga(ctx, t.view.id.String()), level, "saga recorded an event", slog.Int("seq", event.Seq),
 				slog.String("type", string(event.Type)), slog.String("step", event.Step), slog.String("cause", event.Cause),
 				slog.String("order_id", t.view.orderID.String()))
 		}

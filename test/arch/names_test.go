@@ -58,6 +58,15 @@ func TestNames_TextsHoldNothingUnwelcome(t *testing.T) {
 	}
 }
 
+func TestNames_EveryFileIsText(t *testing.T) {
+	t.Parallel()
+	for _, name := range house(t).others {
+		if !foreign.MatchString(name) {
+			t.Errorf("%s:1: is no text; what is built is not kept", name)
+		}
+	}
+}
+
 func TestNames_TestsWaitForASignal(t *testing.T) {
 	t.Parallel()
 	tr := house(t)

@@ -30,6 +30,7 @@ type tree struct {
 	fset    *token.FileSet
 	sources []*source
 	texts   map[string][]byte // every text file that is tracked or about to be, the Go files included
+	others  []string          // and what is no text
 }
 
 // source is one Go file of the product's module.
@@ -106,6 +107,8 @@ func load() (*tree, error) {
 		}
 		if bytes.IndexByte(src, 0) < 0 {
 			tr.texts[name] = src
+		} else {
+			tr.others = append(tr.others, name)
 		}
 	}
 	nested := otherModules(tr.texts)
