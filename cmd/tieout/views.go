@@ -82,7 +82,6 @@ var paymentView = output.View[*paymentv1.Payment]{
 		{Name: "update_time", Value: func(p *paymentv1.Payment) string { return instant(p.GetUpdateTime()) }},
 		{Name: "provider_key", Value: (*paymentv1.Payment).GetProviderKey},
 		{Name: "provider_charge_id", Value: (*paymentv1.Payment).GetProviderChargeId},
-		{Name: "provider_refund_id", Value: (*paymentv1.Payment).GetProviderRefundId},
 	},
 }
 

@@ -38,6 +38,12 @@ const (
 	ReservationNotHeld     Reason = "RESERVATION_NOT_HELD"
 	PaymentDeclined        Reason = "PAYMENT_DECLINED"
 	PaymentOutcomeUnknown  Reason = "PAYMENT_OUTCOME_UNKNOWN"
+	PaymentStateRefused    Reason = "PAYMENT_STATE_REFUSED"
+	CurrencyMismatch       Reason = "CURRENCY_MISMATCH"
+	CaptureExceeded        Reason = "CAPTURE_EXCEEDED"
+	CaptureRefused         Reason = "CAPTURE_REFUSED"
+	VoidRefused            Reason = "VOID_REFUSED"
+	RefundExceeded         Reason = "REFUND_EXCEEDED"
 	RefundRefused          Reason = "REFUND_REFUSED"
 	CarrierRefused         Reason = "CARRIER_REFUSED"
 	CarrierOutcomeUnknown  Reason = "CARRIER_OUTCOME_UNKNOWN"
@@ -83,6 +89,12 @@ var registry = []Registration{
 	{ReservationNotHeld, codes.FailedPrecondition, "The reservation was released and cannot be committed."},
 	{PaymentDeclined, codes.FailedPrecondition, "The payment provider declined the charge; no money was taken."},
 	{PaymentOutcomeUnknown, codes.Unavailable, "The payment provider was asked and its answer was lost; ask again under the same key."},
+	{PaymentStateRefused, codes.FailedPrecondition, "What is asked of the payment is not possible in the state in which it is."},
+	{CurrencyMismatch, codes.InvalidArgument, "The amount is in another currency than the payment."},
+	{CaptureExceeded, codes.FailedPrecondition, "More is to be captured than was authorized."},
+	{CaptureRefused, codes.FailedPrecondition, "The payment provider does not take what was authorized; a person has to look."},
+	{VoidRefused, codes.FailedPrecondition, "The payment provider does not release what was authorized; a person has to look."},
+	{RefundExceeded, codes.FailedPrecondition, "More is to be given back than is left of what was captured."},
 	{RefundRefused, codes.FailedPrecondition, "The payment provider does not give the money back; a person has to look."},
 	{CarrierRefused, codes.FailedPrecondition, "The carrier does not take the shipment."},
 	{CarrierOutcomeUnknown, codes.Unavailable, "The carrier was asked and its answer was lost; ask again under the same key."},

@@ -30,7 +30,7 @@ func paymentToProto(p *payment) *paymentv1.Payment {
 	return &paymentv1.Payment{
 		PaymentId: p.ID.String(), State: paymentv1.PaymentState(p.State), Amount: amountToProto(p.Amount),
 		PaymentMethod: p.Method, CustomerId: p.CustomerID, Reference: p.Reference, ProviderKey: p.ProviderKey,
-		ProviderChargeId: p.ChargeID, ProviderRefundId: p.RefundID, DeclineReason: p.DeclineReason,
+		ProviderChargeId: p.ChargeID, DeclineReason: p.DeclineReason,
 		CreateTime: timestamppb.New(p.CreatedAt), UpdateTime: timestamppb.New(p.UpdatedAt),
 	}
 }

@@ -895,7 +895,7 @@ func (x *PaymentRefunded) GetProviderRefundId() string {
 	return ""
 }
 
-// PaymentVoided: a charge was undone before any money was taken. Type tieout.payment.payment.voided.v1.
+// PaymentVoided: a payment was undone before any money was taken. Type tieout.payment.payment.voided.v1.
 type PaymentVoided struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment.
@@ -950,6 +950,382 @@ func (x *PaymentVoided) GetReference() string {
 	return ""
 }
 
+// PaymentCreated: money is to be taken or set aside. Type tieout.payment.payment.created.v1.
+type PaymentCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment.
+	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// How much.
+	Amount        *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentCreated) Reset() {
+	*x = PaymentCreated{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentCreated) ProtoMessage() {}
+
+func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentCreated.ProtoReflect.Descriptor instead.
+func (*PaymentCreated) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PaymentCreated) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentCreated) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *PaymentCreated) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+// PaymentAuthorized: money was set aside. Type tieout.payment.payment.authorized.v1.
+type PaymentAuthorized struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment.
+	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// How much.
+	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The provider's id of the authorization.
+	ProviderChargeId string `protobuf:"bytes,4,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *PaymentAuthorized) Reset() {
+	*x = PaymentAuthorized{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentAuthorized) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentAuthorized) ProtoMessage() {}
+
+func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentAuthorized.ProtoReflect.Descriptor instead.
+func (*PaymentAuthorized) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PaymentAuthorized) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentAuthorized) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *PaymentAuthorized) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PaymentAuthorized) GetProviderChargeId() string {
+	if x != nil {
+		return x.ProviderChargeId
+	}
+	return ""
+}
+
+// PaymentResolved: what was in doubt is known. What it turned out to be is told by an event of its own, if it has
+// changed anything. Type tieout.payment.payment.resolved.v1.
+type PaymentResolved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment.
+	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// What had been asked: "charge".
+	Operation string `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
+	// What became of it: "done", "declined" or "not found".
+	Outcome string `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// Who found out: "request", "resolver", "webhook" or "inquiry".
+	Evidence string `protobuf:"bytes,5,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	// How much was in doubt.
+	Amount        *v1.Amount `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentResolved) Reset() {
+	*x = PaymentResolved{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentResolved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentResolved) ProtoMessage() {}
+
+func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentResolved.ProtoReflect.Descriptor instead.
+func (*PaymentResolved) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PaymentResolved) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentResolved) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *PaymentResolved) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *PaymentResolved) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *PaymentResolved) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+func (x *PaymentResolved) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+// PaymentChargeback: the customer's bank took money back. Type tieout.payment.payment.chargeback.v1.
+type PaymentChargeback struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment.
+	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// What it was for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// How much.
+	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The provider's id of the chargeback.
+	ProviderChargebackId string `protobuf:"bytes,4,opt,name=provider_chargeback_id,json=providerChargebackId,proto3" json:"provider_chargeback_id,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *PaymentChargeback) Reset() {
+	*x = PaymentChargeback{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentChargeback) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentChargeback) ProtoMessage() {}
+
+func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentChargeback.ProtoReflect.Descriptor instead.
+func (*PaymentChargeback) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PaymentChargeback) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentChargeback) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *PaymentChargeback) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PaymentChargeback) GetProviderChargebackId() string {
+	if x != nil {
+		return x.ProviderChargebackId
+	}
+	return ""
+}
+
+// BreakerChanged: calls to a payment provider are held back, or are not any more. Type
+// tieout.payment.breaker.changed.v1.
+type BreakerChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The provider's name.
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// "closed", "half-open", "open" or "forced open".
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Who forced it; empty when nobody did.
+	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakerChanged) Reset() {
+	*x = BreakerChanged{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakerChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakerChanged) ProtoMessage() {}
+
+func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakerChanged.ProtoReflect.Descriptor instead.
+func (*BreakerChanged) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BreakerChanged) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *BreakerChanged) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *BreakerChanged) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *BreakerChanged) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // ShipmentScheduled: a carrier will come. Type tieout.shipment.shipment.scheduled.v1.
 type ShipmentScheduled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -965,7 +1341,7 @@ type ShipmentScheduled struct {
 
 func (x *ShipmentScheduled) Reset() {
 	*x = ShipmentScheduled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1353,7 @@ func (x *ShipmentScheduled) String() string {
 func (*ShipmentScheduled) ProtoMessage() {}
 
 func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1366,7 @@ func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentScheduled.ProtoReflect.Descriptor instead.
 func (*ShipmentScheduled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShipmentScheduled) GetShipmentId() string {
@@ -1029,7 +1405,7 @@ type ShipmentRefused struct {
 
 func (x *ShipmentRefused) Reset() {
 	*x = ShipmentRefused{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1417,7 @@ func (x *ShipmentRefused) String() string {
 func (*ShipmentRefused) ProtoMessage() {}
 
 func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1430,7 @@ func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentRefused.ProtoReflect.Descriptor instead.
 func (*ShipmentRefused) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShipmentRefused) GetShipmentId() string {
@@ -1091,7 +1467,7 @@ type ShipmentCancelled struct {
 
 func (x *ShipmentCancelled) Reset() {
 	*x = ShipmentCancelled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1479,7 @@ func (x *ShipmentCancelled) String() string {
 func (*ShipmentCancelled) ProtoMessage() {}
 
 func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1492,7 @@ func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentCancelled.ProtoReflect.Descriptor instead.
 func (*ShipmentCancelled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ShipmentCancelled) GetShipmentId() string {
@@ -1199,7 +1575,37 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\rPaymentVoided\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
-	"\treference\x18\x02 \x01(\tR\treference\"{\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"\x7f\n" +
+	"\x0ePaymentCreated\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\"\xb0\x01\n" +
+	"\x11PaymentAuthorized\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12,\n" +
+	"\x12provider_charge_id\x18\x04 \x01(\tR\x10providerChargeId\"\xd4\x01\n" +
+	"\x0fPaymentResolved\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x1c\n" +
+	"\toperation\x18\x03 \x01(\tR\toperation\x12\x18\n" +
+	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x1a\n" +
+	"\bevidence\x18\x05 \x01(\tR\bevidence\x120\n" +
+	"\x06amount\x18\x06 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\"\xb8\x01\n" +
+	"\x11PaymentChargeback\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x124\n" +
+	"\x16provider_chargeback_id\x18\x04 \x01(\tR\x14providerChargebackId\"p\n" +
+	"\x0eBreakerChanged\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
+	"\x05actor\x18\x03 \x01(\tR\x05actor\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"{\n" +
 	"\x11ShipmentScheduled\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x12\x1c\n" +
@@ -1229,7 +1635,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),       // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),    // 1: tieout.event.v1.OrderCompleted
@@ -1246,23 +1652,32 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*PaymentUnknown)(nil),    // 12: tieout.event.v1.PaymentUnknown
 	(*PaymentRefunded)(nil),   // 13: tieout.event.v1.PaymentRefunded
 	(*PaymentVoided)(nil),     // 14: tieout.event.v1.PaymentVoided
-	(*ShipmentScheduled)(nil), // 15: tieout.event.v1.ShipmentScheduled
-	(*ShipmentRefused)(nil),   // 16: tieout.event.v1.ShipmentRefused
-	(*ShipmentCancelled)(nil), // 17: tieout.event.v1.ShipmentCancelled
-	(*v1.Amount)(nil),         // 18: tieout.common.v1.Amount
+	(*PaymentCreated)(nil),    // 15: tieout.event.v1.PaymentCreated
+	(*PaymentAuthorized)(nil), // 16: tieout.event.v1.PaymentAuthorized
+	(*PaymentResolved)(nil),   // 17: tieout.event.v1.PaymentResolved
+	(*PaymentChargeback)(nil), // 18: tieout.event.v1.PaymentChargeback
+	(*BreakerChanged)(nil),    // 19: tieout.event.v1.BreakerChanged
+	(*ShipmentScheduled)(nil), // 20: tieout.event.v1.ShipmentScheduled
+	(*ShipmentRefused)(nil),   // 21: tieout.event.v1.ShipmentRefused
+	(*ShipmentCancelled)(nil), // 22: tieout.event.v1.ShipmentCancelled
+	(*v1.Amount)(nil),         // 23: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	18, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	23, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	9,  // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	9,  // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	18, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	18, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	18, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	23, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	23, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	23, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	23, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
+	23, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	23, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	23, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -1276,7 +1691,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -32,9 +32,9 @@ const (
 type PaymentState int32
 
 const (
-	// Never sent.
+	// Never sent; as a filter, every state.
 	PaymentState_PAYMENT_STATE_UNSPECIFIED PaymentState = 0
-	// Durable, and the provider may have been asked.
+	// The provider is asked for the money: by a charge, or by the capture of an authorization.
 	PaymentState_PAYMENT_STATE_CAPTURING PaymentState = 1
 	// The provider was asked and its answer was lost.
 	PaymentState_PAYMENT_STATE_UNKNOWN PaymentState = 2
@@ -46,27 +46,47 @@ const (
 	PaymentState_PAYMENT_STATE_REFUNDED PaymentState = 5
 	// Undone before any money was taken.
 	PaymentState_PAYMENT_STATE_VOIDED PaymentState = 6
+	// Durable, and nothing has left for the provider, or it certainly did not arrive.
+	PaymentState_PAYMENT_STATE_CREATED PaymentState = 7
+	// The provider is asked to set the money aside.
+	PaymentState_PAYMENT_STATE_AUTHORIZING PaymentState = 8
+	// The provider has set the money aside.
+	PaymentState_PAYMENT_STATE_AUTHORIZED PaymentState = 9
+	// A part of the money went back.
+	PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED PaymentState = 10
+	// The customer's bank took the money back.
+	PaymentState_PAYMENT_STATE_CHARGEBACK PaymentState = 11
 )
 
 // Enum value maps for PaymentState.
 var (
 	PaymentState_name = map[int32]string{
-		0: "PAYMENT_STATE_UNSPECIFIED",
-		1: "PAYMENT_STATE_CAPTURING",
-		2: "PAYMENT_STATE_UNKNOWN",
-		3: "PAYMENT_STATE_CAPTURED",
-		4: "PAYMENT_STATE_DECLINED",
-		5: "PAYMENT_STATE_REFUNDED",
-		6: "PAYMENT_STATE_VOIDED",
+		0:  "PAYMENT_STATE_UNSPECIFIED",
+		1:  "PAYMENT_STATE_CAPTURING",
+		2:  "PAYMENT_STATE_UNKNOWN",
+		3:  "PAYMENT_STATE_CAPTURED",
+		4:  "PAYMENT_STATE_DECLINED",
+		5:  "PAYMENT_STATE_REFUNDED",
+		6:  "PAYMENT_STATE_VOIDED",
+		7:  "PAYMENT_STATE_CREATED",
+		8:  "PAYMENT_STATE_AUTHORIZING",
+		9:  "PAYMENT_STATE_AUTHORIZED",
+		10: "PAYMENT_STATE_PARTIALLY_REFUNDED",
+		11: "PAYMENT_STATE_CHARGEBACK",
 	}
 	PaymentState_value = map[string]int32{
-		"PAYMENT_STATE_UNSPECIFIED": 0,
-		"PAYMENT_STATE_CAPTURING":   1,
-		"PAYMENT_STATE_UNKNOWN":     2,
-		"PAYMENT_STATE_CAPTURED":    3,
-		"PAYMENT_STATE_DECLINED":    4,
-		"PAYMENT_STATE_REFUNDED":    5,
-		"PAYMENT_STATE_VOIDED":      6,
+		"PAYMENT_STATE_UNSPECIFIED":        0,
+		"PAYMENT_STATE_CAPTURING":          1,
+		"PAYMENT_STATE_UNKNOWN":            2,
+		"PAYMENT_STATE_CAPTURED":           3,
+		"PAYMENT_STATE_DECLINED":           4,
+		"PAYMENT_STATE_REFUNDED":           5,
+		"PAYMENT_STATE_VOIDED":             6,
+		"PAYMENT_STATE_CREATED":            7,
+		"PAYMENT_STATE_AUTHORIZING":        8,
+		"PAYMENT_STATE_AUTHORIZED":         9,
+		"PAYMENT_STATE_PARTIALLY_REFUNDED": 10,
+		"PAYMENT_STATE_CHARGEBACK":         11,
 	}
 )
 
@@ -97,14 +117,213 @@ func (PaymentState) EnumDescriptor() ([]byte, []int) {
 	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{0}
 }
 
-// Payment is one charge and what became of it.
+// OperationKind is what a provider is asked for.
+type OperationKind int32
+
+const (
+	// Never sent.
+	OperationKind_OPERATION_KIND_UNSPECIFIED OperationKind = 0
+	// To take money.
+	OperationKind_OPERATION_KIND_CHARGE OperationKind = 1
+	// To set money aside.
+	OperationKind_OPERATION_KIND_AUTHORIZE OperationKind = 2
+	// To take what was set aside.
+	OperationKind_OPERATION_KIND_CAPTURE OperationKind = 3
+	// To release what was set aside.
+	OperationKind_OPERATION_KIND_VOID OperationKind = 4
+	// To give back what was taken.
+	OperationKind_OPERATION_KIND_REFUND OperationKind = 5
+)
+
+// Enum value maps for OperationKind.
+var (
+	OperationKind_name = map[int32]string{
+		0: "OPERATION_KIND_UNSPECIFIED",
+		1: "OPERATION_KIND_CHARGE",
+		2: "OPERATION_KIND_AUTHORIZE",
+		3: "OPERATION_KIND_CAPTURE",
+		4: "OPERATION_KIND_VOID",
+		5: "OPERATION_KIND_REFUND",
+	}
+	OperationKind_value = map[string]int32{
+		"OPERATION_KIND_UNSPECIFIED": 0,
+		"OPERATION_KIND_CHARGE":      1,
+		"OPERATION_KIND_AUTHORIZE":   2,
+		"OPERATION_KIND_CAPTURE":     3,
+		"OPERATION_KIND_VOID":        4,
+		"OPERATION_KIND_REFUND":      5,
+	}
+)
+
+func (x OperationKind) Enum() *OperationKind {
+	p := new(OperationKind)
+	*p = x
+	return p
+}
+
+func (x OperationKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OperationKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_payment_v1_payment_proto_enumTypes[1].Descriptor()
+}
+
+func (OperationKind) Type() protoreflect.EnumType {
+	return &file_tieout_payment_v1_payment_proto_enumTypes[1]
+}
+
+func (x OperationKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OperationKind.Descriptor instead.
+func (OperationKind) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{1}
+}
+
+// OperationState is what is known of an operation.
+type OperationState int32
+
+const (
+	// Never sent.
+	OperationState_OPERATION_STATE_UNSPECIFIED OperationState = 0
+	// Durable, and nothing has left, or it certainly did not arrive.
+	OperationState_OPERATION_STATE_CREATED OperationState = 1
+	// It may have left.
+	OperationState_OPERATION_STATE_SENT OperationState = 2
+	// It may have left, and the answer was lost.
+	OperationState_OPERATION_STATE_UNKNOWN OperationState = 3
+	// It has happened.
+	OperationState_OPERATION_STATE_DONE OperationState = 4
+	// The provider said no, and nothing has happened.
+	OperationState_OPERATION_STATE_DECLINED OperationState = 5
+	// It was given up before it left, or when it certainly had not arrived.
+	OperationState_OPERATION_STATE_ABANDONED OperationState = 6
+)
+
+// Enum value maps for OperationState.
+var (
+	OperationState_name = map[int32]string{
+		0: "OPERATION_STATE_UNSPECIFIED",
+		1: "OPERATION_STATE_CREATED",
+		2: "OPERATION_STATE_SENT",
+		3: "OPERATION_STATE_UNKNOWN",
+		4: "OPERATION_STATE_DONE",
+		5: "OPERATION_STATE_DECLINED",
+		6: "OPERATION_STATE_ABANDONED",
+	}
+	OperationState_value = map[string]int32{
+		"OPERATION_STATE_UNSPECIFIED": 0,
+		"OPERATION_STATE_CREATED":     1,
+		"OPERATION_STATE_SENT":        2,
+		"OPERATION_STATE_UNKNOWN":     3,
+		"OPERATION_STATE_DONE":        4,
+		"OPERATION_STATE_DECLINED":    5,
+		"OPERATION_STATE_ABANDONED":   6,
+	}
+)
+
+func (x OperationState) Enum() *OperationState {
+	p := new(OperationState)
+	*p = x
+	return p
+}
+
+func (x OperationState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OperationState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_payment_v1_payment_proto_enumTypes[2].Descriptor()
+}
+
+func (OperationState) Type() protoreflect.EnumType {
+	return &file_tieout_payment_v1_payment_proto_enumTypes[2]
+}
+
+func (x OperationState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OperationState.Descriptor instead.
+func (OperationState) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{2}
+}
+
+// IdempotencyState is where a request stands.
+type IdempotencyState int32
+
+const (
+	// Never sent.
+	IdempotencyState_IDEMPOTENCY_STATE_UNSPECIFIED IdempotencyState = 0
+	// Begun, and without an outcome that is known.
+	IdempotencyState_IDEMPOTENCY_STATE_IN_FLIGHT IdempotencyState = 1
+	// Done; the answer is given again.
+	IdempotencyState_IDEMPOTENCY_STATE_DONE IdempotencyState = 2
+	// Refused for good; the refusal is given again.
+	IdempotencyState_IDEMPOTENCY_STATE_REFUSED IdempotencyState = 3
+	// Undone; it is refused for ever.
+	IdempotencyState_IDEMPOTENCY_STATE_TOMBSTONE IdempotencyState = 4
+	// Past its time; it is refused for ever, and what it made is named.
+	IdempotencyState_IDEMPOTENCY_STATE_EXPIRED IdempotencyState = 5
+)
+
+// Enum value maps for IdempotencyState.
+var (
+	IdempotencyState_name = map[int32]string{
+		0: "IDEMPOTENCY_STATE_UNSPECIFIED",
+		1: "IDEMPOTENCY_STATE_IN_FLIGHT",
+		2: "IDEMPOTENCY_STATE_DONE",
+		3: "IDEMPOTENCY_STATE_REFUSED",
+		4: "IDEMPOTENCY_STATE_TOMBSTONE",
+		5: "IDEMPOTENCY_STATE_EXPIRED",
+	}
+	IdempotencyState_value = map[string]int32{
+		"IDEMPOTENCY_STATE_UNSPECIFIED": 0,
+		"IDEMPOTENCY_STATE_IN_FLIGHT":   1,
+		"IDEMPOTENCY_STATE_DONE":        2,
+		"IDEMPOTENCY_STATE_REFUSED":     3,
+		"IDEMPOTENCY_STATE_TOMBSTONE":   4,
+		"IDEMPOTENCY_STATE_EXPIRED":     5,
+	}
+)
+
+func (x IdempotencyState) Enum() *IdempotencyState {
+	p := new(IdempotencyState)
+	*p = x
+	return p
+}
+
+func (x IdempotencyState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IdempotencyState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_payment_v1_payment_proto_enumTypes[3].Descriptor()
+}
+
+func (IdempotencyState) Type() protoreflect.EnumType {
+	return &file_tieout_payment_v1_payment_proto_enumTypes[3]
+}
+
+func (x IdempotencyState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IdempotencyState.Descriptor instead.
+func (IdempotencyState) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{3}
+}
+
+// Payment is one charge or authorization and what became of it.
 type Payment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment's id: `pay_` and a UUIDv7.
 	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// Where it stands.
 	State PaymentState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.payment.v1.PaymentState" json:"state,omitempty"`
-	// What is charged.
+	// What is to be charged, or was authorized.
 	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
 	// What it is charged to, as the provider knows it.
 	PaymentMethod string `protobuf:"bytes,4,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
@@ -112,18 +331,24 @@ type Payment struct {
 	CustomerId string `protobuf:"bytes,5,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// What it is for: the order's id.
 	Reference string `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"`
-	// The key under which the provider knows the charge.
+	// The key under which the provider knows the charge or authorization.
 	ProviderKey string `protobuf:"bytes,7,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
-	// The provider's id of the charge; empty until it is known.
+	// The provider's id of the charge or authorization; empty until it is known.
 	ProviderChargeId string `protobuf:"bytes,8,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
-	// The provider's id of the refund; empty when there is none.
-	ProviderRefundId string `protobuf:"bytes,9,opt,name=provider_refund_id,json=providerRefundId,proto3" json:"provider_refund_id,omitempty"`
 	// The provider's reason for a decline.
 	DeclineReason string `protobuf:"bytes,10,opt,name=decline_reason,json=declineReason,proto3" json:"decline_reason,omitempty"`
 	// When it was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// How much was taken, whatever went back.
+	Captured *v1.Amount `protobuf:"bytes,13,opt,name=captured,proto3" json:"captured,omitempty"`
+	// How much of that was given back.
+	Refunded *v1.Amount `protobuf:"bytes,14,opt,name=refunded,proto3" json:"refunded,omitempty"`
+	// How much of that the customer's bank took back.
+	ChargedBack *v1.Amount `protobuf:"bytes,15,opt,name=charged_back,json=chargedBack,proto3" json:"charged_back,omitempty"`
+	// What the provider was asked for, the oldest first. Only where one payment is asked for.
+	Operations    []*Operation `protobuf:"bytes,16,rep,name=operations,proto3" json:"operations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -214,13 +439,6 @@ func (x *Payment) GetProviderChargeId() string {
 	return ""
 }
 
-func (x *Payment) GetProviderRefundId() string {
-	if x != nil {
-		return x.ProviderRefundId
-	}
-	return ""
-}
-
 func (x *Payment) GetDeclineReason() string {
 	if x != nil {
 		return x.DeclineReason
@@ -240,6 +458,252 @@ func (x *Payment) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Payment) GetCaptured() *v1.Amount {
+	if x != nil {
+		return x.Captured
+	}
+	return nil
+}
+
+func (x *Payment) GetRefunded() *v1.Amount {
+	if x != nil {
+		return x.Refunded
+	}
+	return nil
+}
+
+func (x *Payment) GetChargedBack() *v1.Amount {
+	if x != nil {
+		return x.ChargedBack
+	}
+	return nil
+}
+
+func (x *Payment) GetOperations() []*Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
+// Operation is something that a provider is asked for, once per key.
+type Operation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is asked for.
+	Kind OperationKind `protobuf:"varint,1,opt,name=kind,proto3,enum=tieout.payment.v1.OperationKind" json:"kind,omitempty"`
+	// What is known of it.
+	State OperationState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.payment.v1.OperationState" json:"state,omitempty"`
+	// How much it is about.
+	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The key under which the provider knows it.
+	ProviderKey string `protobuf:"bytes,4,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// The provider's id of it; empty until it is known.
+	ProviderId string `protobuf:"bytes,5,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	// The provider's reason for saying no.
+	DeclineReason string `protobuf:"bytes,6,opt,name=decline_reason,json=declineReason,proto3" json:"decline_reason,omitempty"`
+	// How often it was sent.
+	Sends int32 `protobuf:"varint,7,opt,name=sends,proto3" json:"sends,omitempty"`
+	// When it last left; unset when it has not.
+	SendTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
+	// When the provider is asked next what became of it; unset when that is not in doubt.
+	InquiryTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=inquiry_time,json=inquiryTime,proto3" json:"inquiry_time,omitempty"`
+	// When it was made durable.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it last changed.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// What was said by and to the provider, the oldest first; the last 50.
+	Calls         []*ProviderCall `protobuf:"bytes,12,rep,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Operation) Reset() {
+	*x = Operation{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Operation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Operation) ProtoMessage() {}
+
+func (x *Operation) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Operation.ProtoReflect.Descriptor instead.
+func (*Operation) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Operation) GetKind() OperationKind {
+	if x != nil {
+		return x.Kind
+	}
+	return OperationKind_OPERATION_KIND_UNSPECIFIED
+}
+
+func (x *Operation) GetState() OperationState {
+	if x != nil {
+		return x.State
+	}
+	return OperationState_OPERATION_STATE_UNSPECIFIED
+}
+
+func (x *Operation) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Operation) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *Operation) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *Operation) GetDeclineReason() string {
+	if x != nil {
+		return x.DeclineReason
+	}
+	return ""
+}
+
+func (x *Operation) GetSends() int32 {
+	if x != nil {
+		return x.Sends
+	}
+	return 0
+}
+
+func (x *Operation) GetSendTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SendTime
+	}
+	return nil
+}
+
+func (x *Operation) GetInquiryTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.InquiryTime
+	}
+	return nil
+}
+
+func (x *Operation) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Operation) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *Operation) GetCalls() []*ProviderCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+// ProviderCall is one exchange with the provider about an operation.
+type ProviderCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it began.
+	CallTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=call_time,json=callTime,proto3" json:"call_time,omitempty"`
+	// "do", "look up" or "webhook".
+	Ask string `protobuf:"bytes,2,opt,name=ask,proto3" json:"ask,omitempty"`
+	// What came of it: "succeeded", "declined", "method unknown", "not sent", "not found" or "unknown".
+	Outcome string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// What was wrong, where something was.
+	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProviderCall) Reset() {
+	*x = ProviderCall{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProviderCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProviderCall) ProtoMessage() {}
+
+func (x *ProviderCall) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProviderCall.ProtoReflect.Descriptor instead.
+func (*ProviderCall) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ProviderCall) GetCallTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CallTime
+	}
+	return nil
+}
+
+func (x *ProviderCall) GetAsk() string {
+	if x != nil {
+		return x.Ask
+	}
+	return ""
+}
+
+func (x *ProviderCall) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *ProviderCall) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
 }
 
 // ChargeRequest asks for money.
@@ -263,7 +727,7 @@ type ChargeRequest struct {
 
 func (x *ChargeRequest) Reset() {
 	*x = ChargeRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[1]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +739,7 @@ func (x *ChargeRequest) String() string {
 func (*ChargeRequest) ProtoMessage() {}
 
 func (x *ChargeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[1]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +752,7 @@ func (x *ChargeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChargeRequest.ProtoReflect.Descriptor instead.
 func (*ChargeRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{1}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ChargeRequest) GetIdempotencyKey() string {
@@ -344,7 +808,7 @@ type ChargeResponse struct {
 
 func (x *ChargeResponse) Reset() {
 	*x = ChargeResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[2]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +820,7 @@ func (x *ChargeResponse) String() string {
 func (*ChargeResponse) ProtoMessage() {}
 
 func (x *ChargeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[2]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +833,7 @@ func (x *ChargeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChargeResponse.ProtoReflect.Descriptor instead.
 func (*ChargeResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{2}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ChargeResponse) GetPayment() *Payment {
@@ -392,7 +856,7 @@ type RefundRequest struct {
 
 func (x *RefundRequest) Reset() {
 	*x = RefundRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[3]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -404,7 +868,7 @@ func (x *RefundRequest) String() string {
 func (*RefundRequest) ProtoMessage() {}
 
 func (x *RefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[3]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -417,7 +881,7 @@ func (x *RefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundRequest.ProtoReflect.Descriptor instead.
 func (*RefundRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{3}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RefundRequest) GetIdempotencyKey() string {
@@ -445,7 +909,7 @@ type RefundResponse struct {
 
 func (x *RefundResponse) Reset() {
 	*x = RefundResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[4]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -457,7 +921,7 @@ func (x *RefundResponse) String() string {
 func (*RefundResponse) ProtoMessage() {}
 
 func (x *RefundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[4]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -470,10 +934,729 @@ func (x *RefundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundResponse.ProtoReflect.Descriptor instead.
 func (*RefundResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{4}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RefundResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// AuthorizeRequest asks that money be set aside.
+type AuthorizeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The saga step's key: `saga/<id>/<step>`.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// What to set aside; more than zero.
+	Amount *v1.Amount `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// What to charge it to, as the provider knows it: "pm_ok".
+	PaymentMethod string `protobuf:"bytes,3,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
+	// Who pays.
+	CustomerId string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,5,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Where the request comes from, when a saga's step sends it.
+	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeRequest) Reset() {
+	*x = AuthorizeRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeRequest) ProtoMessage() {}
+
+func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeRequest.ProtoReflect.Descriptor instead.
+func (*AuthorizeRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AuthorizeRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *AuthorizeRequest) GetPaymentMethod() string {
+	if x != nil {
+		return x.PaymentMethod
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetOrigin() *v1.Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+// AuthorizeResponse says that the money is set aside.
+type AuthorizeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The authorized payment.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeResponse) Reset() {
+	*x = AuthorizeResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeResponse) ProtoMessage() {}
+
+func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeResponse.ProtoReflect.Descriptor instead.
+func (*AuthorizeResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AuthorizeResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// CaptureRequest asks for the money of an authorization.
+type CaptureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The saga step's key: `saga/<id>/<step>`.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// What is captured.
+	//
+	// Types that are valid to be assigned to Authorization:
+	//
+	//	*CaptureRequest_PaymentId
+	//	*CaptureRequest_AuthorizationKey
+	Authorization isCaptureRequest_Authorization `protobuf_oneof:"authorization"`
+	// How much; unset, all of it.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Where the request comes from, when a saga's step sends it.
+	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CaptureRequest) Reset() {
+	*x = CaptureRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CaptureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CaptureRequest) ProtoMessage() {}
+
+func (x *CaptureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CaptureRequest.ProtoReflect.Descriptor instead.
+func (*CaptureRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CaptureRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CaptureRequest) GetAuthorization() isCaptureRequest_Authorization {
+	if x != nil {
+		return x.Authorization
+	}
+	return nil
+}
+
+func (x *CaptureRequest) GetPaymentId() string {
+	if x != nil {
+		if x, ok := x.Authorization.(*CaptureRequest_PaymentId); ok {
+			return x.PaymentId
+		}
+	}
+	return ""
+}
+
+func (x *CaptureRequest) GetAuthorizationKey() string {
+	if x != nil {
+		if x, ok := x.Authorization.(*CaptureRequest_AuthorizationKey); ok {
+			return x.AuthorizationKey
+		}
+	}
+	return ""
+}
+
+func (x *CaptureRequest) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *CaptureRequest) GetOrigin() *v1.Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+type isCaptureRequest_Authorization interface {
+	isCaptureRequest_Authorization()
+}
+
+type CaptureRequest_PaymentId struct {
+	// The payment's id.
+	PaymentId string `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3,oneof"`
+}
+
+type CaptureRequest_AuthorizationKey struct {
+	// The key of the Authorize, of the same caller.
+	AuthorizationKey string `protobuf:"bytes,3,opt,name=authorization_key,json=authorizationKey,proto3,oneof"`
+}
+
+func (*CaptureRequest_PaymentId) isCaptureRequest_Authorization() {}
+
+func (*CaptureRequest_AuthorizationKey) isCaptureRequest_Authorization() {}
+
+// CaptureResponse says that the money was taken.
+type CaptureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The captured payment.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CaptureResponse) Reset() {
+	*x = CaptureResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CaptureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CaptureResponse) ProtoMessage() {}
+
+func (x *CaptureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CaptureResponse.ProtoReflect.Descriptor instead.
+func (*CaptureResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CaptureResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// VoidRequest asks that an authorization be undone.
+type VoidRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key of the Authorize to undo.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Where the request comes from, when a saga's step sends it.
+	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidRequest) Reset() {
+	*x = VoidRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidRequest) ProtoMessage() {}
+
+func (x *VoidRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidRequest.ProtoReflect.Descriptor instead.
+func (*VoidRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *VoidRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *VoidRequest) GetOrigin() *v1.Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+// VoidResponse says that no money is held under the key, and never will be.
+type VoidResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The voided or refunded payment; unset when there was none.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidResponse) Reset() {
+	*x = VoidResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidResponse) ProtoMessage() {}
+
+func (x *VoidResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidResponse.ProtoReflect.Descriptor instead.
+func (*VoidResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *VoidResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// RefundPaymentRequest asks that money be given back.
+type RefundPaymentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A key of this refund's own.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The payment's id.
+	PaymentId string `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// How much; unset, all that is left.
+	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Why; it stands in the audit trail with the caller's name.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundPaymentRequest) Reset() {
+	*x = RefundPaymentRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundPaymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundPaymentRequest) ProtoMessage() {}
+
+func (x *RefundPaymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundPaymentRequest.ProtoReflect.Descriptor instead.
+func (*RefundPaymentRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RefundPaymentRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RefundPaymentRequest) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *RefundPaymentRequest) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *RefundPaymentRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RefundPaymentResponse says that the money went back.
+type RefundPaymentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundPaymentResponse) Reset() {
+	*x = RefundPaymentResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundPaymentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundPaymentResponse) ProtoMessage() {}
+
+func (x *RefundPaymentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundPaymentResponse.ProtoReflect.Descriptor instead.
+func (*RefundPaymentResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RefundPaymentResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// VoidPaymentRequest asks that an authorized payment be released.
+type VoidPaymentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A key of this void's own.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The payment's id.
+	PaymentId string `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// Why; it stands in the audit trail with the caller's name.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidPaymentRequest) Reset() {
+	*x = VoidPaymentRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidPaymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidPaymentRequest) ProtoMessage() {}
+
+func (x *VoidPaymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidPaymentRequest.ProtoReflect.Descriptor instead.
+func (*VoidPaymentRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *VoidPaymentRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *VoidPaymentRequest) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *VoidPaymentRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// VoidPaymentResponse says that the money was released.
+type VoidPaymentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The voided payment.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VoidPaymentResponse) Reset() {
+	*x = VoidPaymentResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VoidPaymentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VoidPaymentResponse) ProtoMessage() {}
+
+func (x *VoidPaymentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VoidPaymentResponse.ProtoReflect.Descriptor instead.
+func (*VoidPaymentResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *VoidPaymentResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// InquirePaymentRequest names a payment.
+type InquirePaymentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment's id.
+	PaymentId     string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InquirePaymentRequest) Reset() {
+	*x = InquirePaymentRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InquirePaymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InquirePaymentRequest) ProtoMessage() {}
+
+func (x *InquirePaymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InquirePaymentRequest.ProtoReflect.Descriptor instead.
+func (*InquirePaymentRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *InquirePaymentRequest) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// InquirePaymentResponse is what is known now.
+type InquirePaymentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment, with its operations.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InquirePaymentResponse) Reset() {
+	*x = InquirePaymentResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InquirePaymentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InquirePaymentResponse) ProtoMessage() {}
+
+func (x *InquirePaymentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InquirePaymentResponse.ProtoReflect.Descriptor instead.
+func (*InquirePaymentResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *InquirePaymentResponse) GetPayment() *Payment {
 	if x != nil {
 		return x.Payment
 	}
@@ -491,7 +1674,7 @@ type GetPaymentRequest struct {
 
 func (x *GetPaymentRequest) Reset() {
 	*x = GetPaymentRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[5]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +1686,7 @@ func (x *GetPaymentRequest) String() string {
 func (*GetPaymentRequest) ProtoMessage() {}
 
 func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[5]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +1699,7 @@ func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentRequest.ProtoReflect.Descriptor instead.
 func (*GetPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{5}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetPaymentRequest) GetPaymentId() string {
@@ -537,7 +1720,7 @@ type GetPaymentResponse struct {
 
 func (x *GetPaymentResponse) Reset() {
 	*x = GetPaymentResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[6]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +1732,7 @@ func (x *GetPaymentResponse) String() string {
 func (*GetPaymentResponse) ProtoMessage() {}
 
 func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[6]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +1745,7 @@ func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentResponse.ProtoReflect.Descriptor instead.
 func (*GetPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{6}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetPaymentResponse) GetPayment() *Payment {
@@ -578,14 +1761,22 @@ type ListPaymentsRequest struct {
 	// How many at most; 0 means 50, more than 1,000 means 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before; empty for the first page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only payments in this state.
+	State PaymentState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.payment.v1.PaymentState" json:"state,omitempty"`
+	// Only payments of this customer.
+	CustomerId string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Only payments for this: the order's id.
+	Reference string `protobuf:"bytes,5,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Only payments of which something is in doubt.
+	InDoubt       bool `protobuf:"varint,6,opt,name=in_doubt,json=inDoubt,proto3" json:"in_doubt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPaymentsRequest) Reset() {
 	*x = ListPaymentsRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[7]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +1788,7 @@ func (x *ListPaymentsRequest) String() string {
 func (*ListPaymentsRequest) ProtoMessage() {}
 
 func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[7]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +1801,7 @@ func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsRequest.ProtoReflect.Descriptor instead.
 func (*ListPaymentsRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{7}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListPaymentsRequest) GetPageSize() int32 {
@@ -627,6 +1818,34 @@ func (x *ListPaymentsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListPaymentsRequest) GetState() PaymentState {
+	if x != nil {
+		return x.State
+	}
+	return PaymentState_PAYMENT_STATE_UNSPECIFIED
+}
+
+func (x *ListPaymentsRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetInDoubt() bool {
+	if x != nil {
+		return x.InDoubt
+	}
+	return false
+}
+
 // ListPaymentsResponse is a page.
 type ListPaymentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -640,7 +1859,7 @@ type ListPaymentsResponse struct {
 
 func (x *ListPaymentsResponse) Reset() {
 	*x = ListPaymentsResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[8]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +1871,7 @@ func (x *ListPaymentsResponse) String() string {
 func (*ListPaymentsResponse) ProtoMessage() {}
 
 func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[8]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +1884,7 @@ func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsResponse.ProtoReflect.Descriptor instead.
 func (*ListPaymentsResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{8}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListPaymentsResponse) GetPayments() []*Payment {
@@ -693,7 +1912,7 @@ type BatchChargeRequest struct {
 
 func (x *BatchChargeRequest) Reset() {
 	*x = BatchChargeRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[9]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +1924,7 @@ func (x *BatchChargeRequest) String() string {
 func (*BatchChargeRequest) ProtoMessage() {}
 
 func (x *BatchChargeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[9]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +1937,7 @@ func (x *BatchChargeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeRequest.ProtoReflect.Descriptor instead.
 func (*BatchChargeRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{9}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BatchChargeRequest) GetRequests() []*ChargeRequest {
@@ -739,7 +1958,7 @@ type BatchChargeResponse struct {
 
 func (x *BatchChargeResponse) Reset() {
 	*x = BatchChargeResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[10]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +1970,7 @@ func (x *BatchChargeResponse) String() string {
 func (*BatchChargeResponse) ProtoMessage() {}
 
 func (x *BatchChargeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[10]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +1983,7 @@ func (x *BatchChargeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeResponse.ProtoReflect.Descriptor instead.
 func (*BatchChargeResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{10}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BatchChargeResponse) GetResults() []*BatchChargeResponse_Result {
@@ -785,7 +2004,7 @@ type BatchRefundRequest struct {
 
 func (x *BatchRefundRequest) Reset() {
 	*x = BatchRefundRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[11]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +2016,7 @@ func (x *BatchRefundRequest) String() string {
 func (*BatchRefundRequest) ProtoMessage() {}
 
 func (x *BatchRefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[11]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +2029,7 @@ func (x *BatchRefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRefundRequest.ProtoReflect.Descriptor instead.
 func (*BatchRefundRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{11}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BatchRefundRequest) GetRequests() []*RefundRequest {
@@ -831,7 +2050,7 @@ type BatchRefundResponse struct {
 
 func (x *BatchRefundResponse) Reset() {
 	*x = BatchRefundResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[12]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +2062,7 @@ func (x *BatchRefundResponse) String() string {
 func (*BatchRefundResponse) ProtoMessage() {}
 
 func (x *BatchRefundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[12]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +2075,7 @@ func (x *BatchRefundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRefundResponse.ProtoReflect.Descriptor instead.
 func (*BatchRefundResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{12}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BatchRefundResponse) GetResults() []*BatchRefundResponse_Result {
@@ -864,6 +2083,601 @@ func (x *BatchRefundResponse) GetResults() []*BatchRefundResponse_Result {
 		return x.Results
 	}
 	return nil
+}
+
+// BatchAuthorizeRequest is several requests.
+type BatchAuthorizeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*AuthorizeRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchAuthorizeRequest) Reset() {
+	*x = BatchAuthorizeRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchAuthorizeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchAuthorizeRequest) ProtoMessage() {}
+
+func (x *BatchAuthorizeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchAuthorizeRequest.ProtoReflect.Descriptor instead.
+func (*BatchAuthorizeRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *BatchAuthorizeRequest) GetRequests() []*AuthorizeRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchAuthorizeResponse is what came of each request.
+type BatchAuthorizeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A result per request, in their order.
+	Results       []*BatchAuthorizeResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchAuthorizeResponse) Reset() {
+	*x = BatchAuthorizeResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchAuthorizeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchAuthorizeResponse) ProtoMessage() {}
+
+func (x *BatchAuthorizeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchAuthorizeResponse.ProtoReflect.Descriptor instead.
+func (*BatchAuthorizeResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *BatchAuthorizeResponse) GetResults() []*BatchAuthorizeResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// BatchCaptureRequest is several requests.
+type BatchCaptureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*CaptureRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCaptureRequest) Reset() {
+	*x = BatchCaptureRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCaptureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCaptureRequest) ProtoMessage() {}
+
+func (x *BatchCaptureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCaptureRequest.ProtoReflect.Descriptor instead.
+func (*BatchCaptureRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *BatchCaptureRequest) GetRequests() []*CaptureRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchCaptureResponse is what came of each request.
+type BatchCaptureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A result per request, in their order.
+	Results       []*BatchCaptureResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCaptureResponse) Reset() {
+	*x = BatchCaptureResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCaptureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCaptureResponse) ProtoMessage() {}
+
+func (x *BatchCaptureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCaptureResponse.ProtoReflect.Descriptor instead.
+func (*BatchCaptureResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *BatchCaptureResponse) GetResults() []*BatchCaptureResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// BatchVoidRequest is several requests.
+type BatchVoidRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The requests, 1 to 256, each with a key of its own. Each is checked by itself: a bad one is a bad result.
+	Requests      []*VoidRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchVoidRequest) Reset() {
+	*x = BatchVoidRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchVoidRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchVoidRequest) ProtoMessage() {}
+
+func (x *BatchVoidRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchVoidRequest.ProtoReflect.Descriptor instead.
+func (*BatchVoidRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *BatchVoidRequest) GetRequests() []*VoidRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchVoidResponse is what came of each request.
+type BatchVoidResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A result per request, in their order.
+	Results       []*BatchVoidResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchVoidResponse) Reset() {
+	*x = BatchVoidResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchVoidResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchVoidResponse) ProtoMessage() {}
+
+func (x *BatchVoidResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchVoidResponse.ProtoReflect.Descriptor instead.
+func (*BatchVoidResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *BatchVoidResponse) GetResults() []*BatchVoidResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// ListIdempotencyRecordsRequest names a key.
+type ListIdempotencyRecordsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key, as callers sent it.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ListIdempotencyRecordsRequest) Reset() {
+	*x = ListIdempotencyRecordsRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListIdempotencyRecordsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListIdempotencyRecordsRequest) ProtoMessage() {}
+
+func (x *ListIdempotencyRecordsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListIdempotencyRecordsRequest.ProtoReflect.Descriptor instead.
+func (*ListIdempotencyRecordsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListIdempotencyRecordsRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// ListIdempotencyRecordsResponse is what is known of a key.
+type ListIdempotencyRecordsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The records, by caller and method; empty when the key was never used.
+	Records       []*IdempotencyRecord `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListIdempotencyRecordsResponse) Reset() {
+	*x = ListIdempotencyRecordsResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListIdempotencyRecordsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListIdempotencyRecordsResponse) ProtoMessage() {}
+
+func (x *ListIdempotencyRecordsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListIdempotencyRecordsResponse.ProtoReflect.Descriptor instead.
+func (*ListIdempotencyRecordsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListIdempotencyRecordsResponse) GetRecords() []*IdempotencyRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+// IdempotencyRecord is one request that was begun, and what came of it.
+type IdempotencyRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who asked.
+	Caller string `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// For what: "Charge".
+	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	// Under which key.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Where it stands.
+	State IdempotencyState `protobuf:"varint,4,opt,name=state,proto3,enum=tieout.payment.v1.IdempotencyState" json:"state,omitempty"`
+	// What it made or is about: the payment's id; empty when there is nothing.
+	Resource string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	// The fields that a second request must agree in.
+	FingerprintFields []*FingerprintField `protobuf:"bytes,6,rep,name=fingerprint_fields,json=fingerprintFields,proto3" json:"fingerprint_fields,omitempty"`
+	// How often work on it was begun.
+	Attempts int32 `protobuf:"varint,7,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// How often its answer was given again.
+	Replays int64 `protobuf:"varint,8,opt,name=replays,proto3" json:"replays,omitempty"`
+	// Who works on it, or did at last: a claim's id; empty when it was given back, or there was none.
+	Claim string `protobuf:"bytes,9,opt,name=claim,proto3" json:"claim,omitempty"`
+	// Until when that one works on it; unset when nobody does.
+	LeaseExpireTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=lease_expire_time,json=leaseExpireTime,proto3" json:"lease_expire_time,omitempty"`
+	// The highest fencing number that it was sent with; 0 for none.
+	Epoch int64 `protobuf:"varint,11,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// When it was first seen.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// From when its key is refused; unset for never.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// The reason of a refusal; empty for none.
+	RefusalReason string `protobuf:"bytes,14,opt,name=refusal_reason,json=refusalReason,proto3" json:"refusal_reason,omitempty"`
+	// What the provider was asked for it, the oldest first.
+	Operations    []*Operation `protobuf:"bytes,15,rep,name=operations,proto3" json:"operations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdempotencyRecord) Reset() {
+	*x = IdempotencyRecord{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdempotencyRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdempotencyRecord) ProtoMessage() {}
+
+func (x *IdempotencyRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdempotencyRecord.ProtoReflect.Descriptor instead.
+func (*IdempotencyRecord) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *IdempotencyRecord) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *IdempotencyRecord) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *IdempotencyRecord) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *IdempotencyRecord) GetState() IdempotencyState {
+	if x != nil {
+		return x.State
+	}
+	return IdempotencyState_IDEMPOTENCY_STATE_UNSPECIFIED
+}
+
+func (x *IdempotencyRecord) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *IdempotencyRecord) GetFingerprintFields() []*FingerprintField {
+	if x != nil {
+		return x.FingerprintFields
+	}
+	return nil
+}
+
+func (x *IdempotencyRecord) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *IdempotencyRecord) GetReplays() int64 {
+	if x != nil {
+		return x.Replays
+	}
+	return 0
+}
+
+func (x *IdempotencyRecord) GetClaim() string {
+	if x != nil {
+		return x.Claim
+	}
+	return ""
+}
+
+func (x *IdempotencyRecord) GetLeaseExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LeaseExpireTime
+	}
+	return nil
+}
+
+func (x *IdempotencyRecord) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *IdempotencyRecord) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *IdempotencyRecord) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *IdempotencyRecord) GetRefusalReason() string {
+	if x != nil {
+		return x.RefusalReason
+	}
+	return ""
+}
+
+func (x *IdempotencyRecord) GetOperations() []*Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
+// FingerprintField is a field that a second request must agree in.
+type FingerprintField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The first eight bytes of the SHA-256 of its value, in hexadecimal.
+	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FingerprintField) Reset() {
+	*x = FingerprintField{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FingerprintField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FingerprintField) ProtoMessage() {}
+
+func (x *FingerprintField) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FingerprintField.ProtoReflect.Descriptor instead.
+func (*FingerprintField) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *FingerprintField) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FingerprintField) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
 }
 
 // Result is what came of one request.
@@ -881,7 +2695,7 @@ type BatchChargeResponse_Result struct {
 
 func (x *BatchChargeResponse_Result) Reset() {
 	*x = BatchChargeResponse_Result{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[13]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +2707,7 @@ func (x *BatchChargeResponse_Result) String() string {
 func (*BatchChargeResponse_Result) ProtoMessage() {}
 
 func (x *BatchChargeResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[13]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +2720,7 @@ func (x *BatchChargeResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchChargeResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{10, 0}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{24, 0}
 }
 
 func (x *BatchChargeResponse_Result) GetStatus() *status.Status {
@@ -945,7 +2759,7 @@ type BatchRefundResponse_Result struct {
 
 func (x *BatchRefundResponse_Result) Reset() {
 	*x = BatchRefundResponse_Result{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[14]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +2771,7 @@ func (x *BatchRefundResponse_Result) String() string {
 func (*BatchRefundResponse_Result) ProtoMessage() {}
 
 func (x *BatchRefundResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[14]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +2784,7 @@ func (x *BatchRefundResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRefundResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchRefundResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{12, 0}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{26, 0}
 }
 
 func (x *BatchRefundResponse_Result) GetStatus() *status.Status {
@@ -994,11 +2808,203 @@ func (x *BatchRefundResponse_Result) GetReplayed() bool {
 	return false
 }
 
+// Result is what came of one request.
+type BatchAuthorizeResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else the error that it would have had as a request of its own.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The response of one that was done.
+	Response *AuthorizeResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// The answer was given before, under the same key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchAuthorizeResponse_Result) Reset() {
+	*x = BatchAuthorizeResponse_Result{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchAuthorizeResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchAuthorizeResponse_Result) ProtoMessage() {}
+
+func (x *BatchAuthorizeResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchAuthorizeResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchAuthorizeResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{28, 0}
+}
+
+func (x *BatchAuthorizeResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchAuthorizeResponse_Result) GetResponse() *AuthorizeResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchAuthorizeResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
+// Result is what came of one request.
+type BatchCaptureResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else the error that it would have had as a request of its own.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The response of one that was done.
+	Response *CaptureResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// The answer was given before, under the same key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCaptureResponse_Result) Reset() {
+	*x = BatchCaptureResponse_Result{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCaptureResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCaptureResponse_Result) ProtoMessage() {}
+
+func (x *BatchCaptureResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCaptureResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchCaptureResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{30, 0}
+}
+
+func (x *BatchCaptureResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchCaptureResponse_Result) GetResponse() *CaptureResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchCaptureResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
+// Result is what came of one request.
+type BatchVoidResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset when it was done; else the error that it would have had as a request of its own.
+	Status *status.Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// The response of one that was done.
+	Response *VoidResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
+	// The answer was given before, under the same key.
+	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchVoidResponse_Result) Reset() {
+	*x = BatchVoidResponse_Result{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchVoidResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchVoidResponse_Result) ProtoMessage() {}
+
+func (x *BatchVoidResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchVoidResponse_Result.ProtoReflect.Descriptor instead.
+func (*BatchVoidResponse_Result) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{32, 0}
+}
+
+func (x *BatchVoidResponse_Result) GetStatus() *status.Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *BatchVoidResponse_Result) GetResponse() *VoidResponse {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *BatchVoidResponse_Result) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
 var File_tieout_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftieout/payment/v1/payment.proto\x12\x11tieout.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\x97\x04\n" +
+	"\x1ftieout/payment/v1/payment.proto\x12\x11tieout.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xea\x05\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x125\n" +
@@ -1009,14 +3015,42 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"customerId\x12\x1c\n" +
 	"\treference\x18\x06 \x01(\tR\treference\x12!\n" +
 	"\fprovider_key\x18\a \x01(\tR\vproviderKey\x12,\n" +
-	"\x12provider_charge_id\x18\b \x01(\tR\x10providerChargeId\x12,\n" +
-	"\x12provider_refund_id\x18\t \x01(\tR\x10providerRefundId\x12%\n" +
+	"\x12provider_charge_id\x18\b \x01(\tR\x10providerChargeId\x12%\n" +
 	"\x0edecline_reason\x18\n" +
 	" \x01(\tR\rdeclineReason\x12;\n" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xae\x02\n" +
+	"updateTime\x124\n" +
+	"\bcaptured\x18\r \x01(\v2\x18.tieout.common.v1.AmountR\bcaptured\x124\n" +
+	"\brefunded\x18\x0e \x01(\v2\x18.tieout.common.v1.AmountR\brefunded\x12;\n" +
+	"\fcharged_back\x18\x0f \x01(\v2\x18.tieout.common.v1.AmountR\vchargedBack\x12<\n" +
+	"\n" +
+	"operations\x18\x10 \x03(\v2\x1c.tieout.payment.v1.OperationR\n" +
+	"operationsJ\x04\b\t\x10\n" +
+	"R\x12provider_refund_id\"\xd6\x04\n" +
+	"\tOperation\x124\n" +
+	"\x04kind\x18\x01 \x01(\x0e2 .tieout.payment.v1.OperationKindR\x04kind\x127\n" +
+	"\x05state\x18\x02 \x01(\x0e2!.tieout.payment.v1.OperationStateR\x05state\x120\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12!\n" +
+	"\fprovider_key\x18\x04 \x01(\tR\vproviderKey\x12\x1f\n" +
+	"\vprovider_id\x18\x05 \x01(\tR\n" +
+	"providerId\x12%\n" +
+	"\x0edecline_reason\x18\x06 \x01(\tR\rdeclineReason\x12\x14\n" +
+	"\x05sends\x18\a \x01(\x05R\x05sends\x127\n" +
+	"\tsend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x12=\n" +
+	"\finquiry_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vinquiryTime\x12;\n" +
+	"\vcreate_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\x125\n" +
+	"\x05calls\x18\f \x03(\v2\x1f.tieout.payment.v1.ProviderCallR\x05calls\"\x8b\x01\n" +
+	"\fProviderCall\x127\n" +
+	"\tcall_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bcallTime\x12\x10\n" +
+	"\x03ask\x18\x02 \x01(\tR\x03ask\x12\x18\n" +
+	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"\xae\x02\n" +
 	"\rChargeRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x128\n" +
 	"\x06amount\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x121\n" +
@@ -1034,16 +3068,73 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x120\n" +
 	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"F\n" +
 	"\x0eRefundResponse\x124\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"\xb1\x02\n" +
+	"\x10AuthorizeRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x128\n" +
+	"\x06amount\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x121\n" +
+	"\x0epayment_method\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\rpaymentMethod\x12+\n" +
+	"\vcustomer_id\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
+	"customerId\x12(\n" +
+	"\treference\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\treference\x120\n" +
+	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"I\n" +
+	"\x11AuthorizeResponse\x124\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"\x99\x02\n" +
+	"\x0eCaptureRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12)\n" +
+	"\n" +
+	"payment_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01H\x00R\tpaymentId\x127\n" +
+	"\x11authorization_key\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01H\x00R\x10authorizationKey\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x120\n" +
+	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06originB\x16\n" +
+	"\rauthorization\x12\x05\xbaH\x02\b\x01\"G\n" +
+	"\x0fCaptureResponse\x124\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"h\n" +
+	"\vVoidRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x120\n" +
+	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"D\n" +
+	"\fVoidResponse\x124\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"\xc0\x01\n" +
+	"\x14RefundPaymentRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12)\n" +
+	"\n" +
+	"payment_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\tpaymentId\x120\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"M\n" +
+	"\x15RefundPaymentResponse\x124\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"\x8c\x01\n" +
+	"\x12VoidPaymentRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12)\n" +
+	"\n" +
+	"payment_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\tpaymentId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"K\n" +
+	"\x13VoidPaymentResponse\x124\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"?\n" +
+	"\x15InquirePaymentRequest\x12&\n" +
+	"\n" +
+	"payment_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\tpaymentId\"N\n" +
+	"\x16InquirePaymentResponse\x124\n" +
 	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\";\n" +
 	"\x11GetPaymentRequest\x12&\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\tpaymentId\"J\n" +
 	"\x12GetPaymentResponse\x124\n" +
-	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"d\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"\x93\x02\n" +
 	"\x13ListPaymentsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"v\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12?\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1f.tieout.payment.v1.PaymentStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12)\n" +
+	"\vcustomer_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\n" +
+	"customerId\x12&\n" +
+	"\treference\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\treference\x12\x19\n" +
+	"\bin_doubt\x18\x06 \x01(\bR\ainDoubt\"v\n" +
 	"\x14ListPaymentsResponse\x126\n" +
 	"\bpayments\x18\x01 \x03(\v2\x1a.tieout.payment.v1.PaymentR\bpayments\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"d\n" +
@@ -1064,7 +3155,63 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x06Result\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12=\n" +
 	"\bresponse\x18\x02 \x01(\v2!.tieout.payment.v1.RefundResponseR\bresponse\x12\x1a\n" +
-	"\breplayed\x18\x03 \x01(\bR\breplayed*\xd3\x01\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"j\n" +
+	"\x15BatchAuthorizeRequest\x12Q\n" +
+	"\brequests\x18\x01 \x03(\v2#.tieout.payment.v1.AuthorizeRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf9\x01\n" +
+	"\x16BatchAuthorizeResponse\x12J\n" +
+	"\aresults\x18\x01 \x03(\v20.tieout.payment.v1.BatchAuthorizeResponse.ResultR\aresults\x1a\x92\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12@\n" +
+	"\bresponse\x18\x02 \x01(\v2$.tieout.payment.v1.AuthorizeResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"f\n" +
+	"\x13BatchCaptureRequest\x12O\n" +
+	"\brequests\x18\x01 \x03(\v2!.tieout.payment.v1.CaptureRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xf3\x01\n" +
+	"\x14BatchCaptureResponse\x12H\n" +
+	"\aresults\x18\x01 \x03(\v2..tieout.payment.v1.BatchCaptureResponse.ResultR\aresults\x1a\x90\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12>\n" +
+	"\bresponse\x18\x02 \x01(\v2\".tieout.payment.v1.CaptureResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"`\n" +
+	"\x10BatchVoidRequest\x12L\n" +
+	"\brequests\x18\x01 \x03(\v2\x1e.tieout.payment.v1.VoidRequestB\x10\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"\xea\x01\n" +
+	"\x11BatchVoidResponse\x12E\n" +
+	"\aresults\x18\x01 \x03(\v2+.tieout.payment.v1.BatchVoidResponse.ResultR\aresults\x1a\x8d\x01\n" +
+	"\x06Result\x12*\n" +
+	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12;\n" +
+	"\bresponse\x18\x02 \x01(\v2\x1f.tieout.payment.v1.VoidResponseR\bresponse\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"T\n" +
+	"\x1dListIdempotencyRecordsRequest\x123\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x0eidempotencyKey\"`\n" +
+	"\x1eListIdempotencyRecordsResponse\x12>\n" +
+	"\arecords\x18\x01 \x03(\v2$.tieout.payment.v1.IdempotencyRecordR\arecords\"\xa0\x05\n" +
+	"\x11IdempotencyRecord\x12\x16\n" +
+	"\x06caller\x18\x01 \x01(\tR\x06caller\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12'\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x129\n" +
+	"\x05state\x18\x04 \x01(\x0e2#.tieout.payment.v1.IdempotencyStateR\x05state\x12\x1a\n" +
+	"\bresource\x18\x05 \x01(\tR\bresource\x12R\n" +
+	"\x12fingerprint_fields\x18\x06 \x03(\v2#.tieout.payment.v1.FingerprintFieldR\x11fingerprintFields\x12\x1a\n" +
+	"\battempts\x18\a \x01(\x05R\battempts\x12\x18\n" +
+	"\areplays\x18\b \x01(\x03R\areplays\x12\x14\n" +
+	"\x05claim\x18\t \x01(\tR\x05claim\x12F\n" +
+	"\x11lease_expire_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x0fleaseExpireTime\x12\x14\n" +
+	"\x05epoch\x18\v \x01(\x03R\x05epoch\x12;\n" +
+	"\vcreate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vexpire_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12%\n" +
+	"\x0erefusal_reason\x18\x0e \x01(\tR\rrefusalReason\x12<\n" +
+	"\n" +
+	"operations\x18\x0f \x03(\v2\x1c.tieout.payment.v1.OperationR\n" +
+	"operations\">\n" +
+	"\x10FingerprintField\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest*\xef\x02\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PAYMENT_STATE_CAPTURING\x10\x01\x12\x19\n" +
@@ -1072,7 +3219,35 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x16PAYMENT_STATE_CAPTURED\x10\x03\x12\x1a\n" +
 	"\x16PAYMENT_STATE_DECLINED\x10\x04\x12\x1a\n" +
 	"\x16PAYMENT_STATE_REFUNDED\x10\x05\x12\x18\n" +
-	"\x14PAYMENT_STATE_VOIDED\x10\x062\xfe\x04\n" +
+	"\x14PAYMENT_STATE_VOIDED\x10\x06\x12\x19\n" +
+	"\x15PAYMENT_STATE_CREATED\x10\a\x12\x1d\n" +
+	"\x19PAYMENT_STATE_AUTHORIZING\x10\b\x12\x1c\n" +
+	"\x18PAYMENT_STATE_AUTHORIZED\x10\t\x12$\n" +
+	" PAYMENT_STATE_PARTIALLY_REFUNDED\x10\n" +
+	"\x12\x1c\n" +
+	"\x18PAYMENT_STATE_CHARGEBACK\x10\v*\xb8\x01\n" +
+	"\rOperationKind\x12\x1e\n" +
+	"\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15OPERATION_KIND_CHARGE\x10\x01\x12\x1c\n" +
+	"\x18OPERATION_KIND_AUTHORIZE\x10\x02\x12\x1a\n" +
+	"\x16OPERATION_KIND_CAPTURE\x10\x03\x12\x17\n" +
+	"\x13OPERATION_KIND_VOID\x10\x04\x12\x19\n" +
+	"\x15OPERATION_KIND_REFUND\x10\x05*\xdc\x01\n" +
+	"\x0eOperationState\x12\x1f\n" +
+	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17OPERATION_STATE_CREATED\x10\x01\x12\x18\n" +
+	"\x14OPERATION_STATE_SENT\x10\x02\x12\x1b\n" +
+	"\x17OPERATION_STATE_UNKNOWN\x10\x03\x12\x18\n" +
+	"\x14OPERATION_STATE_DONE\x10\x04\x12\x1c\n" +
+	"\x18OPERATION_STATE_DECLINED\x10\x05\x12\x1d\n" +
+	"\x19OPERATION_STATE_ABANDONED\x10\x06*\xd1\x01\n" +
+	"\x10IdempotencyState\x12!\n" +
+	"\x1dIDEMPOTENCY_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bIDEMPOTENCY_STATE_IN_FLIGHT\x10\x01\x12\x1a\n" +
+	"\x16IDEMPOTENCY_STATE_DONE\x10\x02\x12\x1d\n" +
+	"\x19IDEMPOTENCY_STATE_REFUSED\x10\x03\x12\x1f\n" +
+	"\x1bIDEMPOTENCY_STATE_TOMBSTONE\x10\x04\x12\x1d\n" +
+	"\x19IDEMPOTENCY_STATE_EXPIRED\x10\x052\xd0\r\n" +
 	"\x0ePaymentService\x12]\n" +
 	"\x06Charge\x12 .tieout.payment.v1.ChargeRequest\x1a!.tieout.payment.v1.ChargeResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -1083,11 +3258,35 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\b\x05\x10\x01\x18\x01\"\x02\b\n" +
 	"\x12j\n" +
 	"\vBatchRefund\x12%.tieout.payment.v1.BatchRefundRequest\x1a&.tieout.payment.v1.BatchRefundResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
+	"\x12f\n" +
+	"\tAuthorize\x12#.tieout.payment.v1.AuthorizeRequest\x1a$.tieout.payment.v1.AuthorizeResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
+	"\x12s\n" +
+	"\x0eBatchAuthorize\x12(.tieout.payment.v1.BatchAuthorizeRequest\x1a).tieout.payment.v1.BatchAuthorizeResponse\"\f\xea\xf9\x18\b\b\x05\x10\x02\"\x02\b\n" +
+	"\x12`\n" +
+	"\aCapture\x12!.tieout.payment.v1.CaptureRequest\x1a\".tieout.payment.v1.CaptureResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x05\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12m\n" +
+	"\fBatchCapture\x12&.tieout.payment.v1.BatchCaptureRequest\x1a'.tieout.payment.v1.BatchCaptureResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
+	"\x12W\n" +
+	"\x04Void\x12\x1e.tieout.payment.v1.VoidRequest\x1a\x1f.tieout.payment.v1.VoidResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x05\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12d\n" +
+	"\tBatchVoid\x12#.tieout.payment.v1.BatchVoidRequest\x1a$.tieout.payment.v1.BatchVoidResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
+	"\x12r\n" +
+	"\rRefundPayment\x12'.tieout.payment.v1.RefundPaymentRequest\x1a(.tieout.payment.v1.RefundPaymentResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12l\n" +
+	"\vVoidPayment\x12%.tieout.payment.v1.VoidPaymentRequest\x1a&.tieout.payment.v1.VoidPaymentResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12s\n" +
+	"\x0eInquirePayment\x12(.tieout.payment.v1.InquirePaymentRequest\x1a).tieout.payment.v1.InquirePaymentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"\x12g\n" +
 	"\n" +
 	"GetPayment\x12$.tieout.payment.v1.GetPaymentRequest\x1a%.tieout.payment.v1.GetPaymentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12m\n" +
 	"\fListPayments\x12&.tieout.payment.v1.ListPaymentsRequest\x1a'.tieout.payment.v1.ListPaymentsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"B\xc5\x01\n" +
+	"\x12\x8b\x01\n" +
+	"\x16ListIdempotencyRecords\x120.tieout.payment.v1.ListIdempotencyRecordsRequest\x1a1.tieout.payment.v1.ListIdempotencyRecordsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05B\xc5\x01\n" +
 	"\x15com.tieout.payment.v1B\fPaymentProtoP\x01Z8github.com/tieout/tieout/gen/tieout/payment/v1;paymentv1\xa2\x02\x03TPX\xaa\x02\x11Tieout.Payment.V1\xca\x02\x11Tieout\\Payment\\V1\xe2\x02\x1dTieout\\Payment\\V1\\GPBMetadata\xea\x02\x13Tieout::Payment::V1b\x06proto3"
 
 var (
@@ -1102,67 +3301,162 @@ func file_tieout_payment_v1_payment_proto_rawDescGZIP() []byte {
 	return file_tieout_payment_v1_payment_proto_rawDescData
 }
 
-var file_tieout_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_tieout_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_tieout_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_tieout_payment_v1_payment_proto_goTypes = []any{
-	(PaymentState)(0),                  // 0: tieout.payment.v1.PaymentState
-	(*Payment)(nil),                    // 1: tieout.payment.v1.Payment
-	(*ChargeRequest)(nil),              // 2: tieout.payment.v1.ChargeRequest
-	(*ChargeResponse)(nil),             // 3: tieout.payment.v1.ChargeResponse
-	(*RefundRequest)(nil),              // 4: tieout.payment.v1.RefundRequest
-	(*RefundResponse)(nil),             // 5: tieout.payment.v1.RefundResponse
-	(*GetPaymentRequest)(nil),          // 6: tieout.payment.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),         // 7: tieout.payment.v1.GetPaymentResponse
-	(*ListPaymentsRequest)(nil),        // 8: tieout.payment.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),       // 9: tieout.payment.v1.ListPaymentsResponse
-	(*BatchChargeRequest)(nil),         // 10: tieout.payment.v1.BatchChargeRequest
-	(*BatchChargeResponse)(nil),        // 11: tieout.payment.v1.BatchChargeResponse
-	(*BatchRefundRequest)(nil),         // 12: tieout.payment.v1.BatchRefundRequest
-	(*BatchRefundResponse)(nil),        // 13: tieout.payment.v1.BatchRefundResponse
-	(*BatchChargeResponse_Result)(nil), // 14: tieout.payment.v1.BatchChargeResponse.Result
-	(*BatchRefundResponse_Result)(nil), // 15: tieout.payment.v1.BatchRefundResponse.Result
-	(*v1.Amount)(nil),                  // 16: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil),      // 17: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                  // 18: tieout.common.v1.Origin
-	(*status.Status)(nil),              // 19: google.rpc.Status
+	(PaymentState)(0),                      // 0: tieout.payment.v1.PaymentState
+	(OperationKind)(0),                     // 1: tieout.payment.v1.OperationKind
+	(OperationState)(0),                    // 2: tieout.payment.v1.OperationState
+	(IdempotencyState)(0),                  // 3: tieout.payment.v1.IdempotencyState
+	(*Payment)(nil),                        // 4: tieout.payment.v1.Payment
+	(*Operation)(nil),                      // 5: tieout.payment.v1.Operation
+	(*ProviderCall)(nil),                   // 6: tieout.payment.v1.ProviderCall
+	(*ChargeRequest)(nil),                  // 7: tieout.payment.v1.ChargeRequest
+	(*ChargeResponse)(nil),                 // 8: tieout.payment.v1.ChargeResponse
+	(*RefundRequest)(nil),                  // 9: tieout.payment.v1.RefundRequest
+	(*RefundResponse)(nil),                 // 10: tieout.payment.v1.RefundResponse
+	(*AuthorizeRequest)(nil),               // 11: tieout.payment.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),              // 12: tieout.payment.v1.AuthorizeResponse
+	(*CaptureRequest)(nil),                 // 13: tieout.payment.v1.CaptureRequest
+	(*CaptureResponse)(nil),                // 14: tieout.payment.v1.CaptureResponse
+	(*VoidRequest)(nil),                    // 15: tieout.payment.v1.VoidRequest
+	(*VoidResponse)(nil),                   // 16: tieout.payment.v1.VoidResponse
+	(*RefundPaymentRequest)(nil),           // 17: tieout.payment.v1.RefundPaymentRequest
+	(*RefundPaymentResponse)(nil),          // 18: tieout.payment.v1.RefundPaymentResponse
+	(*VoidPaymentRequest)(nil),             // 19: tieout.payment.v1.VoidPaymentRequest
+	(*VoidPaymentResponse)(nil),            // 20: tieout.payment.v1.VoidPaymentResponse
+	(*InquirePaymentRequest)(nil),          // 21: tieout.payment.v1.InquirePaymentRequest
+	(*InquirePaymentResponse)(nil),         // 22: tieout.payment.v1.InquirePaymentResponse
+	(*GetPaymentRequest)(nil),              // 23: tieout.payment.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),             // 24: tieout.payment.v1.GetPaymentResponse
+	(*ListPaymentsRequest)(nil),            // 25: tieout.payment.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),           // 26: tieout.payment.v1.ListPaymentsResponse
+	(*BatchChargeRequest)(nil),             // 27: tieout.payment.v1.BatchChargeRequest
+	(*BatchChargeResponse)(nil),            // 28: tieout.payment.v1.BatchChargeResponse
+	(*BatchRefundRequest)(nil),             // 29: tieout.payment.v1.BatchRefundRequest
+	(*BatchRefundResponse)(nil),            // 30: tieout.payment.v1.BatchRefundResponse
+	(*BatchAuthorizeRequest)(nil),          // 31: tieout.payment.v1.BatchAuthorizeRequest
+	(*BatchAuthorizeResponse)(nil),         // 32: tieout.payment.v1.BatchAuthorizeResponse
+	(*BatchCaptureRequest)(nil),            // 33: tieout.payment.v1.BatchCaptureRequest
+	(*BatchCaptureResponse)(nil),           // 34: tieout.payment.v1.BatchCaptureResponse
+	(*BatchVoidRequest)(nil),               // 35: tieout.payment.v1.BatchVoidRequest
+	(*BatchVoidResponse)(nil),              // 36: tieout.payment.v1.BatchVoidResponse
+	(*ListIdempotencyRecordsRequest)(nil),  // 37: tieout.payment.v1.ListIdempotencyRecordsRequest
+	(*ListIdempotencyRecordsResponse)(nil), // 38: tieout.payment.v1.ListIdempotencyRecordsResponse
+	(*IdempotencyRecord)(nil),              // 39: tieout.payment.v1.IdempotencyRecord
+	(*FingerprintField)(nil),               // 40: tieout.payment.v1.FingerprintField
+	(*BatchChargeResponse_Result)(nil),     // 41: tieout.payment.v1.BatchChargeResponse.Result
+	(*BatchRefundResponse_Result)(nil),     // 42: tieout.payment.v1.BatchRefundResponse.Result
+	(*BatchAuthorizeResponse_Result)(nil),  // 43: tieout.payment.v1.BatchAuthorizeResponse.Result
+	(*BatchCaptureResponse_Result)(nil),    // 44: tieout.payment.v1.BatchCaptureResponse.Result
+	(*BatchVoidResponse_Result)(nil),       // 45: tieout.payment.v1.BatchVoidResponse.Result
+	(*v1.Amount)(nil),                      // 46: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),          // 47: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                      // 48: tieout.common.v1.Origin
+	(*status.Status)(nil),                  // 49: google.rpc.Status
 }
 var file_tieout_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: tieout.payment.v1.Payment.state:type_name -> tieout.payment.v1.PaymentState
-	16, // 1: tieout.payment.v1.Payment.amount:type_name -> tieout.common.v1.Amount
-	17, // 2: tieout.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	17, // 3: tieout.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
-	16, // 4: tieout.payment.v1.ChargeRequest.amount:type_name -> tieout.common.v1.Amount
-	18, // 5: tieout.payment.v1.ChargeRequest.origin:type_name -> tieout.common.v1.Origin
-	1,  // 6: tieout.payment.v1.ChargeResponse.payment:type_name -> tieout.payment.v1.Payment
-	18, // 7: tieout.payment.v1.RefundRequest.origin:type_name -> tieout.common.v1.Origin
-	1,  // 8: tieout.payment.v1.RefundResponse.payment:type_name -> tieout.payment.v1.Payment
-	1,  // 9: tieout.payment.v1.GetPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
-	1,  // 10: tieout.payment.v1.ListPaymentsResponse.payments:type_name -> tieout.payment.v1.Payment
-	2,  // 11: tieout.payment.v1.BatchChargeRequest.requests:type_name -> tieout.payment.v1.ChargeRequest
-	14, // 12: tieout.payment.v1.BatchChargeResponse.results:type_name -> tieout.payment.v1.BatchChargeResponse.Result
-	4,  // 13: tieout.payment.v1.BatchRefundRequest.requests:type_name -> tieout.payment.v1.RefundRequest
-	15, // 14: tieout.payment.v1.BatchRefundResponse.results:type_name -> tieout.payment.v1.BatchRefundResponse.Result
-	19, // 15: tieout.payment.v1.BatchChargeResponse.Result.status:type_name -> google.rpc.Status
-	3,  // 16: tieout.payment.v1.BatchChargeResponse.Result.response:type_name -> tieout.payment.v1.ChargeResponse
-	19, // 17: tieout.payment.v1.BatchRefundResponse.Result.status:type_name -> google.rpc.Status
-	5,  // 18: tieout.payment.v1.BatchRefundResponse.Result.response:type_name -> tieout.payment.v1.RefundResponse
-	2,  // 19: tieout.payment.v1.PaymentService.Charge:input_type -> tieout.payment.v1.ChargeRequest
-	10, // 20: tieout.payment.v1.PaymentService.BatchCharge:input_type -> tieout.payment.v1.BatchChargeRequest
-	4,  // 21: tieout.payment.v1.PaymentService.Refund:input_type -> tieout.payment.v1.RefundRequest
-	12, // 22: tieout.payment.v1.PaymentService.BatchRefund:input_type -> tieout.payment.v1.BatchRefundRequest
-	6,  // 23: tieout.payment.v1.PaymentService.GetPayment:input_type -> tieout.payment.v1.GetPaymentRequest
-	8,  // 24: tieout.payment.v1.PaymentService.ListPayments:input_type -> tieout.payment.v1.ListPaymentsRequest
-	3,  // 25: tieout.payment.v1.PaymentService.Charge:output_type -> tieout.payment.v1.ChargeResponse
-	11, // 26: tieout.payment.v1.PaymentService.BatchCharge:output_type -> tieout.payment.v1.BatchChargeResponse
-	5,  // 27: tieout.payment.v1.PaymentService.Refund:output_type -> tieout.payment.v1.RefundResponse
-	13, // 28: tieout.payment.v1.PaymentService.BatchRefund:output_type -> tieout.payment.v1.BatchRefundResponse
-	7,  // 29: tieout.payment.v1.PaymentService.GetPayment:output_type -> tieout.payment.v1.GetPaymentResponse
-	9,  // 30: tieout.payment.v1.PaymentService.ListPayments:output_type -> tieout.payment.v1.ListPaymentsResponse
-	25, // [25:31] is the sub-list for method output_type
-	19, // [19:25] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	46, // 1: tieout.payment.v1.Payment.amount:type_name -> tieout.common.v1.Amount
+	47, // 2: tieout.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	47, // 3: tieout.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	46, // 4: tieout.payment.v1.Payment.captured:type_name -> tieout.common.v1.Amount
+	46, // 5: tieout.payment.v1.Payment.refunded:type_name -> tieout.common.v1.Amount
+	46, // 6: tieout.payment.v1.Payment.charged_back:type_name -> tieout.common.v1.Amount
+	5,  // 7: tieout.payment.v1.Payment.operations:type_name -> tieout.payment.v1.Operation
+	1,  // 8: tieout.payment.v1.Operation.kind:type_name -> tieout.payment.v1.OperationKind
+	2,  // 9: tieout.payment.v1.Operation.state:type_name -> tieout.payment.v1.OperationState
+	46, // 10: tieout.payment.v1.Operation.amount:type_name -> tieout.common.v1.Amount
+	47, // 11: tieout.payment.v1.Operation.send_time:type_name -> google.protobuf.Timestamp
+	47, // 12: tieout.payment.v1.Operation.inquiry_time:type_name -> google.protobuf.Timestamp
+	47, // 13: tieout.payment.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	47, // 14: tieout.payment.v1.Operation.update_time:type_name -> google.protobuf.Timestamp
+	6,  // 15: tieout.payment.v1.Operation.calls:type_name -> tieout.payment.v1.ProviderCall
+	47, // 16: tieout.payment.v1.ProviderCall.call_time:type_name -> google.protobuf.Timestamp
+	46, // 17: tieout.payment.v1.ChargeRequest.amount:type_name -> tieout.common.v1.Amount
+	48, // 18: tieout.payment.v1.ChargeRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 19: tieout.payment.v1.ChargeResponse.payment:type_name -> tieout.payment.v1.Payment
+	48, // 20: tieout.payment.v1.RefundRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 21: tieout.payment.v1.RefundResponse.payment:type_name -> tieout.payment.v1.Payment
+	46, // 22: tieout.payment.v1.AuthorizeRequest.amount:type_name -> tieout.common.v1.Amount
+	48, // 23: tieout.payment.v1.AuthorizeRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 24: tieout.payment.v1.AuthorizeResponse.payment:type_name -> tieout.payment.v1.Payment
+	46, // 25: tieout.payment.v1.CaptureRequest.amount:type_name -> tieout.common.v1.Amount
+	48, // 26: tieout.payment.v1.CaptureRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 27: tieout.payment.v1.CaptureResponse.payment:type_name -> tieout.payment.v1.Payment
+	48, // 28: tieout.payment.v1.VoidRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 29: tieout.payment.v1.VoidResponse.payment:type_name -> tieout.payment.v1.Payment
+	46, // 30: tieout.payment.v1.RefundPaymentRequest.amount:type_name -> tieout.common.v1.Amount
+	4,  // 31: tieout.payment.v1.RefundPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
+	4,  // 32: tieout.payment.v1.VoidPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
+	4,  // 33: tieout.payment.v1.InquirePaymentResponse.payment:type_name -> tieout.payment.v1.Payment
+	4,  // 34: tieout.payment.v1.GetPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
+	0,  // 35: tieout.payment.v1.ListPaymentsRequest.state:type_name -> tieout.payment.v1.PaymentState
+	4,  // 36: tieout.payment.v1.ListPaymentsResponse.payments:type_name -> tieout.payment.v1.Payment
+	7,  // 37: tieout.payment.v1.BatchChargeRequest.requests:type_name -> tieout.payment.v1.ChargeRequest
+	41, // 38: tieout.payment.v1.BatchChargeResponse.results:type_name -> tieout.payment.v1.BatchChargeResponse.Result
+	9,  // 39: tieout.payment.v1.BatchRefundRequest.requests:type_name -> tieout.payment.v1.RefundRequest
+	42, // 40: tieout.payment.v1.BatchRefundResponse.results:type_name -> tieout.payment.v1.BatchRefundResponse.Result
+	11, // 41: tieout.payment.v1.BatchAuthorizeRequest.requests:type_name -> tieout.payment.v1.AuthorizeRequest
+	43, // 42: tieout.payment.v1.BatchAuthorizeResponse.results:type_name -> tieout.payment.v1.BatchAuthorizeResponse.Result
+	13, // 43: tieout.payment.v1.BatchCaptureRequest.requests:type_name -> tieout.payment.v1.CaptureRequest
+	44, // 44: tieout.payment.v1.BatchCaptureResponse.results:type_name -> tieout.payment.v1.BatchCaptureResponse.Result
+	15, // 45: tieout.payment.v1.BatchVoidRequest.requests:type_name -> tieout.payment.v1.VoidRequest
+	45, // 46: tieout.payment.v1.BatchVoidResponse.results:type_name -> tieout.payment.v1.BatchVoidResponse.Result
+	39, // 47: tieout.payment.v1.ListIdempotencyRecordsResponse.records:type_name -> tieout.payment.v1.IdempotencyRecord
+	3,  // 48: tieout.payment.v1.IdempotencyRecord.state:type_name -> tieout.payment.v1.IdempotencyState
+	40, // 49: tieout.payment.v1.IdempotencyRecord.fingerprint_fields:type_name -> tieout.payment.v1.FingerprintField
+	47, // 50: tieout.payment.v1.IdempotencyRecord.lease_expire_time:type_name -> google.protobuf.Timestamp
+	47, // 51: tieout.payment.v1.IdempotencyRecord.create_time:type_name -> google.protobuf.Timestamp
+	47, // 52: tieout.payment.v1.IdempotencyRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 53: tieout.payment.v1.IdempotencyRecord.operations:type_name -> tieout.payment.v1.Operation
+	49, // 54: tieout.payment.v1.BatchChargeResponse.Result.status:type_name -> google.rpc.Status
+	8,  // 55: tieout.payment.v1.BatchChargeResponse.Result.response:type_name -> tieout.payment.v1.ChargeResponse
+	49, // 56: tieout.payment.v1.BatchRefundResponse.Result.status:type_name -> google.rpc.Status
+	10, // 57: tieout.payment.v1.BatchRefundResponse.Result.response:type_name -> tieout.payment.v1.RefundResponse
+	49, // 58: tieout.payment.v1.BatchAuthorizeResponse.Result.status:type_name -> google.rpc.Status
+	12, // 59: tieout.payment.v1.BatchAuthorizeResponse.Result.response:type_name -> tieout.payment.v1.AuthorizeResponse
+	49, // 60: tieout.payment.v1.BatchCaptureResponse.Result.status:type_name -> google.rpc.Status
+	14, // 61: tieout.payment.v1.BatchCaptureResponse.Result.response:type_name -> tieout.payment.v1.CaptureResponse
+	49, // 62: tieout.payment.v1.BatchVoidResponse.Result.status:type_name -> google.rpc.Status
+	16, // 63: tieout.payment.v1.BatchVoidResponse.Result.response:type_name -> tieout.payment.v1.VoidResponse
+	7,  // 64: tieout.payment.v1.PaymentService.Charge:input_type -> tieout.payment.v1.ChargeRequest
+	27, // 65: tieout.payment.v1.PaymentService.BatchCharge:input_type -> tieout.payment.v1.BatchChargeRequest
+	9,  // 66: tieout.payment.v1.PaymentService.Refund:input_type -> tieout.payment.v1.RefundRequest
+	29, // 67: tieout.payment.v1.PaymentService.BatchRefund:input_type -> tieout.payment.v1.BatchRefundRequest
+	11, // 68: tieout.payment.v1.PaymentService.Authorize:input_type -> tieout.payment.v1.AuthorizeRequest
+	31, // 69: tieout.payment.v1.PaymentService.BatchAuthorize:input_type -> tieout.payment.v1.BatchAuthorizeRequest
+	13, // 70: tieout.payment.v1.PaymentService.Capture:input_type -> tieout.payment.v1.CaptureRequest
+	33, // 71: tieout.payment.v1.PaymentService.BatchCapture:input_type -> tieout.payment.v1.BatchCaptureRequest
+	15, // 72: tieout.payment.v1.PaymentService.Void:input_type -> tieout.payment.v1.VoidRequest
+	35, // 73: tieout.payment.v1.PaymentService.BatchVoid:input_type -> tieout.payment.v1.BatchVoidRequest
+	17, // 74: tieout.payment.v1.PaymentService.RefundPayment:input_type -> tieout.payment.v1.RefundPaymentRequest
+	19, // 75: tieout.payment.v1.PaymentService.VoidPayment:input_type -> tieout.payment.v1.VoidPaymentRequest
+	21, // 76: tieout.payment.v1.PaymentService.InquirePayment:input_type -> tieout.payment.v1.InquirePaymentRequest
+	23, // 77: tieout.payment.v1.PaymentService.GetPayment:input_type -> tieout.payment.v1.GetPaymentRequest
+	25, // 78: tieout.payment.v1.PaymentService.ListPayments:input_type -> tieout.payment.v1.ListPaymentsRequest
+	37, // 79: tieout.payment.v1.PaymentService.ListIdempotencyRecords:input_type -> tieout.payment.v1.ListIdempotencyRecordsRequest
+	8,  // 80: tieout.payment.v1.PaymentService.Charge:output_type -> tieout.payment.v1.ChargeResponse
+	28, // 81: tieout.payment.v1.PaymentService.BatchCharge:output_type -> tieout.payment.v1.BatchChargeResponse
+	10, // 82: tieout.payment.v1.PaymentService.Refund:output_type -> tieout.payment.v1.RefundResponse
+	30, // 83: tieout.payment.v1.PaymentService.BatchRefund:output_type -> tieout.payment.v1.BatchRefundResponse
+	12, // 84: tieout.payment.v1.PaymentService.Authorize:output_type -> tieout.payment.v1.AuthorizeResponse
+	32, // 85: tieout.payment.v1.PaymentService.BatchAuthorize:output_type -> tieout.payment.v1.BatchAuthorizeResponse
+	14, // 86: tieout.payment.v1.PaymentService.Capture:output_type -> tieout.payment.v1.CaptureResponse
+	34, // 87: tieout.payment.v1.PaymentService.BatchCapture:output_type -> tieout.payment.v1.BatchCaptureResponse
+	16, // 88: tieout.payment.v1.PaymentService.Void:output_type -> tieout.payment.v1.VoidResponse
+	36, // 89: tieout.payment.v1.PaymentService.BatchVoid:output_type -> tieout.payment.v1.BatchVoidResponse
+	18, // 90: tieout.payment.v1.PaymentService.RefundPayment:output_type -> tieout.payment.v1.RefundPaymentResponse
+	20, // 91: tieout.payment.v1.PaymentService.VoidPayment:output_type -> tieout.payment.v1.VoidPaymentResponse
+	22, // 92: tieout.payment.v1.PaymentService.InquirePayment:output_type -> tieout.payment.v1.InquirePaymentResponse
+	24, // 93: tieout.payment.v1.PaymentService.GetPayment:output_type -> tieout.payment.v1.GetPaymentResponse
+	26, // 94: tieout.payment.v1.PaymentService.ListPayments:output_type -> tieout.payment.v1.ListPaymentsResponse
+	38, // 95: tieout.payment.v1.PaymentService.ListIdempotencyRecords:output_type -> tieout.payment.v1.ListIdempotencyRecordsResponse
+	80, // [80:96] is the sub-list for method output_type
+	64, // [64:80] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_tieout_payment_v1_payment_proto_init() }
@@ -1170,13 +3464,17 @@ func file_tieout_payment_v1_payment_proto_init() {
 	if File_tieout_payment_v1_payment_proto != nil {
 		return
 	}
+	file_tieout_payment_v1_payment_proto_msgTypes[9].OneofWrappers = []any{
+		(*CaptureRequest_PaymentId)(nil),
+		(*CaptureRequest_AuthorizationKey)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_payment_v1_payment_proto_rawDesc), len(file_tieout_payment_v1_payment_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   15,
+			NumEnums:      4,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,38 +21,73 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PaymentService_Charge_FullMethodName       = "/tieout.payment.v1.PaymentService/Charge"
-	PaymentService_BatchCharge_FullMethodName  = "/tieout.payment.v1.PaymentService/BatchCharge"
-	PaymentService_Refund_FullMethodName       = "/tieout.payment.v1.PaymentService/Refund"
-	PaymentService_BatchRefund_FullMethodName  = "/tieout.payment.v1.PaymentService/BatchRefund"
-	PaymentService_GetPayment_FullMethodName   = "/tieout.payment.v1.PaymentService/GetPayment"
-	PaymentService_ListPayments_FullMethodName = "/tieout.payment.v1.PaymentService/ListPayments"
+	PaymentService_Charge_FullMethodName                 = "/tieout.payment.v1.PaymentService/Charge"
+	PaymentService_BatchCharge_FullMethodName            = "/tieout.payment.v1.PaymentService/BatchCharge"
+	PaymentService_Refund_FullMethodName                 = "/tieout.payment.v1.PaymentService/Refund"
+	PaymentService_BatchRefund_FullMethodName            = "/tieout.payment.v1.PaymentService/BatchRefund"
+	PaymentService_Authorize_FullMethodName              = "/tieout.payment.v1.PaymentService/Authorize"
+	PaymentService_BatchAuthorize_FullMethodName         = "/tieout.payment.v1.PaymentService/BatchAuthorize"
+	PaymentService_Capture_FullMethodName                = "/tieout.payment.v1.PaymentService/Capture"
+	PaymentService_BatchCapture_FullMethodName           = "/tieout.payment.v1.PaymentService/BatchCapture"
+	PaymentService_Void_FullMethodName                   = "/tieout.payment.v1.PaymentService/Void"
+	PaymentService_BatchVoid_FullMethodName              = "/tieout.payment.v1.PaymentService/BatchVoid"
+	PaymentService_RefundPayment_FullMethodName          = "/tieout.payment.v1.PaymentService/RefundPayment"
+	PaymentService_VoidPayment_FullMethodName            = "/tieout.payment.v1.PaymentService/VoidPayment"
+	PaymentService_InquirePayment_FullMethodName         = "/tieout.payment.v1.PaymentService/InquirePayment"
+	PaymentService_GetPayment_FullMethodName             = "/tieout.payment.v1.PaymentService/GetPayment"
+	PaymentService_ListPayments_FullMethodName           = "/tieout.payment.v1.PaymentService/ListPayments"
+	PaymentService_ListIdempotencyRecords_FullMethodName = "/tieout.payment.v1.PaymentService/ListIdempotencyRecords"
 )
 
 // PaymentServiceClient is the client API for PaymentService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// PaymentService charges and refunds. A customer is charged at most once for one key, whatever is retried;
-// an outcome that is not known is never taken for a failure.
+// PaymentService charges, authorizes, captures, voids and refunds. One intent under one key takes effect at most once,
+// whatever is retried; an outcome that is not known is never taken for a failure. When the provider's answer was lost a
+// call ends as UNAVAILABLE with PAYMENT_OUTCOME_UNKNOWN: ask again under the same key, which first looks up at the
+// provider what became of it. In a batch each request is done by itself, and one that takes longer than the rest comes
+// back as IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
 type PaymentServiceClient interface {
-	// Charges a payment method. Refused with PAYMENT_DECLINED when the provider declines. When the provider's
-	// answer was lost the call ends as UNAVAILABLE with PAYMENT_OUTCOME_UNKNOWN: ask again under the same key,
-	// which first looks up at the provider what became of it.
+	// Takes money from a payment method. Refused with PAYMENT_DECLINED when the provider declines.
 	Charge(ctx context.Context, in *ChargeRequest, opts ...grpc.CallOption) (*ChargeResponse, error)
-	// Does several Charges, each by itself. One that takes longer than the rest comes back as
-	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	// Does several Charges.
 	BatchCharge(ctx context.Context, in *BatchChargeRequest, opts ...grpc.CallOption) (*BatchChargeResponse, error)
 	// Undoes the Charge of the same key: gives all the money back if it was taken. When that Charge was never
 	// seen, nothing is paid back and it is refused for ever (STEP_TOMBSTONED).
 	Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error)
-	// Does several Refunds, each by itself. One that takes longer than the rest comes back as
-	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	// Does several Refunds.
 	BatchRefund(ctx context.Context, in *BatchRefundRequest, opts ...grpc.CallOption) (*BatchRefundResponse, error)
-	// Returns one payment.
+	// Sets money aside on a payment method, to be captured or voided. Refused with PAYMENT_DECLINED when the provider
+	// declines.
+	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
+	// Does several Authorizes.
+	BatchAuthorize(ctx context.Context, in *BatchAuthorizeRequest, opts ...grpc.CallOption) (*BatchAuthorizeResponse, error)
+	// Takes the money of an authorization, all of it or a part; what is left of it is released. An authorization is
+	// captured once. Refused with PAYMENT_STATE_REFUSED when there is nothing to capture, with CAPTURE_EXCEEDED when it is
+	// more than was authorized, and with CAPTURE_REFUSED when the provider does not.
+	Capture(ctx context.Context, in *CaptureRequest, opts ...grpc.CallOption) (*CaptureResponse, error)
+	// Does several Captures.
+	BatchCapture(ctx context.Context, in *BatchCaptureRequest, opts ...grpc.CallOption) (*BatchCaptureResponse, error)
+	// Undoes the Authorize of the same key: releases the money if it was set aside, and gives it back if it was captured.
+	// When that Authorize was never seen, nothing is released and it is refused for ever (STEP_TOMBSTONED).
+	Void(ctx context.Context, in *VoidRequest, opts ...grpc.CallOption) (*VoidResponse, error)
+	// Does several Voids.
+	BatchVoid(ctx context.Context, in *BatchVoidRequest, opts ...grpc.CallOption) (*BatchVoidResponse, error)
+	// Gives back a captured payment, all of it or a part, as often as something is left. Refused with
+	// REFUND_EXCEEDED when it is more than that, and with REFUND_REFUSED when the provider does not.
+	RefundPayment(ctx context.Context, in *RefundPaymentRequest, opts ...grpc.CallOption) (*RefundPaymentResponse, error)
+	// Releases an authorized payment. Refused with PAYMENT_STATE_REFUSED when it is not authorized.
+	VoidPayment(ctx context.Context, in *VoidPaymentRequest, opts ...grpc.CallOption) (*VoidPaymentResponse, error)
+	// Asks the provider now what became of an operation in doubt, and takes down what it says. A payment that is not in
+	// doubt is answered as it stands.
+	InquirePayment(ctx context.Context, in *InquirePaymentRequest, opts ...grpc.CallOption) (*InquirePaymentResponse, error)
+	// Returns one payment with its operations.
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
 	// Lists payments, newest first.
 	ListPayments(ctx context.Context, in *ListPaymentsRequest, opts ...grpc.CallOption) (*ListPaymentsResponse, error)
+	// Lists what is known of an idempotency key: a record for each caller and method that used it.
+	ListIdempotencyRecords(ctx context.Context, in *ListIdempotencyRecordsRequest, opts ...grpc.CallOption) (*ListIdempotencyRecordsResponse, error)
 }
 
 type paymentServiceClient struct {
@@ -103,6 +138,96 @@ func (c *paymentServiceClient) BatchRefund(ctx context.Context, in *BatchRefundR
 	return out, nil
 }
 
+func (c *paymentServiceClient) Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AuthorizeResponse)
+	err := c.cc.Invoke(ctx, PaymentService_Authorize_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) BatchAuthorize(ctx context.Context, in *BatchAuthorizeRequest, opts ...grpc.CallOption) (*BatchAuthorizeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchAuthorizeResponse)
+	err := c.cc.Invoke(ctx, PaymentService_BatchAuthorize_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) Capture(ctx context.Context, in *CaptureRequest, opts ...grpc.CallOption) (*CaptureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CaptureResponse)
+	err := c.cc.Invoke(ctx, PaymentService_Capture_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) BatchCapture(ctx context.Context, in *BatchCaptureRequest, opts ...grpc.CallOption) (*BatchCaptureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchCaptureResponse)
+	err := c.cc.Invoke(ctx, PaymentService_BatchCapture_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) Void(ctx context.Context, in *VoidRequest, opts ...grpc.CallOption) (*VoidResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VoidResponse)
+	err := c.cc.Invoke(ctx, PaymentService_Void_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) BatchVoid(ctx context.Context, in *BatchVoidRequest, opts ...grpc.CallOption) (*BatchVoidResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchVoidResponse)
+	err := c.cc.Invoke(ctx, PaymentService_BatchVoid_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) RefundPayment(ctx context.Context, in *RefundPaymentRequest, opts ...grpc.CallOption) (*RefundPaymentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RefundPaymentResponse)
+	err := c.cc.Invoke(ctx, PaymentService_RefundPayment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) VoidPayment(ctx context.Context, in *VoidPaymentRequest, opts ...grpc.CallOption) (*VoidPaymentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VoidPaymentResponse)
+	err := c.cc.Invoke(ctx, PaymentService_VoidPayment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) InquirePayment(ctx context.Context, in *InquirePaymentRequest, opts ...grpc.CallOption) (*InquirePaymentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InquirePaymentResponse)
+	err := c.cc.Invoke(ctx, PaymentService_InquirePayment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentServiceClient) GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPaymentResponse)
@@ -123,30 +248,65 @@ func (c *paymentServiceClient) ListPayments(ctx context.Context, in *ListPayment
 	return out, nil
 }
 
+func (c *paymentServiceClient) ListIdempotencyRecords(ctx context.Context, in *ListIdempotencyRecordsRequest, opts ...grpc.CallOption) (*ListIdempotencyRecordsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListIdempotencyRecordsResponse)
+	err := c.cc.Invoke(ctx, PaymentService_ListIdempotencyRecords_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PaymentServiceServer is the server API for PaymentService service.
 // All implementations must embed UnimplementedPaymentServiceServer
 // for forward compatibility.
 //
-// PaymentService charges and refunds. A customer is charged at most once for one key, whatever is retried;
-// an outcome that is not known is never taken for a failure.
+// PaymentService charges, authorizes, captures, voids and refunds. One intent under one key takes effect at most once,
+// whatever is retried; an outcome that is not known is never taken for a failure. When the provider's answer was lost a
+// call ends as UNAVAILABLE with PAYMENT_OUTCOME_UNKNOWN: ask again under the same key, which first looks up at the
+// provider what became of it. In a batch each request is done by itself, and one that takes longer than the rest comes
+// back as IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
 type PaymentServiceServer interface {
-	// Charges a payment method. Refused with PAYMENT_DECLINED when the provider declines. When the provider's
-	// answer was lost the call ends as UNAVAILABLE with PAYMENT_OUTCOME_UNKNOWN: ask again under the same key,
-	// which first looks up at the provider what became of it.
+	// Takes money from a payment method. Refused with PAYMENT_DECLINED when the provider declines.
 	Charge(context.Context, *ChargeRequest) (*ChargeResponse, error)
-	// Does several Charges, each by itself. One that takes longer than the rest comes back as
-	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	// Does several Charges.
 	BatchCharge(context.Context, *BatchChargeRequest) (*BatchChargeResponse, error)
 	// Undoes the Charge of the same key: gives all the money back if it was taken. When that Charge was never
 	// seen, nothing is paid back and it is refused for ever (STEP_TOMBSTONED).
 	Refund(context.Context, *RefundRequest) (*RefundResponse, error)
-	// Does several Refunds, each by itself. One that takes longer than the rest comes back as
-	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
+	// Does several Refunds.
 	BatchRefund(context.Context, *BatchRefundRequest) (*BatchRefundResponse, error)
-	// Returns one payment.
+	// Sets money aside on a payment method, to be captured or voided. Refused with PAYMENT_DECLINED when the provider
+	// declines.
+	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
+	// Does several Authorizes.
+	BatchAuthorize(context.Context, *BatchAuthorizeRequest) (*BatchAuthorizeResponse, error)
+	// Takes the money of an authorization, all of it or a part; what is left of it is released. An authorization is
+	// captured once. Refused with PAYMENT_STATE_REFUSED when there is nothing to capture, with CAPTURE_EXCEEDED when it is
+	// more than was authorized, and with CAPTURE_REFUSED when the provider does not.
+	Capture(context.Context, *CaptureRequest) (*CaptureResponse, error)
+	// Does several Captures.
+	BatchCapture(context.Context, *BatchCaptureRequest) (*BatchCaptureResponse, error)
+	// Undoes the Authorize of the same key: releases the money if it was set aside, and gives it back if it was captured.
+	// When that Authorize was never seen, nothing is released and it is refused for ever (STEP_TOMBSTONED).
+	Void(context.Context, *VoidRequest) (*VoidResponse, error)
+	// Does several Voids.
+	BatchVoid(context.Context, *BatchVoidRequest) (*BatchVoidResponse, error)
+	// Gives back a captured payment, all of it or a part, as often as something is left. Refused with
+	// REFUND_EXCEEDED when it is more than that, and with REFUND_REFUSED when the provider does not.
+	RefundPayment(context.Context, *RefundPaymentRequest) (*RefundPaymentResponse, error)
+	// Releases an authorized payment. Refused with PAYMENT_STATE_REFUSED when it is not authorized.
+	VoidPayment(context.Context, *VoidPaymentRequest) (*VoidPaymentResponse, error)
+	// Asks the provider now what became of an operation in doubt, and takes down what it says. A payment that is not in
+	// doubt is answered as it stands.
+	InquirePayment(context.Context, *InquirePaymentRequest) (*InquirePaymentResponse, error)
+	// Returns one payment with its operations.
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
 	// Lists payments, newest first.
 	ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error)
+	// Lists what is known of an idempotency key: a record for each caller and method that used it.
+	ListIdempotencyRecords(context.Context, *ListIdempotencyRecordsRequest) (*ListIdempotencyRecordsResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
 }
 
@@ -169,11 +329,41 @@ func (UnimplementedPaymentServiceServer) Refund(context.Context, *RefundRequest)
 func (UnimplementedPaymentServiceServer) BatchRefund(context.Context, *BatchRefundRequest) (*BatchRefundResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method BatchRefund not implemented")
 }
+func (UnimplementedPaymentServiceServer) Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Authorize not implemented")
+}
+func (UnimplementedPaymentServiceServer) BatchAuthorize(context.Context, *BatchAuthorizeRequest) (*BatchAuthorizeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchAuthorize not implemented")
+}
+func (UnimplementedPaymentServiceServer) Capture(context.Context, *CaptureRequest) (*CaptureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Capture not implemented")
+}
+func (UnimplementedPaymentServiceServer) BatchCapture(context.Context, *BatchCaptureRequest) (*BatchCaptureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchCapture not implemented")
+}
+func (UnimplementedPaymentServiceServer) Void(context.Context, *VoidRequest) (*VoidResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Void not implemented")
+}
+func (UnimplementedPaymentServiceServer) BatchVoid(context.Context, *BatchVoidRequest) (*BatchVoidResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchVoid not implemented")
+}
+func (UnimplementedPaymentServiceServer) RefundPayment(context.Context, *RefundPaymentRequest) (*RefundPaymentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RefundPayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) VoidPayment(context.Context, *VoidPaymentRequest) (*VoidPaymentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VoidPayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) InquirePayment(context.Context, *InquirePaymentRequest) (*InquirePaymentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method InquirePayment not implemented")
+}
 func (UnimplementedPaymentServiceServer) GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPayment not implemented")
 }
 func (UnimplementedPaymentServiceServer) ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPayments not implemented")
+}
+func (UnimplementedPaymentServiceServer) ListIdempotencyRecords(context.Context, *ListIdempotencyRecordsRequest) (*ListIdempotencyRecordsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListIdempotencyRecords not implemented")
 }
 func (UnimplementedPaymentServiceServer) mustEmbedUnimplementedPaymentServiceServer() {}
 func (UnimplementedPaymentServiceServer) testEmbeddedByValue()                        {}
@@ -268,6 +458,168 @@ func _PaymentService_BatchRefund_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_Authorize_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AuthorizeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).Authorize(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_Authorize_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).Authorize(ctx, req.(*AuthorizeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_BatchAuthorize_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchAuthorizeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).BatchAuthorize(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_BatchAuthorize_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).BatchAuthorize(ctx, req.(*BatchAuthorizeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_Capture_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CaptureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).Capture(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_Capture_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).Capture(ctx, req.(*CaptureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_BatchCapture_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchCaptureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).BatchCapture(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_BatchCapture_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).BatchCapture(ctx, req.(*BatchCaptureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_Void_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).Void(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_Void_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).Void(ctx, req.(*VoidRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_BatchVoid_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchVoidRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).BatchVoid(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_BatchVoid_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).BatchVoid(ctx, req.(*BatchVoidRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_RefundPayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RefundPaymentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).RefundPayment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_RefundPayment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).RefundPayment(ctx, req.(*RefundPaymentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_VoidPayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VoidPaymentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).VoidPayment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_VoidPayment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).VoidPayment(ctx, req.(*VoidPaymentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_InquirePayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InquirePaymentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).InquirePayment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_InquirePayment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).InquirePayment(ctx, req.(*InquirePaymentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_GetPayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPaymentRequest)
 	if err := dec(in); err != nil {
@@ -304,6 +656,24 @@ func _PaymentService_ListPayments_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_ListIdempotencyRecords_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListIdempotencyRecordsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).ListIdempotencyRecords(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_ListIdempotencyRecords_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).ListIdempotencyRecords(ctx, req.(*ListIdempotencyRecordsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PaymentService_ServiceDesc is the grpc.ServiceDesc for PaymentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -328,12 +698,52 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PaymentService_BatchRefund_Handler,
 		},
 		{
+			MethodName: "Authorize",
+			Handler:    _PaymentService_Authorize_Handler,
+		},
+		{
+			MethodName: "BatchAuthorize",
+			Handler:    _PaymentService_BatchAuthorize_Handler,
+		},
+		{
+			MethodName: "Capture",
+			Handler:    _PaymentService_Capture_Handler,
+		},
+		{
+			MethodName: "BatchCapture",
+			Handler:    _PaymentService_BatchCapture_Handler,
+		},
+		{
+			MethodName: "Void",
+			Handler:    _PaymentService_Void_Handler,
+		},
+		{
+			MethodName: "BatchVoid",
+			Handler:    _PaymentService_BatchVoid_Handler,
+		},
+		{
+			MethodName: "RefundPayment",
+			Handler:    _PaymentService_RefundPayment_Handler,
+		},
+		{
+			MethodName: "VoidPayment",
+			Handler:    _PaymentService_VoidPayment_Handler,
+		},
+		{
+			MethodName: "InquirePayment",
+			Handler:    _PaymentService_InquirePayment_Handler,
+		},
+		{
 			MethodName: "GetPayment",
 			Handler:    _PaymentService_GetPayment_Handler,
 		},
 		{
 			MethodName: "ListPayments",
 			Handler:    _PaymentService_ListPayments_Handler,
+		},
+		{
+			MethodName: "ListIdempotencyRecords",
+			Handler:    _PaymentService_ListIdempotencyRecords_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
