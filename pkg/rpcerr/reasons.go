@@ -39,6 +39,7 @@ const (
 	PaymentDeclined        Reason = "PAYMENT_DECLINED"
 	PaymentOutcomeUnknown  Reason = "PAYMENT_OUTCOME_UNKNOWN"
 	PaymentStateRefused    Reason = "PAYMENT_STATE_REFUSED"
+	PaymentBusy            Reason = "PAYMENT_BUSY"
 	CurrencyMismatch       Reason = "CURRENCY_MISMATCH"
 	CaptureExceeded        Reason = "CAPTURE_EXCEEDED"
 	CaptureRefused         Reason = "CAPTURE_REFUSED"
@@ -90,6 +91,7 @@ var registry = []Registration{
 	{PaymentDeclined, codes.FailedPrecondition, "The payment provider declined the charge; no money was taken."},
 	{PaymentOutcomeUnknown, codes.Unavailable, "The payment provider was asked and its answer was lost; ask again under the same key."},
 	{PaymentStateRefused, codes.FailedPrecondition, "What is asked of the payment is not possible in the state in which it is."},
+	{PaymentBusy, codes.Aborted, "Another operation on the payment is on its way or in doubt; ask again under the same key."},
 	{CurrencyMismatch, codes.InvalidArgument, "The amount is in another currency than the payment."},
 	{CaptureExceeded, codes.FailedPrecondition, "More is to be captured than was authorized."},
 	{CaptureRefused, codes.FailedPrecondition, "The payment provider does not take what was authorized; a person has to look."},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
@@ -43,6 +44,8 @@ type Env struct {
 	JetStream jetstream.JetStream
 	// GRPC takes the service's RPCs.
 	GRPC grpc.ServiceRegistrar
+	// HTTP takes what the service serves over HTTP, beside the process' metrics and health.
+	HTTP *http.ServeMux
 	// Stopping closes when the process begins to stop: calls that would last on their own end then.
 	Stopping <-chan struct{}
 

@@ -45,6 +45,7 @@ type Process struct {
 	server    *rpc.Server
 	auditor   *audit.Auditor
 	health    *health.Server
+	mux       *http.ServeMux
 	http      *http.Server
 	memory    *bufconn.Listener
 	grpcAddr  net.Addr
@@ -71,6 +72,7 @@ func Start(ctx context.Context, cfg Config, w io.Writer, services ...Service) (*
 	p := &Process{
 		config: cfg, services: services, log: telemetry.NewLogger(w, level),
 		stopping: make(chan struct{}), failed: make(chan error, 1), memory: bufconn.Listen(memoryBuffer),
+		mux: http.NewServeMux(),
 	}
 	if err := p.start(ctx); err != nil {
 		return nil, errors.Join(err, p.Stop())
@@ -194,7 +196,7 @@ func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.Jet
 		Name: s.Name, Log: p.log.With(slog.String("service", s.Name)),
 		Tracer: tracers.Tracer("github.com/tieout/tieout/services/" + s.Name),
 		Meter:  p.telemetry.Meters.Meter("github.com/tieout/tieout/services/" + s.Name),
-		Pool:   pool, JetStream: js, GRPC: p.server, Stopping: p.stopping,
+		Pool:   pool, JetStream: js, GRPC: p.server, HTTP: p.mux, Stopping: p.stopping,
 		ctx: dutyCtx, process: p,
 	})
 }

@@ -24,7 +24,10 @@ func (p *Process) listen() error {
 		return errors.Join(fmt.Errorf("http.addr: %w", err), grpcListener.Close())
 	}
 	p.httpAddr = httpListener.Addr()
-	p.http = &http.Server{Handler: p.mux(), ReadHeaderTimeout: 5 * time.Second}
+	p.serveOperations()
+	p.http = &http.Server{
+		Handler: p.mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+	}
 	for _, l := range []net.Listener{grpcListener, p.memory} {
 		go func() {
 			if err := p.server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
@@ -43,12 +46,11 @@ func (p *Process) listen() error {
 	return nil
 }
 
-// mux serves what a supervisor and a scraper ask for.
-func (p *Process) mux() *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", p.telemetry.Handler())
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+// serveOperations serves what a supervisor and a scraper ask for.
+func (p *Process) serveOperations() {
+	p.mux.Handle("GET /metrics", p.telemetry.Handler())
+	p.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	p.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		answer, err := p.health.Check(r.Context(), &healthv1.HealthCheckRequest{})
 		if err != nil || answer.GetStatus() != healthv1.HealthCheckResponse_SERVING {
 			http.Error(w, "not serving", http.StatusServiceUnavailable)
@@ -56,7 +58,6 @@ func (p *Process) mux() *http.ServeMux {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	return mux
 }
 
 // dutyTimeout is how long duties may take to end once they were cancelled.

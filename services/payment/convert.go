@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
@@ -12,6 +13,7 @@ import (
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/payment/ledger"
+	"github.com/tieout/tieout/services/payment/provider"
 )
 
 func amountFromProto(a *commonv1.Amount) money.Amount {
@@ -22,17 +24,85 @@ func amountToProto(a money.Amount) *commonv1.Amount {
 	return &commonv1.Amount{CurrencyCode: string(a.Currency), MinorUnits: a.Minor}
 }
 
+// amountOrAll gives the zero amount for none, which stands for all there is.
+func amountOrAll(a *commonv1.Amount) (money.Amount, error) {
+	if a == nil {
+		return money.Amount{}, nil
+	}
+	amount := amountFromProto(a)
+	return amount, checkAmount(amount)
+}
+
 // paymentToProto gives nil for none.
 func paymentToProto(p *payment) *paymentv1.Payment {
 	if p == nil {
 		return nil
+	}
+	in := func(minor int64) *commonv1.Amount {
+		return amountToProto(money.Amount{Currency: p.Amount.Currency, Minor: minor})
 	}
 	return &paymentv1.Payment{
 		PaymentId: p.ID.String(), State: paymentv1.PaymentState(p.State), Amount: amountToProto(p.Amount),
 		PaymentMethod: p.Method, CustomerId: p.CustomerID, Reference: p.Reference, ProviderKey: p.ProviderKey,
 		ProviderChargeId: p.ChargeID, DeclineReason: p.DeclineReason,
 		CreateTime: timestamppb.New(p.CreatedAt), UpdateTime: timestamppb.New(p.UpdatedAt),
+		Captured: in(p.Captured), Refunded: in(p.Refunded), ChargedBack: in(p.ChargedBack),
 	}
+}
+
+func operationsToProto(all []operation) []*paymentv1.Operation {
+	out := make([]*paymentv1.Operation, len(all))
+	for i, o := range all {
+		out[i] = &paymentv1.Operation{
+			Kind: paymentv1.OperationKind(opNumber(o.Op)), State: paymentv1.OperationState(o.State), Amount: amountToProto(o.Amount),
+			ProviderKey: o.Key, ProviderId: o.ID, DeclineReason: o.DeclineReason, Sends: o.Sends,
+			SendTime: timeToProto(o.LastSentAt), InquiryTime: timeToProto(o.LookAt),
+			CreateTime: timestamppb.New(o.CreatedAt), UpdateTime: timestamppb.New(o.UpdatedAt),
+		}
+		for _, c := range o.Calls {
+			out[i].Calls = append(out[i].Calls, &paymentv1.ProviderCall{
+				CallTime: timestamppb.New(c.At), Ask: c.Ask, Outcome: c.Outcome, Detail: c.Detail,
+			})
+		}
+	}
+	return out
+}
+
+func withOperations(p payment, all []operation) *paymentv1.Payment {
+	out := paymentToProto(&p)
+	out.Operations = operationsToProto(all)
+	return out
+}
+
+func recordToProto(k known) *paymentv1.IdempotencyRecord {
+	out := &paymentv1.IdempotencyRecord{
+		Caller: k.Caller, Method: k.Method, IdempotencyKey: k.Key, State: paymentv1.IdempotencyState(k.State), Resource: k.Resource,
+		Attempts: k.Attempts, Replays: k.Replays, Epoch: k.Epoch, LeaseExpireTime: timeToProto(k.LeaseUntil),
+		CreateTime: timestamppb.New(k.CreatedAt), ExpireTime: timeToProto(k.ExpiresAt), Operations: operationsToProto(k.operations),
+	}
+	if k.Claim != uuid.Nil {
+		out.Claim = k.Claim.String()
+	}
+	if k.Refusal != nil {
+		out.RefusalReason = string(k.Refusal.Reason)
+	}
+	for i, digest := range k.FieldDigests {
+		if i < len(k.fields) {
+			out.FingerprintFields = append(out.FingerprintFields, &paymentv1.FingerprintField{Name: k.fields[i], Digest: digest})
+		}
+	}
+	return out
+}
+
+// breakerToProto: the proto counts from one.
+func breakerToProto(s provider.BreakerState) paymentv1.BreakerState { return paymentv1.BreakerState(s) + 1 }
+
+// timeToProto gives nil for none.
+func timeToProto(at *time.Time) *timestamppb.Timestamp {
+	if at == nil {
+		return nil
+	}
+	return timestamppb.New(*at)
 }
 
 const accountPrefix = "LEDGER_ACCOUNT_"

@@ -5,32 +5,78 @@ import (
 
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/money"
 )
 
-// eventOf is what the world is told of a change.
-func eventOf(by change, p payment) bus.Event {
+// eventsOf is what the world is told of what was learnt.
+func eventsOf(by change, e edit, was, p payment) []bus.Event {
+	var events []bus.Event
+	switch {
+	case e.finding == lost && was.Last.State == opSent:
+		events = append(events, event("unknown", p, &eventv1.PaymentUnknown{
+			PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(p.Last.Amount),
+		}))
+	case (was.Last.State == opUnknown || was.State == unknown) && !p.Last.State.open():
+		outcome := map[opState]string{opDone: "done", opDeclined: "declined"}[p.Last.State]
+		if outcome == "" {
+			outcome = "not found"
+		}
+		events = append(events, event("resolved", p, &eventv1.PaymentResolved{
+			PaymentId: p.ID.String(), Reference: p.Reference, Operation: string(p.Last.Op), Outcome: outcome,
+			Evidence: string(e.by), Amount: amountToProto(p.Last.Amount),
+		}))
+	}
+	if told := eventOf(by, p); told != nil {
+		events = append(events, *told)
+	}
+	return events
+}
+
+// eventOf is what the world is told of a change of a payment by its last operation; nil for nothing.
+func eventOf(by change, p payment) *bus.Event {
 	paymentID := p.ID.String()
+	var e bus.Event
 	switch by {
-	case changeCapture:
-		return event("captured", p, &eventv1.PaymentCaptured{
+	case changeAuthorize:
+		e = event("authorized", p, &eventv1.PaymentAuthorized{
 			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Amount), ProviderChargeId: p.ChargeID,
 		})
+	case changeCapture:
+		e = event("captured", p, &eventv1.PaymentCaptured{
+			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Last.Amount), ProviderChargeId: p.ChargeID,
+		})
 	case changeDecline:
-		return event("declined", p, &eventv1.PaymentDeclined{
+		e = event("declined", p, &eventv1.PaymentDeclined{
 			PaymentId: paymentID, Reference: p.Reference, DeclineReason: p.DeclineReason,
 		})
-	case changeLose:
-		return event("unknown", p, &eventv1.PaymentUnknown{
-			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Amount),
-		})
-	case changeRefund:
-		return event("refunded", p, &eventv1.PaymentRefunded{
-			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Amount), ProviderRefundId: p.RefundID,
+	case changeRefundPart, changeRefundAll:
+		e = event("refunded", p, &eventv1.PaymentRefunded{
+			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Last.Amount), ProviderRefundId: p.Last.ID,
 		})
 	case changeVoid:
-		return event("voided", p, &eventv1.PaymentVoided{PaymentId: paymentID, Reference: p.Reference})
+		e = event("voided", p, &eventv1.PaymentVoided{PaymentId: paymentID, Reference: p.Reference})
+	default:
+		return nil
 	}
-	panic("payment: no event for change " + string(by)) // changes are the constants of state.go
+	return &e
+}
+
+func createdEvent(p payment) bus.Event {
+	return event("created", p, &eventv1.PaymentCreated{
+		PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(p.Amount),
+	})
+}
+
+func chargebackEvent(p payment, amount money.Amount, disputeID string) bus.Event {
+	return event("chargeback", p, &eventv1.PaymentChargeback{
+		PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(amount), ProviderChargebackId: disputeID,
+	})
+}
+
+func reversalEvent(p payment, amount money.Amount, disputeID string) bus.Event {
+	return event("chargeback_reversed", p, &eventv1.PaymentChargebackReversed{
+		PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(amount), ProviderChargebackId: disputeID,
+	})
 }
 
 func event(name string, p payment, payload proto.Message) bus.Event {

@@ -9,6 +9,7 @@ import (
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/services/payment/ledger"
 	"github.com/tieout/tieout/services/payment/paymentdb"
+	"github.com/tieout/tieout/services/payment/provider"
 )
 
 // JournalID identifies a journal of the ledger.
@@ -36,14 +37,26 @@ type booking struct {
 }
 
 func bookCapture(p payment) (booking, error) {
-	j, err := ledger.Capture(p.Amount, money.Amount{})
-	return booking{journal: j, payment: p.ID, reference: p.Reference, providerID: p.ChargeID}, err
+	j, err := ledger.Capture(p.Last.Amount, money.Amount{})
+	return booking{journal: j, payment: p.ID, reference: p.Reference, providerID: p.Last.ID}, err
 }
 
-// bookRefund books a refund of all of the payment.
+// bookRefund books the refund that is the payment's last operation.
 func bookRefund(p payment) (booking, error) {
-	j, err := ledger.Refund(p.Amount, money.Amount{})
-	return booking{journal: j, payment: p.ID, key: p.refund().Key, reference: p.Reference, providerID: p.RefundID}, err
+	j, err := ledger.Refund(p.Last.Amount, money.Amount{})
+	return booking{journal: j, payment: p.ID, key: p.Last.Key, reference: p.Reference, providerID: p.Last.ID}, err
+}
+
+// bookDispute books a chargeback, or the reversal of one, with the provider's fee for it.
+func bookDispute(p payment, e provider.Event) (booking, error) {
+	make := ledger.Chargeback
+	if e.Kind == provider.EventChargebackReversal {
+		make = ledger.ChargebackReversal
+	}
+	j, err := make(e.Amount, e.Fee)
+	return booking{
+		journal: j, payment: p.ID, key: e.Outcome.ID, reference: p.Reference, providerID: e.Outcome.ID, effectiveAt: e.At,
+	}, err
 }
 
 // post adds journals to the ledger, one statement a table; the transaction's commit fails when it holds one of them
@@ -74,4 +87,14 @@ func (s store) post(ctx context.Context, bookings []booking) error {
 		return fmt.Errorf("writing postings: %w", err)
 	}
 	return nil
+}
+
+// booked tells whether the ledger holds a journal about the same thing already.
+func (s store) booked(ctx context.Context, b booking) (there bool, err error) {
+	err = s.db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM journal WHERE payment_id = $1 AND kind = $2 AND key = $3)`,
+		b.payment, int16(b.journal.Kind()), b.key).Scan(&there)
+	if err != nil {
+		return false, fmt.Errorf("reading journals: %w", err)
+	}
+	return there, nil
 }

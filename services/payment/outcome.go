@@ -2,9 +2,8 @@ package payment
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
+	"time"
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/groupcommit"
@@ -13,39 +12,57 @@ import (
 	"github.com/tieout/tieout/services/payment/provider"
 )
 
-// edit is what a payment becomes, if it still is as it was seen.
+// edit is what was learnt of an operation, to be written if it still is as it was seen.
 type edit struct {
-	seen, becomes payment
-	by            change // empty when only the time of sending changes, which nobody is told of
+	seen    operation
+	finding finding
+	said    provider.Outcome
+	by      evidence
+	call    *call // nil when the provider was not spoken to
 
 	traceparent, tracestate string // of the work that it comes from
 }
 
-// editOf is a change of a payment by the work that ctx belongs to.
-func editOf(ctx context.Context, seen, becomes payment, by change) *edit {
-	e := &edit{seen: seen, becomes: becomes, by: by}
+// evidence is who found out what became of an operation.
+type evidence string
+
+const (
+	byRequest  evidence = "request"
+	byResolver evidence = "resolver"
+	byWebhook  evidence = "webhook"
+	byInquiry  evidence = "inquiry"
+)
+
+// editOf is what the work that ctx belongs to has learnt of an operation.
+func editOf(ctx context.Context, seen operation, f finding) edit {
+	e := edit{seen: seen, finding: f, by: byRequest}
 	e.traceparent, e.tracestate = bus.TraceContext(ctx)
 	return e
 }
 
-// answered is the edit for what the provider said about a charge: Succeeded, Declined or MethodUnknown.
-func answered(ctx context.Context, seen payment, said provider.Outcome) *edit {
-	becomes := seen
-	becomes.ChargeID = said.ID
-	if said.Kind == provider.Succeeded {
-		return editOf(ctx, seen, becomes, changeCapture)
+// told is an edit with what the provider was asked, and what it said.
+func (e edit) told(ask string, at time.Time, said provider.Outcome) edit {
+	c := call{At: at.UTC(), Ask: ask, Outcome: said.Kind.String(), Detail: said.Reason}
+	if said.Err != nil {
+		c.Detail = said.Err.Error()
 	}
-	becomes.DeclineReason = said.Reason
-	return editOf(ctx, seen, becomes, changeDecline)
+	c.Detail = c.Detail[:min(len(c.Detail), maxDetail)]
+	e.said, e.call = said, &c
+	return e
+}
+
+// agrees tells whether an operation has turned out as the edit says, by somebody else's finding.
+func (e edit) agrees(with operation) bool {
+	return e.finding == happened && with.State == opDone || e.finding == refusedIt && with.State == opDeclined
 }
 
 // ending is how the work on a request ends.
 type ending struct {
 	idem.Ending
-	// edit is what becomes of the payment; nil when it stays as it is, and then payment is the answer.
+	// edit is what was learnt; nil for nothing, and then payment is the answer.
 	edit    *edit
 	payment *payment // nil when there is none
-	// refusal is what the provider's no means to the caller.
+	// refusal is what the request is refused with.
 	refusal error
 }
 
@@ -55,20 +72,6 @@ func (e ending) err() error {
 		return e.GiveBack
 	}
 	return e.refusal
-}
-
-// inDoubt ends a request whose charge may or may not have happened: PAYMENT_OUTCOME_UNKNOWN.
-func (s *payments) inDoubt(ctx context.Context, claim *idem.Claim, seen payment, why error) ending {
-	retryAfter := askAgain
-	if errors.Is(why, errTooYoung) {
-		retryAfter = seen.untilSettled(s.provider.Capabilities())
-	}
-	s.log.WarnContext(ctx, "payment is in doubt", slog.String("payment_id", seen.ID.String()), slog.Any("error", why))
-	end := ending{Ending: idem.Ending{Claim: claim, GiveBack: outcomeUnknown(retryAfter)}}
-	if seen.State == capturing { // else the world was told
-		end.edit = editOf(ctx, seen, seen, changeLose)
-	}
-	return end
 }
 
 // conclude writes how the work on requests ends.
@@ -110,59 +113,111 @@ func (s *payments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]groupc
 	})
 }
 
-// record changes payments as seen, with their journals and events, one statement a table. It gives what they are
-// now, and nil for those that are not as they were seen any more.
+// record writes what was learnt, with journals and events, one statement a table. It gives what the payments are now,
+// and nil for those whose operation is not as it was seen any more.
 func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*payment, error) {
 	if len(edits) == 0 {
 		return nil, nil
 	}
+	ids := make([]PaymentID, len(edits))
 	for i, e := range edits {
-		if e.by == "" {
-			continue
-		}
-		var err error
-		if edits[i].becomes.State, err = e.seen.State.after(e.by); err != nil {
-			return nil, err
-		}
+		ids[i] = e.seen.Payment
 	}
 	st := newStore(tx)
-	saved, err := st.save(ctx, edits)
+	held, err := st.lock(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
+	r := recording{caps: s.provider.Capabilities(), now: map[PaymentID]*payment{}}
 	written := make([]*payment, len(edits))
-	var bookings []booking
-	var events []bus.Event
 	for i, e := range edits {
-		at, ok := saved[e.seen.ID]
-		if !ok {
-			continue
+		p, there := r.now[e.seen.Payment]
+		if !there {
+			was := held[e.seen.Payment]
+			p = &was
 		}
-		p := e.becomes
-		p.UpdatedAt = at
-		written[i] = &p
-		if e.by == "" {
-			continue
-		}
-		event := eventOf(e.by, p)
-		event.Traceparent, event.Tracestate = e.traceparent, e.tracestate
-		events = append(events, event)
-		if book := bookingOf[e.by]; book != nil {
-			b, err := book(p)
-			if err != nil {
-				return nil, fmt.Errorf("making journal: %w", err)
-			}
-			bookings = append(bookings, b)
+		if written[i], err = r.take(*p, e); err != nil {
+			return nil, err
 		}
 	}
-	if err := st.post(ctx, bookings); err != nil {
+	if err := st.update(ctx, r.changed); err != nil {
 		return nil, err
 	}
-	return written, s.outbox.Write(ctx, tx, events...)
+	if err := st.post(ctx, r.bookings); err != nil {
+		return nil, err
+	}
+	return written, s.outbox.Write(ctx, tx, r.events...)
+}
+
+// recording gathers what a transaction writes.
+type recording struct {
+	caps     provider.Capabilities
+	now      map[PaymentID]*payment // those that were changed
+	changed  []*payment
+	bookings []booking
+	events   []bus.Event
+}
+
+// take takes in one edit, and gives the payment after it; nil when its operation is not as it was seen.
+func (r *recording) take(p payment, e edit) (*payment, error) {
+	if p.Last.Seq != e.seen.Seq || p.Last.State != e.seen.State || p.Last.Sends != e.seen.Sends {
+		if p.Last.Seq == e.seen.Seq && e.agrees(p.Last) {
+			return &p, nil
+		}
+		return nil, nil
+	}
+	becomes, by, err := p.learn(e.finding, e.said)
+	if err != nil {
+		return nil, err
+	}
+	if e.call != nil {
+		becomes.Last = becomes.Last.noted(*e.call)
+	}
+	if e.by == byResolver {
+		becomes.Last.Looks++
+	}
+	becomes.Last.lookIn = r.lookIn(e, becomes.Last)
+	events := eventsOf(by, e, p, becomes)
+	for i := range events {
+		events[i].Traceparent, events[i].Tracestate = e.traceparent, e.tracestate
+	}
+	r.events = append(r.events, events...)
+	if book := bookingOf[by]; book != nil {
+		b, err := book(becomes)
+		if err != nil {
+			return nil, fmt.Errorf("making journal: %w", err)
+		}
+		r.bookings = append(r.bookings, b)
+	}
+	return r.put(becomes), nil
+}
+
+// put takes in what a payment becomes; of two changes of one, the last is written.
+func (r *recording) put(p payment) *payment {
+	if there, ok := r.now[p.ID]; ok {
+		*there = p
+		return there
+	}
+	r.now[p.ID] = &p
+	r.changed = append(r.changed, &p)
+	return &p
+}
+
+// lookIn is when the resolver asks about an operation that stays open: at first not before the request itself must be
+// through with it.
+func (r *recording) lookIn(e edit, o operation) time.Duration {
+	switch {
+	case e.finding == sent:
+		return callsPerRequest*r.caps.CallTimeout + leaseMargin
+	case o.State.open():
+		return waitToLook(o.Looks)
+	}
+	return 0
 }
 
 // bookingOf is what changes mean in the ledger; the others move no money.
 var bookingOf = map[change]func(payment) (booking, error){
-	changeCapture: bookCapture,
-	changeRefund:  bookRefund,
+	changeCapture:    bookCapture,
+	changeRefundPart: bookRefund,
+	changeRefundAll:  bookRefund,
 }

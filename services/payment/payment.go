@@ -29,29 +29,31 @@ const (
 	callsPerRequest = 3
 	// leaseMargin is what a request needs besides its calls.
 	leaseMargin = 4 * time.Second
+	// inProcess is how many requests one process works on at once.
+	inProcess = 64
 )
 
-// errTooYoung says why a charge that the provider does not know of stays in doubt for a while.
-var errTooYoung = errors.New("the provider does not know of the charge, which may still be on its way")
-
-// maxCalls is how many charges and refunds one process works on at once.
-const maxCalls = 64
+// Why an operation stays in doubt.
+var (
+	errTooYoung  = errors.New("the provider does not know of it, which may still be on its way")
+	errNotAsked  = errors.New("the provider could not be asked")
+	errKeyTooOld = errors.New("the provider may have forgotten the key, so that it is not sent again")
+)
 
 // payments holds what the use cases share.
 type payments struct {
 	pool     *pgxpool.Pool
 	outbox   *outbox.Outbox
-	provider provider.Provider
+	provider provider.Account
 	log      *slog.Logger
 	tracer   trace.Tracer
 
-	charges *errand.Errands[*chargeCommand, ending, *payment]
-	refunds *errand.Errands[*refundCommand, ending, *payment]
-	// outcomes writes how the work on both ends.
+	errands map[method]*errand.Errands[*command, ending, *payment]
+	// outcomes writes how the work on all of them ends.
 	outcomes *groupcommit.Group[ending, *payment]
 }
 
-// begun is how a charge or a refund begins.
+// begun is how a request begins.
 type begun = groupcommit.Result[idem.Begun[*payment]]
 
 // PaymentID identifies a payment.
@@ -62,7 +64,7 @@ type paymentKind struct{}
 // Prefix implements id.Kind.
 func (paymentKind) Prefix() string { return "pay" }
 
-// payment is one charge and what became of it.
+// payment is one charge or authorization and what became of it.
 type payment struct {
 	ID            PaymentID    `json:"id"`
 	State         state        `json:"state"`
@@ -70,37 +72,39 @@ type payment struct {
 	Method        string       `json:"method"`
 	CustomerID    string       `json:"customer_id"`
 	Reference     string       `json:"reference"`
-	ProviderKey   string       `json:"provider_key"`
-	ChargeID      string       `json:"charge_id"`      // the provider's
-	RefundID      string       `json:"refund_id"`      // the provider's
+	ProviderKey   string       `json:"provider_key"`   // of the charge or authorization
+	ChargeID      string       `json:"charge_id"`      // the provider's, of the charge or authorization
 	DeclineReason string       `json:"decline_reason"` // the provider's code
-	LastSentAt    *time.Time   `json:"last_sent_at"`   // nil: the charge never left
+	Captured      int64        `json:"captured"`       // these three in minor units
+	Refunded      int64        `json:"refunded"`
+	ChargedBack   int64        `json:"charged_back"`
 	CreatedAt     time.Time    `json:"created_at"`
 	UpdatedAt     time.Time    `json:"updated_at"`
 
-	readAt time.Time // by the database's clock, which wrote LastSentAt; zero for one that was not read alone
+	// Last is the last of its operations, the only one that may be open. It is no part of an answer.
+	Last operation `json:"-"`
+
+	readAt time.Time // by the database's clock
 }
 
-func (p payment) charge() provider.Request {
-	return provider.Request{Op: provider.Charge, Key: p.ProviderKey, Amount: p.Amount, PaymentMethod: p.Method, Reference: p.Reference}
+// left is what was captured and not given back.
+func (p payment) left() money.Amount {
+	return money.Amount{Currency: p.Amount.Currency, Minor: p.Captured - p.Refunded}
 }
 
-func (p payment) refund() provider.Request {
-	return provider.Request{Op: provider.Refund, Key: p.ProviderKey + "/refund", ChargeID: p.ChargeID, Amount: p.Amount}
+// lease is how long one request may work: on the calls it may make, and on what it writes.
+func (s *payments) lease() time.Duration {
+	return callsPerRequest*s.provider.Capabilities().CallTimeout + leaseMargin
 }
 
-// untilSettled is how much longer, from the read, the provider's knowing nothing of the charge does not count.
-func (p payment) untilSettled(c provider.Capabilities) time.Duration {
-	if p.LastSentAt == nil {
-		return 0
+// derived is the key under which the provider knows what a request asks for: the same for the same request, for ever.
+func derived(caller string, of ...string) string {
+	text := caller
+	for _, part := range of {
+		text += "\n" + part
 	}
-	return max(0, p.LastSentAt.Add(c.CallTimeout+c.NotFoundLag).Sub(p.readAt))
-}
-
-// mayResend tells whether the provider still remembers the key for sure, so that a second send has no second
-// effect; past 80 % of the key's lifetime it is only asked.
-func (p payment) mayResend(c provider.Capabilities) bool {
-	return p.LastSentAt == nil || c.KeyLifetime == 0 || p.readAt.Sub(p.CreatedAt) < c.KeyLifetime/5*4
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // request is who asks, under which key, and for which saga.
@@ -109,21 +113,6 @@ type request struct {
 	epoch       int64
 	traceparent string    // of the saga's step; empty for the call's own trace
 	token       uuid.UUID // tells this sending from every other one
-}
-
-func (r request) idem(method string, fields ...idem.Field) idem.Request {
-	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Epoch: r.epoch, Fields: fields}
-}
-
-// providerKey is the key under which the provider knows the charge: the same for the same request, for ever.
-func (r request) providerKey() string {
-	sum := sha256.Sum256([]byte(r.caller + "\n" + r.key))
-	return hex.EncodeToString(sum[:])
-}
-
-// lease is how long one request may work: on the calls it may make, and on what it writes.
-func (s *payments) lease() time.Duration {
-	return callsPerRequest*s.provider.Capabilities().CallTimeout + leaseMargin
 }
 
 // superseded makes an error of having lost the work to another request what it means to the caller.
@@ -146,10 +135,17 @@ func providerDown() *rpcerr.Error {
 	return e
 }
 
-// checkAmount refuses an amount that nobody can be charged.
+// busy is for a request that finds another operation of the payment in doubt.
+func busy(p payment) *rpcerr.Error {
+	e := rpcerr.New(rpcerr.PaymentBusy, "the %s of %s is on its way or in doubt; ask again under the same key", p.Last.Op, p.ID)
+	e.RetryAfter = askAgain
+	return e
+}
+
+// checkAmount refuses an amount that nobody can be asked for.
 func checkAmount(a money.Amount) error {
 	if _, err := money.ParseCurrency(string(a.Currency)); err != nil {
-		return rpcerr.ForField(rpcerr.CurrencyUnknown, "amount.currency_code", "%q is not an ISO 4217 currency with minor units", string(a.Currency))
+		return rpcerr.ForField(rpcerr.CurrencyUnknown, "amount.currency_code", "%.64q is not an ISO 4217 currency with minor units", string(a.Currency))
 	}
 	if !a.IsPositive() {
 		return rpcerr.ForField(rpcerr.AmountNotPositive, "amount.minor_units", "%d is not more than zero", a.Minor)

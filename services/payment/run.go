@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/tieout/tieout/pkg/errand"
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/services/payment/provider"
@@ -19,16 +21,16 @@ import (
 type Config struct {
 	Postgres service.Postgres `koanf:"postgres"`
 	// Provider is the payment provider.
-	Provider provider.SimConfig `koanf:"provider"`
-	// BatchPatience is how long a batch of charges or refunds waits for those that take long; what has not ended by
-	// then is answered as in flight, and goes on.
+	Provider provider.Config `koanf:"provider"`
+	// BatchPatience is how long a batch waits for those of its requests that take long; what has not ended by then is
+	// answered as in flight, and goes on.
 	BatchPatience time.Duration `koanf:"batch_patience"`
 }
 
 // DefaultConfig is the configuration where nothing else is said; the provider's URL has no default.
 func DefaultConfig() Config {
 	return Config{
-		Postgres: service.Postgres{MaxConns: 16}, Provider: provider.DefaultSimConfig(), BatchPatience: 500 * time.Millisecond,
+		Postgres: service.Postgres{MaxConns: 16}, Provider: provider.DefaultConfig(), BatchPatience: 500 * time.Millisecond,
 	}
 }
 
@@ -42,35 +44,77 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
-	psp, err := provider.NewSim(cfg.Provider, provider.Instruments{Log: env.Log, Meter: env.Meter, Tracer: env.Tracer})
-	if err != nil {
-		return fmt.Errorf("provider: %w", err)
-	}
 	if cfg.BatchPatience <= 0 {
 		return errors.New("batch_patience must be more than zero")
 	}
+	breaker := make(chan provider.BreakerState, 16)
+	account, err := provider.New(cfg.Provider, provider.Instruments{
+		Log: env.Log, Meter: env.Meter, Tracer: env.Tracer,
+		OnBreakerChange: func(_, to provider.BreakerState) {
+			select {
+			case breaker <- to:
+			default: // the metric tells it
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("provider: %w", err)
+	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	s := &payments{pool: env.Pool, outbox: events, provider: psp, log: env.Log, tracer: env.Tracer}
-	charges, err1 := service.NewIdleGroup(env, "charge", s.beginCharges)
-	refunds, err2 := service.NewIdleGroup(env, "refund", s.beginRefunds)
-	outcomes, err3 := service.NewIdleGroup(env, "outcome", s.end)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	s := &payments{pool: env.Pool, outbox: events, provider: account, log: env.Log, tracer: env.Tracer}
+	if err := errors.Join(s.startErrands(env, cfg.BatchPatience), s.takeWebhooks(env), s.measureDoubt(env.Meter)); err != nil {
+		return err
+	}
+	register(env.GRPC, s)
+	env.Go("breaker events", func(ctx context.Context) error { return s.tellBreaker(ctx, breaker) })
+	hold := periodic.Duty{Name: "hold", Every: holdEvery, RunOnce: s.keepHold, Log: env.Log}
+	env.Go("hold of the provider's calls", hold.Run)
+	resolver := periodic.Duty{Name: "resolver", Every: resolveEvery, RunOnce: s.resolveOnce, Log: env.Log}
+	env.Go("resolver", resolver.Run)
+	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
+	return nil
+}
+
+// startErrands makes what runs the commands: one group for the intents of each kind, and one for all outcomes.
+func (s *payments) startErrands(env *service.Env, patience time.Duration) error {
+	fresh, err1 := service.NewIdleGroup(env, "new", s.beginNew)
+	further, err2 := service.NewIdleGroup(env, "further", s.beginFurther)
+	undone, err3 := service.NewIdleGroup(env, "undo", s.beginUndo)
+	outcomes, err4 := service.NewIdleGroup(env, "outcome", s.end)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
 	s.outcomes = outcomes
-	crew := errand.NewCrew(maxCalls)
-	s.charges = errand.New(errand.Config[*chargeCommand, ending, *payment]{
-		Method: methodCharge, Crew: crew, Begin: charges.DoAll, Work: s.charge, End: s.conclude,
-		Limit: s.lease(), Patience: cfg.BatchPatience, Log: env.Log,
+	crew := errand.NewCrew(inProcess)
+	s.errands = map[method]*errand.Errands[*command, ending, *payment]{}
+	for m, group := range map[method]*groupcommit.Group[*command, idem.Begun[*payment]]{
+		methodCharge: fresh, methodAuthorize: fresh, methodRefund: undone, methodVoid: undone,
+		methodCapture: further, methodRefundPayment: further, methodVoidPayment: further,
+	} {
+		s.errands[m] = errand.New(errand.Config[*command, ending, *payment]{
+			Method: string(m), Crew: crew, Begin: group.DoAll, Work: s.work, End: s.conclude,
+			Limit: s.lease(), Patience: patience, Log: env.Log,
+		})
+	}
+	env.Go("commands", func(ctx context.Context) error {
+		return crew.Run(ctx, fresh.Run, further.Run, undone.Run, outcomes.Run)
 	})
-	s.refunds = errand.New(errand.Config[*refundCommand, ending, *payment]{
-		Method: methodRefund, Crew: crew, Begin: refunds.DoAll, Work: s.refund, End: s.conclude,
-		Limit: s.lease(), Patience: cfg.BatchPatience, Log: env.Log,
-	})
-	register(env.GRPC, s)
-	env.Go("charges and refunds", func(ctx context.Context) error {
-		return crew.Run(ctx, charges.Run, refunds.Run, outcomes.Run)
-	})
-	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
+	return nil
+}
+
+// applyEvery is how soon a webhook is applied that nobody was woken for.
+const applyEvery = 5 * time.Second
+
+// takeWebhooks serves the provider's webhooks.
+func (s *payments) takeWebhooks(env *service.Env) error {
+	received := make(chan struct{}, 1)
+	in := &intake{provider: s.provider, name: s.provider.Name(), log: env.Log, received: received}
+	var err error
+	if in.group, err = service.NewGroup(env, "webhook", in.receive); err != nil {
+		return err
+	}
+	env.HTTP.Handle("POST "+WebhookPath, in)
+	apply := periodic.Duty{Name: "webhooks", Every: applyEvery, RunOnce: s.applyWebhooks, Log: env.Log, Wake: received}
+	env.Go("webhooks", apply.Run)
 	return nil
 }

@@ -1,0 +1,137 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
+	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/services/payment/provider"
+)
+
+// holdEvery is how soon a replica knows that another one was told to hold calls back.
+const holdEvery = 5 * time.Second
+
+// hold is whether an operator has the calls to the provider held back, who and why.
+type hold struct {
+	Open      bool      `json:"open"`
+	Actor     string    `json:"actor"`
+	Reason    string    `json:"reason"`
+	ChangedAt time.Time `json:"changed_at"`
+}
+
+// readHold gives the hold as it is; the zero hold when there never was one.
+func (s *payments) readHold(ctx context.Context) (h hold, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT open, actor, reason, changed_at FROM provider_hold WHERE provider = $1`, s.provider.Name()).
+		Scan(&h.Open, &h.Actor, &h.Reason, &h.ChangedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return hold{}, nil
+	}
+	if err != nil {
+		return hold{}, fmt.Errorf("reading whether calls are held back: %w", err)
+	}
+	return h, nil
+}
+
+// keepHold brings this replica's breaker to what the database says.
+func (s *payments) keepHold(ctx context.Context) (again bool, err error) {
+	h, err := s.readHold(ctx)
+	if err == nil {
+		s.provider.Breaker().Force(h.Open)
+	}
+	return false, err
+}
+
+// forceBreaker holds every call to the provider back, or leaves that to the breaker, in all replicas.
+func (s *payments) forceBreaker(ctx context.Context, caller string, r *paymentv1.ForceBreakerRequest) error {
+	request := idem.Request{Caller: caller, Method: "ForceBreaker", Key: r.GetIdempotencyKey(), Fields: []idem.Field{
+		{Name: "open", Value: strconv.FormatBool(r.GetOpen())}, {Name: "reason", Value: r.GetReason()},
+	}}
+	verb := "leave the breaker to itself"
+	if r.GetOpen() {
+		verb = "force the breaker open"
+	}
+	_, err := idem.Once(ctx, s.pool, request, func(ctx context.Context, tx *pg.Tx) (struct{}, string, error) {
+		_, err := tx.Exec(ctx, `
+INSERT INTO provider_hold (provider, open, actor, reason) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (provider) DO UPDATE SET open = excluded.open, actor = excluded.actor, reason = excluded.reason, changed_at = now()`,
+			s.provider.Name(), r.GetOpen(), caller, r.GetReason())
+		if err != nil {
+			return struct{}{}, "", fmt.Errorf("writing whether calls are held back: %w", err)
+		}
+		return struct{}{}, s.provider.Name(), newStore(tx).insertActions(ctx, []action{{actor: caller, verb: verb, reason: r.GetReason()}})
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.keepHold(ctx)
+	return err
+}
+
+// tellBreaker writes an event for each change of the breaker, one after the other; what the outbox does not take is
+// logged, and told by the metric.
+func (s *payments) tellBreaker(ctx context.Context, changes <-chan provider.BreakerState) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case state := <-changes:
+			if err := s.writeBreaker(ctx, state); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "a change of the breaker is not told", slog.String("state", state.String()), slog.Any("error", err))
+			}
+		}
+	}
+}
+
+func (s *payments) writeBreaker(ctx context.Context, state provider.BreakerState) error {
+	h, err := s.readHold(ctx)
+	if err != nil {
+		return err
+	}
+	told := &eventv1.BreakerChanged{Provider: s.provider.Name(), State: state.String()}
+	if state == provider.BreakerForcedOpen {
+		told.Actor, told.Reason = h.Actor, h.Reason
+	}
+	return pg.InTx(ctx, s.pool, func(tx *pg.Tx) error {
+		return s.outbox.Write(ctx, tx, bus.Event{
+			Service: "payment", Entity: "breaker", Name: "changed", Subject: s.provider.Name(), Data: bus.Payload(told),
+		})
+	})
+}
+
+// action is what a person did; the zero payment stands for the provider's account.
+type action struct {
+	actor, verb, reason string
+	payment             PaymentID
+	seq                 int16 // of the operation that it began
+}
+
+// insertActions writes the audit rows of what people did.
+func (s store) insertActions(ctx context.Context, actions []action) error {
+	if len(actions) == 0 {
+		return nil
+	}
+	batch := &pgx.Batch{}
+	for _, a := range actions {
+		var seq *int16
+		if !a.payment.IsZero() {
+			seq = &a.seq
+		}
+		batch.Queue(`INSERT INTO operator_action (id, actor, verb, reason, payment_id, seq) VALUES ($1, $2, $3, $4, $5, $6)`,
+			uuid.Must(uuid.NewV7()), a.actor, a.verb, a.reason, a.payment, seq)
+	}
+	if err := s.db.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("writing audit rows: %w", err)
+	}
+	return nil
+}

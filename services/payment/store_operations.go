@@ -1,0 +1,114 @@
+package payment
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	selectOperations = `SELECT ` + operationColumns + `, p.currency FROM operation o JOIN payment p ON p.id = o.payment_id`
+
+	// insertOperations writes intents, durable before the provider is asked. Two first requests under one key meet here:
+	// the later one gets no row, once the earlier one has committed. They may leave from the time that the database's
+	// clock shows.
+	insertOperations = `
+INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key, sends, last_sent_at, look_at, by_operator)
+SELECT payment_id, seq, op, state, amount_minor, provider_key, 1, clock_timestamp(), clock_timestamp() + look_in, by_operator
+  FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::smallint[], $5::bigint[], $6::text[], $7::interval[], $8::boolean[])
+       AS o (payment_id, seq, op, state, amount_minor, provider_key, look_in, by_operator)
+ ORDER BY provider_key
+    ON CONFLICT (provider_key) WHERE state <> 6 DO NOTHING
+RETURNING payment_id, last_sent_at, look_at, created_at, updated_at`
+
+	// updateOperations writes rows that are there and held, as updatePayments does. One that is sent may leave from now on.
+	updateOperations = `
+INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key, provider_id, decline_reason, sends, last_sent_at,
+                       looks, look_at, calls)
+SELECT payment_id, seq, 1, state, 1, '-', provider_id, decline_reason, sends,
+       CASE state WHEN 2 THEN clock_timestamp() WHEN 3 THEN last_sent_at END, looks,
+       CASE WHEN state IN (2, 3) THEN clock_timestamp() + look_in END, calls
+  FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::int[],
+              $9::interval[], $10::jsonb[])
+       AS o (payment_id, seq, state, provider_id, decline_reason, sends, last_sent_at, looks, look_in, calls)
+    ON CONFLICT (payment_id, seq) DO UPDATE
+   SET state = excluded.state, provider_id = excluded.provider_id, decline_reason = excluded.decline_reason, sends = excluded.sends,
+       last_sent_at = excluded.last_sent_at, looks = excluded.looks, look_at = excluded.look_at, calls = excluded.calls, updated_at = now()
+RETURNING payment_id, seq, last_sent_at, look_at, updated_at`
+)
+
+func queueNewOperations(batch *pgx.Batch, made []*payment, each func(pgx.CollectableRow) error) {
+	var ids []uuid.UUID
+	var seqs, kinds, states []int16
+	var amounts []int64
+	var keys []string
+	var lookIns []time.Duration
+	var byOperators []bool
+	for _, m := range made {
+		o := m.Last
+		ids, seqs = append(ids, m.ID.UUID()), append(seqs, o.Seq)
+		kinds, states = append(kinds, opNumber(o.Op)), append(states, int16(o.State))
+		amounts, keys = append(amounts, o.Amount.Minor), append(keys, o.Key)
+		lookIns, byOperators = append(lookIns, o.lookIn), append(byOperators, o.ByOperator)
+	}
+	queueRows(batch, each, insertOperations, ids, seqs, kinds, states, amounts, keys, lookIns, byOperators)
+}
+
+func queueChangedOperations(batch *pgx.Batch, changed []*payment, each func(pgx.CollectableRow) error) {
+	var ids []uuid.UUID
+	var seqs, states []int16
+	var providerIDs, reasons []string
+	var sends, looks []int32
+	var sentAts []*time.Time
+	var lookIns []time.Duration
+	var calls []json.RawMessage
+	for _, p := range changed {
+		o := p.Last
+		ids, seqs, states = append(ids, p.ID.UUID()), append(seqs, o.Seq), append(states, int16(o.State))
+		providerIDs, reasons = append(providerIDs, o.ID), append(reasons, o.DeclineReason)
+		sends, looks = append(sends, o.Sends), append(looks, o.Looks)
+		sentAts, lookIns = append(sentAts, o.LastSentAt), append(lookIns, o.lookIn)
+		said, err := json.Marshal(append([]call{}, o.Calls...))
+		if err != nil {
+			panic(err) // texts and times
+		}
+		calls = append(calls, said)
+	}
+	queueRows(batch, each, updateOperations, ids, seqs, states, providerIDs, reasons, sends, sentAts, looks, lookIns, calls)
+}
+
+// operations gives all operations that a condition holds for, in their order.
+func (s store) operations(ctx context.Context, where string, args ...any) ([]operation, error) {
+	rows, err := s.db.Query(ctx, selectOperations+" WHERE "+where+" ORDER BY o.payment_id, o.seq", args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading operations: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o operation, err error) {
+		return o, row.Scan(append(o.columns(), &o.Amount.Currency)...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading operations: %w", err)
+	}
+	return all, nil
+}
+
+// byKey gives the operation that the provider knows under a key; none when there is none, or it was abandoned.
+func (s store) byKey(ctx context.Context, key string) (o operation, found bool, err error) {
+	all, err := s.operations(ctx, "o.provider_key = $1 AND o.state <> 6", key)
+	if err != nil || len(all) == 0 {
+		return operation{}, false, err
+	}
+	return all[0], true, nil
+}
+
+// columns are where a row of operationColumns goes.
+func (o *operation) columns() []any {
+	return []any{
+		&o.Payment, &o.Seq, (*opColumn)(&o.Op), &o.State, &o.Amount.Minor, &o.Key, &o.ID, &o.DeclineReason, &o.Sends,
+		&o.LastSentAt, &o.Looks, &o.LookAt, &o.ByOperator, &o.Calls, &o.CreatedAt, &o.UpdatedAt,
+	}
+}

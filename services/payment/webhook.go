@@ -1,0 +1,299 @@
+package payment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tieout/tieout/pkg/groupcommit"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/services/payment/provider"
+)
+
+const (
+	// WebhookPath is where the provider sends its webhooks, of the process' HTTP server.
+	WebhookPath = "/webhooks/payment"
+	// maxWebhook bounds a webhook's body, in bytes.
+	maxWebhook = 64 << 10
+	// webhookTimeout is how long a webhook may take to arrive, and to be written.
+	webhookTimeout = 10 * time.Second
+)
+
+// intake takes in what the provider tells of its own accord: each event once, and durable before it is acknowledged.
+// What it means is worked out afterwards, by applyWebhooks.
+type intake struct {
+	provider provider.Provider
+	name     string // of the provider
+	group    *groupcommit.Group[provider.Event, struct{}]
+	log      *slog.Logger
+	received chan<- struct{} // wakes whoever applies them
+}
+
+// ServeHTTP implements http.Handler. Who gets no 2xx sends again.
+func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), webhookTimeout)
+	defer cancel()
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(webhookTimeout)) // a server without deadlines has the context's
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
+	if err != nil {
+		code := http.StatusBadRequest
+		if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+			code = http.StatusRequestEntityTooLarge
+		}
+		http.Error(w, "the body cannot be read", code)
+		return
+	}
+	event, err := in.provider.VerifyWebhook(r.Header, body, time.Now())
+	if err != nil {
+		in.log.WarnContext(ctx, "webhook is refused", slog.String("provider", in.name), slog.Any("error", err))
+		http.Error(w, refusedWebhook(err), http.StatusBadRequest)
+		return
+	}
+	if _, err := in.group.Do(ctx, event); err != nil {
+		in.log.ErrorContext(ctx, "webhook is not taken in", slog.String("event_id", event.ID), slog.Any("error", err))
+		http.Error(w, "not taken in; send it again", http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// refusedWebhook says no more than the sender of a webhook may know.
+func refusedWebhook(err error) string {
+	switch {
+	case errors.Is(err, provider.ErrForged):
+		return "the signature is not right"
+	case errors.Is(err, provider.ErrStale):
+		return "it was signed too long ago"
+	}
+	return "it cannot be understood"
+}
+
+// receive writes webhooks, each event once.
+func (in *intake) receive(ctx context.Context, tx *pg.Tx, batch []provider.Event) ([]groupcommit.Result[struct{}], error) {
+	var ids []string
+	var events []json.RawMessage
+	for _, e := range batch {
+		encoded, err := json.Marshal(e)
+		if err != nil {
+			return nil, fmt.Errorf("encoding webhook: %w", err)
+		}
+		ids, events = append(ids, e.ID), append(events, encoded)
+	}
+	_, err := tx.Exec(ctx, `
+INSERT INTO webhook (provider, event_id, event) SELECT $1, id, event FROM unnest($2::text[], $3::jsonb[]) AS e (id, event)
+    ON CONFLICT DO NOTHING`, in.name, ids, events)
+	if err != nil {
+		return nil, fmt.Errorf("writing webhooks: %w", err)
+	}
+	tx.AfterCommit(func() {
+		select {
+		case in.received <- struct{}{}:
+		default:
+		}
+	})
+	return make([]groupcommit.Result[struct{}], len(batch)), nil
+}
+
+// What came of a webhook, as in the database.
+const (
+	webhookApplied     int16 = 2
+	webhookNothingNew  int16 = 3
+	webhookContradicts int16 = 4
+)
+
+// verdict is what came of a webhook.
+type verdict struct {
+	state  int16
+	detail string
+}
+
+// webhookBatch is how many webhooks are applied at once.
+const webhookBatch = 64
+
+// applyWebhooks works out what webhooks mean, the oldest first, each in a transaction of its own: one that cannot be
+// applied keeps nobody else.
+func (s *payments) applyWebhooks(ctx context.Context) (again bool, err error) {
+	rows, err := s.pool.Query(ctx, `
+SELECT provider, event_id, event FROM webhook WHERE state = 1 ORDER BY received_at LIMIT $1`, webhookBatch)
+	if err != nil {
+		return false, fmt.Errorf("reading webhooks: %w", err)
+	}
+	type received struct{ provider, id string }
+	var all []received
+	var events []provider.Event
+	var r received
+	var e provider.Event
+	for rows.Next() {
+		if err := rows.Scan(&r.provider, &r.id, &e); err != nil {
+			return false, fmt.Errorf("reading webhooks: %w", err)
+		}
+		all, events = append(all, r), append(events, e)
+		e = provider.Event{}
+	}
+	if rows.Err() != nil {
+		return false, fmt.Errorf("reading webhooks: %w", rows.Err())
+	}
+	var errs []error
+	for i, w := range all {
+		err := pg.InTx(ctx, s.pool, func(tx *pg.Tx) error { return s.applyOne(ctx, tx, w.provider, w.id, events[i]) })
+		if err != nil {
+			errs = append(errs, fmt.Errorf("applying webhook %s: %w", w.id, err))
+		}
+	}
+	return len(all) == webhookBatch && len(errs) == 0, errors.Join(errs...)
+}
+
+// applyOne applies a webhook, unless another process has it.
+func (s *payments) applyOne(ctx context.Context, tx *pg.Tx, from, eventID string, e provider.Event) error {
+	held, err := tx.Exec(ctx, `
+SELECT FROM webhook WHERE provider = $1 AND event_id = $2 AND state = 1 FOR UPDATE SKIP LOCKED`, from, eventID)
+	if err != nil || held.RowsAffected() == 0 {
+		return err
+	}
+	v, err := s.apply(ctx, tx, e)
+	if err != nil {
+		return err
+	}
+	if v.state == webhookContradicts {
+		s.log.ErrorContext(ctx, "a webhook contradicts the books", slog.String("event_id", eventID), slog.String("detail", v.detail))
+	}
+	_, err = tx.Exec(ctx, `
+UPDATE webhook SET state = $3, detail = $4, applied_at = now() WHERE provider = $1 AND event_id = $2`, from, eventID, v.state, v.detail)
+	return err
+}
+
+// apply takes an event for what it is: evidence of what became of an operation, or a chargeback.
+func (s *payments) apply(ctx context.Context, tx *pg.Tx, e provider.Event) (verdict, error) {
+	switch e.Kind {
+	case provider.EventOutcome:
+		return s.applyOutcome(ctx, tx, e)
+	case provider.EventChargeback, provider.EventChargebackReversal:
+		return s.applyDispute(ctx, tx, e)
+	}
+	return verdict{webhookNothingNew, "is about nothing that is kept"}, nil
+}
+
+// applyOutcome writes down what became of an operation that is open. One that is decided must have been decided so.
+func (s *payments) applyOutcome(ctx context.Context, tx *pg.Tx, e provider.Event) (verdict, error) {
+	o, found, err := s.toldOf(ctx, tx, e)
+	if err != nil {
+		return verdict{}, err
+	}
+	f := map[provider.Kind]finding{provider.Succeeded: happened, provider.Declined: refusedIt, provider.MethodUnknown: refusedIt}
+	finding, definite := f[e.Outcome.Kind]
+	told := editOf(ctx, o, finding).told("webhook", e.At, e.Outcome)
+	told.by = byWebhook
+	switch {
+	case !found:
+		return verdict{webhookContradicts, fmt.Sprintf("no %s of ours has the key %q or is of charge %q", e.Op, e.Key, e.ChargeID)}, nil
+	case !definite:
+		return verdict{webhookNothingNew, "tells of nothing definite"}, nil
+	case finding == happened && e.Amount != o.Amount:
+		return verdict{webhookContradicts, fmt.Sprintf("is about %s, and the %s of %s about %s", e.Amount, o.Op, o.Payment, o.Amount)}, nil
+	case told.agrees(o):
+		return verdict{webhookNothingNew, "was known"}, nil
+	case !o.State.open():
+		return verdict{webhookContradicts, fmt.Sprintf("says %s of the %s of %s, which is in state %d", e.Outcome.Kind, o.Op, o.Payment, o.State)}, nil
+	}
+	written, err := s.record(ctx, tx, []edit{told})
+	if err != nil {
+		return verdict{}, err
+	}
+	if written[0] == nil { // it has changed since it was read
+		return verdict{}, errChanged
+	}
+	return verdict{webhookApplied, "told what became of the " + string(o.Op)}, nil
+}
+
+// toldOf finds the operation that an event is about: by its key, or as the only one of its kind and amount on a charge.
+func (s *payments) toldOf(ctx context.Context, tx *pg.Tx, e provider.Event) (operation, bool, error) {
+	st := newStore(tx)
+	if e.Key != "" {
+		return st.byKey(ctx, e.Key)
+	}
+	all, err := st.operations(ctx, "p.provider_charge_id = $1 AND o.op = $2 AND o.amount_minor = $3 AND (o.provider_id = $4 OR o.state IN (2, 3))",
+		e.ChargeID, opNumber(e.Op), e.Amount.Minor, e.Outcome.ID)
+	if err != nil || len(all) != 1 {
+		return operation{}, false, err
+	}
+	return all[0], true, nil
+}
+
+// applyDispute books what the customer's bank took back, or gave back again.
+func (s *payments) applyDispute(ctx context.Context, tx *pg.Tx, e provider.Event) (verdict, error) {
+	st := newStore(tx)
+	of, err := st.operations(ctx, "p.provider_charge_id = $1 AND o.seq = 1", e.ChargeID)
+	if err != nil {
+		return verdict{}, err
+	}
+	if len(of) == 0 {
+		return verdict{webhookContradicts, fmt.Sprintf("no payment of ours is charge %q", e.ChargeID)}, nil
+	}
+	held, err := st.lock(ctx, []PaymentID{of[0].Payment})
+	if err != nil {
+		return verdict{}, err
+	}
+	p := held[of[0].Payment]
+	becomes, by, contradiction := p.disputed(e)
+	if contradiction != "" {
+		return verdict{webhookContradicts, contradiction}, nil
+	}
+	b, err := bookDispute(becomes, e)
+	if err != nil {
+		return verdict{webhookContradicts, err.Error()}, nil //nolint:nilerr // what is no journal is no event either
+	}
+	known, err := st.booked(ctx, b)
+	if err != nil {
+		return verdict{}, err
+	}
+	if known {
+		return verdict{webhookNothingNew, "was known"}, nil
+	}
+	if becomes.State, err = p.State.after(by); err != nil {
+		return verdict{webhookContradicts, err.Error()}, nil //nolint:nilerr // the provider may say it, and we do not believe it
+	}
+	if err := st.updatePayment(ctx, becomes); err != nil {
+		return verdict{}, err
+	}
+	if err := st.post(ctx, []booking{b}); err != nil {
+		return verdict{}, err
+	}
+	if e.Kind == provider.EventChargeback {
+		err = s.outbox.Write(ctx, tx, chargebackEvent(becomes, e.Amount, e.Outcome.ID))
+	} else {
+		err = s.outbox.Write(ctx, tx, reversalEvent(becomes, e.Amount, e.Outcome.ID))
+	}
+	return verdict{webhookApplied, string(by)}, err
+}
+
+// disputed gives what a payment becomes by a chargeback, or the reversal of one.
+func (p payment) disputed(e provider.Event) (becomes payment, by change, contradiction string) {
+	becomes = p
+	if e.Amount.Currency != p.Amount.Currency || !e.Amount.IsPositive() {
+		return p, "", fmt.Sprintf("is about %s, and %s in %s", e.Amount, p.ID, p.Amount.Currency)
+	}
+	if e.Kind == provider.EventChargeback {
+		becomes.ChargedBack += e.Amount.Minor
+		if becomes.ChargedBack > p.Captured {
+			return p, "", fmt.Sprintf("%d of %s would be charged back, of which %d were captured", becomes.ChargedBack, p.ID, p.Captured)
+		}
+		return becomes, changeChargeBack, ""
+	}
+	becomes.ChargedBack -= e.Amount.Minor
+	switch {
+	case becomes.ChargedBack < 0:
+		return p, "", fmt.Sprintf("%s of %s is given back, of which %d were charged back", e.Amount, p.ID, p.ChargedBack)
+	case becomes.ChargedBack > 0:
+		return becomes, changeChargeBack, "" // some of it stays
+	case p.Refunded == 0:
+		return becomes, changeReverse, ""
+	case p.Refunded < p.Captured:
+		return becomes, changeReversePart, ""
+	}
+	return becomes, changeReverseAll, ""
+}

@@ -1,0 +1,251 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tieout/tieout/pkg/idem"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/services/payment/provider"
+)
+
+// What the provider is asked, as it is noted.
+const (
+	askDo     = "do"
+	askLookUp = "look up"
+)
+
+// maxSteps is how many steps one request takes: it finds out about another operation, which leads to one of its own,
+// which is sent. Another request may come in between each time.
+const maxSteps = 6
+
+// work has a command worked on, between its intent and its outcome.
+func (s *payments) work(ctx context.Context, c *command, claim *idem.Claim) (ending, error) {
+	ctx, span := rpc.StartItem(ctx, s.tracer, "payment."+string(c.method), c.traceparent)
+	end, err := work{s, c, claim}.run(ctx)
+	rpc.EndItem(span, errors.Join(err, end.err()))
+	return end, err
+}
+
+// work is the work on a command.
+type work struct {
+	*payments
+	*command
+	claim *idem.Claim
+}
+
+// run takes steps until the request has an end. What it asked for may have been sent by an earlier request under the
+// key, or be decided already; another operation of the payment that is open is found out about first.
+func (w work) run(ctx context.Context) (ending, error) {
+	if w.payment == nil {
+		return w.answer(nil), nil
+	}
+	for range maxSteps {
+		p := *w.payment
+		switch {
+		case w.asked(p.Last) && p.Last.State != opAbandoned:
+			return w.own(ctx, p)
+		case p.Last.State.open():
+			settled, why, err := w.settle(ctx, p, byRequest)
+			if err != nil {
+				return ending{}, superseded(err)
+			}
+			if why != nil {
+				return w.notYet(p, why), nil
+			}
+			w.payment = &settled
+		default:
+			if end, over, err := w.further(ctx, p); over || err != nil {
+				return end, err
+			}
+		}
+	}
+	return w.notYet(*w.payment, errChanged), nil
+}
+
+// further takes the next step on a payment of which nothing is open; over tells that the request ends with it.
+func (w work) further(ctx context.Context, p payment) (end ending, over bool, err error) {
+	if w.claim.Resumed && undoes[w.method] == "" {
+		o, found, err := newStore(w.pool).byKey(ctx, w.providerKey(w.method.does()))
+		if err != nil || found && o.Seq != p.Last.Seq {
+			return w.decided(p, o), true, err
+		}
+	}
+	if opens[w.method] != "" { // its operation is there from the beginning
+		return ending{}, true, fmt.Errorf("%s has no operation under its key", p.ID)
+	}
+	next := w.plan(p, w.provider.Capabilities())
+	switch {
+	case next.refusal != nil:
+		end = w.answer(&p)
+		end.refusal = next.refusal
+		return end, true, nil
+	case next.abandon:
+		return w.ended(editOf(ctx, p.Last, abandoned)), true, nil
+	case next.op == "":
+		return w.answer(&p), true, nil
+	}
+	err = pg.InTx(ctx, w.pool, func(tx *pg.Tx) error {
+		w.begun = time.Time{}
+		_, err := w.advance(ctx, tx, []*command{w.command}) // what it finds refused is so in the next round
+		return err
+	})
+	return ending{}, false, err
+}
+
+// own goes on with the operation that the command asks for.
+func (w work) own(ctx context.Context, p payment) (ending, error) {
+	switch {
+	case p.Last.State == opDone || p.Last.State == opDeclined:
+		return w.decided(p, p.Last), nil
+	case !w.begun.IsZero():
+		return w.send(ctx, p), nil
+	}
+	if end, over := w.resume(ctx, p); over {
+		return end, nil
+	}
+	begun := time.Now()
+	marked, err := w.record1(ctx, editOf(ctx, p.Last, sent))
+	if err != nil {
+		return ending{}, superseded(err)
+	}
+	w.begun = begun
+	return w.send(ctx, marked), nil
+}
+
+// resume finds out about an operation that an earlier request may have sent; over tells that it is not to be sent again:
+// it is known, or the provider need not know it yet, or may have forgotten the key.
+func (w work) resume(ctx context.Context, p payment) (end ending, over bool) {
+	can := w.provider.Capabilities()
+	if p.Last.State.open() {
+		at := time.Now()
+		said := w.provider.LookUp(ctx, p.Last.request(p))
+		if said.Kind != provider.NotFound {
+			return w.concluded(ctx, p, askLookUp, at, said), true
+		}
+		if p.Last.untilSettled(can, p.readAt) > 0 {
+			return w.inDoubt(p, editOf(ctx, p.Last, lost).told(askLookUp, at, said), errTooYoung), true
+		}
+	}
+	if !p.Last.maySend(can, p.readAt) {
+		return w.notYet(p, errKeyTooOld), true
+	}
+	return ending{}, false
+}
+
+// send asks the provider for the operation, which is marked as sent. It is never asked later than the call timeout
+// behind begun, which is before the mark; see the package comment.
+func (w work) send(ctx context.Context, p payment) ending {
+	callCtx, cancel := context.WithDeadline(ctx, w.begun.Add(w.provider.Capabilities().CallTimeout))
+	defer cancel()
+	at := time.Now()
+	said := w.provider.Do(callCtx, p.Last.request(p))
+	if said.Kind != provider.NotSent {
+		return w.concluded(ctx, p, askDo, at, said)
+	}
+	w.log.WarnContext(ctx, "operation could not be sent", slog.String("payment_id", p.ID.String()),
+		slog.String("operation", string(p.Last.Op)), slog.Any("error", said.Err))
+	end := w.ended(editOf(ctx, p.Last, unsent).told(askDo, at, said))
+	end.GiveBack = providerDown()
+	return end
+}
+
+// concluded ends the request with what the provider said of an operation that may have left.
+func (w work) concluded(ctx context.Context, p payment, ask string, at time.Time, said provider.Outcome) ending {
+	switch said.Kind {
+	case provider.Succeeded:
+		return w.ended(editOf(ctx, p.Last, happened).told(ask, at, said))
+	case provider.Declined, provider.MethodUnknown:
+		end := w.ended(editOf(ctx, p.Last, refusedIt).told(ask, at, said))
+		declined := p.Last
+		declined.DeclineReason = said.Reason
+		end.refusal = refusalOf(declined, said.Kind == provider.MethodUnknown)
+		return end
+	}
+	return w.inDoubt(p, editOf(ctx, p.Last, lost).told(ask, at, said), said.Err)
+}
+
+// answer ends the request with a payment as it is.
+func (w work) answer(p *payment) ending {
+	return ending{Ending: idem.Ending{Claim: w.claim}, payment: p}
+}
+
+// ended ends the request with what was learnt.
+func (w work) ended(e edit) ending { return ending{Ending: idem.Ending{Claim: w.claim}, edit: &e} }
+
+// decided ends the request with what became of its operation earlier.
+func (w work) decided(p payment, o operation) ending {
+	end := w.answer(&p)
+	if o.State == opDeclined {
+		end.refusal = refusalOf(o, false)
+	}
+	return end
+}
+
+// inDoubt ends a request whose operation may or may not have happened: PAYMENT_OUTCOME_UNKNOWN.
+func (w work) inDoubt(p payment, e edit, why error) ending {
+	end := w.notYet(p, why)
+	end.edit = &e
+	return end
+}
+
+// notYet has a request asked again, as what becomes of the payment is not known yet.
+func (w work) notYet(p payment, why error) ending {
+	retryAfter := askAgain
+	if errors.Is(why, errTooYoung) {
+		retryAfter = p.Last.untilSettled(w.provider.Capabilities(), p.readAt)
+	}
+	w.log.Warn("payment is in doubt", slog.String("payment_id", p.ID.String()),
+		slog.String("operation", string(p.Last.Op)), slog.Any("error", why))
+	answer := outcomeUnknown(retryAfter)
+	if undoes[w.method] == "" && !w.asked(p.Last) {
+		answer = busy(p)
+	}
+	return ending{Ending: idem.Ending{Claim: w.claim, GiveBack: answer}}
+}
+
+// settle asks the provider what became of the payment's open operation and writes that down. Why says that it is still
+// not known. Errors: errChanged.
+func (s *payments) settle(ctx context.Context, p payment, by evidence) (now payment, why, err error) {
+	at := time.Now()
+	said := s.provider.LookUp(ctx, p.Last.request(p))
+	var f finding
+	switch said.Kind {
+	case provider.Succeeded:
+		f = happened
+	case provider.Declined, provider.MethodUnknown:
+		f = refusedIt
+	case provider.NotSent:
+		return p, fmt.Errorf("%w: %w", errNotAsked, said.Err), nil
+	case provider.NotFound:
+		if f = absent; p.Last.untilSettled(s.provider.Capabilities(), p.readAt) > 0 {
+			f, why = lost, errTooYoung
+		}
+	default:
+		f, why = lost, said.Err
+	}
+	e := editOf(ctx, p.Last, f).told(askLookUp, at, said)
+	e.by = by
+	now, err = s.record1(ctx, e)
+	return now, why, err
+}
+
+// record1 writes one edit in a transaction of its own. Errors: errChanged.
+func (s *payments) record1(ctx context.Context, e edit) (payment, error) {
+	var written []*payment
+	err := pg.InTx(ctx, s.pool, func(tx *pg.Tx) (err error) {
+		written, err = s.record(ctx, tx, []edit{e})
+		return err
+	})
+	if err != nil {
+		return payment{}, err
+	}
+	if written[0] == nil {
+		return payment{}, errChanged
+	}
+	return *written[0], nil
+}
