@@ -18,17 +18,17 @@ import (
 // Config is the service's configuration.
 type Config struct {
 	Postgres service.Postgres `koanf:"postgres"`
-	// Provider is the payment provider.
-	Provider provider.SimConfig `koanf:"provider"`
+	// Provider is the payment provider, and how it is reached.
+	Provider provider.Config `koanf:"provider"`
 	// BatchPatience is how long a batch of charges or refunds waits for those that take long; what has not ended by
 	// then is answered as in flight, and goes on.
 	BatchPatience time.Duration `koanf:"batch_patience"`
 }
 
-// DefaultConfig is the configuration where nothing else is said; the provider's URL has no default.
+// DefaultConfig is the configuration where nothing else is said; the simulator's URL has no default.
 func DefaultConfig() Config {
 	return Config{
-		Postgres: service.Postgres{MaxConns: 16}, Provider: provider.DefaultSimConfig(), BatchPatience: 500 * time.Millisecond,
+		Postgres: service.Postgres{MaxConns: 16}, Provider: provider.DefaultConfig(), BatchPatience: 500 * time.Millisecond,
 	}
 }
 
@@ -42,7 +42,7 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
-	psp, err := provider.NewSim(cfg.Provider, provider.Instruments{Log: env.Log, Meter: env.Meter, Tracer: env.Tracer})
+	psp, err := provider.New(cfg.Provider, provider.Instruments{Log: env.Log, Meter: env.Meter, Tracer: env.Tracer})
 	if err != nil {
 		return fmt.Errorf("provider: %w", err)
 	}
