@@ -41,7 +41,7 @@ not reach root's home.`,
 			Dir: *dir, Ephemeral: *ephemeral, Config: cfg.Config,
 			GRPC: devAddress(cmd, "grpc-addr", cfg.GRPC), HTTP: devAddress(cmd, "http-addr", cfg.HTTP),
 			Services: func(providerURL string) []service.Service {
-				cfg.Payment.Provider.URL = providerURL
+				cfg.Payment.Provider.PSP.URL = providerURL
 				return services(cfg)
 			},
 			Note: func(text string) { c.note("%s", text) },

@@ -35,7 +35,23 @@ type BreakerConfig struct {
 	// Log is told of every change of state; Meter shows the state. Default: nobody is told.
 	Log   *slog.Logger `koanf:"-"`
 	Meter metric.Meter `koanf:"-"`
+	// OnChange is called at every change of state, in order. The breaker is locked meanwhile: it must neither wait nor
+	// ask the breaker anything. Default: none.
+	OnChange func(from, to BreakerState) `koanf:"-"`
 }
+
+// BreakerState is what a breaker lets through.
+type BreakerState int
+
+// The states of a breaker.
+const (
+	// BreakerClosed lets everything through.
+	BreakerClosed BreakerState = iota
+	// BreakerHalfOpen lets Probes through.
+	BreakerHalfOpen
+	// BreakerOpen lets nothing through.
+	BreakerOpen
+)
 
 // Breaker stops calls to a destination that is down, so that callers fail at once and the destination is left
 // in peace. Only outcomes that say "down" count: a refusal, an answer about something else that is down, and a
@@ -67,12 +83,15 @@ func NewBreaker(destination string, cfg BreakerConfig) (*Breaker, error) {
 		},
 		OnStateChange: func(name string, from, to gobreaker.State) {
 			cfg.Log.Warn("breaker changed state", slog.String("destination", name), slog.String("from", from.String()), slog.String("to", to.String()))
+			if cfg.OnChange != nil {
+				cfg.OnChange(BreakerState(from), BreakerState(to))
+			}
 		},
 	})
 	_, err := cfg.Meter.Int64ObservableGauge("tieout.breaker.state",
 		metric.WithDescription("State of the circuit breaker: 0 closed, 1 half open, 2 open."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(b.gobreaker.State()), metric.WithAttributes(attribute.String("destination", destination)))
+			o.Observe(int64(b.State()), metric.WithAttributes(attribute.String("destination", destination)))
 			return nil
 		}))
 	if err != nil {
@@ -108,6 +127,9 @@ func (cfg BreakerConfig) withDefaults() BreakerConfig {
 	}
 	return cfg
 }
+
+// State is what it lets through now.
+func (b *Breaker) State() BreakerState { return BreakerState(b.gobreaker.State()) }
 
 // Do runs a call unless the destination is known to be down: DESTINATION_DOWN, and nothing was sent.
 func (b *Breaker) Do(call func() error) error {

@@ -62,7 +62,7 @@ func newRig(t *testing.T, binary string, s scenario, orders int) *rig {
 		r.conns[name] = servicetest.DialAddr(t, addr, "crash")
 	}
 	if s.refundsFail {
-		r.env = append(r.env, "TIEOUT_PAYMENT_PROVIDER_URL="+newGate(t, r.world.PSP.URL()))
+		r.env = append(r.env, "TIEOUT_PAYMENT_PROVIDER_PSP_URL="+newGate(t, r.world.PSP.URL()))
 	}
 	t.Cleanup(r.close)
 	r.receive(t)

@@ -80,9 +80,9 @@ func (s *Split) Launch(t testing.TB, name, addr string, env ...string) *Process 
 		"TIEOUT_ORCHESTRATOR_INVENTORY_ADDR="+s.addrs["inventory"],
 		"TIEOUT_ORCHESTRATOR_PAYMENT_ADDR="+s.addrs["payment"],
 		"TIEOUT_ORCHESTRATOR_SHIPMENT_ADDR="+s.addrs["shipment"],
-		"TIEOUT_PAYMENT_PROVIDER_URL="+s.world.PSP.URL(),
-		"TIEOUT_PAYMENT_PROVIDER_TIMEOUT="+ProviderTimeout.String(),
-		"TIEOUT_PAYMENT_PROVIDER_NOT_FOUND_LAG="+ProviderTimeout.String(),
+		"TIEOUT_PAYMENT_PROVIDER_PSP_URL="+s.world.PSP.URL(),
+		"TIEOUT_PAYMENT_PROVIDER_PSP_TIMEOUT="+ProviderTimeout.String(),
+		"TIEOUT_PAYMENT_PROVIDER_PSP_NOT_FOUND_LAG="+ProviderTimeout.String(),
 	)
 	for service, dsn := range s.world.DSN {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("TIEOUT_%s_POSTGRES_DSN=%s", strings.ToUpper(service), dsn))

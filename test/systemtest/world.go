@@ -66,7 +66,8 @@ func NewWorldOn(t testing.TB, dsn func(service.Service) string) *World {
 // Services are all services of the system, in this world.
 func (w *World) Services() []service.Service {
 	order, stock, pay, ship := orchestrator.DefaultConfig(), inventory.DefaultConfig(), payment.DefaultConfig(), shipment.DefaultConfig()
-	pay.Provider.URL, pay.Provider.Timeout, pay.Provider.NotFoundLag = w.PSP.URL(), w.ProviderTimeout, w.ProviderTimeout
+	psp := &pay.Provider.PSP
+	psp.URL, psp.Timeout, psp.NotFoundLag = w.PSP.URL(), w.ProviderTimeout, w.ProviderTimeout
 	all := []service.Service{
 		{Name: "inventory", Postgres: stock.Postgres, Migrations: inventory.Migrations(),
 			Run: func(ctx context.Context, env *service.Env) error { return inventory.Run(ctx, env, stock) }},

@@ -3,26 +3,3 @@
 //   sqlc v1.31.1
 
 package paymentdb
-
-import (
-	"time"
-
-	"github.com/google/uuid"
-)
-
-type Payment struct {
-	ID               uuid.UUID
-	State            int16
-	Currency         string
-	AmountMinor      int64
-	PaymentMethod    string
-	CustomerID       string
-	Reference        string
-	ProviderKey      string
-	ProviderChargeID string
-	ProviderRefundID string
-	DeclineReason    string
-	LastSentAt       *time.Time
-	CreatedAt        time.Time
-	UpdatedAt        time.Time
-}

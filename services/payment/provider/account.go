@@ -11,10 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	otelcodes "go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tieout/tieout/pkg/rpc"
@@ -25,23 +23,21 @@ type Instruments struct {
 	Log    *slog.Logger
 	Meter  metric.Meter
 	Tracer trace.Tracer
+	// OnBreakerChange is told of every change of the breaker's state, one after the other and in order; no call waits
+	// for it. Nil: nobody is told.
+	OnBreakerChange func(from, to BreakerState)
 }
-
-// errHeld says that an operator has every call held back.
-var errHeld = errors.New("an operator holds back the calls to the payment provider")
 
 // account is one account at a provider: each call to it is bounded in time, traced, and behind a breaker.
 type account struct {
 	name    string
 	timeout time.Duration
-	breaker *rpc.Breaker
+	breaker *Breaker
 	tracer  trace.Tracer
-	log     *slog.Logger
-	held    atomic.Bool
 }
 
-// callError is a call that a working provider did not answer: connection refused, timeout, 5xx. Only these speak
-// against the provider.
+// callError is a call that was not answered: connection refused, timeout, 5xx. Only these speak against the provider,
+// unless the caller did not wait for it.
 type callError struct {
 	// sent is true when the request may have left.
 	sent bool
@@ -55,67 +51,41 @@ func (e *callError) Error() string { return e.err.Error() }
 func (e *callError) Unwrap() error { return e.err }
 
 func newAccount(name string, timeout time.Duration, cfg rpc.BreakerConfig, in Instruments) (*account, error) {
-	cfg.Log, cfg.Meter = in.Log, in.Meter
-	cfg.Down = func(err error) bool {
-		_, down := errors.AsType[*callError](err)
-		return down
-	}
-	breaker, err := rpc.NewBreaker(name, cfg)
+	breaker, err := newBreaker(name, cfg, in)
 	if err != nil {
 		return nil, err
 	}
-	a := &account{name: name, timeout: timeout, breaker: breaker, tracer: in.Tracer, log: in.Log}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
-	}
-	meter := in.Meter
-	if meter == nil {
-		meter = noop.Meter{}
-	}
-	_, err = meter.Int64ObservableGauge("tieout.breaker.forced_open",
-		metric.WithDescription("1 while an operator holds the circuit breaker open."),
-		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-			var held int64
-			if a.held.Load() {
-				held = 1
-			}
-			o.Observe(held, metric.WithAttributes(attribute.String("destination", name)))
-			return nil
-		}))
-	if err != nil {
-		return nil, fmt.Errorf("making metric of a forced breaker: %w", err)
-	}
-	return a, nil
+	return &account{name: name, timeout: timeout, breaker: breaker, tracer: in.Tracer}, nil
 }
 
-// Force holds back every call, or leaves it to the breaker again, which closes by itself when the provider answers.
-// It lasts until the process ends.
-func (a *account) Force(open bool) {
-	if a.held.Swap(open) != open {
-		a.log.Warn("breaker was set by an operator", slog.String("destination", a.name), slog.Bool("open", open))
-	}
-}
+// Name implements Account.
+func (a *account) Name() string { return a.name }
 
-// call makes one call, unless the provider is known to be down. What send returns as an error is that the provider
-// did not answer; it is returned as a *callError. Other errors say that nothing was sent.
+// Breaker implements Account.
+func (a *account) Breaker() *Breaker { return a.breaker }
+
+// call makes one call, unless calls are held back. What send returns as an error is that the provider did not answer;
+// it is returned as a *callError. Other errors say that nothing was sent.
 func (a *account) call(ctx context.Context, name string, send func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("no time left for a call: %w", ctx.Err())
 	}
-	if a.held.Load() {
-		return errHeld
-	}
+	caller, begun := ctx, time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("the payment provider did not answer within %s", a.timeout))
 	defer cancel()
 	var left atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { left.Store(true) }})
 	ctx, span := a.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
-	err := a.breaker.Do(func() error {
-		if err := send(ctx); err != nil {
-			return &callError{sent: left.Load(), err: err}
+	err := a.breaker.do(func() error {
+		err := send(ctx)
+		if err == nil {
+			return nil
 		}
-		return nil
+		if caller.Err() != nil && (!errors.Is(caller.Err(), context.DeadlineExceeded) || time.Since(begun) < a.timeout/2) {
+			err = fmt.Errorf("%w: %w", errGivenUp, err)
+		}
+		return &callError{sent: left.Load(), err: err}
 	})
 	if err != nil {
 		span.RecordError(err)
@@ -123,6 +93,11 @@ func (a *account) call(ctx context.Context, name string, send func(context.Conte
 	}
 	return err
 }
+
+// errGivenUp says that the caller did not wait for the provider, which therefore is not to blame: he went away, or left
+// it less than half the time that it may take. A deadline close to that time counts as the provider's own, or one that
+// hangs would never be noticed by callers who keep to it. The breaker leaves out what was canceled.
+var errGivenUp = fmt.Errorf("the caller gave up: %w", context.Canceled)
 
 // withoutAnswer is the outcome of a call that was not answered: unknown, unless nothing can have left.
 func withoutAnswer(err error) Outcome {

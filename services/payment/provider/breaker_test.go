@@ -67,9 +67,45 @@ func untilItLeaves(r *http.Request) {
 	<-r.Context().Done()
 }
 
-// Only what says that the provider does not answer speaks against it.
-func TestBreaker_CountsWhatSaysThatTheProviderIsDown(t *testing.T) {
-	t.Parallel()
+// connectors are all of them, each to a provider that answers a request with success as it says.
+var connectors = map[string]struct {
+	connect func(url string, timeout time.Duration, cfg rpc.BreakerConfig) (Account, error)
+	success string
+}{
+	usePSP: {
+		func(url string, timeout time.Duration, cfg rpc.BreakerConfig) (Account, error) {
+			return NewSim(SimConfig{URL: url, Timeout: timeout, Breaker: cfg}, quiet())
+		},
+		chargeJSON,
+	},
+	useStripe: {
+		func(url string, timeout time.Duration, cfg rpc.BreakerConfig) (Account, error) {
+			return NewStripe(StripeConfig{SecretKey: "sk_test", URL: url, Timeout: timeout, Breaker: cfg}, quiet())
+		},
+		`{"id": "pi_1", "amount": 1000, "currency": "gbp", "capture_method": "automatic", "metadata": {"tieout_key": "k"}, "status": "succeeded"}`,
+	},
+}
+
+func quiet() Instruments {
+	return Instruments{Log: slog.New(slog.DiscardHandler), Tracer: tracenoop.NewTracerProvider().Tracer("test")}
+}
+
+// patience is how a caller waits for the provider.
+type patience int
+
+const (
+	waits patience = iota
+	leaves
+	hasLittleTime
+)
+
+// speaking are the answers of a provider, what each means, and whether it speaks against the provider.
+func speaking() map[string]struct {
+	answer http.HandlerFunc // nil: success
+	caller patience
+	want   Kind
+	counts bool
+} {
 	hang := func(_ http.ResponseWriter, r *http.Request) { untilItLeaves(r) }
 	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	drip := func(w http.ResponseWriter, r *http.Request) {
@@ -77,64 +113,102 @@ func TestBreaker_CountsWhatSaysThatTheProviderIsDown(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		hang(w, r)
 	}
-	for name, tt := range map[string]struct {
+	cutOff := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		says(200, "{")(w, r)
+	}
+	const unknownMethod = `, "code": "resource_missing", "param": "payment_method"`
+	return map[string]struct {
 		answer http.HandlerFunc
-		leaves bool // its caller does
+		caller patience
+		want   Kind
 		counts bool
 	}{
-		"success":                   {says(201, chargeJSON), false, false},
-		"malformed":                 {says(201, "<html>"), false, false},
-		"decline":                   {says(402, errorJSON("card_error", "")), false, false},
-		"bad request":               {says(400, errorJSON("invalid_request_error", "")), false, false},
-		"bad credentials":           {says(401, ""), false, false},
-		"key in flight":             {says(409, errorJSON("idempotency_error", "")), false, false},
-		"too many requests":         {says(429, ""), false, false},
-		"the caller leaves":         {hang, true, false},
-		"internal error":            {says(500, ""), false, true},
-		"bad gateway":               {says(502, ""), false, true},
-		"unavailable":               {says(503, ""), false, true},
-		"no answer in time":         {hang, false, true},
-		"an answer that never ends": {drip, false, true},
-		"connection reset":          {abort, false, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			arrived := make(chan struct{}, 1)
-			cfg := answering(t, func(w http.ResponseWriter, r *http.Request) {
-				select {
-				case arrived <- struct{}{}:
-				default:
+		"success":                         {nil, waits, Succeeded, false},
+		"declined":                        {says(402, errorJSON("card_error", "")), waits, Declined, false},
+		"method unknown":                  {says(400, errorJSON("invalid_request_error", unknownMethod)), waits, MethodUnknown, false},
+		"400":                             {says(400, errorJSON("invalid_request_error", "")), waits, Declined, false},
+		"401, bad credentials":            {says(401, ""), waits, Unknown, false},
+		"404":                             {says(404, errorJSON("invalid_request_error", "")), waits, Declined, false},
+		"404 of somebody else":            {says(404, "page not found"), waits, Unknown, false},
+		"409, key in flight":              {says(409, errorJSON("idempotency_error", "")), waits, Unknown, false},
+		"429":                             {says(429, errorJSON("invalid_request_error", "")), waits, Unknown, false},
+		"429 of a proxy":                  {says(429, ""), waits, Unknown, false},
+		"malformed":                       {says(200, "<html>"), waits, Unknown, false},
+		"breaks off in mid JSON":          {says(200, "{"), waits, Unknown, false},
+		"too long":                        {says(200, strings.Repeat(" ", maxStripeAnswer)+chargeJSON), waits, Unknown, false},
+		"redirect":                        {says(302, ""), waits, Unknown, false},
+		"the caller leaves":               {hang, leaves, Unknown, false},
+		"the caller has little time":      {hang, hasLittleTime, Unknown, false},
+		"500":                             {says(500, errorJSON("api_error", "")), waits, Unknown, true},
+		"502":                             {says(502, "<html>"), waits, Unknown, true},
+		"503":                             {says(503, ""), waits, Unknown, true},
+		"503 that is too long":            {says(503, strings.Repeat(" ", maxStripeAnswer+1)), waits, Unknown, true},
+		"no answer in time":               {hang, waits, Unknown, true},
+		"an answer that never ends":       {drip, waits, Unknown, true},
+		"an answer whose connection dies": {cutOff, waits, Unknown, true},
+		"connection reset":                {abort, waits, Unknown, true},
+	}
+}
+
+// Only what says that the provider does not answer speaks against it.
+func TestBreaker_CountsWhatSaysThatTheProviderIsDown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range speaking() {
+		for of, c := range connectors {
+			t.Run(name+", "+of, func(t *testing.T) {
+				t.Parallel()
+				answer := tt.answer
+				if answer == nil {
+					answer = says(200, c.success)
 				}
-				tt.answer(w, r)
+				arrived := make(chan struct{}, 1)
+				url := answering(t, func(w http.ResponseWriter, r *http.Request) {
+					select {
+					case arrived <- struct{}{}:
+					default:
+					}
+					answer(w, r)
+				}).URL
+				timeout, ctx := time.Minute, t.Context()
+				switch {
+				case tt.caller == leaves:
+					ctx = leaving(t, arrived)
+				case tt.caller == hasLittleTime:
+					short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+					defer cancel()
+					ctx = short
+				case tt.counts:
+					timeout = 100 * time.Millisecond
+				}
+				a, err := c.connect(url, timeout, rpc.BreakerConfig{MinimumCalls: 1, FailureRatio: 0.01, OpenFor: time.Hour})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := a.Do(ctx, anyCharge); got.Kind != tt.want {
+					t.Errorf("got %s, error %v; want %s", got.Kind, got.Err, tt.want)
+				}
+				if got := a.Breaker().State() == BreakerOpen; got != tt.counts {
+					t.Errorf("open: got %t, want %t", got, tt.counts)
+				}
 			})
-			cfg.Timeout = 100 * time.Millisecond
-			if tt.leaves || !tt.counts {
-				cfg.Timeout = time.Minute
-			}
-			cfg.Breaker = rpc.BreakerConfig{MinimumCalls: 1, FailureRatio: 0.01, OpenFor: time.Hour}
-			s, metrics := measured(t, cfg)
-			ctx := t.Context()
-			if tt.leaves {
-				ctx = leaving(t, arrived)
-			}
-			s.Do(ctx, anyCharge)
-			want := int64(0)
-			if tt.counts {
-				want = 2
-			}
-			if got := metrics()["tieout.breaker.state payment provider"]; got != want {
-				t.Errorf("got state %d, want %d", got, want)
-			}
-		})
+		}
 	}
 }
 
 func TestBreaker_CountsConnectionsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	s, metrics := measured(t, SimConfig{URL: "http://127.0.0.1:1", Timeout: time.Minute, Breaker: rpc.BreakerConfig{MinimumCalls: 1}})
-	s.Do(t.Context(), anyCharge)
-	if got := metrics()["tieout.breaker.state payment provider"]; got != 2 {
-		t.Errorf("got state %d, want 2", got)
+	for of, c := range connectors {
+		a, err := c.connect("http://127.0.0.1:1", time.Minute, rpc.BreakerConfig{MinimumCalls: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Do(t.Context(), anyCharge); got.Kind != NotSent {
+			t.Errorf("%s: got %s, want not sent", of, got.Kind)
+		}
+		if got := a.Breaker().State(); got != BreakerOpen {
+			t.Errorf("%s: got %s, want open", of, got)
+		}
 	}
 }
 
@@ -157,7 +231,7 @@ func TestBreaker_IsNotStuckBehindAProbeThatHangs(t *testing.T) {
 	}
 	up.Store(true)
 	waittest.Until(t, "it closes", func() bool {
-		return s.Do(t.Context(), anyCharge).Kind == Succeeded && metrics()["tieout.breaker.state payment provider"] == 0
+		return s.Do(t.Context(), anyCharge).Kind == Succeeded && metrics()["tieout.breaker.state psp"] == 0
 	})
 }
 
@@ -169,16 +243,16 @@ func TestForce_HoldsBackEveryCallUntilItIsLifted(t *testing.T) {
 		says(201, chargeJSON)(w, r)
 	})
 	s, metrics := measured(t, cfg)
-	s.Force(true)
+	s.Breaker().Force(true)
 	wantOutcome(t, "do", s.Do(t.Context(), anyCharge), Outcome{Kind: NotSent})
 	if got := s.LookUp(t.Context(), anyCharge); got.Kind != NotSent || calls.Load() != 0 {
 		t.Errorf("got %s, %d calls; want that nothing is sent", got.Kind, calls.Load())
 	}
-	const forced = "tieout.breaker.forced_open payment provider"
+	const forced = "tieout.breaker.forced_open psp"
 	if got := metrics()[forced]; got != 1 {
 		t.Errorf("got %d while it is held, want 1", got)
 	}
-	s.Force(false)
+	s.Breaker().Force(false)
 	wantOutcome(t, "lifted", s.Do(t.Context(), anyCharge), Outcome{Kind: Succeeded, ID: "ch_1"})
 	if got, known := metrics()[forced]; got != 0 || !known {
 		t.Errorf("got %d, %t when it is lifted, want 0", got, known)

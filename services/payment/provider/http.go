@@ -16,7 +16,7 @@ import (
 	"github.com/tieout/tieout/pkg/failpoint"
 )
 
-// maxAnswer bounds an answer's body, in bytes.
+// maxAnswer bounds an answer's body, in bytes. What is longer is cut off, and then is no JSON.
 const maxAnswer = 64 << 10
 
 // httpCaller speaks JSON over HTTP to one provider account.
@@ -86,14 +86,12 @@ func (c *httpCaller) roundTrip(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	switch {
-	case err != nil:
-		return answer{}, fmt.Errorf("reading answer: %w", err)
-	case len(body) > maxAnswer:
-		return answer{}, fmt.Errorf("answer is longer than %d bytes", maxAnswer)
 	case resp.StatusCode >= http.StatusInternalServerError:
 		return answer{}, fmt.Errorf("answered %s", resp.Status)
+	case err != nil:
+		return answer{}, fmt.Errorf("reading answer: %w", err)
 	}
 	return answer{status: resp.StatusCode, body: body}, nil
 }

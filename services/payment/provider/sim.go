@@ -62,7 +62,7 @@ func NewSim(cfg SimConfig, in Instruments) (*Sim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("url: %w", err)
 	}
-	a, err := newAccount("payment provider", cfg.Timeout, cfg.Breaker, in)
+	a, err := newAccount(usePSP, cfg.Timeout, cfg.Breaker, in)
 	if err != nil {
 		return nil, err
 	}

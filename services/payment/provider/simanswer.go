@@ -21,6 +21,7 @@ type simEffect struct {
 	Currency       string `json:"currency"`
 	IdempotencyKey string `json:"idempotency_key"`
 	AuthorizeOnly  bool   `json:"authorize_only"`
+	FeeMinor       int64  `json:"fee_minor"` // with a chargeback
 }
 
 // simError is an answer that is not 2xx.
@@ -39,7 +40,7 @@ type simEvent struct {
 	ID      string    `json:"id"`
 	Type    string    `json:"type"`
 	Created time.Time `json:"created"`
-	Op      Op        `json:"op"`
+	Op      string    `json:"op"`
 	Data    simEffect `json:"data"`
 }
 
@@ -49,20 +50,33 @@ func (e simEvent) event() (Event, error) {
 		return Event{}, errors.New("reading webhook: it has no id or no time")
 	}
 	event := Event{ID: e.ID, Type: e.Type, At: e.Created}
-	if _, known := simPaths[e.Op]; !known {
+	_, asked := simPaths[Op(e.Op)]
+	switch {
+	case asked:
+		event.Kind = EventOutcome
+	case e.Op == "chargeback":
+		event.Kind = EventChargeback
+	case e.Op == "chargeback_reversal":
+		event.Kind = EventChargebackReversal
+	default:
 		return event, nil
 	}
 	currency, err := money.ParseCurrency(e.Data.Currency)
-	if err != nil || e.Data.ID == "" || e.Data.IdempotencyKey == "" {
-		return Event{}, fmt.Errorf("reading webhook %s: %q of %s under key %q is no effect", e.ID, e.Data.ID, e.Data.Currency, e.Data.IdempotencyKey)
+	if err != nil || e.Data.ID == "" || e.Data.AmountMinor <= 0 || asked == (e.Data.IdempotencyKey == "") {
+		return Event{}, fmt.Errorf("reading webhook %s: %q of %d %s under key %q is no effect",
+			e.ID, e.Data.ID, e.Data.AmountMinor, e.Data.Currency, e.Data.IdempotencyKey)
 	}
-	event.Op, event.Key = e.Op, e.Data.IdempotencyKey
 	event.ChargeID = cmp.Or(e.Data.Charge, e.Data.ID)
 	event.Amount = money.Amount{Currency: currency, Minor: e.Data.AmountMinor}
 	event.Outcome = Outcome{Kind: Succeeded, ID: e.Data.ID}
-	if e.Data.Status == "declined" {
+	switch {
+	case !asked:
+		event.Fee = money.Amount{Currency: currency, Minor: e.Data.FeeMinor}
+		return event, nil
+	case e.Data.Status == "declined":
 		event.Outcome = declined(e.Data.ID, e.Data.DeclineCode)
 	}
+	event.Op, event.Key = Op(e.Op), e.Data.IdempotencyKey
 	return event, nil
 }
 

@@ -98,5 +98,21 @@ func TestSim_Conforms(t *testing.T) {
 			l := mail.about(t, key)
 			return l.header, l.body
 		},
+		Chargeback: func(t *testing.T, chargeID string) (http.Header, []byte) {
+			made, err := psp.Chargeback(pspsim.ChargebackOrder{Charge: chargeID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := mail.about(t, made.ID)
+			return l.header, l.body
+		},
+		WinChargeback: func(t *testing.T, chargebackID string) (http.Header, []byte) {
+			made, err := psp.ReverseChargeback(pspsim.ReversalOrder{Chargeback: chargebackID, ReturnFee: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := mail.about(t, made.ID)
+			return l.header, l.body
+		},
 	})
 }

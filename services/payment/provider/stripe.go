@@ -64,12 +64,12 @@ func NewStripe(cfg StripeConfig, in Instruments) (*Stripe, error) {
 	if cfg.Timeout < 0 || cfg.NotFoundLag < 0 || cfg.KeyLifetime < 0 || cfg.Webhook.Tolerance < 0 {
 		return nil, errors.New("timeout, not_found_lag, key_lifetime and webhook.tolerance must not be less than zero")
 	}
-	a, err := newAccount("stripe", cfg.Timeout, cfg.Breaker, in)
+	a, err := newAccount(useStripe, cfg.Timeout, cfg.Breaker, in)
 	if err != nil {
 		return nil, err
 	}
 	client := newHTTPClient(cfg.Timeout)
-	client.Transport = statusTransport{client.Transport}
+	client.Transport = watchedTransport{client.Transport}
 	return &Stripe{
 		account: a,
 		client: stripe.NewClient(cfg.SecretKey, stripe.WithBackends(stripe.NewBackendsWithConfig(&stripe.BackendConfig{
@@ -203,15 +203,15 @@ func sure[T any](read func(T) Outcome) func(T) Outcome {
 	}
 }
 
-// stripeCall makes one call and reads what it is answered. An answer below 500 speaks not against Stripe, whatever it
-// says.
+// stripeCall makes one call and reads what it is answered. An answer below 500 that came whole speaks not against
+// Stripe, whatever it says.
 func stripeCall[T any](ctx context.Context, s *Stripe, name string, send func(context.Context) (T, error), read func(T) Outcome) Outcome {
 	var got T
 	var refused error
 	err := s.call(ctx, name, func(ctx context.Context) (err error) {
-		var status atomic.Int64
-		got, err = send(context.WithValue(ctx, statusKey{}, &status))
-		if code := status.Load(); err != nil && code >= 400 && code < 500 {
+		var a stripeAnswer
+		got, err = send(context.WithValue(ctx, answerKey{}, &a))
+		if err != nil && a.whole.Load() && a.status.Load() < http.StatusInternalServerError {
 			refused = err
 			return nil
 		}
@@ -229,27 +229,48 @@ func stripeCall[T any](ctx context.Context, s *Stripe, name string, send func(co
 	return read(got)
 }
 
-// statusKey is where a call keeps the status that it was answered with.
-type statusKey struct{}
+// stripeAnswer is what is seen of an answer: stripe-go tells its status only when it understands the rest.
+type stripeAnswer struct {
+	status atomic.Int64
+	whole  atomic.Bool // its body came to its end
+}
 
-// statusTransport notes the status of each answer, which stripe-go tells only when it understands the rest, and bounds
-// its length.
-type statusTransport struct{ http.RoundTripper }
+// answerKey is where a call keeps what is seen of its answer.
+type answerKey struct{}
+
+// watchedTransport keeps what is seen of each answer, and bounds its length.
+type watchedTransport struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t statusTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	a, ok := r.Context().Value(answerKey{}).(*stripeAnswer)
+	if !ok {
+		a = &stripeAnswer{}
+	}
+	a.whole.Store(false)
 	resp, err := t.RoundTripper.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	if status, ok := r.Context().Value(statusKey{}).(*atomic.Int64); ok {
-		status.Store(int64(resp.StatusCode))
-	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(resp.Body, maxStripeAnswer), resp.Body}
+	a.status.Store(int64(resp.StatusCode))
+	resp.Body = &watchedBody{Reader: io.LimitReader(resp.Body, maxStripeAnswer), Closer: resp.Body, answer: a}
 	return resp, nil
+}
+
+// watchedBody notes that a body came to its end.
+type watchedBody struct {
+	io.Reader
+	io.Closer
+	answer *stripeAnswer
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		b.answer.whole.Store(true)
+	}
+	return n, err
 }
 
 // maxStripeAnswer bounds an answer's body, in bytes: a page of a list.

@@ -55,6 +55,14 @@ func TestStripe_Conforms(t *testing.T) {
 			body := fake.event("payment_intent.succeeded", fake.matching(strconv.Quote(key))[0])
 			return signed(body, time.Now()), body
 		},
+		Chargeback: func(_ *testing.T, chargeID string) (http.Header, []byte) {
+			body := fake.dispute(chargeID)
+			return signed(body, time.Now()), body
+		},
+		WinChargeback: func(_ *testing.T, chargebackID string) (http.Header, []byte) {
+			body := fake.winDispute(chargebackID)
+			return signed(body, time.Now()), body
+		},
 	})
 }
 
@@ -162,6 +170,9 @@ func TestStripe_ReadsEventsOfWhatItWasAskedFor(t *testing.T) {
 			at := time.Unix(1_700_000_000, 0).UTC()
 			body := []byte(`{"id": "evt_1", "created": 1700000000, "type": "` + tt.kind + `", "data": {` + tt.data + `}}`)
 			tt.want.ID, tt.want.At, tt.want.Type = "evt_1", at, tt.kind
+			if tt.want.Op != "" {
+				tt.want.Kind = provider.EventOutcome
+			}
 			got, err := s.VerifyWebhook(signed(body, at), body, at.Add(time.Minute))
 			if err != nil {
 				t.Fatal(err)

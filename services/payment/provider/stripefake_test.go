@@ -71,6 +71,8 @@ type stripeFake struct {
 	refunds []object
 	kept    map[string]keptAnswer // by idempotency key
 	effects map[string]int        // by idempotency key
+	last    object                // the last dispute
+	events  int                   // how many were made
 	lose    bool
 }
 
@@ -297,9 +299,32 @@ func (f *stripeFake) matching(quoted string) []object {
 	return data
 }
 
+// dispute is what Stripe sends when the customer's bank takes all of a payment intent back.
+func (f *stripeFake) dispute(id string) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.intents[id]
+	f.last = object{"id": "du_" + id, "object": "dispute", "payment_intent": id, "amount": p["amount"], "currency": p["currency"], "status": "needs_response",
+		"balance_transactions": []object{{"id": "txn_1", "amount": -p["amount"].(float64), "fee": 1500, "currency": p["currency"]}}}
+	return f.event("charge.dispute.created", f.last)
+}
+
+// winDispute is what Stripe sends when the last dispute is decided for the merchant, who gets its fee back.
+func (f *stripeFake) winDispute(id string) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last["id"] != id {
+		f.t.Fatalf("the last dispute is %v, not %s", f.last["id"], id)
+	}
+	back := object{"id": "txn_2", "amount": f.last["amount"], "fee": -1500, "currency": f.last["currency"]}
+	f.last = with(f.last, object{"status": "won", "balance_transactions": append(f.last["balance_transactions"].([]object), back)})
+	return f.event("charge.dispute.closed", f.last)
+}
+
 // event is what Stripe sends of what a key has brought about.
 func (f *stripeFake) event(kind string, about object) []byte {
-	body, err := json.Marshal(object{"id": "evt_1", "object": "event", "type": kind, "created": time.Now().Unix(), "data": object{"object": about}})
+	f.events++
+	body, err := json.Marshal(object{"id": fmt.Sprintf("evt_%d", f.events), "object": "event", "type": kind, "created": time.Now().Unix(), "data": object{"object": about}})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -22,24 +22,57 @@ var (
 	ErrStale = errors.New("the webhook was signed at another time")
 )
 
+// EventKind is what an event is about.
+type EventKind int
+
+// The kinds of events.
+const (
+	// EventOther is about nothing that we keep. It says no more than its ID, time and type.
+	EventOther EventKind = iota
+	// EventOutcome tells what became of a request.
+	EventOutcome
+	// EventChargeback: the customer's bank took money of a charge back. Several events may tell of one chargeback, each
+	// with an ID of its own: which one it is says Outcome.ID.
+	EventChargeback
+	// EventChargebackReversal: a chargeback was decided for us, and the provider has the money again. Outcome.ID is the
+	// chargeback's, and there may be several events of it, too.
+	EventChargebackReversal
+)
+
+// String names the kind.
+func (k EventKind) String() string {
+	names := [...]string{"other", "outcome", "chargeback", "chargeback reversal"}
+	if k < 0 || int(k) >= len(names) {
+		return "no kind of event"
+	}
+	return names[k]
+}
+
 // Event is what a provider tells of its own accord: what became of a request, or something that nobody asked for.
 // It may come more than once, late, and before an older one.
 type Event struct {
+	// Kind is what it is about.
+	Kind EventKind
 	// ID is the provider's; the same for every delivery of the same event.
 	ID string
 	// At is when it happened, by the provider's clock.
 	At time.Time
 	// Type is the provider's word for what happened.
 	Type string
-	// Op is what was asked for; empty for an event that is about no request, which says nothing more.
+	// Op is what was asked for, with EventOutcome only.
 	Op Op
-	// Key is the request's; empty when the provider does not say: then ChargeID tells what it is about.
+	// Key is the request's, with EventOutcome only; empty when the provider does not say: then ChargeID tells what it is
+	// about.
 	Key string
 	// ChargeID is the provider's id of the charge or authorization that it is about.
 	ChargeID string
-	// Amount is what was taken, set aside, released or given back.
+	// Amount is what was taken, set aside, released or given back: always more than zero.
 	Amount money.Amount
-	// Outcome is what became of it: Succeeded or Declined.
+	// Fee is what the provider takes for a chargeback, and less than zero what it gives back with a reversal. It may be
+	// in another currency than Amount, and is the zero value when the provider does not say: then its report does.
+	Fee money.Amount
+	// Outcome is what became of it, Succeeded or Declined. That of a chargeback and its reversal is Succeeded, and its ID
+	// the chargeback's.
 	Outcome Outcome
 }
 

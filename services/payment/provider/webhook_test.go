@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stripe/stripe-go/v85/webhook"
 
+	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/services/payment/provider"
 )
 
@@ -70,9 +72,71 @@ func TestWebhook_ThatCannotBeReadIsNoEvent(t *testing.T) {
 	for _, body := range []string{
 		``, `[]`, `{}`, `{"id": "evt_1"}`, `{"id": "evt_1", "created": 1, "type": "payment_intent.succeeded", "data": {"object": []}}`,
 		`{"id": "evt_1", "created": 1, "type": "payment_intent.succeeded", "data": {"object": {"currency": "xxx", "metadata": {"tieout_key": "k"}}}}`,
+		`{"id": "evt_1", "created": 1, "type": "charge.dispute.created", "data": {"object": {"id": "du_1", "payment_intent": "pi_1", "amount": 0, "currency": "gbp", "status": "lost"}}}`,
 	} {
 		if e, err := s.VerifyWebhook(signed([]byte(body), now), []byte(body), now); err == nil || errors.Is(err, provider.ErrForged) || e != (provider.Event{}) {
 			t.Errorf("%s: got %+v, error %v", body, e, err)
 		}
+	}
+}
+
+// eventOf gives what an authentic webhook of Stripe's says, without what every event has.
+func eventOf(t *testing.T, kind, object string) provider.Event {
+	t.Helper()
+	at := time.Now()
+	body := []byte(`{"id": "evt_1", "created": 1700000000, "type": "` + kind + `", "data": {"object": ` + object + `}}`)
+	e, err := newStripe(t, "http://127.0.0.1:1").VerifyWebhook(signed(body, at), body, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.ID, e.Type, e.At = "", "", time.Time{}
+	return e
+}
+
+func TestStripe_ReadsDisputes(t *testing.T) {
+	t.Parallel()
+	const (
+		created, closed       = "charge.dispute.created", "charge.dispute.closed"
+		withdrawn, reinstated = "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated"
+		taken                 = `{"id": "txn_1", "amount": -1250, "fee": 1500, "currency": "gbp"}`
+		back                  = `{"id": "txn_2", "amount": 1250, "fee": -1500, "currency": "gbp"}`
+	)
+	gbp := func(minor int64) money.Amount { return money.Amount{Currency: "GBP", Minor: minor} }
+	opened := provider.Event{Kind: provider.EventChargeback, ChargeID: "pi_1", Amount: gbp(1250), Fee: gbp(1500),
+		Outcome: provider.Outcome{Kind: provider.Succeeded, ID: "du_1"}}
+	won := opened
+	won.Kind, won.Fee = provider.EventChargebackReversal, gbp(-1500)
+	without := func(e provider.Event, fee money.Amount) provider.Event { e.Fee = fee; return e }
+	for name, tt := range map[string]struct {
+		kind, status, transactions string
+		want                       provider.Event
+	}{
+		"opened":                          {created, "needs_response", taken, opened},
+		"opened and answered at once":     {created, "under_review", taken, opened},
+		"the money is withdrawn":          {withdrawn, "needs_response", taken, opened},
+		"lost":                            {closed, "lost", taken, opened},
+		"won":                             {closed, "won", taken + "," + back, won},
+		"the money is reinstated":         {reinstated, "won", taken + "," + back, won},
+		"an inquiry":                      {created, "warning_needs_response", "", provider.Event{}},
+		"an inquiry that came to nothing": {closed, "warning_closed", "", provider.Event{}},
+		"prevented":                       {closed, "prevented", "", provider.Event{}},
+		"evidence":                        {"charge.dispute.updated", "under_review", taken, provider.Event{}},
+		"a fee that is not told":          {created, "needs_response", "", without(opened, money.Amount{})},
+		"a fee that is kept":              {closed, "won", taken, without(won, money.Amount{})},
+		"a fee in another currency": {created, "needs_response", `{"id": "txn_1", "amount": -2000, "fee": 2500, "currency": "usd"}`,
+			without(opened, money.Amount{Currency: "USD", Minor: 2500})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := eventOf(t, tt.kind, `{"id": "du_1", "charge": "ch_1", "payment_intent": "pi_1", "amount": 1250, "currency": "gbp",
+				"status": "`+tt.status+`", "balance_transactions": [`+tt.transactions+`]}`)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("event (-want +got):\n%s", diff)
+			}
+		})
+	}
+	const others = `{"id": "du_1", "charge": "ch_1", "payment_intent": null, "amount": 1250, "currency": "gbp", "status": "lost"}`
+	if got := eventOf(t, closed, others); got != (provider.Event{}) {
+		t.Errorf("got %+v of a charge that no payment intent made", got)
 	}
 }

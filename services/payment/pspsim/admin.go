@@ -98,7 +98,7 @@ func (s *Server) awaitUp(ctx context.Context) {
 	}
 }
 
-// adminRoutes are the endpoints that make the provider misbehave.
+// adminRoutes are the endpoints that make the provider misbehave, or do something of its own accord.
 func (s *Server) adminRoutes(mux *http.ServeMux) {
 	done := reply{status: http.StatusOK, body: struct{}{}}
 	mux.HandleFunc("GET /admin/faults", s.handle(func(*http.Request, []byte) (reply, error) {
@@ -109,6 +109,8 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 		s.ClearFaults()
 		return done, nil
 	}))
+	mux.HandleFunc("POST /admin/chargebacks", s.handle(disputed(s.Chargeback)))
+	mux.HandleFunc("POST /admin/chargebacks/reverse", s.handle(disputed(s.ReverseChargeback)))
 	mux.HandleFunc("POST /admin/down", s.handle(ordered(s.Down)))
 	mux.HandleFunc("DELETE /admin/down", s.handle(func(*http.Request, []byte) (reply, error) {
 		s.Up()

@@ -23,6 +23,8 @@ type book struct {
 	claims  map[string]*claim   // by idempotency key
 	effects map[string][]*Entry // by idempotency key, for ever: what lookups find
 	charges map[string]*charge
+	// chargebacks are those that are not reversed, by id.
+	chargebacks map[string]Entry
 }
 
 // A claim binds an idempotency key to the first request that used it.
@@ -40,12 +42,15 @@ type charge struct {
 	captured int64 // minor units; never above entry.AmountMinor
 	refunded int64 // minor units; never above captured
 	voided   bool
+	// chargedBack is what the customer's bank has taken back, in minor units; never above captured.
+	chargedBack int64
 }
 
 func openBook(opts Options) (b *book, torn bool, err error) {
 	b = &book{
 		now: opts.Now, keyLifetime: opts.KeyLifetime,
 		claims: map[string]*claim{}, effects: map[string][]*Entry{}, charges: map[string]*charge{},
+		chargebacks: map[string]Entry{},
 	}
 	b.journal, torn, err = openJournal(opts.Journal, b.apply)
 	return b, torn, err
@@ -136,6 +141,12 @@ func (b *book) apply(e Entry) error {
 		if err := c.apply(e); err != nil {
 			return err
 		}
+	case TypeChargeback, TypeChargebackReversal:
+		if err := b.applyChargeback(e); err != nil {
+			return err
+		}
+		b.entries = append(b.entries, e)
+		return nil // no request is answered with it
 	default:
 		return fmt.Errorf("entry %s has the unknown type %q", e.ID, e.Type)
 	}

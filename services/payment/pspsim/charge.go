@@ -22,6 +22,7 @@ type chargeObject struct {
 	AmountMinor         int64     `json:"amount_minor"`
 	AmountCapturedMinor int64     `json:"amount_captured_minor"`
 	AmountRefundedMinor int64     `json:"amount_refunded_minor"`
+	AmountDisputedMinor int64     `json:"amount_disputed_minor"` // by chargebacks that are not reversed
 	Currency            string    `json:"currency"`
 	AuthorizeOnly       bool      `json:"authorize_only,omitempty"`
 	PaymentMethod       string    `json:"payment_method"`
@@ -90,6 +91,7 @@ func (c charge) object() chargeObject {
 		AmountMinor:         e.AmountMinor,
 		AmountCapturedMinor: c.captured,
 		AmountRefundedMinor: c.refunded,
+		AmountDisputedMinor: c.chargedBack,
 		Currency:            e.Currency,
 		AuthorizeOnly:       e.AuthorizeOnly,
 		PaymentMethod:       e.PaymentMethod,

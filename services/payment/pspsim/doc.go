@@ -8,12 +8,20 @@
 //
 // What can happen and stays: a charge (money taken), an authorization (money set
 // aside), its capture, in part or whole, or its void, a refund of what was taken,
-// in parts, and a decline (a charge or authorization was refused for good). Each
-// is one [Entry] of the journal. Of each charge and capture the provider keeps a
+// in parts, and a decline (a charge or authorization was refused for good). And
+// what nobody asked for: a chargeback (the customer's bank took money back, in
+// part or whole), and its reversal. Each is one [Entry] of the journal. Of each charge and capture the provider keeps a
 // fee of 1.5 % and 20 minor units. An effect is written and fsynced before anybody can see it, in an
 // answer, a lookup or the journal, so what was seen once survives a kill -9 of
 // the process. When the journal cannot be written, nothing more takes effect:
 // requests get 500, code journal_failed, and /healthz 503.
+//
+// # Chargebacks
+//
+// They are made by [Server.Chargeback] and [Server.ReverseChargeback], or over HTTP. All that was captured can be
+// taken back, even what was refunded, as banks do; what is taken back cannot be refunded (charge_disputed) before the
+// chargeback is reversed. For a chargeback the provider takes a fee of 1500 minor units, or what it is told; a reversal
+// gives it back on demand.
 //
 // # Idempotency
 //
@@ -63,12 +71,17 @@
 //	Psp-Signature: t=1700000000,v1=5257a869…        hex of HMAC-SHA256(secret, "1700000000." + body)
 //	{"id": "evt_…", "type": "charge.succeeded", "created": "…", "op": "charge", "data": the charge, capture, …}
 //
+// The type is the op with .succeeded or .declined, but for charge.chargeback and charge.chargeback_reversed (op
+// chargeback and chargeback_reversal), whose data is the chargeback. Only these two carry a fee, fee_minor: those of
+// charges and captures are in the settlement and the journal.
+//
 // # Settlement
 //
 // What was taken less refunds and fees is paid out, a payout a UTC day and currency,
-// on the day after. GET /v1/settlement has that as the itemized payout reconciliation
-// report of Stripe, or as the bank's statement in camt.053 or MT940, with as many
-// discrepancies as wanted; it says which. The totals of a file are always its own.
+// on the day after; a chargeback is collected, and its reversal paid out, by itself.
+// GET /v1/settlement has that as the itemized payout reconciliation report of Stripe,
+// or as the bank's statement in camt.053 or MT940, with as many discrepancies as
+// wanted; it says which. The totals of a file are always its own.
 //
 // # HTTP API
 //
@@ -88,13 +101,15 @@
 //	    Without amount_minor it is all there is; a void has none. An authorization is captured once, and what is not
 //	    captured is released.
 //	    201 a refund, capture or void · 404 no such charge · 400 amount_too_large, charge_already_refunded,
-//	    charge_not_captured, charge_not_authorized, charge_already_captured, charge_voided · 408 · 409 · 413 · 500
+//	    charge_disputed, charge_not_captured, charge_not_authorized, charge_already_captured, charge_voided · 408 · 409 · 413 · 500
 //	GET /v1/refunds?idempotency_key=K       200 {"data": [the refund of that key, if it has one]}; captures, voids alike
 //
 //	GET /v1/settlement?format=stripe-csv    200 a [Settlement]; camt053, mt940; plant=N discrepancies, chosen by seed=S
 //
 //	POST /admin/faults                      a [Fault] · GET what is left of them · DELETE all
 //	POST /admin/down                        an [Outage] · DELETE ends it, unless connections are refused
+//	POST /admin/chargebacks                 a [ChargebackOrder] · 200 a chargeback · 404 · 400
+//	POST /admin/chargebacks/reverse         a [ReversalOrder] · 200 the chargeback · 404
 //	PUT /admin/webhooks                     [Webhooks]
 //	POST /admin/webhooks/forge              200 {"status": what the forged webhook was answered}
 //
@@ -104,7 +119,7 @@
 // A charge, as it stands (a replay shows it as it was first answered):
 //
 //	{"id": "ch_…", "status": "captured", "amount_minor": 1250, "amount_captured_minor": 1250,
-//	 "amount_refunded_minor": 0, "currency": "GBP",
+//	 "amount_refunded_minor": 0, "amount_disputed_minor": 0, "currency": "GBP",
 //	 "payment_method": "pm_ok", "reference": "ord_1", "idempotency_key": "…", "created": "…"}
 //
 // status is captured, authorized, voided or declined, with decline_code if declined. A refund, and alike a capture
@@ -112,6 +127,11 @@
 //
 //	{"id": "re_…", "status": "succeeded", "charge": "ch_…", "amount_minor": 500, "currency": "GBP",
 //	 "idempotency_key": "…", "created": "…"}
+//
+// A chargeback; of a reversal, status is reversed, and fee_minor less than zero or zero:
+//
+//	{"id": "dp_…", "status": "open", "charge": "ch_…", "amount_minor": 500, "fee_minor": 1500, "currency": "GBP",
+//	 "created": "…"}
 //
 // Every answer that is not 2xx, but for the plain 404 and 405 of an unknown
 // route, is an error; code, decline_code, param and charge only where they apply:

@@ -84,10 +84,7 @@ func (b *book) followLocked(req followRequest, delta int64, e Entry) (Entry, err
 		return Entry{}, invalid(codeAmountTooLarge, "amount_minor", "is more than remains of the charge")
 	}
 	e.AmountMinor = min(left, max(1, e.AmountMinor+delta))
-	e.Currency = c.entry.Currency
-	e.Reference = c.entry.Reference
-	e.PaymentMethod = c.entry.PaymentMethod
-	return b.recordLocked(e)
+	return b.recordLocked(e.like(c.entry))
 }
 
 // left is how much of the charge can be captured, voided or refunded, in minor
@@ -99,8 +96,10 @@ func (c *charge) left(op EntryType) (int64, error) {
 			return 0, invalid(codeNotCaptured, "charge", "no money was taken")
 		case c.captured == c.refunded:
 			return 0, invalid(codeAlreadyRefunded, "charge", "the charge is refunded in full")
+		case c.captured <= c.refunded+c.chargedBack:
+			return 0, invalid(codeDisputed, "charge", "the customer's bank has taken back what is left")
 		}
-		return c.captured - c.refunded, nil
+		return c.captured - c.refunded - c.chargedBack, nil
 	}
 	switch {
 	case c.entry.Type == TypeDecline:

@@ -94,6 +94,10 @@ func eventOf(e Entry) hookEvent {
 		event.Data = charge{entry: e}.object()
 	case TypeCharge, TypeAuthorize:
 		event.Data = firstAnswer(e).body
+	case TypeChargeback:
+		event.Type, event.Data = "charge.chargeback", chargebackOf(e)
+	case TypeChargebackReversal:
+		event.Type, event.Data = "charge.chargeback_reversed", chargebackOf(e)
 	}
 	return event
 }

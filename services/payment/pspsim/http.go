@@ -42,6 +42,7 @@ const (
 	codeNotAuthorized   = "charge_not_authorized"
 	codeAlreadyCaptured = "charge_already_captured"
 	codeVoided          = "charge_voided"
+	codeDisputed        = "charge_disputed"
 	codeAmountTooLarge  = "amount_too_large"
 	codeRateLimit       = "rate_limit"
 	codeUnavailable     = "unavailable"

@@ -23,6 +23,10 @@ const (
 	TypeVoid      EntryType = "void"      // what was set aside is released
 	TypeDecline   EntryType = "decline"   // an attempt was refused for good; no money moved
 	TypeRefund    EntryType = "refund"    // money went back
+
+	// Of nobody's asking: the customer's bank took money of a charge back, and the merchant got it again.
+	TypeChargeback         EntryType = "chargeback"
+	TypeChargebackReversal EntryType = "chargeback_reversal"
 )
 
 // An Entry is one effect that happened, and one line of the journal.
@@ -32,21 +36,26 @@ type Entry struct {
 	// At is the simulator's wall clock in UTC, to the microsecond.
 	At   time.Time `json:"at"`
 	Type EntryType `json:"type"`
-	// ID is ch_… for a charge, an authorization or a decline, cp_… for a capture, vo_… for a void, re_… for a refund.
-	ID             string `json:"id"`
+	// ID is ch_… for a charge, an authorization or a decline, cp_… for a capture, vo_… for a void, re_… for a refund,
+	// dp_… for a chargeback, dr_… for its reversal.
+	ID string `json:"id"`
+	// IdempotencyKey is empty of a chargeback and its reversal.
 	IdempotencyKey string `json:"idempotency_key"`
 	// AmountMinor is positive for every type, in minor units of Currency.
 	AmountMinor int64  `json:"amount_minor"`
 	Currency    string `json:"currency"`
-	// FeeMinor is what the provider keeps of a charge or a capture, in minor units.
+	// FeeMinor is what the provider keeps of a charge or a capture, or takes for a chargeback, in minor units; less
+	// than zero when a reversal gives it back.
 	FeeMinor int64 `json:"fee_minor,omitempty"`
 	// Reference and PaymentMethod of what follows a charge are those of the charge.
 	Reference     string `json:"reference"`
 	PaymentMethod string `json:"payment_method"`
 	// AuthorizeOnly says of a decline what it was that was declined, and of an authorization that it is one.
 	AuthorizeOnly bool `json:"authorize_only,omitempty"`
-	// Charge is the id of the charge that a capture, void or refund follows.
-	Charge      string `json:"charge,omitempty"`
+	// Charge is the id of the charge that a capture, void, refund or chargeback follows.
+	Charge string `json:"charge,omitempty"`
+	// Chargeback is the id of the chargeback: its own, or that of the one that is reversed.
+	Chargeback  string `json:"chargeback,omitempty"`
 	DeclineCode string `json:"decline_code,omitempty"`
 	// Fingerprint is the SHA-256, in hex, of the request that the idempotency key is bound to.
 	Fingerprint string `json:"fingerprint"`

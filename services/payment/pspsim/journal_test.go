@@ -164,12 +164,15 @@ func TestJournal_RefusesWhatItCannotTrust(t *testing.T) {
 	t.Parallel()
 	const charge = `{"seq":1,"type":"charge","id":"ch_1","idempotency_key":"k","amount_minor":100,"currency":"GBP"}` + "\n"
 	tests := map[string]string{
-		"garbage in the middle": charge + "garbage\n" + strings.Replace(charge, "1", "3", 1),
-		"a gap":                 charge + strings.Replace(charge, `"seq":1`, `"seq":3`, 1),
-		"an entry twice":        charge + charge,
-		"an unknown type":       `{"seq":1,"type":"dispute","id":"dp_1"}` + "\n",
-		"a refund of nothing":   `{"seq":1,"type":"refund","id":"re_1","charge":"ch_1","amount_minor":1}` + "\n",
-		"a refund of too much":  charge + `{"seq":2,"type":"refund","id":"re_1","charge":"ch_1","amount_minor":101}` + "\n",
+		"garbage in the middle":    charge + "garbage\n" + strings.Replace(charge, "1", "3", 1),
+		"a gap":                    charge + strings.Replace(charge, `"seq":1`, `"seq":3`, 1),
+		"an entry twice":           charge + charge,
+		"an unknown type":          `{"seq":1,"type":"dispute","id":"dp_1"}` + "\n",
+		"a refund of nothing":      `{"seq":1,"type":"refund","id":"re_1","charge":"ch_1","amount_minor":1}` + "\n",
+		"a chargeback of nothing":  `{"seq":1,"type":"chargeback","id":"dp_1","charge":"ch_1","amount_minor":1}` + "\n",
+		"a chargeback of too much": charge + `{"seq":2,"type":"chargeback","id":"dp_1","charge":"ch_1","amount_minor":101}` + "\n",
+		"a reversal of nothing":    charge + `{"seq":2,"type":"chargeback_reversal","id":"dr_1","chargeback":"dp_1","charge":"ch_1","amount_minor":1}` + "\n",
+		"a refund of too much":     charge + `{"seq":2,"type":"refund","id":"re_1","charge":"ch_1","amount_minor":101}` + "\n",
 	}
 	for name, text := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -100,4 +100,9 @@ func plant(lines []line, format string, n int, seed uint64) ([]line, []Discrepan
 }
 
 // note is what a bank statement says about a payout.
-func (l line) note() string { return "PSPSIM PAYOUT " + l.id }
+func (l line) note() string {
+	if l.disputed() {
+		return "PSPSIM DISPUTE " + l.id + " " + l.charge
+	}
+	return "PSPSIM PAYOUT " + l.id
+}

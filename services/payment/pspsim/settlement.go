@@ -44,8 +44,20 @@ type line struct {
 
 func (l line) net() int64 { return l.gross - l.fee }
 
+// The reporting categories that are paid out, or collected, by themselves.
+const (
+	categoryDispute         = "dispute"
+	categoryDisputeReversal = "dispute_reversal"
+)
+
+// disputed says whether the line is of a chargeback or its reversal.
+func (l line) disputed() bool {
+	return l.category == categoryDispute || l.category == categoryDisputeReversal
+}
+
 // reportLines are the rows of the provider's report of a history: what was taken, and what went back. A capture of a
-// part is two, as at Stripe: all that was authorized, and the reversal of what was not captured.
+// part is two, as at Stripe: all that was authorized, and the reversal of what was not captured. A chargeback and its
+// reversal are each a payout of their own.
 func reportLines(history []Entry) []line {
 	charges := map[string]Entry{}
 	var lines []line
@@ -54,11 +66,15 @@ func reportLines(history []Entry) []line {
 		if c, follows := charges[e.Charge]; follows {
 			of = c
 		}
-		lines = append(lines, line{
+		l := line{
 			id: fmt.Sprintf("txn_%06d_%d", e.Seq, len(lines)+1), at: e.At, currency: e.Currency, gross: gross, fee: fee,
 			category: category, source: e.ID, charge: of.ID, reference: of.Reference, key: of.IdempotencyKey,
 			payout: "po" + e.At.Format("20060102") + strings.ToLower(e.Currency),
-		})
+		}
+		if l.disputed() {
+			l.source, l.payout = e.Chargeback, fmt.Sprintf("dp%06d%s", e.Seq, strings.ToLower(e.Currency))
+		}
+		lines = append(lines, l)
 	}
 	for _, e := range history {
 		switch e.Type {
@@ -75,6 +91,10 @@ func reportLines(history []Entry) []line {
 			}
 		case TypeRefund:
 			add(e, "refund", -e.AmountMinor, 0)
+		case TypeChargeback:
+			add(e, categoryDispute, -e.AmountMinor, e.FeeMinor)
+		case TypeChargebackReversal:
+			add(e, categoryDisputeReversal, e.AmountMinor, e.FeeMinor)
 		}
 	}
 	return lines
@@ -83,14 +103,18 @@ func reportLines(history []Entry) []line {
 // payoutDay is when what happened at a time is paid out.
 func payoutDay(at time.Time) time.Time { return at.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1) }
 
-// bankLines are the payouts of a report, one a day and currency, as the bank sees them. A day whose refunds and fees
-// are more than what was taken is a debit; one that comes to nothing is not there.
+// bankLines are the payouts of a report, one a day and currency, and one for each chargeback and reversal, as the bank
+// sees them. A day whose refunds and fees are more than what was taken is a debit; one that comes to nothing is not
+// there.
 func bankLines(report []line) []line {
 	byID := map[string]*line{}
 	for _, l := range report {
 		p := byID[l.payout]
 		if p == nil {
 			p = &line{id: l.payout, payout: l.payout, at: payoutDay(l.at), currency: l.currency, category: "payout"}
+			if l.disputed() {
+				p.category, p.charge = l.category, l.charge
+			}
 			byID[l.payout] = p
 		}
 		p.gross += l.net()

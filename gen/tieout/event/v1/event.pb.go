@@ -1252,6 +1252,80 @@ func (x *PaymentChargeback) GetProviderChargebackId() string {
 	return ""
 }
 
+// PaymentChargebackReversed: money that the customer's bank took back came again. Type
+// tieout.payment.payment.chargeback_reversed.v1.
+type PaymentChargebackReversed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment.
+	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// What it was for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// How much.
+	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The provider's id of the chargeback.
+	ProviderChargebackId string `protobuf:"bytes,4,opt,name=provider_chargeback_id,json=providerChargebackId,proto3" json:"provider_chargeback_id,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *PaymentChargebackReversed) Reset() {
+	*x = PaymentChargebackReversed{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentChargebackReversed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentChargebackReversed) ProtoMessage() {}
+
+func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentChargebackReversed.ProtoReflect.Descriptor instead.
+func (*PaymentChargebackReversed) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *PaymentChargebackReversed) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentChargebackReversed) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *PaymentChargebackReversed) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PaymentChargebackReversed) GetProviderChargebackId() string {
+	if x != nil {
+		return x.ProviderChargebackId
+	}
+	return ""
+}
+
 // BreakerChanged: calls to a payment provider are held back, or are not any more. Type
 // tieout.payment.breaker.changed.v1.
 type BreakerChanged struct {
@@ -1270,7 +1344,7 @@ type BreakerChanged struct {
 
 func (x *BreakerChanged) Reset() {
 	*x = BreakerChanged{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1356,7 @@ func (x *BreakerChanged) String() string {
 func (*BreakerChanged) ProtoMessage() {}
 
 func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1369,7 @@ func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakerChanged.ProtoReflect.Descriptor instead.
 func (*BreakerChanged) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BreakerChanged) GetProvider() string {
@@ -1341,7 +1415,7 @@ type ShipmentScheduled struct {
 
 func (x *ShipmentScheduled) Reset() {
 	*x = ShipmentScheduled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1427,7 @@ func (x *ShipmentScheduled) String() string {
 func (*ShipmentScheduled) ProtoMessage() {}
 
 func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1440,7 @@ func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentScheduled.ProtoReflect.Descriptor instead.
 func (*ShipmentScheduled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShipmentScheduled) GetShipmentId() string {
@@ -1405,7 +1479,7 @@ type ShipmentRefused struct {
 
 func (x *ShipmentRefused) Reset() {
 	*x = ShipmentRefused{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1491,7 @@ func (x *ShipmentRefused) String() string {
 func (*ShipmentRefused) ProtoMessage() {}
 
 func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1504,7 @@ func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentRefused.ProtoReflect.Descriptor instead.
 func (*ShipmentRefused) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ShipmentRefused) GetShipmentId() string {
@@ -1467,7 +1541,7 @@ type ShipmentCancelled struct {
 
 func (x *ShipmentCancelled) Reset() {
 	*x = ShipmentCancelled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1553,7 @@ func (x *ShipmentCancelled) String() string {
 func (*ShipmentCancelled) ProtoMessage() {}
 
 func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1566,7 @@ func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentCancelled.ProtoReflect.Descriptor instead.
 func (*ShipmentCancelled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ShipmentCancelled) GetShipmentId() string {
@@ -1600,6 +1674,12 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
 	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x124\n" +
+	"\x16provider_chargeback_id\x18\x04 \x01(\tR\x14providerChargebackId\"\xc0\x01\n" +
+	"\x19PaymentChargebackReversed\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x124\n" +
 	"\x16provider_chargeback_id\x18\x04 \x01(\tR\x14providerChargebackId\"p\n" +
 	"\x0eBreakerChanged\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
@@ -1635,49 +1715,51 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_tieout_event_v1_event_proto_goTypes = []any{
-	(*OrderPlaced)(nil),       // 0: tieout.event.v1.OrderPlaced
-	(*OrderCompleted)(nil),    // 1: tieout.event.v1.OrderCompleted
-	(*OrderCompensating)(nil), // 2: tieout.event.v1.OrderCompensating
-	(*OrderCompensated)(nil),  // 3: tieout.event.v1.OrderCompensated
-	(*OrderParked)(nil),       // 4: tieout.event.v1.OrderParked
-	(*StockReceived)(nil),     // 5: tieout.event.v1.StockReceived
-	(*StockReserved)(nil),     // 6: tieout.event.v1.StockReserved
-	(*StockReleased)(nil),     // 7: tieout.event.v1.StockReleased
-	(*StockCommitted)(nil),    // 8: tieout.event.v1.StockCommitted
-	(*StockQuantity)(nil),     // 9: tieout.event.v1.StockQuantity
-	(*PaymentCaptured)(nil),   // 10: tieout.event.v1.PaymentCaptured
-	(*PaymentDeclined)(nil),   // 11: tieout.event.v1.PaymentDeclined
-	(*PaymentUnknown)(nil),    // 12: tieout.event.v1.PaymentUnknown
-	(*PaymentRefunded)(nil),   // 13: tieout.event.v1.PaymentRefunded
-	(*PaymentVoided)(nil),     // 14: tieout.event.v1.PaymentVoided
-	(*PaymentCreated)(nil),    // 15: tieout.event.v1.PaymentCreated
-	(*PaymentAuthorized)(nil), // 16: tieout.event.v1.PaymentAuthorized
-	(*PaymentResolved)(nil),   // 17: tieout.event.v1.PaymentResolved
-	(*PaymentChargeback)(nil), // 18: tieout.event.v1.PaymentChargeback
-	(*BreakerChanged)(nil),    // 19: tieout.event.v1.BreakerChanged
-	(*ShipmentScheduled)(nil), // 20: tieout.event.v1.ShipmentScheduled
-	(*ShipmentRefused)(nil),   // 21: tieout.event.v1.ShipmentRefused
-	(*ShipmentCancelled)(nil), // 22: tieout.event.v1.ShipmentCancelled
-	(*v1.Amount)(nil),         // 23: tieout.common.v1.Amount
+	(*OrderPlaced)(nil),               // 0: tieout.event.v1.OrderPlaced
+	(*OrderCompleted)(nil),            // 1: tieout.event.v1.OrderCompleted
+	(*OrderCompensating)(nil),         // 2: tieout.event.v1.OrderCompensating
+	(*OrderCompensated)(nil),          // 3: tieout.event.v1.OrderCompensated
+	(*OrderParked)(nil),               // 4: tieout.event.v1.OrderParked
+	(*StockReceived)(nil),             // 5: tieout.event.v1.StockReceived
+	(*StockReserved)(nil),             // 6: tieout.event.v1.StockReserved
+	(*StockReleased)(nil),             // 7: tieout.event.v1.StockReleased
+	(*StockCommitted)(nil),            // 8: tieout.event.v1.StockCommitted
+	(*StockQuantity)(nil),             // 9: tieout.event.v1.StockQuantity
+	(*PaymentCaptured)(nil),           // 10: tieout.event.v1.PaymentCaptured
+	(*PaymentDeclined)(nil),           // 11: tieout.event.v1.PaymentDeclined
+	(*PaymentUnknown)(nil),            // 12: tieout.event.v1.PaymentUnknown
+	(*PaymentRefunded)(nil),           // 13: tieout.event.v1.PaymentRefunded
+	(*PaymentVoided)(nil),             // 14: tieout.event.v1.PaymentVoided
+	(*PaymentCreated)(nil),            // 15: tieout.event.v1.PaymentCreated
+	(*PaymentAuthorized)(nil),         // 16: tieout.event.v1.PaymentAuthorized
+	(*PaymentResolved)(nil),           // 17: tieout.event.v1.PaymentResolved
+	(*PaymentChargeback)(nil),         // 18: tieout.event.v1.PaymentChargeback
+	(*PaymentChargebackReversed)(nil), // 19: tieout.event.v1.PaymentChargebackReversed
+	(*BreakerChanged)(nil),            // 20: tieout.event.v1.BreakerChanged
+	(*ShipmentScheduled)(nil),         // 21: tieout.event.v1.ShipmentScheduled
+	(*ShipmentRefused)(nil),           // 22: tieout.event.v1.ShipmentRefused
+	(*ShipmentCancelled)(nil),         // 23: tieout.event.v1.ShipmentCancelled
+	(*v1.Amount)(nil),                 // 24: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	23, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	24, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	9,  // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	9,  // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	23, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	23, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	23, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	23, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
-	23, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	23, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	23, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	24, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	24, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	24, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	24, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
+	24, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	24, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	24, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	24, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -1691,7 +1773,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,6 +29,11 @@ type Harness struct {
 	Effects func(t *testing.T, key string) int
 	// Webhook is what the provider sends now of what a request under a key has brought about.
 	Webhook func(t *testing.T, key string) (http.Header, []byte)
+	// Chargeback has the customer's bank take all of a charge back, for a fee of 15.00, and is what the provider then
+	// sends. Nil where that cannot be made happen.
+	Chargeback func(t *testing.T, chargeID string) (http.Header, []byte)
+	// WinChargeback decides a chargeback for us, and is what the provider then sends. Not nil if Chargeback is not.
+	WinChargeback func(t *testing.T, chargebackID string) (http.Header, []byte)
 }
 
 // suite is a harness at work.
@@ -53,6 +58,7 @@ func Run(t *testing.T, h Harness) {
 		"without time nothing is sent":              s.withoutTime,
 		"what it cannot do is not sent":             s.cannot,
 		"webhooks are believed only if authentic":   s.webhooks,
+		"chargebacks are told of":                   s.chargebacks,
 	} {
 		t.Run(name, rule)
 	}
@@ -257,15 +263,54 @@ func (s *suite) webhooks(t *testing.T) {
 	r := s.request(provider.Charge, "")
 	charged := s.mustDo(t, r)
 	header, body := s.Webhook(t, r.Key)
-	now := time.Now()
-	e, err := s.Provider.VerifyWebhook(header, body, now)
+	e, err := s.Provider.VerifyWebhook(header, body, time.Now())
 	if err != nil {
 		t.Fatalf("authentic: %v", err)
 	}
-	if e.ID == "" || e.At.IsZero() || e.Op != provider.Charge || e.Key != r.Key || e.ChargeID != charged.ID || e.Amount != r.Amount ||
+	if e.Kind != provider.EventOutcome || e.ID == "" || e.At.IsZero() || e.Op != provider.Charge || e.Key != r.Key || e.ChargeID != charged.ID || e.Amount != r.Amount ||
 		e.Outcome.Kind != provider.Succeeded || e.Outcome.ID != charged.ID {
 		t.Errorf("got %+v, want the charge %s under %s", e, charged.ID, r.Key)
 	}
+	s.onlyAuthentic(t, header, body)
+}
+
+// chargebacks checks what is told of a chargeback that is won.
+func (s *suite) chargebacks(t *testing.T) {
+	if s.Chargeback == nil {
+		t.Skip("no chargeback can be made happen")
+	}
+	r := s.request(provider.Charge, "")
+	charged := s.mustDo(t, r)
+	header, body := s.Chargeback(t, charged.ID)
+	opened := s.wantChargeback(t, header, body, provider.EventChargeback)
+	if want := (money.Amount{Currency: r.Amount.Currency, Minor: 1500}); opened.ChargeID != charged.ID || opened.Amount != r.Amount || opened.Fee != want {
+		t.Errorf("got %s of %q for %s, want all of %s, %s, for %s", opened.Amount, opened.ChargeID, opened.Fee, charged.ID, r.Amount, want)
+	}
+	s.onlyAuthentic(t, header, body)
+	header, body = s.WinChargeback(t, opened.Outcome.ID)
+	won := s.wantChargeback(t, header, body, provider.EventChargebackReversal)
+	if won.ID == opened.ID || won.ChargeID != opened.ChargeID || won.Amount != opened.Amount || won.Outcome.ID != opened.Outcome.ID || won.Fee.Minor > 0 {
+		t.Errorf("got %+v, want that %+v is undone", won, opened)
+	}
+}
+
+// wantChargeback reads a webhook that tells of a chargeback or of its end.
+func (s *suite) wantChargeback(t *testing.T, header http.Header, body []byte, kind provider.EventKind) provider.Event {
+	t.Helper()
+	e, err := s.Provider.VerifyWebhook(header, body, time.Now())
+	if err != nil {
+		t.Fatalf("%s: %v", kind, err)
+	}
+	if e.Kind != kind || e.ID == "" || e.At.IsZero() || e.Op != "" || e.Key != "" || e.Outcome.Kind != provider.Succeeded || e.Outcome.ID == "" {
+		t.Fatalf("got %+v, want a %s, of no request, with its id", e, kind)
+	}
+	return e
+}
+
+// onlyAuthentic checks that a webhook is believed as it was sent, when it was sent, and not otherwise.
+func (s *suite) onlyAuthentic(t *testing.T, header http.Header, body []byte) {
+	t.Helper()
+	now := time.Now()
 	changed := append([]byte(" "), body...)
 	for what, bad := range map[string]struct {
 		header http.Header
