@@ -101,7 +101,9 @@ func TestDo_WaitsForAnotherOneUnderTheKey(t *testing.T) {
 	<-slow.reached
 	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer leave()
-	rpcerrtest.Want(t, b.Do(ctx, to("slow")[0]).Err, rpcerr.IdempotencyKeyInFlight) // its time is up
+	if e := rpcerrtest.Want(t, b.Do(ctx, to("slow")[0]).Err, rpcerr.IdempotencyKeyInFlight); ctx.Err() == nil || e.RetryAfter <= 0 {
+		t.Errorf("answered before its time was up (%v), or not told when to ask again (%v)", ctx.Err(), e.RetryAfter)
+	}
 	looks := b.looks.Load()
 	go func() { second <- b.Do(t.Context(), to("slow")[0]) }()
 	waittest.Until(t, "the second looked twice", func() bool { return b.looks.Load() >= looks+2 })

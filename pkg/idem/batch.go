@@ -175,7 +175,7 @@ func open[A any](ctx context.Context, tx *pg.Tx, requests []Request) (*batch[A],
 			return b, err
 		}
 	}
-	return b, nil
+	return b, countReplays(ctx, tx, b.replayed())
 }
 
 func newBatch[A any](requests []Request) *batch[A] {
@@ -211,6 +211,17 @@ func (b *batch[A]) meet(i int, w row) (err error) {
 	return err
 }
 
+// replayed are the requests that were given what their rows keep.
+func (b *batch[A]) replayed() []Request {
+	var all []Request
+	for i, r := range b.results {
+		if r.Value.Replayed {
+			all = append(all, b.requests[i])
+		}
+	}
+	return all
+}
+
 // holdSteps gives the rows of the steps to be undone, and drops what cannot be undone now. The steps get the epochs
 // of what undoes them.
 func (b *batch[A]) holdSteps(ctx context.Context, tx *pg.Tx, steps []Request) (map[name]row, error) {
@@ -235,13 +246,14 @@ func (b *batch[A]) holdSteps(ctx context.Context, tx *pg.Tx, steps []Request) (m
 	return known, nil
 }
 
-// settle makes results of the outcomes of the fresh requests, and gives what is to be stored of them, if anything.
+// settle makes results of the outcomes of the fresh requests, and gives what is to be stored of them, if anything; the
+// replays of their twins are counted in it.
 func (b *batch[A]) settle(outcomes []Outcome[A], store func(Outcome[A], Request) (record, bool, error)) ([]record, error) {
 	if len(outcomes) != len(b.fresh) {
 		return nil, fmt.Errorf("%d outcomes for %d requests", len(outcomes), len(b.fresh))
 	}
 	var records []record
-	stored := map[name]row{}
+	stored := map[name]int{}
 	for n, i := range b.fresh {
 		o, r := outcomes[n], b.requests[i]
 		b.results[i] = groupcommit.Result[Answer[A]]{Value: Answer[A]{Value: o.Answer}, Err: o.Err}
@@ -250,15 +262,21 @@ func (b *batch[A]) settle(outcomes []Outcome[A], store func(Outcome[A], Request)
 			return nil, err
 		}
 		if ok {
+			stored[r.name()] = len(records)
 			records = append(records, written)
-			stored[r.name()] = written.row
 		}
 	}
 	for _, i := range b.twins {
-		if w, ok := stored[b.requests[i].name()]; !ok {
+		at, ok := stored[b.requests[i].name()]
+		if !ok {
 			b.results[i] = b.results[b.first[b.requests[i].name()]]
-		} else if err := b.meet(i, w); err != nil {
+			continue
+		}
+		if err := b.meet(i, records[at].row); err != nil {
 			return nil, err
+		}
+		if b.results[i].Value.Replayed {
+			records[at].row.replays++
 		}
 	}
 	return records, nil

@@ -157,6 +157,9 @@ func openClaims[A any](ctx context.Context, tx *pg.Tx, openings []Opening, lease
 			return nil, err
 		}
 	}
+	if err := countReplays(ctx, tx, b.replayed()); err != nil {
+		return nil, err
+	}
 	return b, resumeAll(ctx, tx, resumed)
 }
 

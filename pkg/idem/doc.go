@@ -20,6 +20,8 @@
 // Whoever owns a saga's shard sends its requests with a fencing number. The row keeps the highest that was seen, and a
 // lower one is refused: the owner that was followed by another one changes nothing any more.
 //
+// How often an answer was given again is counted in its row, and [Find] shows what is known of a key.
+//
 // Two requests under one key must mean the same. That is compared by a fingerprint over the fields the method
 // declares, in their order, not over encoded bytes, which may differ between versions of a client.
 package idem

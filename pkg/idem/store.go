@@ -39,6 +39,7 @@ type row struct {
 	leased      bool      // in flight, and the lease has not ended
 	expired     bool
 	epoch       int64
+	replays     int64 // of a row to be written
 }
 
 // name is what tells requests apart.
@@ -114,8 +115,8 @@ type record struct {
 	lease   time.Duration // when more than zero
 }
 
-// look reads the rows of requests, as far as there are any. Those that are to be worked on, and those whose epoch
-// rises, are held; all who hold rows do so before they lock what the service keeps.
+// look reads the rows of requests, as far as there are any. Those that are to be worked on, those whose epoch rises and
+// those that are given again, and counted, are held; all who hold rows do so before they lock what the service keeps.
 func look(ctx context.Context, tx pgx.Tx, requests []Request, toWorkOn func(i int, w row) bool) (map[name]row, error) {
 	known, err := findAll(ctx, tx, requests, false)
 	if err != nil {
@@ -123,7 +124,7 @@ func look(ctx context.Context, tx pgx.Tx, requests []Request, toWorkOn func(i in
 	}
 	var holding []Request
 	for i, r := range requests {
-		if w, found := known[r.name()]; found && (r.Epoch > w.epoch || toWorkOn(i, w)) {
+		if w, found := known[r.name()]; found && (r.Epoch > w.epoch || w.answers(r) || toWorkOn(i, w)) {
 			holding = append(holding, r)
 		}
 	}
@@ -168,15 +169,33 @@ SELECT caller, method, key, '', $5, max(epoch)
 	return held, nil
 }
 
+// countReplays raises the replays of rows that are held, by one for each request that was given what they keep.
+func countReplays(ctx context.Context, tx pgx.Tx, requests []Request) error {
+	if len(requests) == 0 {
+		return nil
+	}
+	callers, methods, keys := names(requests)
+	// As in hold, none is inserted.
+	_, err := tx.Exec(ctx, `
+INSERT INTO idem (caller, method, key, fingerprint, state, replays)
+SELECT caller, method, key, '', $4, count(*) FROM unnest($1::text[], $2::text[], $3::text[]) AS n (caller, method, key)
+ GROUP BY caller, method, key
+    ON CONFLICT (caller, method, key) DO UPDATE SET replays = idem.replays + excluded.replays`, callers, methods, keys, tombstone)
+	if err != nil {
+		return fmt.Errorf("counting replays: %w", err)
+	}
+	return nil
+}
+
 const insertRows = `
-INSERT INTO idem (caller, method, key, epoch, fingerprint, state, answer, resource, claim, lease_until, expires_at)
-SELECT caller, method, key, epoch, fingerprint, state, answer, resource,
+INSERT INTO idem (caller, method, key, epoch, fingerprint, state, answer, resource, replays, claim, lease_until, expires_at)
+SELECT caller, method, key, epoch, fingerprint, state, answer, resource, replays,
        CASE WHEN lease > 0 THEN claim END,
        CASE WHEN lease > 0 THEN now() + lease * interval '1 microsecond' END,
        CASE WHEN ttl > 0 THEN now() + ttl * interval '1 microsecond' END
   FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::smallint[], $7::bytea[], $8::text[],
-              $9::uuid[], $10::bigint[], $11::bigint[])
-       AS n (caller, method, key, epoch, fingerprint, state, answer, resource, claim, lease, ttl)
+              $9::bigint[], $10::uuid[], $11::bigint[], $12::bigint[])
+       AS n (caller, method, key, epoch, fingerprint, state, answer, resource, replays, claim, lease, ttl)
  ORDER BY caller, method, key
     ON CONFLICT (caller, method, key) DO NOTHING`
 
@@ -191,17 +210,17 @@ func insertAll(ctx context.Context, tx pgx.Tx, records []record) error {
 	var states []int16
 	var resources []string
 	var claims []uuid.UUID
-	var leases, ttls []int64
+	var replays, leases, ttls []int64
 	for _, r := range records {
 		requests = append(requests, r.request)
 		fingerprints, answers = append(fingerprints, r.row.fingerprint), append(answers, r.row.answer)
 		states, resources = append(states, int16(r.row.state)), append(resources, r.row.resource)
-		claims = append(claims, r.row.claim)
+		replays, claims = append(replays, r.row.replays), append(claims, r.row.claim)
 		leases, ttls = append(leases, r.lease.Microseconds()), append(ttls, r.request.TTL.Microseconds())
 	}
 	callers, methods, keys := names(requests)
 	tag, err := tx.Exec(ctx, insertRows,
-		callers, methods, keys, epochs(requests), fingerprints, states, answers, resources, claims, leases, ttls)
+		callers, methods, keys, epochs(requests), fingerprints, states, answers, resources, replays, claims, leases, ttls)
 	if err != nil {
 		return fmt.Errorf("writing idempotency rows: %w", err)
 	}
@@ -293,6 +312,11 @@ func (w row) verdict(r Request) error {
 		return e
 	}
 	return nil
+}
+
+// answers tells whether a request is given what the row keeps: its answer, or its refusal.
+func (w row) answers(r Request) bool {
+	return (w.state == done || w.state == refused) && w.verdict(r) == nil
 }
 
 // replay gives a finished request's stored answer again, or its stored refusal; replayed is false for an error that

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"encoding/hex"
 	"strings"
 	"time"
 
@@ -77,8 +78,8 @@ func withOperations(p payment, all []operation) *paymentv1.Payment {
 func recordToProto(k known) *paymentv1.IdempotencyRecord {
 	out := &paymentv1.IdempotencyRecord{
 		Caller: k.Caller, Method: k.Method, IdempotencyKey: k.Key, State: paymentv1.IdempotencyState(k.State), Resource: k.Resource,
-		Attempts: k.Attempts, Replays: k.Replays, Epoch: k.Epoch, LeaseExpireTime: timeToProto(k.LeaseUntil),
-		CreateTime: timestamppb.New(k.CreatedAt), ExpireTime: timeToProto(k.ExpiresAt), Operations: operationsToProto(k.operations),
+		Attempts: int32(k.Attempts), Replays: k.Replays, Epoch: k.Epoch, LeaseExpireTime: timeToProto(&k.LeaseUntil),
+		CreateTime: timestamppb.New(k.CreatedAt), ExpireTime: timeToProto(&k.ExpiresAt), Operations: operationsToProto(k.operations),
 	}
 	if k.Claim != uuid.Nil {
 		out.Claim = k.Claim.String()
@@ -88,7 +89,7 @@ func recordToProto(k known) *paymentv1.IdempotencyRecord {
 	}
 	for i, digest := range k.FieldDigests {
 		if i < len(k.fields) {
-			out.FingerprintFields = append(out.FingerprintFields, &paymentv1.FingerprintField{Name: k.fields[i], Digest: digest})
+			out.FingerprintFields = append(out.FingerprintFields, &paymentv1.FingerprintField{Name: k.fields[i], Digest: hex.EncodeToString(digest[:])})
 		}
 	}
 	return out
@@ -99,7 +100,7 @@ func breakerToProto(s provider.BreakerState) paymentv1.BreakerState { return pay
 
 // timeToProto gives nil for none.
 func timeToProto(at *time.Time) *timestamppb.Timestamp {
-	if at == nil {
+	if at == nil || at.IsZero() {
 		return nil
 	}
 	return timestamppb.New(*at)
