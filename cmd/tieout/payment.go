@@ -29,7 +29,7 @@ It is asked by itself as well, less and less often. A payment that is not in dou
 			found, err := paymentv1.NewPaymentServiceClient(r.conn).InquirePayment(ctx, &paymentv1.InquirePaymentRequest{PaymentId: args[0]})
 			return found.GetPayment(), err
 		}),
-		c.paymentListCommand(), c.paymentIdempotencyCommand(),
+		c.paymentListCommand(), c.paymentRefundCommand(), c.paymentVoidCommand(), c.paymentIdempotencyCommand(),
 		c.paymentProviderCommand(), c.paymentBreakerCommand())
 }
 
