@@ -15,6 +15,8 @@ import (
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 )
 
+var errNoReason = errors.New("a person's decision needs --reason")
+
 func rateFlag(cmd *cobra.Command, rate *int32) {
 	cmd.Flags().Int32Var(rate, "rate", 0, "how many sagas to go through in a second at most; 0 for as many as it can")
 }
@@ -72,7 +74,7 @@ func (c *cli) operationCancelCommand() *cobra.Command {
 	yes := yesFlag(cmd)
 	return object(c, cmd, operationView, func(ctx context.Context, r *remote, args []string) (*sagav1.SagaOperation, error) {
 		if *reason == "" {
-			return nil, usageError{errors.New("a person's decision needs --reason")}
+			return nil, usageError{errNoReason}
 		}
 		if !*yes {
 			c.note("nothing was done: this is the operation as it stands; stop it with --yes")

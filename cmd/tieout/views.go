@@ -12,7 +12,6 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
-	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	"github.com/tieout/tieout/pkg/money"
 )
 
@@ -63,25 +62,6 @@ var stockView = output.View[*inventoryv1.Stock]{
 		{Name: "shipped", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetShipped()) }},
 		{Name: "received", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetReceived()) }},
 		{Name: "update_time", Value: func(s *inventoryv1.Stock) string { return instant(s.GetUpdateTime()) }},
-	},
-}
-
-var paymentView = output.View[*paymentv1.Payment]{
-	JSON: output.Message[*paymentv1.Payment],
-	Columns: []output.Column[*paymentv1.Payment]{
-		{Name: "payment_id", Value: (*paymentv1.Payment).GetPaymentId},
-		{Name: "state", Value: func(p *paymentv1.Payment) string { return enum(p.GetState(), "PAYMENT_STATE_") }},
-		{Name: "amount", Value: func(p *paymentv1.Payment) string { return amount(p.GetAmount()) }},
-		{Name: "payment_method", Value: (*paymentv1.Payment).GetPaymentMethod},
-		{Name: "reference", Value: (*paymentv1.Payment).GetReference},
-		{Name: "create_time", Value: func(p *paymentv1.Payment) string { return instant(p.GetCreateTime()) }},
-		{Name: "decline_reason", Value: (*paymentv1.Payment).GetDeclineReason},
-	},
-	Fields: []output.Column[*paymentv1.Payment]{
-		{Name: "customer_id", Value: (*paymentv1.Payment).GetCustomerId},
-		{Name: "update_time", Value: func(p *paymentv1.Payment) string { return instant(p.GetUpdateTime()) }},
-		{Name: "provider_key", Value: (*paymentv1.Payment).GetProviderKey},
-		{Name: "provider_charge_id", Value: (*paymentv1.Payment).GetProviderChargeId},
 	},
 }
 
