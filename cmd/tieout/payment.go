@@ -90,8 +90,8 @@ what the provider was asked for it.`,
 		return c.withRemote(cmd, func(ctx context.Context, r *remote) error {
 			ctx, cancel := r.callContext(ctx)
 			defer cancel()
-			answer, err := paymentv1.NewPaymentServiceClient(r.conn).ListIdempotencyRecords(ctx,
-				&paymentv1.ListIdempotencyRecordsRequest{IdempotencyKey: args[0]})
+			answer, err := paymentv1.NewPaymentServiceClient(r.conn).GetIdempotencyKey(ctx,
+				&paymentv1.GetIdempotencyKeyRequest{Key: args[0]})
 			if err != nil {
 				return err
 			}

@@ -133,8 +133,8 @@ func (d *paymentDesk) VoidPayment(ctx context.Context, r *paymentv1.VoidPaymentR
 	return &paymentv1.VoidPaymentResponse{Payment: d.payment}, d.change(ctx, r)
 }
 
-func (d *paymentDesk) ListIdempotencyRecords(context.Context, *paymentv1.ListIdempotencyRecordsRequest) (*paymentv1.ListIdempotencyRecordsResponse, error) {
-	return &paymentv1.ListIdempotencyRecordsResponse{Records: d.records}, nil
+func (d *paymentDesk) GetIdempotencyKey(context.Context, *paymentv1.GetIdempotencyKeyRequest) (*paymentv1.GetIdempotencyKeyResponse, error) {
+	return &paymentv1.GetIdempotencyKeyResponse{Records: d.records}, nil
 }
 
 func (d *paymentDesk) GetProvider(context.Context, *paymentv1.GetProviderRequest) (*paymentv1.GetProviderResponse, error) {

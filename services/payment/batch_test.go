@@ -174,8 +174,8 @@ func TestBatchCharge_AnswersASlowOneAsInFlightAndGoesOn(t *testing.T) {
 	release := make(chan struct{})
 	var posts atomic.Int32
 	b.PaymentServiceClient = b.start(t, func(c *Config) {
-		c.Provider.Timeout, c.BatchPatience = time.Minute, 200*time.Millisecond
-		c.Provider.URL = wire(t, b.psp.URL(), func(_ string, deliver func()) bool {
+		c.Provider.PSP.Timeout, c.BatchPatience = time.Minute, 200*time.Millisecond
+		c.Provider.PSP.URL = between(t, b.psp.URL(), func(_ string, deliver func()) bool {
 			if posts.Add(1) == 1 {
 				await(t, release)
 			}
@@ -288,6 +288,7 @@ func TestBatch_CostsTwoCommitsHoweverMany(t *testing.T) {
 		 BEGIN INSERT INTO written VALUES (txid_current(), TG_TABLE_NAME); RETURN NULL; END $$`,
 		`CREATE TRIGGER note BEFORE INSERT ON idem FOR EACH STATEMENT EXECUTE FUNCTION note()`,
 		`CREATE TRIGGER note BEFORE INSERT ON payment FOR EACH STATEMENT EXECUTE FUNCTION note()`,
+		`CREATE TRIGGER note BEFORE INSERT ON operation FOR EACH STATEMENT EXECUTE FUNCTION note()`,
 		`CREATE TRIGGER note BEFORE INSERT ON journal FOR EACH STATEMENT EXECUTE FUNCTION note()`,
 		`CREATE TRIGGER note BEFORE INSERT ON posting FOR EACH STATEMENT EXECUTE FUNCTION note()`,
 		`CREATE TRIGGER note BEFORE INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION note()`,
@@ -312,14 +313,14 @@ func TestBatch_CostsTwoCommitsHoweverMany(t *testing.T) {
 			t.Errorf("charge %d: got %v", i, r)
 		}
 	}
-	want("charges", "1 idem", "1 payment", "2 idem", "2 journal", "2 outbox", "2 payment", "2 posting")
+	want("charges", "1 idem", "1 operation", "1 outbox", "1 payment", "2 idem", "2 journal", "2 operation", "2 outbox", "2 payment", "2 posting")
 	for i, r := range refundBatch(t, b, all...) {
 		if r.GetStatus() != nil {
 			t.Errorf("refund %d: got %v", i, r)
 		}
 	}
 	// The row of the refund, and the tombstone that its charge becomes.
-	want("refunds", "1 idem", "1 idem", "2 idem", "2 journal", "2 outbox", "2 payment", "2 posting")
+	want("refunds", "1 idem", "1 idem", "1 operation", "1 payment", "2 idem", "2 journal", "2 operation", "2 outbox", "2 payment", "2 posting")
 }
 
 func TestEpoch_OfAnOwnerThatWasFollowedIsRefused(t *testing.T) {
@@ -357,8 +358,8 @@ func TestStop_WaitsForWhatGoesOn(t *testing.T) {
 	cfg := servicetest.Config()
 	cfg.NATS.URL = bustest.Server(t).URL()
 	p, err := service.Start(t.Context(), cfg, t.Output(), b.service(func(*service.Env) {}, func(c *Config) {
-		c.Provider.Timeout, c.BatchPatience = time.Minute, time.Millisecond
-		c.Provider.URL = wire(t, b.psp.URL(), func(_ string, deliver func()) bool {
+		c.Provider.PSP.Timeout, c.BatchPatience = time.Minute, time.Millisecond
+		c.Provider.PSP.URL = between(t, b.psp.URL(), func(_ string, deliver func()) bool {
 			close(held)
 			await(t, release)
 			deliver()

@@ -203,9 +203,7 @@ func (s *payments) begin(ctx context.Context, tx *pg.Tx, batch []*command,
 	if err != nil {
 		return nil, err
 	}
-	return results, s.complete(ctx, tx, batch, results, func(c *command, claim *idem.Claim) bool {
-		return claim.Resumed || c.payment == nil || c.payment.ID.String() != claim.Resource
-	})
+	return results, s.complete(ctx, tx, batch, results)
 }
 
 // beginUndo writes the intents of what undoes payments: their requests are buried.
@@ -218,14 +216,12 @@ func (s *payments) beginUndo(ctx context.Context, tx *pg.Tx, batch []*command) (
 	if err != nil {
 		return nil, err
 	}
-	err = s.complete(ctx, tx, batch, results, func(*command, *idem.Claim) bool { return true })
-	if err != nil {
+	if err := s.complete(ctx, tx, batch, results); err != nil {
 		return nil, err
 	}
 	var fresh []*command
 	for i, r := range results {
 		if c := batch[i]; r.Value.Claim != nil && !r.Value.Claim.Resumed && c.payment != nil {
-			c.begun = time.Time{}
 			fresh = append(fresh, c)
 		}
 	}
@@ -233,13 +229,15 @@ func (s *payments) beginUndo(ctx context.Context, tx *pg.Tx, batch []*command) (
 	return results, err
 }
 
-// complete reads the payments of claims, as far as that is wanted.
-func (s *payments) complete(ctx context.Context, tx *pg.Tx, batch []*command, results []begun, wanted func(*command, *idem.Claim) bool) error {
+// complete reads the payments of claims, but for those that the batch itself, also when it is applied again after a COMMIT
+// without an answer, has filled in.
+func (s *payments) complete(ctx context.Context, tx *pg.Tx, batch []*command, results []begun) error {
 	var ids []PaymentID
 	of := map[int]PaymentID{}
 	for i, r := range results {
 		claim := r.Value.Claim
-		if claim == nil || !wanted(batch[i], claim) {
+		known := batch[i].payment
+		if claim == nil || !claim.Resumed && known != nil && known.ID.String() == claim.Resource {
 			continue
 		}
 		batch[i].payment, batch[i].begun = nil, time.Time{}

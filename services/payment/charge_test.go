@@ -29,7 +29,8 @@ func TestCharge_CapturesOnceAndPostsToTheLedger(t *testing.T) {
 		Amount:        &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: 1250},
 		PaymentMethod: "pm_ok", CustomerId: "cus_1", Reference: "ord_1",
 		ProviderKey: p.GetProviderKey(), ProviderChargeId: b.psp.Journal()[0].ID,
-		CreateTime: p.GetCreateTime(), UpdateTime: p.GetUpdateTime(),
+		CreateTime: p.GetCreateTime(), UpdateTime: p.GetUpdateTime(), Captured: &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: 1250},
+		Refunded: &commonv1.Amount{CurrencyCode: "GBP"}, ChargedBack: &commonv1.Amount{CurrencyCode: "GBP"},
 	}
 	if diff := cmp.Diff(want, p, protocmp.Transform()); diff != "" {
 		t.Errorf("payment (-want +got):\n%s", diff)
@@ -148,7 +149,7 @@ func TestCharge_FindsOutWhatTheLostAnswerWas(t *testing.T) {
 		t.Errorf("got %v, want the captured charge %s", p, b.psp.Journal()[0].ID)
 	}
 	b.wantEffects(t, pspsim.TypeCharge)
-	b.wantEvents(t, "unknown", "captured")
+	b.wantEvents(t, "unknown", "resolved", "captured")
 }
 
 func TestCharge_SendsAgainWhatTheProviderDoesNotKnow(t *testing.T) {
@@ -159,12 +160,12 @@ func TestCharge_SendsAgainWhatTheProviderDoesNotKnow(t *testing.T) {
 	b.mustCharge(t, key, "pm_500_then_ok")
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURED)
 	b.wantEffects(t, pspsim.TypeCharge)
-	b.wantEvents(t, "unknown", "captured")
+	b.wantEvents(t, "unknown", "resolved", "captured")
 }
 
 func TestCharge_IsNotSentAgainWhileItMayBeOnItsWay(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *Config) { c.Provider.NotFoundLag = time.Hour })
+	b := setup(t, func(c *Config) { c.Provider.PSP.NotFoundLag = time.Hour })
 	for range 3 {
 		_, err := b.charge(t, key, "pm_500_then_ok")
 		rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
@@ -179,7 +180,7 @@ func TestCharge_IsNotSentAgainWhileItMayBeOnItsWay(t *testing.T) {
 
 func TestCharge_IsNotSentAgainUnderAKeyThatTheProviderMayHaveForgotten(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *Config) { c.Provider.NotFoundLag, c.Provider.KeyLifetime = 0, time.Millisecond })
+	b := setup(t, func(c *Config) { c.Provider.PSP.NotFoundLag, c.Provider.PSP.KeyLifetime = 0, time.Millisecond })
 	_, err := b.charge(t, key, "pm_500_then_ok")
 	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	sent := b.lastSent(t)
@@ -196,13 +197,13 @@ func TestCharge_IsNotSentAgainUnderAKeyThatTheProviderMayHaveForgotten(t *testin
 // lastSent gives when the only payment was last sent.
 func (b *bundle) lastSent(t *testing.T) time.Time {
 	t.Helper()
-	return pgtest.Column[time.Time](t, b.db, `SELECT last_sent_at FROM payment`)[0]
+	return pgtest.Column[time.Time](t, b.db, `SELECT last_sent_at FROM operation`)[0]
 }
 
 // backdate makes payments older, as if time had passed.
 func (b *bundle) backdate(t *testing.T, by time.Duration) {
 	t.Helper()
-	_, err := b.db.Exec(t.Context(), `UPDATE payment SET last_sent_at = last_sent_at - $1::interval, created_at = created_at - $1::interval`, by)
+	_, err := b.db.Exec(t.Context(), `UPDATE operation SET last_sent_at = last_sent_at - $1::interval, created_at = created_at - $1::interval`, by)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,8 +253,8 @@ func TestCharge_GoesOnWhenTheCallerLeaves(t *testing.T) {
 	held, release := make(chan struct{}), make(chan struct{})
 	b := setup(t)
 	b.PaymentServiceClient = b.start(t, func(c *Config) {
-		c.Provider.Timeout = 10 * time.Second
-		c.Provider.URL = wire(t, b.psp.URL(), func(_ string, deliver func()) bool {
+		c.Provider.PSP.Timeout = 10 * time.Second
+		c.Provider.PSP.URL = between(t, b.psp.URL(), func(_ string, deliver func()) bool {
 			close(held)
 			await(t, release)
 			deliver()
@@ -275,14 +276,14 @@ func TestCharge_WithTheProviderDownSendsNothingAndStoresNoFailure(t *testing.T) 
 	t.Parallel()
 	addr := nettest.FreeAddr(t)
 	b := setup(t, func(c *Config) {
-		c.Provider.URL = "http://" + addr
-		c.Provider.Breaker.MinimumCalls, c.Provider.Breaker.OpenFor = 2, 10*time.Millisecond
+		c.Provider.PSP.URL = "http://" + addr
+		c.Provider.PSP.Breaker.MinimumCalls, c.Provider.PSP.Breaker.OpenFor = 2, 10*time.Millisecond
 	})
 	for range 4 { // with the breaker closed, and open
 		_, err := b.charge(t, key, "pm_ok")
 		rpcerrtest.Want(t, err, rpcerr.DestinationDown)
 	}
-	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURING)
+	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CREATED)
 	b.wantEvents(t)
 
 	b.psp = startProvider(t, pspsim.Options{Addr: addr})

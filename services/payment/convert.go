@@ -96,7 +96,9 @@ func recordToProto(k known) *paymentv1.IdempotencyRecord {
 }
 
 // breakerToProto: the proto counts from one.
-func breakerToProto(s provider.BreakerState) paymentv1.BreakerState { return paymentv1.BreakerState(s) + 1 }
+func breakerToProto(s provider.BreakerState) paymentv1.BreakerState {
+	return paymentv1.BreakerState(s) + 1
+}
 
 // timeToProto gives nil for none.
 func timeToProto(at *time.Time) *timestamppb.Timestamp {

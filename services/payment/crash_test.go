@@ -21,7 +21,6 @@ import (
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/waittest"
-	"github.com/tieout/tieout/services/payment/provider"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -37,8 +36,8 @@ func (b *bundle) fallAsleep(t *testing.T, happens bool, ask func(paymentv1.Payme
 	t.Helper()
 	sent, wake, woken := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	sleeper := b.start(t, func(c *Config) {
-		c.Provider.Timeout = time.Minute
-		c.Provider.URL = wire(t, b.psp.URL(), func(_ string, deliver func()) bool {
+		c.Provider.PSP.Timeout = time.Minute
+		c.Provider.PSP.URL = between(t, b.psp.URL(), func(_ string, deliver func()) bool {
 			if happens {
 				deliver()
 			}
@@ -96,18 +95,21 @@ func TestCrash_BeforeTheEffectIsVoidedWhenNothingCanBeOnItsWay(t *testing.T) {
 	b := setup(t, hasty)
 	a := b.fallAsleepCharging(t, false)
 	b.mustRefund(t, key)
-	b.wantNothingMore(t, a, paymentv1.PaymentState_PAYMENT_STATE_VOIDED, "unknown", "voided")
+	b.wantNothingMore(t, a, paymentv1.PaymentState_PAYMENT_STATE_VOIDED, "unknown", "resolved", "voided")
 	b.wantEffects(t)
 }
 
 func TestCrash_AfterTheIntentIsResumedByAskingOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.PaymentServiceClient = b.start(t, func(c *Config) { c.Provider.URL = "http://127.0.0.1:1" })
+	b.PaymentServiceClient = b.start(t, func(c *Config) { c.Provider.PSP.URL = "http://127.0.0.1:1" })
 	_, err := b.charge(t, key, "pm_ok")
 	rpcerrtest.Want(t, err, rpcerr.DestinationDown)
 	// As the row is when the process ends before it learns that nothing left.
-	if _, err := b.db.Exec(t.Context(), `UPDATE payment SET last_sent_at = now()`); err != nil {
+	if _, err := b.db.Exec(t.Context(), `UPDATE payment SET state = 1`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.db.Exec(t.Context(), `UPDATE operation SET state = 2, sends = 1, last_sent_at = now(), look_at = now()`); err != nil {
 		t.Fatal(err)
 	}
 	b.PaymentServiceClient = b.start(t)
@@ -117,7 +119,7 @@ func TestCrash_AfterTheIntentIsResumedByAskingOnce(t *testing.T) {
 	b.backdate(t, time.Minute)
 	b.mustCharge(t, key, "pm_ok")
 	b.wantEffects(t, pspsim.TypeCharge)
-	b.wantEvents(t, "unknown", "captured")
+	b.wantEvents(t, "unknown", "resolved", "captured")
 }
 
 func TestCrash_OfARefundIsResumedByLookup(t *testing.T) {
@@ -137,26 +139,29 @@ func TestCrash_OfARefundIsResumedByLookup(t *testing.T) {
 func TestVoid_NoticesThatTheChargeWasSentMeanwhile(t *testing.T) {
 	t.Parallel()
 	b := setup(t, hasty)
+	seen := b.inDoubt(t)
+	if _, err := b.payments.record1(t.Context(), editOf(t.Context(), seen.Last, sent)); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []finding{absent, abandoned, happened, sent} {
+		if _, err := b.payments.record1(t.Context(), editOf(t.Context(), seen.Last, f)); !errors.Is(err, errChanged) {
+			t.Errorf("finding %d: got error %v, want %v", f, err, errChanged)
+		}
+	}
+	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
+}
+
+// inDoubt gives a payment whose charge may be on its way, and is not.
+func (b *bundle) inDoubt(t *testing.T) payment {
+	t.Helper()
 	_, err := b.charge(t, key, "pm_500_then_ok")
 	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
 	b.backdate(t, time.Minute)
-	st := newStore(b.db)
-	seen, err := st.payment(t.Context(), b.only(t).GetPaymentId())
+	p, err := newStore(b.db).payment(t.Context(), b.only(t).GetPaymentId())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.markSent(t.Context(), seen); err != nil {
-		t.Fatal(err)
-	}
-	becomes := seen
-	becomes.State = voided
-	if saved, err := st.save(t.Context(), []edit{{seen: seen, becomes: becomes}}); err != nil || len(saved) > 0 {
-		t.Errorf("got %v, %v; want nothing saved", saved, err)
-	}
-	if _, err := st.markSent(t.Context(), seen); !errors.Is(err, errChanged) {
-		t.Errorf("got error %v, want %v", err, errChanged)
-	}
-	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
+	return p
 }
 
 // A COMMIT that gets no answer is looked up: the charge leaves once, and its outcome is written once.
@@ -172,7 +177,7 @@ func TestCrash_CommitsThatAreUnknownAreResolved(t *testing.T) {
 			on := b.startIn(t, func(env *service.Env) {
 				env.Pool, env.Log = pool, slog.New(slog.NewTextHandler(&logged, nil))
 			}, patient, func(c *Config) {
-				c.Provider.URL = wire(t, b.psp.URL(), func(_ string, deliver func()) bool {
+				c.Provider.PSP.URL = between(t, b.psp.URL(), func(_ string, deliver func()) bool {
 					if calling.CompareAndSwap(true, false) {
 						faults.SetOnce(kind)
 					}
@@ -195,7 +200,7 @@ func TestCrash_CommitsThatAreUnknownAreResolved(t *testing.T) {
 					}
 				}
 			}
-			for group, times := range map[string]int{"payment.charge": 1, "payment.refund": 1, "payment.outcome": 2} {
+			for group, times := range map[string]int{"payment.new": 1, "payment.undo": 1, "payment.outcome": 2} {
 				lost := `msg="a COMMIT got no answer and is looked up" group=` + group + " "
 				if n := strings.Count(logged.String(), lost); n != times {
 					t.Errorf("%s lost %d commits, want %d; logged:\n%s", group, n, times, logged.String())
@@ -209,7 +214,7 @@ func TestCrash_CommitsThatAreUnknownAreResolved(t *testing.T) {
 				t.Errorf("effects at the provider (-want +got):\n%s", diff)
 			}
 			events := pgtest.Column[string](t, b.db, `SELECT name || ' ' || count(*) FROM outbox GROUP BY name ORDER BY name`)
-			if diff := cmp.Diff([]string{"captured 6", "refunded 6"}, events); diff != "" {
+			if diff := cmp.Diff([]string{"captured 6", "created 6", "refunded 6"}, events); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
 		})
@@ -217,31 +222,20 @@ func TestCrash_CommitsThatAreUnknownAreResolved(t *testing.T) {
 }
 
 // The row is read again when somebody else held it: what it was before does not count.
-func TestSave_NoticesAChangeThatIsBeingWritten(t *testing.T) {
+func TestRecord_NoticesAChangeThatIsBeingWritten(t *testing.T) {
 	t.Parallel()
 	b := setup(t, hasty)
-	_, err := b.charge(t, key, "pm_500_then_ok")
-	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
-	seen, err := newStore(b.db).payment(t.Context(), b.only(t).GetPaymentId())
-	if err != nil {
-		t.Fatal(err)
-	}
-	becomes := seen
-	becomes.State = voided
-	type outcome struct {
-		saved int
-		err   error
-	}
-	waiting := make(chan outcome, 1)
-	err = pg.InTx(t.Context(), b.db, func(tx *pg.Tx) error {
-		if _, err := newStore(tx).markSent(t.Context(), seen); err != nil {
+	seen := b.inDoubt(t)
+	waiting := make(chan error, 1)
+	err := pg.InTx(t.Context(), b.db, func(tx *pg.Tx) error {
+		if _, err := b.payments.record(t.Context(), tx, []edit{editOf(t.Context(), seen.Last, sent)}); err != nil {
 			return err
 		}
 		go func() {
-			saved, err := newStore(b.db).save(t.Context(), []edit{{seen: seen, becomes: becomes}})
-			waiting <- outcome{len(saved), err}
+			_, err := b.payments.record1(t.Context(), editOf(t.Context(), seen.Last, absent))
+			waiting <- err
 		}()
-		waittest.Until(t, "the save waits", func() bool {
+		waittest.Until(t, "the other waits", func() bool {
 			return pgtest.Column[int64](t, b.db, `SELECT count(*) FROM pg_stat_activity
 			 WHERE datname = current_database() AND wait_event_type = 'Lock'`)[0] == 1
 		})
@@ -250,8 +244,8 @@ func TestSave_NoticesAChangeThatIsBeingWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := <-waiting; got.err != nil || got.saved > 0 {
-		t.Errorf("got %+v, want nothing saved", got)
+	if err := <-waiting; !errors.Is(err, errChanged) {
+		t.Errorf("got error %v, want %v", err, errChanged)
 	}
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN)
 }
@@ -261,19 +255,15 @@ func TestSave_NoticesAChangeThatIsBeingWritten(t *testing.T) {
 func TestBegin_AppliedAgainAfterItsLeaseReadsWhatItHadIntended(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	psp, err := provider.NewSim(provider.SimConfig{URL: b.psp.URL(), Timeout: time.Second}, provider.Instruments{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &payments{provider: psp}
-	c := &chargeCommand{
-		request: request{caller: "orchestrator", key: key, token: uuid.New()},
-		amount:  money.Amount{Currency: "GBP", Minor: 1250}, method: "pm_ok", customerID: "cus_1", reference: "ord_1",
+	s := b.payments
+	c := &command{
+		request: request{caller: "orchestrator", key: key, token: uuid.New()}, method: methodCharge,
+		amount: money.Amount{Currency: "GBP", Minor: 1250}, paymentMethod: "pm_ok", customerID: "cus_1", reference: "ord_1",
 	}
 	begin := func() (claim *idem.Claim) {
 		t.Helper()
 		err := pg.InTx(t.Context(), b.db, func(tx *pg.Tx) error {
-			results, err := s.beginCharges(t.Context(), tx, []*chargeCommand{c})
+			results, err := s.beginNew(t.Context(), tx, []*command{c})
 			if err == nil {
 				claim = results[0].Value.Claim
 			}
@@ -291,7 +281,7 @@ func TestBegin_AppliedAgainAfterItsLeaseReadsWhatItHadIntended(t *testing.T) {
 	if _, err := b.db.Exec(t.Context(), `UPDATE idem SET lease_until = now()`); err != nil {
 		t.Fatal(err)
 	}
-	if late := begin(); !late.Resumed || c.payment.readAt.IsZero() || c.payment.LastSentAt == nil {
+	if late := begin(); !late.Resumed || c.payment.readAt.IsZero() || c.payment.Last.LastSentAt == nil {
 		t.Errorf("got claim %+v on %+v, want it resumed, and read", late, c.payment)
 	}
 }

@@ -100,7 +100,7 @@ func TestLedgerService_ShowsAChargeAndItsRefund(t *testing.T) {
 			EffectiveTime: of.GetCreateTime(), CreateTime: of.GetCreateTime(),
 		}
 		if of == refund {
-			e.Kind, e.ProviderId, e.Key = paymentv1.JournalKind_JOURNAL_KIND_REFUND, p.GetProviderRefundId(), p.GetProviderKey()+"/refund"
+			e.Kind, e.ProviderId, e.Key = paymentv1.JournalKind_JOURNAL_KIND_REFUND, b.psp.Journal()[1].ID, p.GetProviderKey()+"/refund"
 		}
 		return e
 	}

@@ -16,7 +16,7 @@ func eventsOf(by change, e edit, was, p payment) []bus.Event {
 		events = append(events, event("unknown", p, &eventv1.PaymentUnknown{
 			PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(p.Last.Amount),
 		}))
-	case (was.Last.State == opUnknown || was.State == unknown) && !p.Last.State.open():
+	case was.Last.State == opUnknown && !p.Last.State.open():
 		outcome := map[opState]string{opDone: "done", opDeclined: "declined"}[p.Last.State]
 		if outcome == "" {
 			outcome = "not found"

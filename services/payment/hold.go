@@ -80,12 +80,12 @@ INSERT INTO provider_hold (provider, open, actor, reason) VALUES ($1, $2, $3, $4
 
 // tellBreaker writes an event for each change of the breaker, one after the other; what the outbox does not take is
 // logged, and told by the metric.
-func (s *payments) tellBreaker(ctx context.Context, changes <-chan provider.BreakerState) error {
+func (s *payments) tellBreaker(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case state := <-changes:
+		case state := <-s.breaker:
 			if err := s.writeBreaker(ctx, state); err != nil && ctx.Err() == nil {
 				s.log.ErrorContext(ctx, "a change of the breaker is not told", slog.String("state", state.String()), slog.Any("error", err))
 			}

@@ -39,15 +39,21 @@ func (b books) post(ctx context.Context, bookings ...booking) error {
 
 // paid adds the row of a payment that was captured, and refunded if it says so.
 func (b books) paid(ctx context.Context, of money.Amount, givenBack bool) (PaymentID, error) {
-	p, refund, st := id.New[paymentKind](), "", captured
+	p, st, back := id.New[paymentKind](), captured, int64(0)
 	if givenBack {
-		refund, st = "re_"+p.String(), refunded
+		st, back = refunded, of.Minor
 	}
 	_, err := b.db.Exec(ctx, `
-INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, provider_charge_id, provider_refund_id, last_sent_at)
-VALUES ($1, $2, $3, $4, 'pm_ok', 'cus_1', 'ord_1', $5, $5, $6, now())`,
-		p, int16(st), string(of.Currency), of.Minor, p.String(), refund)
+INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, provider_charge_id, captured_minor, refunded_minor)
+VALUES ($1, $2, $3, $4, 'pm_ok', 'cus_1', 'ord_1', $5, $5, $4, $6)`,
+		p, int16(st), string(of.Currency), of.Minor, p.String(), back)
 	return p, err
+}
+
+// chargedBack has the row of a payment say how much stays charged back.
+func (b books) chargedBack(ctx context.Context, p PaymentID, minor int64) error {
+	_, err := b.db.Exec(ctx, `UPDATE payment SET charged_back_minor = $2::bigint, state = 11 WHERE id = $1 AND $2::bigint > 0`, p, minor)
+	return err
 }
 
 // life draws what happens to a payment, and to what it brought in, as one transaction after another.
@@ -83,6 +89,9 @@ func life(t *rapid.T, b books) [][]booking {
 	}
 	back := amount(rapid.Int64Range(1, whole.Minor).Draw(t, "charged back"))
 	won := amount(rapid.Int64Range(1, back.Minor).Draw(t, "reversed"))
+	if err := b.chargedBack(ctx, p, back.Minor-won.Minor); err != nil {
+		t.Fatal(err)
+	}
 	happened := time.Date(2026, 3, rapid.IntRange(1, 31).Draw(t, "day"), 12, 0, 0, 0, time.UTC)
 	return append(days,
 		[]booking{{journal: must(ledger.Chargeback(back, fee())), payment: p, key: key(0)}},

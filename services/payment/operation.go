@@ -48,7 +48,9 @@ type operation struct {
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 
-	lookIn time.Duration // from its writing until the resolver asks, of one that is open
+	// Of one that is written.
+	lookIn time.Duration // until the resolver asks, where it is open
+	leaves bool          // it may leave from now on
 }
 
 // opColumn reads an operation as it is in the database.
@@ -141,7 +143,7 @@ func (p payment) learn(f finding, said provider.Outcome) (becomes payment, by ch
 	case absent:
 		o.State, known = opCreated, true
 	case sent:
-		o.State, o.Sends, o.Looks = opSent, o.Sends+1, 0
+		o.State, o.Sends, o.Looks, o.leaves = max(opSent, o.State), o.Sends+1, 0, true
 	case abandoned:
 		o.State, known = opAbandoned, true
 	}

@@ -48,6 +48,9 @@ type payments struct {
 	log      *slog.Logger
 	tracer   trace.Tracer
 
+	breaker  chan provider.BreakerState // what it changes to
+	webhooks chan struct{}              // has a place taken when one was received
+
 	errands map[method]*errand.Errands[*command, ending, *payment]
 	// outcomes writes how the work on all of them ends.
 	outcomes *groupcommit.Group[ending, *payment]

@@ -21,8 +21,14 @@ func TestGetPayment_GivesOnePayment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := got.GetPayment().GetOperations()
+	got.GetPayment().Operations = nil
 	if diff := cmp.Diff(want, got.GetPayment(), protocmp.Transform()); diff != "" {
 		t.Errorf("payment (-want +got):\n%s", diff)
+	}
+	if len(all) != 1 || all[0].GetState() != paymentv1.OperationState_OPERATION_STATE_DONE || len(all[0].GetCalls()) != 1 ||
+		all[0].GetCalls()[0].GetAsk() != "do" || all[0].GetCalls()[0].GetOutcome() != "succeeded" {
+		t.Errorf("got operations %v, want the charge with its call", all)
 	}
 	for _, none := range []string{"pay_01a1ff8a-d6f0-7dc6-a8c7-997f6569b9f1", "ord_1", "x"} {
 		_, err := b.GetPayment(t.Context(), &paymentv1.GetPaymentRequest{PaymentId: none})

@@ -44,35 +44,52 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
-	if cfg.BatchPatience <= 0 {
-		return errors.New("batch_patience must be more than zero")
+	s, err := wire(env, cfg)
+	if err != nil {
+		return err
 	}
-	breaker := make(chan provider.BreakerState, 16)
+	for name, duty := range map[string]func(context.Context) error{
+		"breaker events": s.tellBreaker,
+		"hold":           periodic.Duty{Name: "hold", Every: holdEvery, RunOnce: s.keepHold, Log: env.Log}.Run,
+		"resolver":       periodic.Duty{Name: "resolver", Every: resolveEvery, RunOnce: s.resolveOnce, Log: env.Log}.Run,
+		"webhooks":       periodic.Duty{Name: "webhooks", Every: applyEvery, RunOnce: s.applyWebhooks, Log: env.Log, Wake: s.webhooks}.Run,
+	} {
+		env.Go(name, duty)
+	}
+	return nil
+}
+
+// wire makes what answers requests.
+func wire(env *service.Env, cfg Config) (*payments, error) {
+	if cfg.BatchPatience <= 0 {
+		return nil, errors.New("batch_patience must be more than zero")
+	}
+	changes := make(chan provider.BreakerState, 16)
 	account, err := provider.New(cfg.Provider, provider.Instruments{
 		Log: env.Log, Meter: env.Meter, Tracer: env.Tracer,
 		OnBreakerChange: func(_, to provider.BreakerState) {
 			select {
-			case breaker <- to:
+			case changes <- to:
 			default: // the metric tells it
 			}
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("provider: %w", err)
+		return nil, fmt.Errorf("provider: %w", err)
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	s := &payments{pool: env.Pool, outbox: events, provider: account, log: env.Log, tracer: env.Tracer}
-	if err := errors.Join(s.startErrands(env, cfg.BatchPatience), s.takeWebhooks(env), s.measureDoubt(env.Meter)); err != nil {
-		return err
+	s := &payments{pool: env.Pool, outbox: events, provider: account, breaker: changes, webhooks: make(chan struct{}, 1), log: env.Log, tracer: env.Tracer}
+	in := &intake{provider: account, name: account.Name(), log: env.Log, received: s.webhooks}
+	if in.group, err = service.NewGroup(env, "webhook", in.receive); err != nil {
+		return nil, err
 	}
+	if err := errors.Join(s.startErrands(env, cfg.BatchPatience), s.measureDoubt(env.Meter)); err != nil {
+		return nil, err
+	}
+	env.HTTP.Handle("POST "+WebhookPath, in)
 	register(env.GRPC, s)
-	env.Go("breaker events", func(ctx context.Context) error { return s.tellBreaker(ctx, breaker) })
-	hold := periodic.Duty{Name: "hold", Every: holdEvery, RunOnce: s.keepHold, Log: env.Log}
-	env.Go("hold of the provider's calls", hold.Run)
-	resolver := periodic.Duty{Name: "resolver", Every: resolveEvery, RunOnce: s.resolveOnce, Log: env.Log}
-	env.Go("resolver", resolver.Run)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
-	return nil
+	return s, nil
 }
 
 // startErrands makes what runs the commands: one group for the intents of each kind, and one for all outcomes.
@@ -99,22 +116,5 @@ func (s *payments) startErrands(env *service.Env, patience time.Duration) error 
 	env.Go("commands", func(ctx context.Context) error {
 		return crew.Run(ctx, fresh.Run, further.Run, undone.Run, outcomes.Run)
 	})
-	return nil
-}
-
-// applyEvery is how soon a webhook is applied that nobody was woken for.
-const applyEvery = 5 * time.Second
-
-// takeWebhooks serves the provider's webhooks.
-func (s *payments) takeWebhooks(env *service.Env) error {
-	received := make(chan struct{}, 1)
-	in := &intake{provider: s.provider, name: s.provider.Name(), log: env.Log, received: received}
-	var err error
-	if in.group, err = service.NewGroup(env, "webhook", in.receive); err != nil {
-		return err
-	}
-	env.HTTP.Handle("POST "+WebhookPath, in)
-	apply := periodic.Duty{Name: "webhooks", Every: applyEvery, RunOnce: s.applyWebhooks, Log: env.Log, Wake: received}
-	env.Go("webhooks", apply.Run)
 	return nil
 }

@@ -67,12 +67,12 @@ func (s *server) ListPayments(ctx context.Context, r *paymentv1.ListPaymentsRequ
 	return &paymentv1.ListPaymentsResponse{Payments: page, NextPageToken: next}, nil
 }
 
-func (s *server) ListIdempotencyRecords(ctx context.Context, r *paymentv1.ListIdempotencyRecordsRequest) (*paymentv1.ListIdempotencyRecordsResponse, error) {
-	all, err := s.payments.idempotency(ctx, r.GetIdempotencyKey())
+func (s *server) GetIdempotencyKey(ctx context.Context, r *paymentv1.GetIdempotencyKeyRequest) (*paymentv1.GetIdempotencyKeyResponse, error) {
+	all, err := s.payments.idempotency(ctx, r.GetKey())
 	if err != nil {
 		return nil, err
 	}
-	out := &paymentv1.ListIdempotencyRecordsResponse{}
+	out := &paymentv1.GetIdempotencyKeyResponse{}
 	for _, k := range all {
 		out.Records = append(out.Records, recordToProto(k))
 	}

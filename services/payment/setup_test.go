@@ -36,6 +36,8 @@ type bundle struct {
 	dsn string
 	db  *pgxpool.Pool
 	psp *pspsim.Server
+	// payments are the use cases of the process that was started last. Its duties are run by hand.
+	payments *payments
 }
 
 // setup runs the service with a provider. However a test ends, the ledger must balance, agree with what the
@@ -73,7 +75,7 @@ func stopProvider(t *testing.T, psp *pspsim.Server) {
 }
 
 // hasty is for providers that do not answer anyway.
-func hasty(c *Config) { c.Provider.Timeout = 200 * time.Millisecond }
+func hasty(c *Config) { c.Provider.PSP.Timeout = 200 * time.Millisecond }
 
 // start runs a process of the service on the bundle's database, and connects to it.
 func (b *bundle) start(t *testing.T, change ...func(*Config)) paymentv1.PaymentServiceClient {
@@ -90,22 +92,24 @@ func (b *bundle) startIn(t *testing.T, changeEnv func(*service.Env), change ...f
 
 func (b *bundle) service(changeEnv func(*service.Env), change ...func(*Config)) service.Service {
 	cfg := DefaultConfig()
-	cfg.Provider.URL, cfg.Provider.Timeout, cfg.Provider.NotFoundLag = b.psp.URL(), 2*time.Second, 100*time.Millisecond
+	cfg.Provider.PSP.URL, cfg.Provider.PSP.Timeout, cfg.Provider.PSP.NotFoundLag = b.psp.URL(), 2*time.Second, 100*time.Millisecond
 	for _, f := range change {
 		f(&cfg)
 	}
 	return service.Service{
 		Name: "payment", Migrations: Migrations(), Postgres: service.Postgres{DSN: b.dsn, MaxConns: cfg.Postgres.MaxConns},
-		Run: func(ctx context.Context, env *service.Env) error {
+		Run: func(_ context.Context, env *service.Env) error {
 			changeEnv(env)
-			return Run(ctx, env, cfg)
+			s, err := wire(env, cfg)
+			b.payments = s
+			return err
 		},
 	}
 }
 
-// wire carries calls to a provider. Meddle is given each POST's path and what delivers it, and says whether the
+// between carries calls to a provider. Meddle is given each POST's path and what delivers it, and says whether the
 // answer comes back.
-func wire(t *testing.T, to string, meddle func(path string, deliver func()) bool) string {
+func between(t *testing.T, to string, meddle func(path string, deliver func()) bool) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -224,10 +228,11 @@ func (b *bundle) wantEffects(t *testing.T, want ...pspsim.EntryType) {
 	}
 }
 
-// wantEvents fails the test unless these are the events written, in order.
+// wantEvents fails the test unless these are the events written, in order, but for "created", which comes with each
+// payment.
 func (b *bundle) wantEvents(t *testing.T, want ...string) {
 	t.Helper()
-	got := pgtest.Column[string](t, b.db, `SELECT name FROM outbox ORDER BY seq`)
+	got := pgtest.Column[string](t, b.db, `SELECT name FROM outbox WHERE name <> 'created' ORDER BY seq`)
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -240,11 +245,11 @@ func (b *bundle) checkBooks(t *testing.T) {
 			t.Errorf("a journal sums to %d", sum)
 		}
 	}
-	if inDoubt := pgtest.Column[int64](t, b.db, `SELECT count(*) FROM payment WHERE state IN (1, 2)`)[0]; inDoubt == 0 {
+	if inDoubt := pgtest.Column[int64](t, b.db, `SELECT count(*) FROM operation WHERE state IN (2, 3)`)[0]; inDoubt == 0 {
 		var held int64
 		for _, e := range b.psp.Journal() {
 			switch e.Type {
-			case pspsim.TypeCharge:
+			case pspsim.TypeCharge, pspsim.TypeCapture:
 				held += e.AmountMinor
 			case pspsim.TypeRefund:
 				held -= e.AmountMinor

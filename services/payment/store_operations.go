@@ -25,16 +25,16 @@ SELECT payment_id, seq, op, state, amount_minor, provider_key, 1, clock_timestam
     ON CONFLICT (provider_key) WHERE state <> 6 DO NOTHING
 RETURNING payment_id, last_sent_at, look_at, created_at, updated_at`
 
-	// updateOperations writes rows that are there and held, as updatePayments does. One that is sent may leave from now on.
+	// updateOperations writes rows that are there and held, as updatePayments does.
 	updateOperations = `
 INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key, provider_id, decline_reason, sends, last_sent_at,
                        looks, look_at, calls)
 SELECT payment_id, seq, 1, state, 1, '-', provider_id, decline_reason, sends,
-       CASE state WHEN 2 THEN clock_timestamp() WHEN 3 THEN last_sent_at END, looks,
+       CASE WHEN leaves THEN clock_timestamp() WHEN state IN (2, 3) THEN last_sent_at END, looks,
        CASE WHEN state IN (2, 3) THEN clock_timestamp() + look_in END, calls
   FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::int[],
-              $9::interval[], $10::jsonb[])
-       AS o (payment_id, seq, state, provider_id, decline_reason, sends, last_sent_at, looks, look_in, calls)
+              $9::interval[], $10::jsonb[], $11::boolean[])
+       AS o (payment_id, seq, state, provider_id, decline_reason, sends, last_sent_at, looks, look_in, calls, leaves)
     ON CONFLICT (payment_id, seq) DO UPDATE
    SET state = excluded.state, provider_id = excluded.provider_id, decline_reason = excluded.decline_reason, sends = excluded.sends,
        last_sent_at = excluded.last_sent_at, looks = excluded.looks, look_at = excluded.look_at, calls = excluded.calls, updated_at = now()
@@ -66,6 +66,7 @@ func queueChangedOperations(batch *pgx.Batch, changed []*payment, each func(pgx.
 	var sentAts []*time.Time
 	var lookIns []time.Duration
 	var calls []json.RawMessage
+	var leaves []bool
 	for _, p := range changed {
 		o := p.Last
 		ids, seqs, states = append(ids, p.ID.UUID()), append(seqs, o.Seq), append(states, int16(o.State))
@@ -76,9 +77,9 @@ func queueChangedOperations(batch *pgx.Batch, changed []*payment, each func(pgx.
 		if err != nil {
 			panic(err) // texts and times
 		}
-		calls = append(calls, said)
+		calls, leaves = append(calls, said), append(leaves, o.leaves)
 	}
-	queueRows(batch, each, updateOperations, ids, seqs, states, providerIDs, reasons, sends, sentAts, looks, lookIns, calls)
+	queueRows(batch, each, updateOperations, ids, seqs, states, providerIDs, reasons, sends, sentAts, looks, lookIns, calls, leaves)
 }
 
 // operations gives all operations that a condition holds for, in their order.

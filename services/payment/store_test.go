@@ -67,9 +67,10 @@ func TestPayment_StatesNeedWhatTheyMean(t *testing.T) {
 		t.Fatal("the charge was not declined")
 	}
 	for _, set := range []string{
-		`state = 0`, `state = 1`, `state = 2`, `state = 2, decline_reason = ''`, `state = 3, provider_charge_id = ''`,
-		`state = 3`, `decline_reason = ''`, `state = 5, decline_reason = ''`, `state = 6`, `amount_minor = 0`, `provider_refund_id = 're_1'`,
-		`state = 2, decline_reason = '', provider_charge_id = '', last_sent_at = NULL`, `currency = 'gbp'`,
+		`state = 0`, `state = 12`, `state = 2`, `state = 3, decline_reason = '', provider_charge_id = ''`,
+		`state = 3`, `decline_reason = ''`, `state = 5, decline_reason = ''`, `state = 6`, `amount_minor = 0`, `refunded_minor = 1`,
+		`state = 9, decline_reason = '', provider_charge_id = ''`, `state = 10, decline_reason = '', captured_minor = 1250`,
+		`state = 11, decline_reason = '', captured_minor = 1250`, `captured_minor = 1250`, `currency = 'gbp'`,
 	} {
 		if _, err := b.db.Exec(t.Context(), `UPDATE payment SET `+set); !violates(err, "23514") {
 			t.Errorf("%s: got error %v, want a violated check", set, err)

@@ -22,6 +22,8 @@ const (
 	maxWebhook = 64 << 10
 	// webhookTimeout is how long a webhook may take to arrive, and to be written.
 	webhookTimeout = 10 * time.Second
+	// applyEvery is how soon a webhook is applied that nobody was woken for.
+	applyEvery = 5 * time.Second
 )
 
 // intake takes in what the provider tells of its own accord: each event once, and durable before it is acknowledged.

@@ -2361,29 +2361,29 @@ func (x *BatchVoidResponse) GetResults() []*BatchVoidResponse_Result {
 	return nil
 }
 
-// ListIdempotencyRecordsRequest names a key.
-type ListIdempotencyRecordsRequest struct {
+// GetIdempotencyKeyRequest names a key.
+type GetIdempotencyKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key, as callers sent it.
-	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	Key           string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ListIdempotencyRecordsRequest) Reset() {
-	*x = ListIdempotencyRecordsRequest{}
+func (x *GetIdempotencyKeyRequest) Reset() {
+	*x = GetIdempotencyKeyRequest{}
 	mi := &file_tieout_payment_v1_payment_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ListIdempotencyRecordsRequest) String() string {
+func (x *GetIdempotencyKeyRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ListIdempotencyRecordsRequest) ProtoMessage() {}
+func (*GetIdempotencyKeyRequest) ProtoMessage() {}
 
-func (x *ListIdempotencyRecordsRequest) ProtoReflect() protoreflect.Message {
+func (x *GetIdempotencyKeyRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_tieout_payment_v1_payment_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -2395,20 +2395,20 @@ func (x *ListIdempotencyRecordsRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ListIdempotencyRecordsRequest.ProtoReflect.Descriptor instead.
-func (*ListIdempotencyRecordsRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use GetIdempotencyKeyRequest.ProtoReflect.Descriptor instead.
+func (*GetIdempotencyKeyRequest) Descriptor() ([]byte, []int) {
 	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{33}
 }
 
-func (x *ListIdempotencyRecordsRequest) GetIdempotencyKey() string {
+func (x *GetIdempotencyKeyRequest) GetKey() string {
 	if x != nil {
-		return x.IdempotencyKey
+		return x.Key
 	}
 	return ""
 }
 
-// ListIdempotencyRecordsResponse is what is known of a key.
-type ListIdempotencyRecordsResponse struct {
+// GetIdempotencyKeyResponse is what is known of a key.
+type GetIdempotencyKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The records, by caller and method; empty when the key was never used.
 	Records       []*IdempotencyRecord `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
@@ -2416,20 +2416,20 @@ type ListIdempotencyRecordsResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ListIdempotencyRecordsResponse) Reset() {
-	*x = ListIdempotencyRecordsResponse{}
+func (x *GetIdempotencyKeyResponse) Reset() {
+	*x = GetIdempotencyKeyResponse{}
 	mi := &file_tieout_payment_v1_payment_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ListIdempotencyRecordsResponse) String() string {
+func (x *GetIdempotencyKeyResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ListIdempotencyRecordsResponse) ProtoMessage() {}
+func (*GetIdempotencyKeyResponse) ProtoMessage() {}
 
-func (x *ListIdempotencyRecordsResponse) ProtoReflect() protoreflect.Message {
+func (x *GetIdempotencyKeyResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_tieout_payment_v1_payment_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -2441,12 +2441,12 @@ func (x *ListIdempotencyRecordsResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ListIdempotencyRecordsResponse.ProtoReflect.Descriptor instead.
-func (*ListIdempotencyRecordsResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use GetIdempotencyKeyResponse.ProtoReflect.Descriptor instead.
+func (*GetIdempotencyKeyResponse) Descriptor() ([]byte, []int) {
 	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{34}
 }
 
-func (x *ListIdempotencyRecordsResponse) GetRecords() []*IdempotencyRecord {
+func (x *GetIdempotencyKeyResponse) GetRecords() []*IdempotencyRecord {
 	if x != nil {
 		return x.Records
 	}
@@ -3182,11 +3182,11 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x06Result\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12;\n" +
 	"\bresponse\x18\x02 \x01(\v2\x1f.tieout.payment.v1.VoidResponseR\bresponse\x12\x1a\n" +
-	"\breplayed\x18\x03 \x01(\bR\breplayed\"T\n" +
-	"\x1dListIdempotencyRecordsRequest\x123\n" +
-	"\x0fidempotency_key\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x0eidempotencyKey\"`\n" +
-	"\x1eListIdempotencyRecordsResponse\x12>\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"8\n" +
+	"\x18GetIdempotencyKeyRequest\x12\x1c\n" +
+	"\x03key\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x03key\"[\n" +
+	"\x19GetIdempotencyKeyResponse\x12>\n" +
 	"\arecords\x18\x01 \x03(\v2$.tieout.payment.v1.IdempotencyRecordR\arecords\"\xa0\x05\n" +
 	"\x11IdempotencyRecord\x12\x16\n" +
 	"\x06caller\x18\x01 \x01(\tR\x06caller\x12\x16\n" +
@@ -3247,7 +3247,7 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x16IDEMPOTENCY_STATE_DONE\x10\x02\x12\x1d\n" +
 	"\x19IDEMPOTENCY_STATE_REFUSED\x10\x03\x12\x1f\n" +
 	"\x1bIDEMPOTENCY_STATE_TOMBSTONE\x10\x04\x12\x1d\n" +
-	"\x19IDEMPOTENCY_STATE_EXPIRED\x10\x052\xd0\r\n" +
+	"\x19IDEMPOTENCY_STATE_EXPIRED\x10\x052\xc0\r\n" +
 	"\x0ePaymentService\x12]\n" +
 	"\x06Charge\x12 .tieout.payment.v1.ChargeRequest\x1a!.tieout.payment.v1.ChargeResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -3285,8 +3285,8 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
 	"GetPayment\x12$.tieout.payment.v1.GetPaymentRequest\x1a%.tieout.payment.v1.GetPaymentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12m\n" +
 	"\fListPayments\x12&.tieout.payment.v1.ListPaymentsRequest\x1a'.tieout.payment.v1.ListPaymentsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12\x8b\x01\n" +
-	"\x16ListIdempotencyRecords\x120.tieout.payment.v1.ListIdempotencyRecordsRequest\x1a1.tieout.payment.v1.ListIdempotencyRecordsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05B\xc5\x01\n" +
+	"\x12|\n" +
+	"\x11GetIdempotencyKey\x12+.tieout.payment.v1.GetIdempotencyKeyRequest\x1a,.tieout.payment.v1.GetIdempotencyKeyResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05B\xc5\x01\n" +
 	"\x15com.tieout.payment.v1B\fPaymentProtoP\x01Z8github.com/tieout/tieout/gen/tieout/payment/v1;paymentv1\xa2\x02\x03TPX\xaa\x02\x11Tieout.Payment.V1\xca\x02\x11Tieout\\Payment\\V1\xe2\x02\x1dTieout\\Payment\\V1\\GPBMetadata\xea\x02\x13Tieout::Payment::V1b\x06proto3"
 
 var (
@@ -3304,56 +3304,56 @@ func file_tieout_payment_v1_payment_proto_rawDescGZIP() []byte {
 var file_tieout_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_tieout_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_tieout_payment_v1_payment_proto_goTypes = []any{
-	(PaymentState)(0),                      // 0: tieout.payment.v1.PaymentState
-	(OperationKind)(0),                     // 1: tieout.payment.v1.OperationKind
-	(OperationState)(0),                    // 2: tieout.payment.v1.OperationState
-	(IdempotencyState)(0),                  // 3: tieout.payment.v1.IdempotencyState
-	(*Payment)(nil),                        // 4: tieout.payment.v1.Payment
-	(*Operation)(nil),                      // 5: tieout.payment.v1.Operation
-	(*ProviderCall)(nil),                   // 6: tieout.payment.v1.ProviderCall
-	(*ChargeRequest)(nil),                  // 7: tieout.payment.v1.ChargeRequest
-	(*ChargeResponse)(nil),                 // 8: tieout.payment.v1.ChargeResponse
-	(*RefundRequest)(nil),                  // 9: tieout.payment.v1.RefundRequest
-	(*RefundResponse)(nil),                 // 10: tieout.payment.v1.RefundResponse
-	(*AuthorizeRequest)(nil),               // 11: tieout.payment.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil),              // 12: tieout.payment.v1.AuthorizeResponse
-	(*CaptureRequest)(nil),                 // 13: tieout.payment.v1.CaptureRequest
-	(*CaptureResponse)(nil),                // 14: tieout.payment.v1.CaptureResponse
-	(*VoidRequest)(nil),                    // 15: tieout.payment.v1.VoidRequest
-	(*VoidResponse)(nil),                   // 16: tieout.payment.v1.VoidResponse
-	(*RefundPaymentRequest)(nil),           // 17: tieout.payment.v1.RefundPaymentRequest
-	(*RefundPaymentResponse)(nil),          // 18: tieout.payment.v1.RefundPaymentResponse
-	(*VoidPaymentRequest)(nil),             // 19: tieout.payment.v1.VoidPaymentRequest
-	(*VoidPaymentResponse)(nil),            // 20: tieout.payment.v1.VoidPaymentResponse
-	(*InquirePaymentRequest)(nil),          // 21: tieout.payment.v1.InquirePaymentRequest
-	(*InquirePaymentResponse)(nil),         // 22: tieout.payment.v1.InquirePaymentResponse
-	(*GetPaymentRequest)(nil),              // 23: tieout.payment.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),             // 24: tieout.payment.v1.GetPaymentResponse
-	(*ListPaymentsRequest)(nil),            // 25: tieout.payment.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),           // 26: tieout.payment.v1.ListPaymentsResponse
-	(*BatchChargeRequest)(nil),             // 27: tieout.payment.v1.BatchChargeRequest
-	(*BatchChargeResponse)(nil),            // 28: tieout.payment.v1.BatchChargeResponse
-	(*BatchRefundRequest)(nil),             // 29: tieout.payment.v1.BatchRefundRequest
-	(*BatchRefundResponse)(nil),            // 30: tieout.payment.v1.BatchRefundResponse
-	(*BatchAuthorizeRequest)(nil),          // 31: tieout.payment.v1.BatchAuthorizeRequest
-	(*BatchAuthorizeResponse)(nil),         // 32: tieout.payment.v1.BatchAuthorizeResponse
-	(*BatchCaptureRequest)(nil),            // 33: tieout.payment.v1.BatchCaptureRequest
-	(*BatchCaptureResponse)(nil),           // 34: tieout.payment.v1.BatchCaptureResponse
-	(*BatchVoidRequest)(nil),               // 35: tieout.payment.v1.BatchVoidRequest
-	(*BatchVoidResponse)(nil),              // 36: tieout.payment.v1.BatchVoidResponse
-	(*ListIdempotencyRecordsRequest)(nil),  // 37: tieout.payment.v1.ListIdempotencyRecordsRequest
-	(*ListIdempotencyRecordsResponse)(nil), // 38: tieout.payment.v1.ListIdempotencyRecordsResponse
-	(*IdempotencyRecord)(nil),              // 39: tieout.payment.v1.IdempotencyRecord
-	(*FingerprintField)(nil),               // 40: tieout.payment.v1.FingerprintField
-	(*BatchChargeResponse_Result)(nil),     // 41: tieout.payment.v1.BatchChargeResponse.Result
-	(*BatchRefundResponse_Result)(nil),     // 42: tieout.payment.v1.BatchRefundResponse.Result
-	(*BatchAuthorizeResponse_Result)(nil),  // 43: tieout.payment.v1.BatchAuthorizeResponse.Result
-	(*BatchCaptureResponse_Result)(nil),    // 44: tieout.payment.v1.BatchCaptureResponse.Result
-	(*BatchVoidResponse_Result)(nil),       // 45: tieout.payment.v1.BatchVoidResponse.Result
-	(*v1.Amount)(nil),                      // 46: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil),          // 47: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                      // 48: tieout.common.v1.Origin
-	(*status.Status)(nil),                  // 49: google.rpc.Status
+	(PaymentState)(0),                     // 0: tieout.payment.v1.PaymentState
+	(OperationKind)(0),                    // 1: tieout.payment.v1.OperationKind
+	(OperationState)(0),                   // 2: tieout.payment.v1.OperationState
+	(IdempotencyState)(0),                 // 3: tieout.payment.v1.IdempotencyState
+	(*Payment)(nil),                       // 4: tieout.payment.v1.Payment
+	(*Operation)(nil),                     // 5: tieout.payment.v1.Operation
+	(*ProviderCall)(nil),                  // 6: tieout.payment.v1.ProviderCall
+	(*ChargeRequest)(nil),                 // 7: tieout.payment.v1.ChargeRequest
+	(*ChargeResponse)(nil),                // 8: tieout.payment.v1.ChargeResponse
+	(*RefundRequest)(nil),                 // 9: tieout.payment.v1.RefundRequest
+	(*RefundResponse)(nil),                // 10: tieout.payment.v1.RefundResponse
+	(*AuthorizeRequest)(nil),              // 11: tieout.payment.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),             // 12: tieout.payment.v1.AuthorizeResponse
+	(*CaptureRequest)(nil),                // 13: tieout.payment.v1.CaptureRequest
+	(*CaptureResponse)(nil),               // 14: tieout.payment.v1.CaptureResponse
+	(*VoidRequest)(nil),                   // 15: tieout.payment.v1.VoidRequest
+	(*VoidResponse)(nil),                  // 16: tieout.payment.v1.VoidResponse
+	(*RefundPaymentRequest)(nil),          // 17: tieout.payment.v1.RefundPaymentRequest
+	(*RefundPaymentResponse)(nil),         // 18: tieout.payment.v1.RefundPaymentResponse
+	(*VoidPaymentRequest)(nil),            // 19: tieout.payment.v1.VoidPaymentRequest
+	(*VoidPaymentResponse)(nil),           // 20: tieout.payment.v1.VoidPaymentResponse
+	(*InquirePaymentRequest)(nil),         // 21: tieout.payment.v1.InquirePaymentRequest
+	(*InquirePaymentResponse)(nil),        // 22: tieout.payment.v1.InquirePaymentResponse
+	(*GetPaymentRequest)(nil),             // 23: tieout.payment.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),            // 24: tieout.payment.v1.GetPaymentResponse
+	(*ListPaymentsRequest)(nil),           // 25: tieout.payment.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),          // 26: tieout.payment.v1.ListPaymentsResponse
+	(*BatchChargeRequest)(nil),            // 27: tieout.payment.v1.BatchChargeRequest
+	(*BatchChargeResponse)(nil),           // 28: tieout.payment.v1.BatchChargeResponse
+	(*BatchRefundRequest)(nil),            // 29: tieout.payment.v1.BatchRefundRequest
+	(*BatchRefundResponse)(nil),           // 30: tieout.payment.v1.BatchRefundResponse
+	(*BatchAuthorizeRequest)(nil),         // 31: tieout.payment.v1.BatchAuthorizeRequest
+	(*BatchAuthorizeResponse)(nil),        // 32: tieout.payment.v1.BatchAuthorizeResponse
+	(*BatchCaptureRequest)(nil),           // 33: tieout.payment.v1.BatchCaptureRequest
+	(*BatchCaptureResponse)(nil),          // 34: tieout.payment.v1.BatchCaptureResponse
+	(*BatchVoidRequest)(nil),              // 35: tieout.payment.v1.BatchVoidRequest
+	(*BatchVoidResponse)(nil),             // 36: tieout.payment.v1.BatchVoidResponse
+	(*GetIdempotencyKeyRequest)(nil),      // 37: tieout.payment.v1.GetIdempotencyKeyRequest
+	(*GetIdempotencyKeyResponse)(nil),     // 38: tieout.payment.v1.GetIdempotencyKeyResponse
+	(*IdempotencyRecord)(nil),             // 39: tieout.payment.v1.IdempotencyRecord
+	(*FingerprintField)(nil),              // 40: tieout.payment.v1.FingerprintField
+	(*BatchChargeResponse_Result)(nil),    // 41: tieout.payment.v1.BatchChargeResponse.Result
+	(*BatchRefundResponse_Result)(nil),    // 42: tieout.payment.v1.BatchRefundResponse.Result
+	(*BatchAuthorizeResponse_Result)(nil), // 43: tieout.payment.v1.BatchAuthorizeResponse.Result
+	(*BatchCaptureResponse_Result)(nil),   // 44: tieout.payment.v1.BatchCaptureResponse.Result
+	(*BatchVoidResponse_Result)(nil),      // 45: tieout.payment.v1.BatchVoidResponse.Result
+	(*v1.Amount)(nil),                     // 46: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),         // 47: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                     // 48: tieout.common.v1.Origin
+	(*status.Status)(nil),                 // 49: google.rpc.Status
 }
 var file_tieout_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: tieout.payment.v1.Payment.state:type_name -> tieout.payment.v1.PaymentState
@@ -3403,7 +3403,7 @@ var file_tieout_payment_v1_payment_proto_depIdxs = []int32{
 	44, // 44: tieout.payment.v1.BatchCaptureResponse.results:type_name -> tieout.payment.v1.BatchCaptureResponse.Result
 	15, // 45: tieout.payment.v1.BatchVoidRequest.requests:type_name -> tieout.payment.v1.VoidRequest
 	45, // 46: tieout.payment.v1.BatchVoidResponse.results:type_name -> tieout.payment.v1.BatchVoidResponse.Result
-	39, // 47: tieout.payment.v1.ListIdempotencyRecordsResponse.records:type_name -> tieout.payment.v1.IdempotencyRecord
+	39, // 47: tieout.payment.v1.GetIdempotencyKeyResponse.records:type_name -> tieout.payment.v1.IdempotencyRecord
 	3,  // 48: tieout.payment.v1.IdempotencyRecord.state:type_name -> tieout.payment.v1.IdempotencyState
 	40, // 49: tieout.payment.v1.IdempotencyRecord.fingerprint_fields:type_name -> tieout.payment.v1.FingerprintField
 	47, // 50: tieout.payment.v1.IdempotencyRecord.lease_expire_time:type_name -> google.protobuf.Timestamp
@@ -3435,7 +3435,7 @@ var file_tieout_payment_v1_payment_proto_depIdxs = []int32{
 	21, // 76: tieout.payment.v1.PaymentService.InquirePayment:input_type -> tieout.payment.v1.InquirePaymentRequest
 	23, // 77: tieout.payment.v1.PaymentService.GetPayment:input_type -> tieout.payment.v1.GetPaymentRequest
 	25, // 78: tieout.payment.v1.PaymentService.ListPayments:input_type -> tieout.payment.v1.ListPaymentsRequest
-	37, // 79: tieout.payment.v1.PaymentService.ListIdempotencyRecords:input_type -> tieout.payment.v1.ListIdempotencyRecordsRequest
+	37, // 79: tieout.payment.v1.PaymentService.GetIdempotencyKey:input_type -> tieout.payment.v1.GetIdempotencyKeyRequest
 	8,  // 80: tieout.payment.v1.PaymentService.Charge:output_type -> tieout.payment.v1.ChargeResponse
 	28, // 81: tieout.payment.v1.PaymentService.BatchCharge:output_type -> tieout.payment.v1.BatchChargeResponse
 	10, // 82: tieout.payment.v1.PaymentService.Refund:output_type -> tieout.payment.v1.RefundResponse
@@ -3451,7 +3451,7 @@ var file_tieout_payment_v1_payment_proto_depIdxs = []int32{
 	22, // 92: tieout.payment.v1.PaymentService.InquirePayment:output_type -> tieout.payment.v1.InquirePaymentResponse
 	24, // 93: tieout.payment.v1.PaymentService.GetPayment:output_type -> tieout.payment.v1.GetPaymentResponse
 	26, // 94: tieout.payment.v1.PaymentService.ListPayments:output_type -> tieout.payment.v1.ListPaymentsResponse
-	38, // 95: tieout.payment.v1.PaymentService.ListIdempotencyRecords:output_type -> tieout.payment.v1.ListIdempotencyRecordsResponse
+	38, // 95: tieout.payment.v1.PaymentService.GetIdempotencyKey:output_type -> tieout.payment.v1.GetIdempotencyKeyResponse
 	80, // [80:96] is the sub-list for method output_type
 	64, // [64:80] is the sub-list for method input_type
 	64, // [64:64] is the sub-list for extension type_name

@@ -21,22 +21,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PaymentService_Charge_FullMethodName                 = "/tieout.payment.v1.PaymentService/Charge"
-	PaymentService_BatchCharge_FullMethodName            = "/tieout.payment.v1.PaymentService/BatchCharge"
-	PaymentService_Refund_FullMethodName                 = "/tieout.payment.v1.PaymentService/Refund"
-	PaymentService_BatchRefund_FullMethodName            = "/tieout.payment.v1.PaymentService/BatchRefund"
-	PaymentService_Authorize_FullMethodName              = "/tieout.payment.v1.PaymentService/Authorize"
-	PaymentService_BatchAuthorize_FullMethodName         = "/tieout.payment.v1.PaymentService/BatchAuthorize"
-	PaymentService_Capture_FullMethodName                = "/tieout.payment.v1.PaymentService/Capture"
-	PaymentService_BatchCapture_FullMethodName           = "/tieout.payment.v1.PaymentService/BatchCapture"
-	PaymentService_Void_FullMethodName                   = "/tieout.payment.v1.PaymentService/Void"
-	PaymentService_BatchVoid_FullMethodName              = "/tieout.payment.v1.PaymentService/BatchVoid"
-	PaymentService_RefundPayment_FullMethodName          = "/tieout.payment.v1.PaymentService/RefundPayment"
-	PaymentService_VoidPayment_FullMethodName            = "/tieout.payment.v1.PaymentService/VoidPayment"
-	PaymentService_InquirePayment_FullMethodName         = "/tieout.payment.v1.PaymentService/InquirePayment"
-	PaymentService_GetPayment_FullMethodName             = "/tieout.payment.v1.PaymentService/GetPayment"
-	PaymentService_ListPayments_FullMethodName           = "/tieout.payment.v1.PaymentService/ListPayments"
-	PaymentService_ListIdempotencyRecords_FullMethodName = "/tieout.payment.v1.PaymentService/ListIdempotencyRecords"
+	PaymentService_Charge_FullMethodName            = "/tieout.payment.v1.PaymentService/Charge"
+	PaymentService_BatchCharge_FullMethodName       = "/tieout.payment.v1.PaymentService/BatchCharge"
+	PaymentService_Refund_FullMethodName            = "/tieout.payment.v1.PaymentService/Refund"
+	PaymentService_BatchRefund_FullMethodName       = "/tieout.payment.v1.PaymentService/BatchRefund"
+	PaymentService_Authorize_FullMethodName         = "/tieout.payment.v1.PaymentService/Authorize"
+	PaymentService_BatchAuthorize_FullMethodName    = "/tieout.payment.v1.PaymentService/BatchAuthorize"
+	PaymentService_Capture_FullMethodName           = "/tieout.payment.v1.PaymentService/Capture"
+	PaymentService_BatchCapture_FullMethodName      = "/tieout.payment.v1.PaymentService/BatchCapture"
+	PaymentService_Void_FullMethodName              = "/tieout.payment.v1.PaymentService/Void"
+	PaymentService_BatchVoid_FullMethodName         = "/tieout.payment.v1.PaymentService/BatchVoid"
+	PaymentService_RefundPayment_FullMethodName     = "/tieout.payment.v1.PaymentService/RefundPayment"
+	PaymentService_VoidPayment_FullMethodName       = "/tieout.payment.v1.PaymentService/VoidPayment"
+	PaymentService_InquirePayment_FullMethodName    = "/tieout.payment.v1.PaymentService/InquirePayment"
+	PaymentService_GetPayment_FullMethodName        = "/tieout.payment.v1.PaymentService/GetPayment"
+	PaymentService_ListPayments_FullMethodName      = "/tieout.payment.v1.PaymentService/ListPayments"
+	PaymentService_GetIdempotencyKey_FullMethodName = "/tieout.payment.v1.PaymentService/GetIdempotencyKey"
 )
 
 // PaymentServiceClient is the client API for PaymentService service.
@@ -86,8 +86,8 @@ type PaymentServiceClient interface {
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
 	// Lists payments, newest first.
 	ListPayments(ctx context.Context, in *ListPaymentsRequest, opts ...grpc.CallOption) (*ListPaymentsResponse, error)
-	// Lists what is known of an idempotency key: a record for each caller and method that used it.
-	ListIdempotencyRecords(ctx context.Context, in *ListIdempotencyRecordsRequest, opts ...grpc.CallOption) (*ListIdempotencyRecordsResponse, error)
+	// Returns what is known of an idempotency key: a record for each caller and method that used it.
+	GetIdempotencyKey(ctx context.Context, in *GetIdempotencyKeyRequest, opts ...grpc.CallOption) (*GetIdempotencyKeyResponse, error)
 }
 
 type paymentServiceClient struct {
@@ -248,10 +248,10 @@ func (c *paymentServiceClient) ListPayments(ctx context.Context, in *ListPayment
 	return out, nil
 }
 
-func (c *paymentServiceClient) ListIdempotencyRecords(ctx context.Context, in *ListIdempotencyRecordsRequest, opts ...grpc.CallOption) (*ListIdempotencyRecordsResponse, error) {
+func (c *paymentServiceClient) GetIdempotencyKey(ctx context.Context, in *GetIdempotencyKeyRequest, opts ...grpc.CallOption) (*GetIdempotencyKeyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListIdempotencyRecordsResponse)
-	err := c.cc.Invoke(ctx, PaymentService_ListIdempotencyRecords_FullMethodName, in, out, cOpts...)
+	out := new(GetIdempotencyKeyResponse)
+	err := c.cc.Invoke(ctx, PaymentService_GetIdempotencyKey_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -305,8 +305,8 @@ type PaymentServiceServer interface {
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
 	// Lists payments, newest first.
 	ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error)
-	// Lists what is known of an idempotency key: a record for each caller and method that used it.
-	ListIdempotencyRecords(context.Context, *ListIdempotencyRecordsRequest) (*ListIdempotencyRecordsResponse, error)
+	// Returns what is known of an idempotency key: a record for each caller and method that used it.
+	GetIdempotencyKey(context.Context, *GetIdempotencyKeyRequest) (*GetIdempotencyKeyResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
 }
 
@@ -362,8 +362,8 @@ func (UnimplementedPaymentServiceServer) GetPayment(context.Context, *GetPayment
 func (UnimplementedPaymentServiceServer) ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPayments not implemented")
 }
-func (UnimplementedPaymentServiceServer) ListIdempotencyRecords(context.Context, *ListIdempotencyRecordsRequest) (*ListIdempotencyRecordsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListIdempotencyRecords not implemented")
+func (UnimplementedPaymentServiceServer) GetIdempotencyKey(context.Context, *GetIdempotencyKeyRequest) (*GetIdempotencyKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetIdempotencyKey not implemented")
 }
 func (UnimplementedPaymentServiceServer) mustEmbedUnimplementedPaymentServiceServer() {}
 func (UnimplementedPaymentServiceServer) testEmbeddedByValue()                        {}
@@ -656,20 +656,20 @@ func _PaymentService_ListPayments_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
-func _PaymentService_ListIdempotencyRecords_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListIdempotencyRecordsRequest)
+func _PaymentService_GetIdempotencyKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetIdempotencyKeyRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(PaymentServiceServer).ListIdempotencyRecords(ctx, in)
+		return srv.(PaymentServiceServer).GetIdempotencyKey(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: PaymentService_ListIdempotencyRecords_FullMethodName,
+		FullMethod: PaymentService_GetIdempotencyKey_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PaymentServiceServer).ListIdempotencyRecords(ctx, req.(*ListIdempotencyRecordsRequest))
+		return srv.(PaymentServiceServer).GetIdempotencyKey(ctx, req.(*GetIdempotencyKeyRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -742,8 +742,8 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PaymentService_ListPayments_Handler,
 		},
 		{
-			MethodName: "ListIdempotencyRecords",
-			Handler:    _PaymentService_ListIdempotencyRecords_Handler,
+			MethodName: "GetIdempotencyKey",
+			Handler:    _PaymentService_GetIdempotencyKey_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
