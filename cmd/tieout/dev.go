@@ -13,6 +13,7 @@ import (
 
 	"github.com/tieout/tieout/cmd/tieout/dev"
 	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/services/payment"
 )
 
 func (c *cli) devCommand() *cobra.Command {
@@ -40,11 +41,13 @@ not reach root's home.`,
 		return c.dev(cmd.Context(), dev.Options{
 			Dir: *dir, Ephemeral: *ephemeral, Config: cfg.Config,
 			GRPC: devAddress(cmd, "grpc-addr", cfg.GRPC), HTTP: devAddress(cmd, "http-addr", cfg.HTTP),
-			Services: func(providerURL string) []service.Service {
-				cfg.Payment.Provider.PSP.URL = providerURL
+			Services: func(providerURL, webhookSecret string) []service.Service {
+				psp := &cfg.Payment.Provider.PSP
+				psp.URL, psp.Webhook.Secret = providerURL, webhookSecret
 				return services(cfg)
 			},
-			Note: func(text string) { c.note("%s", text) },
+			WebhookPath: payment.WebhookPath,
+			Note:        func(text string) { c.note("%s", text) },
 		})
 	}
 	return cmd

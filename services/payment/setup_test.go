@@ -36,7 +36,10 @@ type bundle struct {
 	dsn string
 	db  *pgxpool.Pool
 	psp *pspsim.Server
-	// payments are the use cases of the process that was started last. Its duties are run by hand.
+
+	// Of the process that was started last: where it serves HTTP, and its use cases. Its duties are run by hand.
+	process  *service.Process
+	http     string
 	payments *payments
 }
 
@@ -87,6 +90,7 @@ func (b *bundle) start(t *testing.T, change ...func(*Config)) paymentv1.PaymentS
 func (b *bundle) startIn(t *testing.T, changeEnv func(*service.Env), change ...func(*Config)) paymentv1.PaymentServiceClient {
 	t.Helper()
 	p := servicetest.Start(t, b.service(changeEnv, change...))
+	b.process, b.http = p, "http://"+p.HTTPAddr()
 	return paymentv1.NewPaymentServiceClient(servicetest.Dial(t, p, "orchestrator"))
 }
 
@@ -253,6 +257,10 @@ func (b *bundle) checkBooks(t *testing.T) {
 				held += e.AmountMinor
 			case pspsim.TypeRefund:
 				held -= e.AmountMinor
+			case pspsim.TypeChargeback:
+				held -= e.AmountMinor + e.FeeMinor
+			case pspsim.TypeChargebackReversal:
+				held += e.AmountMinor - e.FeeMinor
 			}
 		}
 		const clearing = `SELECT coalesce(sum(amount_minor), 0)::bigint FROM posting WHERE account = 'provider_clearing'`

@@ -2,6 +2,7 @@ package dev
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,8 +31,11 @@ type Options struct {
 	GRPC, HTTP Address
 	// Config is the process' configuration but for its addresses.
 	Config service.Config
-	// Services gives all services, once the payment provider's URL is known. Their databases are set here.
-	Services func(providerURL string) []service.Service
+	// Services gives all services, once it is known where the payment provider is and what it signs its webhooks with.
+	// Their databases are set here.
+	Services func(providerURL, webhookSecret string) []service.Service
+	// WebhookPath is where the services take the provider's webhooks.
+	WebhookPath string
 	// Note is told what the user should know.
 	Note func(text string)
 }
@@ -46,6 +50,8 @@ type System struct {
 	Log string
 
 	process *service.Process
+	psp     *pspsim.Server
+	secret  string         // of the provider's webhooks, new at each start
 	stops   []func() error // last to first
 }
 
@@ -86,6 +92,7 @@ func (s *System) start(ctx context.Context, opts Options) error {
 		return err
 	}
 	s.onStop(s.process.Stop)
+	s.psp.SetWebhooks(pspsim.Webhooks{URL: "http://" + s.process.HTTPAddr() + opts.WebhookPath, Secret: s.secret})
 	s.Ready.GRPC = s.process.GRPCAddr()
 	s.Ready.HTTP = "http://" + s.process.HTTPAddr()
 	s.Ready.Metrics = s.Ready.HTTP + "/metrics"
@@ -141,9 +148,9 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 		return nil, err
 	}
 	s.onStop(func() error { return within(psp.Close) })
-	s.Ready.PSP = psp.URL()
+	s.Ready.PSP, s.psp, s.secret = psp.URL(), psp, rand.Text()
 
-	services := opts.Services(psp.URL())
+	services := opts.Services(psp.URL(), s.secret)
 	for i := range services {
 		if services[i].Postgres.DSN, err = postgres.EnsureDatabase(ctx, services[i].Name); err != nil {
 			return nil, err
