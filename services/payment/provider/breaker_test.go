@@ -179,7 +179,7 @@ func TestBreaker_CountsWhatSaysThatTheProviderIsDown(t *testing.T) {
 					defer cancel()
 					ctx = short
 				case tt.counts:
-					timeout = 100 * time.Millisecond
+					timeout = 500 * time.Millisecond
 				}
 				a, err := c.connect(url, timeout, rpc.BreakerConfig{MinimumCalls: 1, FailureRatio: 0.01, OpenFor: time.Hour})
 				if err != nil {
