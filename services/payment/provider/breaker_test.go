@@ -175,7 +175,7 @@ func TestBreaker_CountsWhatSaysThatTheProviderIsDown(t *testing.T) {
 				case tt.caller == leaves:
 					ctx = leaving(t, arrived)
 				case tt.caller == hasLittleTime:
-					short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+					short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 					defer cancel()
 					ctx = short
 				case tt.counts:
