@@ -66,7 +66,12 @@ func (d *diary) want(t *testing.T, changes ...string) {
 // scriptedSim makes a connector to a scripted provider, with a timeout of 2 s.
 func scriptedSim(t *testing.T, cfg rpc.BreakerConfig, told func(from, to BreakerState), script scripted) *Sim {
 	t.Helper()
-	s, err := NewSim(SimConfig{URL: "http://psp.test", Timeout: 2 * time.Second, Breaker: cfg}, Instruments{
+	return scriptedSimWithin(t, 2*time.Second, cfg, told, script)
+}
+
+func scriptedSimWithin(t *testing.T, timeout time.Duration, cfg rpc.BreakerConfig, told func(from, to BreakerState), script scripted) *Sim {
+	t.Helper()
+	s, err := NewSim(SimConfig{URL: "http://psp.test", Timeout: timeout, Breaker: cfg}, Instruments{
 		Log: slog.New(slog.DiscardHandler), Tracer: tracenoop.NewTracerProvider().Tracer("test"), OnBreakerChange: told,
 	})
 	if err != nil {
@@ -245,6 +250,26 @@ func TestBreaker_CountsACallersDeadlineOnlyIfItWasLongEnough(t *testing.T) {
 			}
 			if got := s.Breaker().State(); got != want {
 				t.Errorf("%s: got %s, want %s", deadline, got, want)
+			}
+		})
+	}
+}
+
+// However long a call may take, a provider that hangs is found out.
+func TestBreaker_OpensBeforeAProviderThatHangs(t *testing.T) {
+	t.Parallel()
+	for _, timeout := range []time.Duration{time.Second, 10 * time.Second, 20 * time.Second, 2 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			s := scriptedSimWithin(t, timeout, rpc.BreakerConfig{}, nil, hung)
+			for range 2 {
+				var all sync.WaitGroup
+				for range 10 {
+					all.Go(func() { s.Do(t.Context(), anyCharge) })
+				}
+				all.Wait()
+			}
+			if got := s.Breaker().State(); got != BreakerOpen {
+				t.Errorf("with a timeout of %s: got %s after 20 calls that hung, want open", timeout, got)
 			}
 		})
 	}
