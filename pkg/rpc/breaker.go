@@ -24,7 +24,8 @@ type BreakerConfig struct {
 	MinimumCalls uint32 `koanf:"minimum_calls"`
 	// FailureRatio of calls that found the destination down opens the breaker. Default 0.5.
 	FailureRatio float64 `koanf:"failure_ratio"`
-	// Window is the rolling time over which calls are counted. Default 10 s.
+	// Window is the rolling time over which calls are counted, by when they began: one that takes longer than this never
+	// counts. Default 10 s.
 	Window time.Duration `koanf:"window"`
 	// OpenFor is how long nothing is sent before probes are. Default 2 s.
 	OpenFor time.Duration `koanf:"open_for"`

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -254,8 +255,10 @@ func TestBreaker_TellsItsState(t *testing.T) {
 	t.Parallel()
 	tel := newTelemetry(t)
 	var log bytes.Buffer
+	var changes []rpc.BreakerState
 	b := newBreaker(t, rpc.BreakerConfig{
 		MinimumCalls: 1, Meter: tel.Meters.Meter("test"), Log: slog.New(slog.NewTextHandler(&log, nil)),
+		OnChange: func(from, to rpc.BreakerState) { changes = append(changes, from, to) },
 	})
 	state := func() string {
 		w := httptest.NewRecorder()
@@ -271,8 +274,11 @@ func TestBreaker_TellsItsState(t *testing.T) {
 		t.Errorf("closed: got %s, want 0", got)
 	}
 	try(t, b, errDown)
-	if got := state(); got != "2" {
-		t.Errorf("open: got %s, want 2", got)
+	if got := state(); got != "2" || b.State() != rpc.BreakerOpen {
+		t.Errorf("open: got %s, %d; want 2", got, b.State())
+	}
+	if want := []rpc.BreakerState{rpc.BreakerClosed, rpc.BreakerOpen}; !slices.Equal(changes, want) {
+		t.Errorf("got changes %v, want %v", changes, want)
 	}
 	if !strings.Contains(log.String(), "destination=payment from=closed to=open") {
 		t.Errorf("log: got %q", log.String())

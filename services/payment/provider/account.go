@@ -51,6 +51,9 @@ func (e *callError) Error() string { return e.err.Error() }
 func (e *callError) Unwrap() error { return e.err }
 
 func newAccount(name string, timeout time.Duration, cfg rpc.BreakerConfig, in Instruments) (*account, error) {
+	// Calls are counted by when they began, so a call that takes longer than the window never counts: without this, a
+	// provider that hangs would never be found out.
+	cfg.Window = max(cfg.Window, 10*time.Second, 3*timeout)
 	breaker, err := newBreaker(name, cfg, in)
 	if err != nil {
 		return nil, err

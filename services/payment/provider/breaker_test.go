@@ -175,11 +175,11 @@ func TestBreaker_CountsWhatSaysThatTheProviderIsDown(t *testing.T) {
 				case tt.caller == leaves:
 					ctx = leaving(t, arrived)
 				case tt.caller == hasLittleTime:
-					short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+					short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 					defer cancel()
 					ctx = short
 				case tt.counts:
-					timeout = 100 * time.Millisecond
+					timeout = 500 * time.Millisecond
 				}
 				a, err := c.connect(url, timeout, rpc.BreakerConfig{MinimumCalls: 1, FailureRatio: 0.01, OpenFor: time.Hour})
 				if err != nil {

@@ -25,7 +25,7 @@ type SimConfig struct {
 	KeyLifetime time.Duration `koanf:"key_lifetime"`
 	// Webhook says which of its webhooks are believed.
 	Webhook WebhookConfig `koanf:"webhook"`
-	// Breaker says when calls are held back because it is down.
+	// Breaker says when calls are held back because it is down. Its window is at least three times Timeout.
 	Breaker rpc.BreakerConfig `koanf:"breaker"`
 }
 

@@ -62,9 +62,10 @@ func (e simEvent) event() (Event, error) {
 		return event, nil
 	}
 	currency, err := money.ParseCurrency(e.Data.Currency)
-	if err != nil || e.Data.ID == "" || e.Data.AmountMinor <= 0 || asked == (e.Data.IdempotencyKey == "") {
-		return Event{}, fmt.Errorf("reading webhook %s: %q of %d %s under key %q is no effect",
-			e.ID, e.Data.ID, e.Data.AmountMinor, e.Data.Currency, e.Data.IdempotencyKey)
+	ofCharge := (e.Data.Charge != "") == (!asked || Op(e.Op).Follows())
+	if err != nil || e.Data.ID == "" || !ofCharge || e.Data.AmountMinor <= 0 || asked == (e.Data.IdempotencyKey == "") {
+		return Event{}, fmt.Errorf("reading webhook %s: %q of %q, %d %s under key %q, is no effect",
+			e.ID, e.Data.ID, e.Data.Charge, e.Data.AmountMinor, e.Data.Currency, e.Data.IdempotencyKey)
 	}
 	event.ChargeID = cmp.Or(e.Data.Charge, e.Data.ID)
 	event.Amount = money.Amount{Currency: currency, Minor: e.Data.AmountMinor}

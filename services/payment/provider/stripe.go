@@ -31,7 +31,7 @@ type StripeConfig struct {
 	KeyLifetime time.Duration `koanf:"key_lifetime"`
 	// Webhook says which webhooks are believed.
 	Webhook WebhookConfig `koanf:"webhook"`
-	// Breaker says when calls are held back because Stripe is down.
+	// Breaker says when calls are held back because Stripe is down. Its window is at least three times Timeout.
 	Breaker rpc.BreakerConfig `koanf:"breaker"`
 }
 

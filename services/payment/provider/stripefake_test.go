@@ -155,8 +155,28 @@ func invalidRequest(status int, code, param string) (int, object) {
 	return refuse(status, object{"type": "invalid_request_error", "code": code, "param": param})
 }
 
-// with is a fixture with what has happened filled in.
-func with(fixture, changes object) object {
+// fixture is what the mock has for something of Stripe's.
+func (f *stripeFake) fixture(path string) object {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, path, nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer sk_test_123")
+	status, fixture := f.validated(r, nil)
+	if status != http.StatusOK {
+		f.t.Fatalf("stripe-mock has no %s", path)
+	}
+	return fixture
+}
+
+// with is a fixture with what has happened filled in, which it has a place for.
+func (f *stripeFake) with(fixture, changes object) object {
+	for field := range changes {
+		if _, known := fixture[field]; !known {
+			f.t.Errorf("Stripe's %v has no %s", fixture["object"], field)
+		}
+	}
 	made := maps.Clone(fixture)
 	maps.Copy(made, changes)
 	return made
@@ -199,7 +219,7 @@ func (f *stripeFake) change(path string, body []byte, fixture object) (int, obje
 }
 
 func (f *stripeFake) pay(form url.Values, fixture object) (int, object) {
-	made := with(fixture, object{
+	made := f.with(fixture, object{
 		"id": fmt.Sprintf("pi_%d", len(f.intents)+1), "amount": number(form.Get("amount")), "currency": form.Get("currency"),
 		"capture_method": form.Get("capture_method"), "metadata": metadataOf(form), "amount_received": 0.0, "last_payment_error": nil,
 	})
@@ -231,12 +251,13 @@ func (f *stripeFake) settle(id, what string, form url.Values) (int, object) {
 	case p["status"] != "requires_capture":
 		return invalidRequest(http.StatusBadRequest, "payment_intent_unexpected_state", "")
 	case what == "cancel":
-		p = with(p, object{"status": "canceled"})
+		p = f.with(p, object{"status": "canceled"})
 	case number(form.Get("amount_to_capture")) > p["amount"].(float64):
 		return invalidRequest(http.StatusBadRequest, "amount_too_large", "amount_to_capture")
 	default:
-		p = with(p, object{"status": "succeeded", "amount_received": number(form.Get("amount_to_capture")),
-			"metadata": with(p["metadata"].(object), metadataOf(form))})
+		metadata := maps.Clone(p["metadata"].(object))
+		maps.Copy(metadata, metadataOf(form))
+		p = f.with(p, object{"status": "succeeded", "amount_received": number(form.Get("amount_to_capture")), "metadata": metadata})
 	}
 	f.intents[id] = p
 	return http.StatusOK, p
@@ -260,7 +281,7 @@ func (f *stripeFake) refund(form url.Values, fixture object) (int, object) {
 	case amount > left:
 		return invalidRequest(http.StatusBadRequest, "amount_too_large", "amount")
 	}
-	made := with(fixture, object{"id": fmt.Sprintf("re_%d", len(f.refunds)+1), "amount": amount, "currency": p["currency"],
+	made := f.with(fixture, object{"id": fmt.Sprintf("re_%d", len(f.refunds)+1), "amount": amount, "currency": p["currency"],
 		"payment_intent": p["id"], "metadata": metadataOf(form), "status": "succeeded"})
 	f.refunds = append(f.refunds, made)
 	return http.StatusOK, made
@@ -271,7 +292,7 @@ func (f *stripeFake) show(u *url.URL, fixture object) (int, object) {
 	switch u.Path {
 	case "/v1/payment_intents/search":
 		_, key, _ := strings.Cut(u.Query().Get("query"), `metadata["tieout_key"]:`)
-		return http.StatusOK, with(fixture, object{"has_more": false, "data": f.matching(key)})
+		return http.StatusOK, f.with(fixture, object{"has_more": false, "data": f.matching(key)})
 	case "/v1/refunds":
 		data := []object{}
 		for _, r := range f.refunds {
@@ -279,7 +300,7 @@ func (f *stripeFake) show(u *url.URL, fixture object) (int, object) {
 				data = append(data, r)
 			}
 		}
-		return http.StatusOK, with(fixture, object{"has_more": false, "data": data})
+		return http.StatusOK, f.with(fixture, object{"has_more": false, "data": data})
 	}
 	p, known := f.intents[strings.TrimPrefix(u.Path, "/v1/payment_intents/")]
 	if !known {
@@ -299,13 +320,20 @@ func (f *stripeFake) matching(quoted string) []object {
 	return data
 }
 
-// dispute is what Stripe sends when the customer's bank takes all of a payment intent back.
+// movement is a balance transaction.
+func (f *stripeFake) movement(id string, amount, fee float64, currency any) object {
+	return f.with(f.fixture("/v1/balance_transactions/"+id), object{"id": id, "amount": amount, "fee": fee, "currency": currency})
+}
+
+// dispute is what Stripe sends when the customer's bank takes all of a payment intent back, for a fee of 15.00.
 func (f *stripeFake) dispute(id string) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.intents[id]
-	f.last = object{"id": "du_" + id, "object": "dispute", "payment_intent": id, "amount": p["amount"], "currency": p["currency"], "status": "needs_response",
-		"balance_transactions": []object{{"id": "txn_1", "amount": -p["amount"].(float64), "fee": 1500, "currency": p["currency"]}}}
+	f.last = f.with(f.fixture("/v1/disputes/du_1"), object{
+		"id": "du_" + id, "payment_intent": id, "amount": p["amount"], "currency": p["currency"], "status": "needs_response",
+		"balance_transactions": []object{f.movement("txn_1", -p["amount"].(float64), 1500, p["currency"])},
+	})
 	return f.event("charge.dispute.created", f.last)
 }
 
@@ -316,15 +344,17 @@ func (f *stripeFake) winDispute(id string) []byte {
 	if f.last["id"] != id {
 		f.t.Fatalf("the last dispute is %v, not %s", f.last["id"], id)
 	}
-	back := object{"id": "txn_2", "amount": f.last["amount"], "fee": -1500, "currency": f.last["currency"]}
-	f.last = with(f.last, object{"status": "won", "balance_transactions": append(f.last["balance_transactions"].([]object), back)})
+	moved := append(f.last["balance_transactions"].([]object), f.movement("txn_2", f.last["amount"].(float64), -1500, f.last["currency"]))
+	f.last = f.with(f.last, object{"status": "won", "balance_transactions": moved})
 	return f.event("charge.dispute.closed", f.last)
 }
 
 // event is what Stripe sends of what a key has brought about.
 func (f *stripeFake) event(kind string, about object) []byte {
 	f.events++
-	body, err := json.Marshal(object{"id": fmt.Sprintf("evt_%d", f.events), "object": "event", "type": kind, "created": time.Now().Unix(), "data": object{"object": about}})
+	body, err := json.Marshal(f.with(f.fixture("/v1/events/evt_1"), object{
+		"id": fmt.Sprintf("evt_%d", f.events), "type": kind, "created": time.Now().Unix(), "data": object{"object": about},
+	}))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -22,7 +22,8 @@ var (
 	ErrStale = errors.New("the webhook was signed at another time")
 )
 
-// EventKind is what an event is about.
+// EventKind is what an event is about. Events are kept before they are acted upon, so the numbers stay as they are; and
+// so do those of Kind.
 type EventKind int
 
 // The kinds of events.

@@ -140,3 +140,47 @@ func TestStripe_ReadsDisputes(t *testing.T) {
 		t.Errorf("got %+v of a charge that no payment intent made", got)
 	}
 }
+
+func TestSim_ReadsEvents(t *testing.T) {
+	t.Parallel()
+	s, err := provider.NewSim(provider.SimConfig{URL: "http://127.0.0.1:1", Timeout: time.Second, Webhook: provider.WebhookConfig{Secret: webhookSecret}}, instruments())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gbp := func(minor int64) money.Amount { return money.Amount{Currency: "GBP", Minor: minor} }
+	const money1000 = `, "amount_minor": 1000, "currency": "GBP"`
+	ok := func(id string) provider.Outcome { return provider.Outcome{Kind: provider.Succeeded, ID: id} }
+	for name, tt := range map[string]struct {
+		op, data string
+		want     provider.Event // none: it cannot be read
+	}{
+		"refunded": {"refund", `"id": "re_1", "charge": "ch_1", "idempotency_key": "k"` + money1000,
+			provider.Event{Kind: provider.EventOutcome, Op: provider.Refund, Key: "k", ChargeID: "ch_1", Amount: gbp(1000), Outcome: ok("re_1")}},
+		"declined": {"authorize", `"id": "ch_1", "status": "declined", "decline_code": "lost_card", "idempotency_key": "k"` + money1000,
+			provider.Event{Kind: provider.EventOutcome, Op: provider.Authorize, Key: "k", ChargeID: "ch_1", Amount: gbp(1000),
+				Outcome: provider.Outcome{Kind: provider.Declined, ID: "ch_1", Reason: "lost_card"}}},
+		"chargeback": {"chargeback", `"id": "dp_1", "charge": "ch_1", "fee_minor": 1500` + money1000,
+			provider.Event{Kind: provider.EventChargeback, ChargeID: "ch_1", Amount: gbp(1000), Fee: gbp(1500), Outcome: ok("dp_1")}},
+		"reversal": {"chargeback_reversal", `"id": "dp_1", "charge": "ch_1", "fee_minor": -1500` + money1000,
+			provider.Event{Kind: provider.EventChargebackReversal, ChargeID: "ch_1", Amount: gbp(1000), Fee: gbp(-1500), Outcome: ok("dp_1")}},
+		"something new":           {"lend", `"id": "ln_1"`, provider.Event{Kind: provider.EventOther, ID: "evt_1"}},
+		"of no key":               {"refund", `"id": "re_1", "charge": "ch_1"` + money1000, provider.Event{}},
+		"of nothing":              {"chargeback", `"id": "dp_1", "charge": "ch_1", "amount_minor": 0, "currency": "GBP"`, provider.Event{}},
+		"of no charge":            {"chargeback", `"id": "dp_1"` + money1000, provider.Event{}},
+		"of an unknown currency":  {"refund", `"id": "re_1", "idempotency_key": "k", "amount_minor": 1, "currency": "XXQ"`, provider.Event{}},
+		"a chargeback with a key": {"chargeback", `"id": "dp_1", "charge": "ch_1", "idempotency_key": "k"` + money1000, provider.Event{}},
+	} {
+		at := time.Unix(1_700_000_000, 0).UTC()
+		body := []byte(`{"id": "evt_1", "created": "2023-11-14T22:13:20Z", "type": "t", "op": "` + tt.op + `", "data": {` + tt.data + `}}`)
+		got, err := s.VerifyWebhook(http.Header{"Psp-Signature": signed(body, at)["Stripe-Signature"]}, body, at)
+		if tt.want != (provider.Event{}) {
+			tt.want.ID, tt.want.Type, tt.want.At = "evt_1", "t", at
+		}
+		if (err != nil) != (tt.want.ID == "") {
+			t.Errorf("%s: got error %v", name, err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

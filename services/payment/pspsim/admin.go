@@ -44,6 +44,10 @@ func (s *Server) Up() {
 	}
 }
 
+// ForgetKeys forgets every idempotency key that is not in flight, as though Options.KeyLifetime had passed; a restart
+// remembers those that are younger.
+func (s *Server) ForgetKeys() { s.book.forget() }
+
 // outage is how much longer the provider is down, and whether it refuses connections.
 func (s *Server) outage() (left time.Duration, refusing bool) {
 	s.mu.Lock()
@@ -107,6 +111,10 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /admin/faults", s.handle(ordered(s.Inject)))
 	mux.HandleFunc("DELETE /admin/faults", s.handle(func(*http.Request, []byte) (reply, error) {
 		s.ClearFaults()
+		return done, nil
+	}))
+	mux.HandleFunc("DELETE /admin/keys", s.handle(func(*http.Request, []byte) (reply, error) {
+		s.ForgetKeys()
 		return done, nil
 	}))
 	mux.HandleFunc("POST /admin/chargebacks", s.handle(disputed(s.Chargeback)))

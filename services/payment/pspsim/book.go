@@ -3,6 +3,7 @@ package pspsim
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -91,6 +92,13 @@ func (b *book) begin(key, fingerprint string) (effect *Entry, requests int, err 
 // forgotten says whether a key is past its lifetime, so that a request with it is a new one.
 func (b *book) forgotten(c *claim) bool {
 	return !c.busy && b.keyLifetime >= 0 && b.now().Sub(c.at) >= b.keyLifetime
+}
+
+// forget has all keys past their lifetime, but for those in flight.
+func (b *book) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.claims, func(_ string, c *claim) bool { return !c.busy })
 }
 
 // end releases a claim that begin handed out.

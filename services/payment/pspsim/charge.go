@@ -160,12 +160,8 @@ func (s *Server) getCharge(r *http.Request, _ []byte) (reply, error) {
 	return reply{status: http.StatusOK, body: c.object()}, nil
 }
 
-// findCharges looks up what a key has charged, authorized or had declined.
-func (s *Server) findCharges(r *http.Request, _ []byte) (reply, error) {
-	effects, err := s.lookup(r)
-	if err != nil {
-		return reply{}, err
-	}
+// showCharges shows what was charged, authorized or declined among what a lookup has found.
+func (s *Server) showCharges(effects []*Entry) (any, error) {
 	found := list[chargeObject]{Data: []chargeObject{}}
 	for _, e := range effects {
 		if e.Charge != "" {
@@ -173,9 +169,9 @@ func (s *Server) findCharges(r *http.Request, _ []byte) (reply, error) {
 		}
 		c, err := s.book.chargeByID(e.ID)
 		if err != nil {
-			return reply{}, err
+			return nil, err
 		}
 		found.Data = append(found.Data, c.object())
 	}
-	return reply{status: http.StatusOK, body: found}, nil
+	return found, nil
 }

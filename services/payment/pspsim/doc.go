@@ -55,12 +55,38 @@
 //	pm_other_amount      captures 0.01 more than was asked for
 //	pm_drip              captures, and every answer comes a byte each 100 ms
 //	pm_slow              captures at once, answers after Options.SlowDelay; until then the key is in flight
+//	pm_lag               as pm_500_after, and lookups do not find it before Options.SlowDelay
+//	pm_lookup_fails      captures, and answers 500 to every request and lookup
+//
+// What follows a charge goes wrong with pm_capture_…, pm_void_… and pm_refund_…, and the names above from timeout_after
+// to slow: pm_refund_500_after is charged, and the first request for a refund gets 500 although it happened.
 //
 // Any operation goes wrong on demand, by [Server.Inject] or over HTTP: a [Fault] is
-// for a payment method, an operation, both or all, and for the next so many
-// requests, or until it is cleared. "Never answers" holds the connection until the
+// for a payment method, an operation, both or all, for requests or for lookups, and for the next so many
+// of them, or until it is cleared. "Never answers" holds the connection until the
 // client leaves or the server closes. A request that contradicts its key gets its
 // 409 even then. [Server.Down] takes all of it down for a while.
+//
+//	what providers do               payment method         on demand
+//	never answer, nothing happens   pm_timeout_before      timeout_before
+//	never answer, it happens        pm_timeout_after       timeout_after
+//	lose the answer, before, after                         lost_before, lost_after: the connection dies at once
+//	5xx, nothing happens            pm_500_then_ok         error_before, with a status
+//	5xx, it happens                 pm_500_after           error_after, with a status
+//	429                             pm_429_then_ok         rate_limited, with retry_after
+//	malformed                       pm_malformed           malformed
+//	another amount                  pm_other_amount        other_amount, with amount_delta
+//	a slow drip, a slow answer      pm_drip, pm_slow       drip, slow, with delay_ms
+//	declines                        pm_declined, …         decline, with decline_code
+//	lookups lag, lookups fail       pm_lag, …              not_found with delay_ms; any of the above but other_amount
+//	                                                       and decline, with "lookup": true
+//	keys are forgotten              after KeyLifetime      DELETE /admin/keys
+//	webhooks twice, late, reordered                        PUT /admin/webhooks
+//	webhooks forged                                        POST /admin/webhooks/forge
+//	down, by 503 or refusing                               POST /admin/down
+//	chargebacks                                            POST /admin/chargebacks
+//
+// The next capture's answer is lost: POST /admin/faults {"fault": "lost_after", "op": "capture", "count": 1}
 //
 // # Webhooks
 //
@@ -107,6 +133,7 @@
 //	GET /v1/settlement?format=stripe-csv    200 a [Settlement]; camt053, mt940; plant=N discrepancies, chosen by seed=S
 //
 //	POST /admin/faults                      a [Fault] · GET what is left of them · DELETE all
+//	DELETE /admin/keys                      forgets every idempotency key that is not in flight
 //	POST /admin/down                        an [Outage] · DELETE ends it, unless connections are refused
 //	POST /admin/chargebacks                 a [ChargebackOrder] · 200 a chargeback · 404 · 400
 //	POST /admin/chargebacks/reverse         a [ReversalOrder] · 200 the chargeback · 404

@@ -11,18 +11,21 @@ import (
 // A FaultKind is a way to misbehave.
 type FaultKind string
 
-// The faults. "Before" and "after" are of the effect; a fault that is neither is after it.
+// The faults. "Before" and "after" are of the effect; a fault that is neither is after it. A lookup has no effect.
 const (
 	FaultTimeoutBefore FaultKind = "timeout_before" // nothing happens, and no answer comes
 	FaultTimeoutAfter  FaultKind = "timeout_after"  // it happens, and no answer comes
+	FaultLostBefore    FaultKind = "lost_before"    // nothing happens, and the connection dies with the answer
+	FaultLostAfter     FaultKind = "lost_after"     // it happens, and the connection dies with the answer
 	FaultErrorBefore   FaultKind = "error_before"   // nothing happens, and the answer is Status
 	FaultErrorAfter    FaultKind = "error_after"    // it happens, and the answer is Status
 	FaultRateLimited   FaultKind = "rate_limited"   // nothing happens, and the answer is 429 with RetryAfter
 	FaultMalformed     FaultKind = "malformed"      // it happens, and the answer breaks off in mid JSON
-	FaultOtherAmount   FaultKind = "other_amount"   // it happens with AmountDelta more, or less
+	FaultOtherAmount   FaultKind = "other_amount"   // it happens with AmountDelta more, or less if there is no more
 	FaultDrip          FaultKind = "drip"           // it happens, and the answer comes a byte each DelayMillis
 	FaultSlow          FaultKind = "slow"           // it happens, and the answer comes after DelayMillis
 	FaultDecline       FaultKind = "decline"        // a charge or an authorization is declined with DeclineCode
+	FaultNotFound      FaultKind = "not_found"      // a lookup does not find what is younger than DelayMillis
 )
 
 // A Fault says how requests are to go wrong, and which.
@@ -30,7 +33,10 @@ type Fault struct {
 	Kind FaultKind `json:"fault"`
 	// Op narrows it to one kind of operation: charge, authorize, capture, void or refund.
 	Op EntryType `json:"op,omitempty"`
-	// PaymentMethod narrows it to requests with this payment method, or about a charge with it.
+	// Lookup has it go wrong with lookups of such operations, instead of the operations themselves. Those of charges and
+	// authorizations are the same.
+	Lookup bool `json:"lookup,omitempty"`
+	// PaymentMethod narrows it to requests with this payment method, about a charge with it, or lookups that find it.
 	PaymentMethod string `json:"payment_method,omitempty"`
 	// Count is how many requests it is for; zero: all, until it is cleared.
 	Count int `json:"count,omitempty"`
@@ -48,28 +54,14 @@ type Fault struct {
 	perKey int // it is for the first so many requests of a key; zero: for all
 }
 
-// methods are the payment methods there are, and how a charge or an authorization with them goes. It is never
-// written to.
-var methods = map[string]Fault{
-	"pm_ok":             {},
-	"pm_declined":       {Kind: FaultDecline, DeclineCode: "insufficient_funds"},
-	"pm_lost_card":      {Kind: FaultDecline, DeclineCode: "lost_card"},
-	"pm_expired_card":   {Kind: FaultDecline, DeclineCode: "expired_card"},
-	"pm_timeout_after":  {Kind: FaultTimeoutAfter},
-	"pm_timeout_before": {Kind: FaultTimeoutBefore},
-	"pm_500_then_ok":    {Kind: FaultErrorBefore, perKey: 1},
-	"pm_500_after":      {Kind: FaultErrorAfter, perKey: 1},
-	"pm_429_then_ok":    {Kind: FaultRateLimited, perKey: 1},
-	"pm_malformed":      {Kind: FaultMalformed},
-	"pm_other_amount":   {Kind: FaultOtherAmount},
-	"pm_drip":           {Kind: FaultDrip},
-	"pm_slow":           {Kind: FaultSlow},
-}
-
 func (f Fault) validate() error {
 	switch f.Kind {
-	case FaultTimeoutBefore, FaultTimeoutAfter, FaultErrorBefore, FaultErrorAfter, FaultRateLimited, FaultMalformed,
-		FaultOtherAmount, FaultDrip, FaultSlow, FaultDecline:
+	case FaultTimeoutBefore, FaultTimeoutAfter, FaultLostBefore, FaultLostAfter, FaultErrorBefore, FaultErrorAfter,
+		FaultRateLimited, FaultMalformed, FaultDrip, FaultSlow:
+	case FaultOtherAmount, FaultDecline, FaultNotFound:
+		if f.Lookup != (f.Kind == FaultNotFound) {
+			return invalid(codeInvalidParam, "lookup", "must be given with not_found, and not with decline and other_amount")
+		}
 	default:
 		return invalid(codeInvalidParam, "fault", "there is no such fault")
 	}
@@ -85,27 +77,37 @@ func (f Fault) validate() error {
 	return nil
 }
 
-// hits says whether the fault is for a request of this kind and payment method.
-func (f Fault) hits(op EntryType, method string) bool {
-	if f.Kind == FaultDecline && op != TypeCharge && op != TypeAuthorize {
+// target is what a fault may be for: a request, or a lookup of one.
+type target struct {
+	op     EntryType
+	lookup bool
+	method string // the payment method; empty of a lookup that finds nothing
+}
+
+// hits says whether the fault is for this.
+func (f Fault) hits(r target) bool {
+	op := f.Op
+	if r.lookup && op == TypeAuthorize {
+		op = TypeCharge
+	}
+	switch {
+	case f.Lookup != r.lookup, f.Kind == FaultDecline && r.op.follows():
 		return false
 	}
-	return (f.Op == "" || f.Op == op) && (f.PaymentMethod == "" || f.PaymentMethod == method)
+	return (op == "" || op == r.op) && (f.PaymentMethod == "" || f.PaymentMethod == r.method)
 }
 
 // silent says whether requests get no answer.
 func (f Fault) silent() bool { return f.Kind == FaultTimeoutBefore || f.Kind == FaultTimeoutAfter }
 
-// before is what a request is answered instead of being carried out; nil: it is carried out, or held.
-func (f Fault) before() *apiError {
-	switch f.Kind {
-	case FaultErrorBefore:
-		return f.failure()
-	case FaultRateLimited:
-		return &apiError{status: http.StatusTooManyRequests, retryAfter: strconv.Itoa(max(1, f.RetryAfter)),
-			Type: typeInvalid, Code: codeRateLimit, Message: "too many requests"}
-	}
-	return nil
+// prevents says whether requests have no effect.
+func (f Fault) prevents() bool {
+	return slices.Contains([]FaultKind{FaultTimeoutBefore, FaultLostBefore, FaultErrorBefore, FaultRateLimited}, f.Kind)
+}
+
+func (f Fault) refusal() *apiError {
+	return &apiError{status: http.StatusTooManyRequests, retryAfter: strconv.Itoa(max(1, f.RetryAfter)),
+		Type: typeInvalid, Code: codeRateLimit, Message: "too many requests"}
 }
 
 func (f Fault) failure() *apiError {
@@ -169,13 +171,12 @@ func (f *faults) list() []Fault {
 	return left
 }
 
-// take gives the fault of a request, and uses it up by one. What follows a charge is not subject to what its payment
-// method does by itself.
-func (f *faults) take(op EntryType, method string) Fault {
+// take gives the fault of a request or a lookup, and uses it up by one.
+func (f *faults) take(r target) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, o := range f.ordered {
-		if !o.hits(op, method) {
+		if !o.hits(r) {
 			continue
 		}
 		if o.Count == 1 {
@@ -185,8 +186,5 @@ func (f *faults) take(op EntryType, method string) Fault {
 		}
 		return *o
 	}
-	if op == TypeCharge || op == TypeAuthorize {
-		return methods[method]
-	}
-	return Fault{}
+	return ofMethod(r)
 }

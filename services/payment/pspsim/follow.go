@@ -83,6 +83,9 @@ func (b *book) followLocked(req followRequest, delta int64, e Entry) (Entry, err
 	if e.AmountMinor > left {
 		return Entry{}, invalid(codeAmountTooLarge, "amount_minor", "is more than remains of the charge")
 	}
+	if e.AmountMinor+delta > left {
+		delta = -delta
+	}
 	e.AmountMinor = min(left, max(1, e.AmountMinor+delta))
 	return b.recordLocked(e.like(c.entry))
 }
@@ -124,19 +127,15 @@ func followOf(e Entry) followObject {
 	}
 }
 
-// findFollow is the endpoint that looks a capture, void or refund up by its idempotency key.
-func (s *Server) findFollow(op EntryType) func(*http.Request, []byte) (reply, error) {
-	return func(r *http.Request, _ []byte) (reply, error) {
-		effects, err := s.lookup(r)
-		if err != nil {
-			return reply{}, err
-		}
+// showFollow shows the captures, voids or refunds among what a lookup has found.
+func showFollow(op EntryType) func([]*Entry) (any, error) {
+	return func(effects []*Entry) (any, error) {
 		found := list[followObject]{Data: []followObject{}}
 		for _, e := range effects {
 			if e.Type == op {
 				found.Data = append(found.Data, followOf(*e))
 			}
 		}
-		return reply{status: http.StatusOK, body: found}, nil
+		return found, nil
 	}
 }

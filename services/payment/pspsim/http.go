@@ -89,6 +89,7 @@ type reply struct {
 	replayed   bool
 	retryAfter string
 	malformed  bool          // it breaks off in mid JSON
+	lost       bool          // the connection dies after its header
 	drip       time.Duration // it comes a byte each; zero: at once
 }
 
@@ -115,15 +116,6 @@ func idempotencyKey(r *http.Request) (string, error) {
 		return "", invalid(codeKeyInvalid, "", "the header Idempotency-Key must have at most 255 characters")
 	}
 	return key, nil
-}
-
-// lookup returns the effects of the key that a GET asks for.
-func (s *Server) lookup(r *http.Request) ([]*Entry, error) {
-	key := r.URL.Query().Get("idempotency_key")
-	if key == "" {
-		return nil, invalid(codeInvalidParam, "idempotency_key", "is required")
-	}
-	return s.book.effectsOf(key)
 }
 
 // readBody reads a body of limited size in limited time. It lifts the read
@@ -218,6 +210,11 @@ func write(ctx context.Context, w http.ResponseWriter, answer reply) {
 	}
 	limitWrite(w)
 	w.WriteHeader(answer.status)
+	if answer.lost {
+		// With the header gone, a client does not take a kept connection for closed, and does not send again by itself.
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
 	if answer.drip > 0 {
 		trickle(ctx, w, body, answer.drip)
 		return

@@ -29,6 +29,9 @@ const (
 	TypeChargebackReversal EntryType = "chargeback_reversal"
 )
 
+// follows says whether it is asked for of an earlier charge or authorization.
+func (t EntryType) follows() bool { return idPrefixes[t] != "" }
+
 // An Entry is one effect that happened, and one line of the journal.
 type Entry struct {
 	// Seq numbers the entries from 1 without gaps, in the order they happened.

@@ -2,6 +2,7 @@ package pspsim
 
 import (
 	"context"
+	"net/http"
 	"time"
 )
 
@@ -19,7 +20,7 @@ type operation struct {
 // perform carries an operation out, once per key, with the fault that is due.
 // The effect does not depend on whether the client is still there.
 func (s *Server) perform(ctx context.Context, o operation) (reply, error) {
-	how := s.faults.take(o.op, o.method)
+	how := s.faults.take(target{op: o.op, method: o.method})
 	effect, requests, err := s.book.begin(o.key, o.fingerprint)
 	if isInFlight(err) && how.silent() {
 		return reply{}, hold(ctx)
@@ -34,11 +35,8 @@ func (s *Server) perform(ctx context.Context, o operation) (reply, error) {
 	if how.perKey > 0 && (replayed || requests > how.perKey) {
 		how = Fault{}
 	}
-	if refused := how.before(); refused != nil {
-		return reply{}, refused
-	}
-	if how.Kind == FaultTimeoutBefore {
-		return reply{}, hold(ctx)
+	if how.prevents() {
+		return s.instead(ctx, how)
 	}
 	if !replayed {
 		var decline string
@@ -60,11 +58,26 @@ func (s *Server) perform(ctx context.Context, o operation) (reply, error) {
 	return s.after(ctx, how, answer)
 }
 
+// instead is what happens to a request that is prevented from having its effect.
+func (s *Server) instead(ctx context.Context, how Fault) (reply, error) {
+	switch how.Kind {
+	case FaultErrorBefore:
+		return reply{}, how.failure()
+	case FaultRateLimited:
+		return reply{}, how.refusal()
+	case FaultLostBefore:
+		return reply{status: http.StatusOK, lost: true}, nil
+	}
+	return reply{}, hold(ctx)
+}
+
 // after is how the answer to a request that had its effect goes wrong.
 func (s *Server) after(ctx context.Context, how Fault, answer reply) (reply, error) {
 	switch how.Kind {
 	case FaultTimeoutAfter:
 		return reply{}, hold(ctx)
+	case FaultLostAfter:
+		answer.lost = true
 	case FaultErrorAfter:
 		return reply{}, how.failure()
 	case FaultSlow:

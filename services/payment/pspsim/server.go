@@ -156,11 +156,11 @@ func (s *Server) Close(ctx context.Context) error {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/charges", s.handle(s.createCharge))
-	mux.HandleFunc("GET /v1/charges", s.handle(s.findCharges))
+	mux.HandleFunc("GET /v1/charges", s.handle(s.find(TypeCharge, s.showCharges)))
 	mux.HandleFunc("GET /v1/charges/{id}", s.handle(s.getCharge))
 	for op, path := range map[EntryType]string{TypeCapture: "/v1/captures", TypeVoid: "/v1/voids", TypeRefund: "/v1/refunds"} {
 		mux.HandleFunc("POST "+path, s.handle(s.createFollow(op)))
-		mux.HandleFunc("GET "+path, s.handle(s.findFollow(op)))
+		mux.HandleFunc("GET "+path, s.handle(s.find(op, showFollow(op))))
 	}
 	mux.HandleFunc("GET /v1/journal", s.writeJournal)
 	mux.HandleFunc("GET /v1/settlement", s.handle(s.getSettlement))
