@@ -46,7 +46,7 @@ type Step struct {
 	// Lookup names the call that says what became of an execution whose outcome is not known; only a pivot has one.
 	// Empty, it is executed again to find out.
 	Lookup string `json:"lookup,omitempty"`
-	// Money: the step takes the customer's money.
+	// Money: the step takes the customer's money, or sets it aside.
 	Money bool `json:"money,omitempty"`
 	// Forward is how patiently it is executed, and looked up. A compensatable step that stays unknown to the end of
 	// it is compensated; another one is parked.
@@ -117,7 +117,7 @@ func (s Step) check() error {
 	wrong(s.Execute == "", "has nothing to execute")
 	wrong(s.Kind == Retriable && s.Compensate != "", "cannot be compensated after the pivot")
 	wrong(s.Kind != Pivot && s.Lookup != "", "only a pivot is looked up")
-	wrong(s.Kind == Compensatable && s.Money && s.Compensate == "", "takes money and has no way to give it back")
+	wrong(s.Kind == Compensatable && s.Money && s.Compensate == "", "takes money or sets it aside, and has no way to give it back")
 	if err := s.Forward.check(); err != nil {
 		errs = append(errs, fmt.Errorf("forward: %w", err))
 	}

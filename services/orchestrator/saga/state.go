@@ -111,8 +111,8 @@ func (s State) Cancellable(def Definition) bool {
 	return s.Phase == Running && def.Steps[s.Current].Kind == Compensatable
 }
 
-// MoneyAtRisk tells whether the customer's money may be held for nothing: a step that takes it may have done so, that
-// is not undone, and the saga turns back or waits for a person.
+// MoneyAtRisk tells whether the customer's money may be held for nothing: a step that takes it or sets it aside may have
+// done so, that is not undone, and the saga turns back or waits for a person.
 func (s State) MoneyAtRisk(def Definition) bool {
 	if s.Phase != Compensating && s.Phase != Parked {
 		return false
