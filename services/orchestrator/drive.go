@@ -109,17 +109,17 @@ func (e *engine) conclude(batch []waiting, outcomes []saga.Outcome) {
 			continue
 		}
 		w.notSent = 0
-		if outcomes[i].Kind == saga.Pending && w.isPending() { // that is durable already
-			w.pendings++
-			e.wait(w.live, time.Now().Add(max(pendingWait.Wait(w.pendings, fraction()), outcomes[i].RetryAfter)))
-			continue
-		}
-		w.pendings = 0
 		happened, err := observe(w, outcomes[i])
 		if err != nil {
 			e.undriveable(w.live, err)
 			continue
 		}
+		if len(happened) == 0 { // it is still pending
+			w.pendings++
+			e.wait(w.live, time.Now().Add(max(pendingWait.Wait(w.pendings, fraction()), outcomes[i].RetryAfter)))
+			continue
+		}
+		w.pendings = 0
 		sagas, events = append(sagas, w.live), append(events, happened)
 	}
 	e.write(sagas, events)

@@ -55,7 +55,7 @@ type Step struct {
 	Back Retry `json:"back,omitzero"`
 }
 
-// Retry is the patience with a call whose outcome stays unknown, or pending.
+// Retry is the patience with a call whose outcome stays unknown.
 type Retry struct {
 	// Timeout is the deadline of one attempt.
 	Timeout time.Duration `json:"timeout"`
@@ -174,11 +174,4 @@ func (r Retry) Wait(attempts int, jitter float64) time.Duration {
 		}
 	}
 	return time.Duration(jitter * min(w, float64(r.Max)))
-}
-
-// pendingWait is how long to wait before a call that was pending so many times is asked again. What was taken over
-// may take its time: the wait doubles, to twenty times the cap of what is unknown.
-func (r Retry) pendingWait(pendings int, jitter float64) time.Duration {
-	r.Factor, r.Max = 2, 20*r.Max
-	return r.Wait(pendings, jitter)
 }

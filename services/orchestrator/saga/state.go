@@ -94,8 +94,8 @@ type StepState struct {
 	// Attempts is how many executions, and look-ups of them, have come to an outcome, an unknown one included, since
 	// somebody last looked. One that is pending, or was not found, costs none.
 	Attempts int
-	// Pendings is how many answers in a row, to the execution or to the compensation, were that it is pending.
-	Pendings int
+	// Pending: the last answer, to the execution or to the compensation, was that the participant has taken it over.
+	Pending bool
 	// Doubt: an execution came to an unknown outcome, and is to be looked up before it is tried again.
 	Doubt bool
 	// Result is what the step's execution answered, as JSON, for later steps.
