@@ -79,6 +79,7 @@ func healthyOrchestrator() string {
 		saga(16, history{3, "", "", events(toShip2 + ", step_done ship, step_refused capture, parked, retried, step_done capture, step_done commit, completed")}) +
 		saga(17, history{4, "", "c", events("started, step_done reserve, step_unknown authorize" + back2)}) +
 		saga(18, history{5, "capture", "c", events(toShip2 + ", step_done ship, step_refused capture, parked")}) +
+		saga(19, history{1, "capture", "", events(toShip2 + ", step_done ship, step_pending capture")}) + aged(19, "3 hours") +
 		saga(13, history{1, "charge", "", events("started, step_unknown reserve, step_done reserve, step_unknown charge")}) + changed(13,
 		`UPDATE saga_event SET detail = '{"retry_at": "2024-01-01T00:00:00Z"}', epoch = 2 WHERE saga_id = %[1]s AND seq = 2`,
 		`UPDATE saga_event SET epoch = 3 WHERE saga_id = %[1]s AND seq > 2`,
@@ -92,6 +93,12 @@ func changed(n int, statements ...string) string {
 	return "\nALTER TABLE saga_event DISABLE TRIGGER USER;" + fmt.Sprintf(all, uuid(n)) + "\nALTER TABLE saga_event ENABLE TRIGGER USER;"
 }
 
+// aged is the SQL of a saga that was at its deadline so long ago, and that nothing has happened to since.
+func aged(n int, since string) string {
+	return changed(n, `UPDATE saga SET deadline = now() - interval '`+since+`' WHERE id = %[1]s`,
+		`UPDATE saga_event SET at = now() - interval '`+since+`' WHERE saga_id = %[1]s`)
+}
+
 func orchestratorPlants() []plant {
 	unknown := strings.Repeat(", step_unknown reserve", 61)
 	return []plant{
@@ -99,6 +106,9 @@ func orchestratorPlants() []plant {
 		{"an order is lost", `DELETE FROM orders WHERE saga_id = ` + uuid(1), "16_orders_have_their_sagas"},
 		{"a saga that does not end", `
 			UPDATE saga SET deadline = now() - interval '3 hours' WHERE id IN (` + uuid(4) + `, ` + uuid(9) + `)`, "17_sagas_come_to_rest"},
+		{"a capture that is pending for ever", aged(19, "8 days"), "17_sagas_come_to_rest"},
+		{"an authorization that is pending past the deadline", saga(20, history{1, "authorize", "", events("started, step_done reserve, step_pending authorize")}) +
+			aged(20, "3 hours"), "17_sagas_come_to_rest"},
 		{"an event is lost", `
 			ALTER TABLE saga_event DISABLE TRIGGER USER;
 			DELETE FROM saga_event WHERE saga_id = ` + uuid(1) + ` AND seq = 4;
