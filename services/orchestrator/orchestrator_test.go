@@ -122,25 +122,28 @@ func TestPlaceOrder_DrivesEveryStepOnce(t *testing.T) {
 	}
 }
 
+// refuse has every call of a name refused.
+func refuse(call string) func(string, string, int, bool) error {
+	return func(c, _ string, _ int, applied bool) error {
+		if c == call && !applied {
+			return rpcerr.New(rpcerr.PaymentDeclined, "no")
+		}
+		return nil
+	}
+}
+
+// lost has the first calls of a name under each key fail, before or after their effect.
+func lost(call string, reason rpcerr.Reason, times int, after bool) func(string, string, int, bool) error {
+	return func(c, _ string, nth int, applied bool) error {
+		if c == call && nth <= times && applied == after {
+			return rpcerr.New(reason, "lost")
+		}
+		return nil
+	}
+}
+
 func TestSaga_Faults(t *testing.T) {
 	t.Parallel()
-	refuse := func(call string) func(string, string, int, bool) error {
-		return func(c, _ string, _ int, applied bool) error {
-			if c == call && !applied {
-				return rpcerr.New(rpcerr.PaymentDeclined, "no")
-			}
-			return nil
-		}
-	}
-	// Lost: the nth call of that name fails, before or after its effect.
-	lost := func(call string, reason rpcerr.Reason, times int, after bool) func(string, string, int, bool) error {
-		return func(c, _ string, nth int, applied bool) error {
-			if c == call && nth <= times && applied == after {
-				return rpcerr.New(reason, "lost")
-			}
-			return nil
-		}
-	}
 	const done = "executed executed executed executed executed"
 	tests := map[string]struct {
 		trouble func(string, string, int, bool) error
