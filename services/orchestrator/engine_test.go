@@ -289,6 +289,17 @@ func TestEngine_APoisonousSagaParksItself(t *testing.T) {
 	c.stop(p)
 }
 
+// While replicas are replaced, one of the build before may own sagas of a definition that it does not know.
+func TestEngine_ASagaOfALaterBuildWaitsForIt(t *testing.T) {
+	t.Parallel()
+	e := &engine{log: slog.New(slog.DiscardHandler), timers: newTimers(func(*live) {})}
+	l := &live{term: &term{ctx: t.Context()}, failures: maxFailures}
+	e.undriveable(l, fmt.Errorf("order v9: %w", errNoDefinition))
+	if l.failures != maxFailures+1 || l.alarm.at.IsZero() {
+		t.Errorf("after %d failures it does not wait to be read again", l.failures)
+	}
+}
+
 // A participant that takes a step over is asked again, at its time or when an event says that something happened.
 func TestEngine_APendingStepIsAskedAgain(t *testing.T) {
 	taken := make(chan string, 1)
