@@ -116,8 +116,10 @@ var planted = []struct{ name, service, do, undo, red string }{
 		`UPDATE payment SET state = 6, captured_minor = 0 WHERE reference IN (SELECT reference FROM payment WHERE state = 3 ORDER BY id DESC LIMIT 1)`,
 		"2_net_charge 4_no_unknown_capture"},
 	{"a payment for nobody's order", "payment",
-		`INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key)
-		 VALUES (gen_random_uuid(), 6, 'GBP', 1, 'm', 'c', 'x', 'x')`, `DELETE FROM payment WHERE reference = 'x'`, "2_net_charge"},
+		`WITH made AS (INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key)
+		               VALUES (gen_random_uuid(), 6, 'GBP', 1, 'm', 'c', 'x', 'x') RETURNING id)
+		 INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key) SELECT id, 1, 2, 6, 1, 'x' FROM made`,
+		`DELETE FROM operation WHERE provider_key = 'x'; DELETE FROM payment WHERE reference = 'x'`, "2_net_charge"},
 	{"an order of another total", "orchestrator",
 		`UPDATE orders SET total_minor = 511 WHERE payment_method = 'pm_ok'`, `UPDATE orders SET total_minor = 510 WHERE payment_method = 'pm_ok'`,
 		"2_net_at_provider 2_net_charge 5_charged_as_ordered"},
