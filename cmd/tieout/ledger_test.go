@@ -24,15 +24,17 @@ func TestLedger_ShowsWhatOrdersCameTo(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
 	for _, order := range []string{
-		orderLine("order-ok", "MUG", 2, "pm_ok", "GB"), orderLine("order-nowhere", "MUG", 1, "pm_ok", "XX"), // the second one is paid back last
+		orderLine("order-first", "MUG", 2, "pm_ok", "GB"),
+		orderLine("order-nowhere", "MUG", 3, "pm_ok", "XX"), // its money was only set aside
+		orderLine("order-last", "MUG", 1, "pm_ok", "GB"),
 	} {
 		if code, _, stderr := d.tieout(t, order, "order", "place", "-f", "-", "--wait"); code != exitOK {
 			t.Fatalf("exit %d: %s", code, stderr)
 		}
 	}
 	const header = "account,debits,credits,balance\n"
-	sold := header + "provider_clearing,26.97 GBP,8.99 GBP,17.98 GBP\nrevenue,0.00 GBP,26.97 GBP,-26.97 GBP\nrefunds,8.99 GBP,0.00 GBP,8.99 GBP\n"
-	newest := want[[]printedMoney](t, d, exitOK, nil, "ledger", "entries", "--account", "refunds")[0]
+	sold := header + "provider_clearing,26.97 GBP,0.00 GBP,26.97 GBP\nrevenue,0.00 GBP,26.97 GBP,-26.97 GBP\n"
+	newest := want[[]printedMoney](t, d, exitOK, nil, "ledger", "entries", "--account", "revenue")[0]
 	for line, want := range map[string]string{
 		"":                                sold,
 		"--currency GBP":                  sold,
@@ -48,8 +50,8 @@ func TestLedger_ShowsWhatOrdersCameTo(t *testing.T) {
 		}
 	}
 	for line, lines := range map[string]int{
-		"": 6, "--limit 4": 4, "--account revenue": 2, "--account bank": 0, "--payment " + newest.PaymentID: 4,
-		"--since " + newest.CreateTime: 2, "--until " + newest.CreateTime: 4, "--since 2001-01-01": 6, "--currency JPY": 0,
+		"": 4, "--limit 3": 3, "--account revenue": 2, "--account bank": 0, "--payment " + newest.PaymentID: 2,
+		"--since " + newest.CreateTime: 2, "--until " + newest.CreateTime: 2, "--since 2001-01-01": 4, "--currency JPY": 0,
 	} {
 		got := want[[]printedMoney](t, d, exitOK, nil, append([]string{"ledger", "entries"}, strings.Fields(line)...)...)
 		if len(got) != lines {

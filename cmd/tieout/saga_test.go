@@ -43,7 +43,7 @@ func want[T any](t *testing.T, d *daemon, code int, texts []string, args ...stri
 	return decode[T](t, stdout)
 }
 
-// stuck places orders whose charge is never answered, and gives their sagas once all are at it.
+// stuck places orders whose authorization is never answered, and gives their sagas once all are at it.
 func stuck(t *testing.T, d *daemon, n int) []string {
 	t.Helper()
 	if code, _, stderr := d.tieout(t, "", "stock", "receive", "MUG", "999"); code != exitOK {
@@ -57,7 +57,7 @@ func stuck(t *testing.T, d *daemon, n int) []string {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
 	var ids []string
-	waittest.Until(t, "all orders are at their charge", func() bool {
+	waittest.Until(t, "all orders are at their authorization", func() bool {
 		ids = nil
 		for _, s := range want[[]printed](t, d, exitOK, nil, "saga", "list", "--filter", "blocked_on = payment", "--limit", "0") {
 			ids = append(ids, s.SagaID)

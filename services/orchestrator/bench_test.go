@@ -59,7 +59,7 @@ func benchmarkEngine(b *testing.B, inFlight int, held bool) {
 		holdSnapshot(b, dsn)
 	}
 	var o *orchestrator
-	servicetest.Start(b, newParticipants(b).with(dsn, &o, orderV1)...)
+	servicetest.Start(b, newParticipants(b).with(dsn, &o, orderV2)...)
 	owns(b, o)
 	benchtest.Load(b, server, "saga", inFlight, func(n int64) (time.Duration, error) {
 		return placeAndAwait(b.Context(), o, fmt.Sprintf("order-%08d", n))
@@ -126,7 +126,7 @@ func BenchmarkTakeover(b *testing.B) {
 			return e
 		}
 		var o *orchestrator
-		servicetest.Start(b, fakes.with(dsn, &o, orderV1)...)
+		servicetest.Start(b, fakes.with(dsn, &o, orderV2)...)
 		before := heapInUse()
 		b.ResetTimer()
 		if _, err := db.Exec(b.Context(), `UPDATE replica SET lease_until = now() WHERE id = $1`, dead.replica); err != nil {

@@ -44,7 +44,7 @@ func deskOn(t *testing.T, db, faulty *pgxpool.Pool) *desk {
 	if faulty != nil {
 		pool = faulty
 	}
-	known, err := registered(t.Context(), db, peers{}.actions(), orderV1)
+	known, err := registered(t.Context(), db, peers{}.actions(), orderSagas...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func (d *desk) checkInvariants() {
 func TestPlan_SaysHowManyAndWhatTheyComeTo(t *testing.T) {
 	d := newDesk(t)
 	plant(t, d.db, many(3, planted{happened: parkedShip, total: money.Amount{Currency: "JPY", Minor: 5000}})...)
-	plant(t, d.db, many(2, planted{happened: parkedCharge, total: money.Amount{Currency: "KWD", Minor: 1234}})...)
+	plant(t, d.db, many(2, planted{happened: parkedDenied, total: money.Amount{Currency: "KWD", Minor: 1234}})...)
 	plant(t, d.db, planted{happened: parkedShip, total: money.Amount{Currency: "GBP", Minor: 250}})
 	ended := plant(t, d.db, planted{happened: completed, total: money.Amount{Currency: "GBP", Minor: 750}})[0]
 	plant(t, d.db, planted{}) // does not match

@@ -19,29 +19,20 @@ type pivot struct {
 	StepBefore string
 }
 
-// orderV2 is a definition that follows on orderV1: it charges first.
-func orderV2() saga.Definition {
-	v2 := orderV1
-	v2.Version = 2
-	v2.Steps = slices.Clone(orderV1.Steps)
-	v2.Steps[0], v2.Steps[1] = v2.Steps[1], v2.Steps[0]
-	return v2
-}
-
 func TestDefinitions_AreKeptAsTheyAreWithTheirPivots(t *testing.T) {
 	t.Parallel()
 	db, calls := pgtest.Pool(t, Migrations()...), peers{}.actions()
 	for range 2 { // a second start finds what the first wrote
-		d, err := registered(t.Context(), db, calls, orderV1, orderV2())
+		d, err := registered(t.Context(), db, calls, orderSagas...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[definitionKey]saga.Definition{{"order", 1}: orderV1, {"order", 2}: orderV2()}
+		want := map[definitionKey]saga.Definition{{"order", 1}: orderV1, {"order", 2}: orderV2}
 		if diff := cmp.Diff(want, d.known(), cmp.AllowUnexported(definitionKey{})); diff != "" {
 			t.Errorf("definitions (-want +got):\n%s", diff)
 		}
 	}
-	want := []pivot{{"order", 1, stepShip, stepCharge}, {"order", 2, stepShip, stepReserve}}
+	want := []pivot{{"order", 1, stepShip, stepCharge}, {"order", 2, stepShip, stepAuthorize}}
 	got := pgtest.Rows[pivot](t, db, `SELECT definition, version, step, step_before FROM saga_pivot ORDER BY version`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("saga_pivot (-want +got):\n%s", diff)
@@ -54,9 +45,10 @@ func TestDefinitions_RefuseWhatCannotBeDriven(t *testing.T) {
 	if _, err := registered(t.Context(), db, calls, orderV1); err != nil {
 		t.Fatal(err)
 	}
-	changed, wrong, nowhere := orderV1, orderV2(), orderV2()
+	changed, wrong, nowhere := orderV1, orderV2, orderV2
 	changed.Deadline *= 2
 	wrong.Steps = wrong.Steps[:2]
+	nowhere.Steps = slices.Clone(nowhere.Steps)
 	nowhere.Steps[0].Execute = "warehouse.Fetch"
 	for want, def := range map[string]saga.Definition{
 		"give the changed one a new version": changed,

@@ -38,8 +38,13 @@ var reloadWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 30 
 // pendingWait is how long to wait before a participant that has taken a step over is asked about it again.
 var pendingWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 5 * time.Second}
 
-// maxFailures is how often in a row a saga that cannot be understood is read before it is parked.
-const maxFailures = 5
+const (
+	// maxFailures is how often in a row a saga that cannot be understood is read before it is parked.
+	maxFailures = 5
+	// maxAwaited is the same where this build does not have the saga's definition: a replica that has it may be about to
+	// take the shard over, as in an upgrade.
+	maxAwaited = untilSomeoneLooks
+)
 
 // call carries out the commands of a batch, which are all of one lane, in one call. Sent is false when nothing of the
 // batch was sent.
@@ -109,17 +114,17 @@ func (e *engine) conclude(batch []waiting, outcomes []saga.Outcome) {
 			continue
 		}
 		w.notSent = 0
-		if outcomes[i].Kind == saga.Pending && w.isPending() { // that is durable already
-			w.pendings++
-			e.wait(w.live, time.Now().Add(max(pendingWait.Wait(w.pendings, fraction()), outcomes[i].RetryAfter)))
-			continue
-		}
-		w.pendings = 0
 		happened, err := observe(w, outcomes[i])
 		if err != nil {
 			e.undriveable(w.live, err)
 			continue
 		}
+		if len(happened) == 0 { // it is still pending
+			w.pendings++
+			e.wait(w.live, time.Now().Add(max(pendingWait.Wait(w.pendings, fraction()), outcomes[i].RetryAfter)))
+			continue
+		}
+		w.pendings = 0
 		sagas, events = append(sagas, w.live), append(events, happened)
 	}
 	e.write(sagas, events)
@@ -191,7 +196,11 @@ func (e *engine) written(ctx context.Context, l *live, t transition, err error) 
 // undriveable has a saga that cannot be understood read again, and parks it when that does not help: the others of
 // its shard go on.
 func (e *engine) undriveable(l *live, why error) {
-	if l.failures < maxFailures {
+	most := maxFailures
+	if errors.Is(why, errNoDefinition) {
+		most = maxAwaited
+	}
+	if l.failures < most {
 		e.again(l, why)
 		return
 	}

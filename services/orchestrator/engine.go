@@ -278,7 +278,7 @@ func (e *engine) isNudged(l *live) bool {
 
 // isPending tells whether a participant has taken over the step that the saga is at.
 func (l *live) isPending() bool {
-	return len(l.state.Steps) > 0 && l.state.Steps[l.state.At()].Pendings > 0
+	return len(l.state.Steps) > 0 && l.state.Steps[l.state.At()].Pending
 }
 
 // advance passes a saga on to what is next.

@@ -93,10 +93,10 @@ func (c *cluster) placeMany(from, n int) (orderIDs []string) {
 // done twice.
 func TestEngine_ReplicasShareTheSagasAndComeAndGo(t *testing.T) {
 	c := setupCluster(t, nil)
-	first, a := c.start(orderV1)
+	first, a := c.start(orderV2)
 	owns(t, a)
 	placed := c.placeMany(0, 20)
-	second, b := c.start(orderV1)
+	second, b := c.start(orderV2)
 	waittest.Until(t, "the shards are shared", func() bool {
 		return len(a.engine.shards.ours()) == 32 && len(b.engine.shards.ours()) == 32
 	})
@@ -110,7 +110,7 @@ func TestEngine_ReplicasShareTheSagasAndComeAndGo(t *testing.T) {
 	for _, call := range c.participants.seen() {
 		counts[call]++
 	}
-	if len(c.participants.effects) != 4*len(placed) {
+	if len(c.participants.effects) != len(orderV2.Steps)*len(placed) {
 		t.Errorf("%d effects of %d orders; calls: %v", len(c.participants.effects), len(placed), counts)
 	}
 	for _, view := range []string{"inv_25_epochs_rise", "inv_26_one_owner_an_epoch", "inv_18_rows_are_their_events"} {
@@ -145,15 +145,20 @@ func TestWaker_HearsOfTheOrdersOfOtherReplicas(t *testing.T) {
 	}
 }
 
-// What is under way runs the version it started with, whatever version new sagas run.
+// What is under way runs the version it started with, whatever version new sagas run: what was charged is refunded, what
+// was authorized is captured or voided.
 func TestEngine_VersionsRunSideBySide(t *testing.T) {
-	charging, release := make(chan struct{}), make(chan struct{})
+	asked, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	c := setupCluster(t, func(call, _ string, _ int, applied bool) error {
-		if call != callCharge || applied {
+	var refused sync.Map // keys of steps
+	c := setupCluster(t, func(call, key string, _ int, applied bool) error {
+		if _, refuse := refused.Load(key); refuse && !applied {
+			return rpcerr.New(rpcerr.CarrierRefused, "no")
+		}
+		if applied || call != callCharge && call != callAuthorize {
 			return nil
 		}
-		once.Do(func() { close(charging) })
+		once.Do(func() { close(asked) })
 		select {
 		case <-release:
 			return nil
@@ -161,75 +166,89 @@ func TestEngine_VersionsRunSideBySide(t *testing.T) {
 			return rpcerr.New(rpcerr.DestinationDown, "not yet")
 		}
 	})
+	placeTwo := func(version string) (goesOn, turnsBack string) {
+		refusedOne := c.place(version + "-turns-back")
+		refused.Store("saga/"+refusedOne.GetSagaId()+"/"+stepShip, true)
+		return c.place(version + "-goes-on").GetOrderId(), refusedOne.GetOrderId()
+	}
 	first, _ := c.start(orderV1)
-	old := c.place("order-of-v1").GetOrderId()
-	<-charging
+	v1, v1Back := placeTwo("version-1")
+	<-asked
 	c.stop(first)
-	second, _ := c.start(orderV1, orderV2())
-	newer := c.place("order-of-v2").GetOrderId()
+	second, _ := c.start(orderV1, orderV2)
+	v2, v2Back := placeTwo("version-2")
 	close(release)
 	for orderID, want := range map[string]string{
-		old:   "started step_done:reserve step_done:charge step_done:ship step_done:commit completed",
-		newer: "started step_done:charge step_done:reserve step_done:ship step_done:commit completed",
+		v1:     "started step_done:reserve step_done:charge step_done:ship step_done:commit completed",
+		v2:     "started step_done:reserve step_done:authorize step_done:ship step_done:capture step_done:commit completed",
+		v1Back: "started step_done:reserve step_done:charge step_refused:ship compensation_decided step_compensated:charge step_compensated:reserve compensated",
+		v2Back: "started step_done:reserve step_done:authorize step_refused:ship compensation_decided step_compensated:authorize step_compensated:reserve compensated",
 	} {
 		if _, saga := c.end(orderID); types(saga) != want {
 			t.Errorf("v%d ran %s, want %s", saga.GetDefinitionVersion(), types(saga), want)
 		}
 	}
-	third, _ := c.start(orderV1) // a replica of the build before, which drives them as well
+	counts := map[string]int{}
+	for _, call := range c.participants.seen() {
+		counts[call]++
+	}
+	if counts[callRefund] != 1 || counts[callVoid] != 1 || counts[callCapture] != 1 {
+		t.Errorf("want one refund, one void and one capture: %v", counts)
+	}
+	third, _ := c.start(orderV1) // a replica that starts sagas of the version before, and drives all
 	c.stop(second)
-	c.wantCompleted(c.place("order-of-v1-again").GetOrderId())
+	c.wantCompleted(c.place("version-1-again").GetOrderId())
 	c.stop(third)
 }
 
 // While a participant is away its sagas wait and lose no attempt; when it is back they come in growing batches.
 func TestLane_WaitsForAParticipantAndComesBackSlowly(t *testing.T) {
 	var away sync.Map
-	away.Store(callCharge, true)
+	away.Store(callAuthorize, true)
 	c := setupCluster(t, func(call, _ string, _ int, _ bool) error {
 		if _, isAway := away.Load(call); isAway {
 			return rpcerr.New(rpcerr.DestinationDown, "%s is away", call)
 		}
 		return nil
 	})
-	p, o := c.start(orderV1)
+	p, o := c.start(orderV2)
 	placed := c.placeMany(0, 60)
-	lane := o.engine.lanes[callCharge]
-	waittest.Until(t, "all wait for the charge", func() bool {
+	lane := o.engine.lanes[callAuthorize]
+	waittest.Until(t, "all wait for the authorization", func() bool {
 		n, blocked := lane.waits()
 		return blocked && n >= len(placed)-1 // one may be probing
 	})
 	c.participants.mu.Lock()
 	c.participants.batches = nil
 	c.participants.mu.Unlock()
-	away.Delete(callCharge)
+	away.Delete(callAuthorize)
 	c.wantCompleted(placed...)
 	_, s := c.end(placed[0])
 	if strings.Contains(types(s), "unknown") || s.GetSteps()[1].GetAttempts() != 1 {
 		t.Errorf("waiting cost attempts: %s", types(s))
 	}
 	c.participants.mu.Lock()
-	charges := slices.Clone(c.participants.batches[callCharge])
+	batches := slices.Clone(c.participants.batches[callAuthorize])
 	c.participants.mu.Unlock()
-	if want := []int{1, 2, 4, 8, 16}; len(charges) < len(want) || !slices.Equal(charges[:len(want)], want) {
-		t.Errorf("the batches had %v items, want them to double from 1", charges)
+	if want := []int{1, 2, 4, 8, 16}; len(batches) < len(want) || !slices.Equal(batches[:len(want)], want) {
+		t.Errorf("the batches had %v items, want them to double from 1", batches)
 	}
 	c.stop(p)
 }
 
 // A saga whose deadline passes while its participant is away turns back.
 func TestLane_ADeadlineEndsTheWait(t *testing.T) {
-	hurried := orderV1
+	hurried := orderV2
 	hurried.Version, hurried.Deadline = 3, 500*time.Millisecond
 	c := setupCluster(t, func(call, _ string, _ int, _ bool) error {
-		if call == callCharge {
+		if call == callAuthorize {
 			return rpcerr.New(rpcerr.DestinationDown, "away")
 		}
 		return nil
 	})
 	p, _ := c.start(hurried)
 	order, s := c.end(c.place("order-0001").GetOrderId())
-	want := "started step_done:reserve compensation_decided step_compensated:charge step_compensated:reserve compensated"
+	want := "started step_done:reserve compensation_decided step_compensated:authorize step_compensated:reserve compensated"
 	if order.GetState() != orderv1.OrderState_ORDER_STATE_COMPENSATED || types(s) != want {
 		t.Errorf("ended as %s: %s, want %s", order.GetState(), types(s), want)
 	}
@@ -250,7 +269,7 @@ func TestEngine_APoisonousSagaParksItself(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p, _ := c.start(orderV1)
+	p, _ := c.start(orderV2)
 	c.wantCompleted(sagas[2].orderID.String(), c.place("order-0001").GetOrderId())
 	type row struct {
 		Phase, Seq int
@@ -270,11 +289,22 @@ func TestEngine_APoisonousSagaParksItself(t *testing.T) {
 	c.stop(p)
 }
 
+// While replicas are replaced, one of the build before may own sagas of a definition that it does not know.
+func TestEngine_ASagaOfALaterBuildWaitsForIt(t *testing.T) {
+	t.Parallel()
+	e := &engine{log: slog.New(slog.DiscardHandler), timers: newTimers(func(*live) {})}
+	l := &live{term: &term{ctx: t.Context()}, failures: maxFailures}
+	e.undriveable(l, fmt.Errorf("order v9: %w", errNoDefinition))
+	if l.failures != maxFailures+1 || l.alarm.at.IsZero() {
+		t.Errorf("after %d failures it does not wait to be read again", l.failures)
+	}
+}
+
 // A participant that takes a step over is asked again, at its time or when an event says that something happened.
 func TestEngine_APendingStepIsAskedAgain(t *testing.T) {
 	taken := make(chan string, 1)
 	c := setupCluster(t, func(call, key string, nth int, applied bool) error {
-		if call == callCharge && nth == 1 && applied {
+		if call == callAuthorize && nth == 1 && applied {
 			taken <- key
 			e := rpcerr.New(rpcerr.IdempotencyKeyInFlight, "the bank is at it")
 			e.RetryAfter = time.Hour
@@ -282,7 +312,7 @@ func TestEngine_APendingStepIsAskedAgain(t *testing.T) {
 		}
 		return nil
 	})
-	p, o := c.start(orderV1)
+	p, o := c.start(orderV2)
 	placed := c.place("order-0001")
 	<-taken
 	var pending bool
@@ -300,7 +330,7 @@ func TestEngine_APendingStepIsAskedAgain(t *testing.T) {
 	}
 	o.engine.told([]OrderID{orderID})
 	_, s := c.end(placed.GetOrderId())
-	want := "started step_done:reserve step_pending:charge step_done:charge step_done:ship step_done:commit completed"
+	want := "started step_done:reserve step_pending:authorize step_done:authorize step_done:ship step_done:capture step_done:commit completed"
 	if diff := cmp.Diff(want, types(s)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -320,11 +350,11 @@ func TestEngine_LooksUpAnUnknownPivot(t *testing.T) {
 				}
 				return nil
 			})
-			p, _ := c.start(orderV1)
+			p, _ := c.start(orderV2)
 			c.wantCompleted(c.place("order-0001").GetOrderId())
-			want := []string{callReserve, callCharge, callSchedule, callLookUp, callCommit}
+			want := []string{callReserve, callAuthorize, callSchedule, callLookUp, callCapture, callCommit}
 			if !applied {
-				want = []string{callReserve, callCharge, callSchedule, callLookUp, callSchedule, callCommit}
+				want = []string{callReserve, callAuthorize, callSchedule, callLookUp, callSchedule, callCapture, callCommit}
 			}
 			if diff := cmp.Diff(want, c.participants.seen()); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)

@@ -19,7 +19,8 @@ import (
 
 // participants are inventory, payment and shipment as working fakes: they keep what took effect under each key,
 // answer it again, and accept the compensation of what they never saw. Trouble, when set, is asked before a call
-// takes effect and after; an error of it is the call's, and after the effect a lost answer.
+// takes effect and after; an error of it is the call's, and after the effect a lost answer. What no orchestrator may
+// ever ask – a second capture of an authorization, one of nothing, a void of what was captured – fails the test.
 type participants struct {
 	inventoryv1.UnimplementedInventoryServiceServer
 	paymentv1.UnimplementedPaymentServiceServer
@@ -32,11 +33,12 @@ type participants struct {
 	calls   []string          // every call as it came
 	counts  map[string]int    // calls by name and key
 	effects map[string]string // key → executed | undone
+	taken   map[string]string // key of an authorization → that of its capture
 	batches map[string][]int  // how many requests each call carried, by call
 }
 
 func newParticipants(t testing.TB) *participants {
-	return &participants{t: t, counts: map[string]int{}, effects: map[string]string{}}
+	return &participants{t: t, counts: map[string]int{}, effects: map[string]string{}, taken: map[string]string{}}
 }
 
 // services are the fakes as services of a process.
@@ -67,7 +69,8 @@ func (p *participants) with(dsn string, o **orchestrator, orders ...saga.Definit
 	return all
 }
 
-func (p *participants) call(name, key, effect string) error {
+// call is a call that leads to an effect, if it may: allowed, where there is one, is asked with mu held.
+func (p *participants) call(name, key, effect string, allowed ...func() error) error {
 	p.mu.Lock()
 	p.calls = append(p.calls, name)
 	p.counts[name+key]++
@@ -78,16 +81,27 @@ func (p *participants) call(name, key, effect string) error {
 			return err
 		}
 	}
-	p.mu.Lock()
-	if p.effects[key] == "undone" && effect == "executed" {
-		p.mu.Unlock()
-		return rpcerr.New(rpcerr.StepTombstoned, "%s was compensated", key)
+	if err := p.take(key, effect, allowed); err != nil {
+		return err
 	}
-	p.effects[key] = effect
-	p.mu.Unlock()
 	if p.trouble != nil {
 		return p.trouble(name, key, nth, true)
 	}
+	return nil
+}
+
+func (p *participants) take(key, effect string, allowed []func() error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ask := range allowed {
+		if err := ask(); err != nil {
+			return err
+		}
+	}
+	if p.effects[key] == "undone" && effect == "executed" {
+		return rpcerr.New(rpcerr.StepTombstoned, "%s was compensated", key)
+	}
+	p.effects[key] = effect
 	return nil
 }
 
@@ -105,6 +119,7 @@ func (p *participants) forget() {
 	p.calls, p.batches = nil, nil
 	clear(p.counts)
 	clear(p.effects)
+	clear(p.taken)
 }
 
 // effect tells what became of a step of a saga.
@@ -186,6 +201,47 @@ func (p *participants) BatchRefund(ctx context.Context, r *paymentv1.BatchRefund
 		return &paymentv1.BatchRefundResponse_Result{Status: a.Status(), Response: a.Response}
 	})
 	return &paymentv1.BatchRefundResponse{Results: results}, err
+}
+
+func (p *participants) BatchAuthorize(ctx context.Context, r *paymentv1.BatchAuthorizeRequest) (*paymentv1.BatchAuthorizeResponse, error) {
+	results, err := each(ctx, p, callAuthorize, r.GetRequests(), func(_ context.Context, r *paymentv1.AuthorizeRequest) (*paymentv1.AuthorizeResponse, error) {
+		return &paymentv1.AuthorizeResponse{}, p.call(callAuthorize, r.GetIdempotencyKey(), "executed")
+	}, func(a rpc.Answered[*paymentv1.AuthorizeResponse]) *paymentv1.BatchAuthorizeResponse_Result {
+		return &paymentv1.BatchAuthorizeResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &paymentv1.BatchAuthorizeResponse{Results: results}, err
+}
+
+func (p *participants) BatchCapture(ctx context.Context, r *paymentv1.BatchCaptureRequest) (*paymentv1.BatchCaptureResponse, error) {
+	results, err := each(ctx, p, callCapture, r.GetRequests(), func(_ context.Context, r *paymentv1.CaptureRequest) (*paymentv1.CaptureResponse, error) {
+		key, of := r.GetIdempotencyKey(), r.GetAuthorizationKey()
+		return &paymentv1.CaptureResponse{}, p.call(callCapture, key, "executed", func() error {
+			if p.effects[of] != "executed" || p.taken[of] != "" && p.taken[of] != key || r.GetAmount() != nil {
+				p.t.Errorf("%s captures %s of %q, which is %q and captured by %q", key, r.GetAmount(), of, p.effects[of], p.taken[of])
+				return rpcerr.New(rpcerr.PaymentStateRefused, "there is nothing to capture under %q", of)
+			}
+			p.taken[of] = key
+			return nil
+		})
+	}, func(a rpc.Answered[*paymentv1.CaptureResponse]) *paymentv1.BatchCaptureResponse_Result {
+		return &paymentv1.BatchCaptureResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &paymentv1.BatchCaptureResponse{Results: results}, err
+}
+
+func (p *participants) BatchVoid(ctx context.Context, r *paymentv1.BatchVoidRequest) (*paymentv1.BatchVoidResponse, error) {
+	results, err := each(ctx, p, callVoid, r.GetRequests(), func(_ context.Context, r *paymentv1.VoidRequest) (*paymentv1.VoidResponse, error) {
+		key := r.GetIdempotencyKey()
+		return &paymentv1.VoidResponse{}, p.call(callVoid, key, "undone", func() error {
+			if by := p.taken[key]; by != "" {
+				p.t.Errorf("%s is voided, and was captured by %s", key, by)
+			}
+			return nil
+		})
+	}, func(a rpc.Answered[*paymentv1.VoidResponse]) *paymentv1.BatchVoidResponse_Result {
+		return &paymentv1.BatchVoidResponse_Result{Status: a.Status(), Response: a.Response}
+	})
+	return &paymentv1.BatchVoidResponse{Results: results}, err
 }
 
 func (p *participants) BatchSchedule(ctx context.Context, r *shipmentv1.BatchScheduleRequest) (*shipmentv1.BatchScheduleResponse, error) {

@@ -19,16 +19,16 @@ import (
 )
 
 // known is what filters and loads are given.
-var known = map[definitionKey]saga.Definition{keyOf(orderV1): orderV1}
+var known = map[definitionKey]saga.Definition{keyOf(orderV1): orderV1, keyOf(orderV2): orderV2}
 
 // zoo is a saga of each kind, by a name that tests call it by.
 func zoo() map[string]planted {
 	return map[string]planted{
 		"fresh":    {},
-		"waiting":  {happened: unknownCharge, age: time.Minute, customer: "17850"},
+		"waiting":  {def: orderV1, happened: unknownCharge, age: time.Minute, customer: "17850"},
 		"back":     {happened: turnedBack, total: money.Amount{Currency: "JPY", Minor: 900}},
 		"parked":   {happened: parkedShip, atRisk: true, age: time.Hour, total: money.Amount{Currency: "KWD", Minor: 1500}},
-		"denied":   {happened: parkedCharge, customer: `o'hara "x" \`},
+		"denied":   {happened: parkedDenied, customer: `o'hara "x" \`},
 		"paused":   {happened: paused},
 		"done":     {happened: completed, age: 48 * time.Hour},
 		"unproven": {happened: parkedShip, total: money.Amount{Currency: "GBP", Minor: 1}},
@@ -91,14 +91,14 @@ var finds = map[string]string{
 	"definition = order":                   everything,
 	"definition != order":                  "",
 	`definition : "ORD"`:                   everything,
-	"version = 1":                          everything,
-	"version != 1":                         "",
-	"version > 1":                          "",
+	"version = 1":                          "waiting",
+	"version != 1":                         "back denied done fresh parked paused unproven",
+	"version > 1":                          "back denied done fresh parked paused unproven",
 	"version >= 1":                         everything,
-	"version < 2":                          everything,
+	"version < 2":                          "waiting",
 	"version <= 0":                         "",
 	"version > -5":                         everything,
-	"version = 0x1":                        everything,
+	"version = 0x1":                        "waiting",
 	"step = ship":                          "parked unproven",
 	`step = ""`:                            "done",
 	"step:shi":                             "parked unproven",
@@ -232,7 +232,7 @@ func TestFilter_RefusesNonsenseAndSaysWhere(t *testing.T) {
 // What people wrote is never part of the SQL.
 func TestFilter_KeepsValuesOutOfTheSQL(t *testing.T) {
 	t.Parallel()
-	f, err := parseFilter(`customer_id = "injected" AND cause : "injected" AND blocked_on != payment`, known)
+	f, err := parseFilter(`customer_id = "injected" AND cause : "injected" AND blocked_on != payment`, map[definitionKey]saga.Definition{keyOf(orderV1): orderV1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,22 +76,58 @@ func TestOperateSaga_SkipsAParkedStepOnEvidence(t *testing.T) {
 	}
 }
 
+// The goods are on their way and the money is only set aside: nothing gives up by itself.
+func TestOperateSaga_ARefusedCaptureIsParkedWithMoneyAtRiskAndRetried(t *testing.T) {
+	var mended atomic.Bool
+	f := setup(t, func(call, _ string, _ int, applied bool) error {
+		if call == callCapture && !applied && !mended.Load() {
+			return rpcerr.New(rpcerr.CaptureRefused, "the authorization is too old")
+		}
+		return nil
+	})
+	placed := f.place("order-0001")
+	_, parked := f.end(placed.GetOrderId())
+	if parked.GetPhase() != sagav1.SagaPhase_SAGA_PHASE_PARKED || parked.GetStep() != stepCapture || parked.GetMoneyAtRisk().GetMinorUnits() != 750 {
+		t.Fatalf("is %s at %s with %s at risk: %s", parked.GetPhase(), parked.GetStep(), parked.GetMoneyAtRisk(), types(parked))
+	}
+	why, err := f.sagas.ExplainSaga(t.Context(), &sagav1.ExplainSagaRequest{SagaId: parked.GetSagaId()})
+	if err != nil || !strings.Contains(why.GetWhy(), "CAPTURE_REFUSED") || !strings.Contains(why.GetUnblockedBy(), "resolve capture") {
+		t.Errorf("explained as %v, %v", why, err)
+	}
+	_, err = f.orders.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{IdempotencyKey: "cancel-0001", OrderId: placed.GetOrderId()})
+	if !rpcerr.Is(err, rpcerr.OrderNotCancellable) {
+		t.Errorf("cancelling what has shipped: got %v", err)
+	}
+	if _, err := f.operate(parked.GetSagaId(), sagav1.SagaVerb_SAGA_VERB_COMPENSATE, ""); !rpcerr.Is(err, rpcerr.SagaRefusesVerb) {
+		t.Errorf("compensating behind the pivot: got %v", err)
+	}
+	mended.Store(true)
+	if _, err := f.operate(parked.GetSagaId(), sagav1.SagaVerb_SAGA_VERB_RETRY, ""); err != nil {
+		t.Fatal(err)
+	}
+	order, saga := f.end(placed.GetOrderId())
+	want := "started step_done:reserve step_done:authorize step_done:ship step_refused:capture parked retried step_done:capture step_done:commit completed"
+	if order.GetState() != orderv1.OrderState_ORDER_STATE_COMPLETED || types(saga) != want || saga.GetMoneyAtRisk() != nil {
+		t.Errorf("ended as %s with %s at risk: %s", order.GetState(), saga.GetMoneyAtRisk(), types(saga))
+	}
+}
+
 func TestOperateSaga_PausedSendsNothingUntilResumed(t *testing.T) {
-	charging, release := make(chan struct{}), make(chan struct{})
+	asked, release := make(chan struct{}), make(chan struct{})
 	var once atomic.Bool
 	f := setup(t, func(call, _ string, _ int, applied bool) error {
-		if call == callCharge && applied && once.CompareAndSwap(false, true) {
-			close(charging)
+		if call == callAuthorize && applied && once.CompareAndSwap(false, true) {
+			close(asked)
 			<-release
 		}
 		return nil
 	})
 	placed := f.place("order-0001")
-	<-charging
+	<-asked
 	if _, err := f.operate(placed.GetSagaId(), sagav1.SagaVerb_SAGA_VERB_PAUSE, ""); err != nil {
 		t.Fatal(err)
 	}
-	close(release) // the charge is answered while it is paused; the answer is asked for again afterwards
+	close(release) // the authorization is answered while it is paused; the answer is asked for again afterwards
 	if _, err := f.operate(placed.GetSagaId(), sagav1.SagaVerb_SAGA_VERB_PAUSE, "again"); !rpcerr.Is(err, rpcerr.IdempotencyKeyReused) {
 		t.Errorf("same key for another decision: got %v", err)
 	}

@@ -114,60 +114,66 @@ func TestPlaceOrder_DrivesEveryStepOnce(t *testing.T) {
 	if order.GetState() != orderv1.OrderState_ORDER_STATE_COMPLETED {
 		t.Errorf("order ended as %s: %s", order.GetState(), types(saga))
 	}
-	if diff := cmp.Diff([]string{callReserve, callCharge, callSchedule, callCommit}, f.participants.seen()); diff != "" {
+	if diff := cmp.Diff([]string{callReserve, callAuthorize, callSchedule, callCapture, callCommit}, f.participants.seen()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
-	if want := "started step_done:reserve step_done:charge step_done:ship step_done:commit completed"; types(saga) != want {
+	if want := "started step_done:reserve step_done:authorize step_done:ship step_done:capture step_done:commit completed"; types(saga) != want {
 		t.Errorf("history: got %s, want %s", types(saga), want)
+	}
+}
+
+// refuse has every call of a name refused.
+func refuse(call string) func(string, string, int, bool) error {
+	return func(c, _ string, _ int, applied bool) error {
+		if c == call && !applied {
+			return rpcerr.New(rpcerr.PaymentDeclined, "no")
+		}
+		return nil
+	}
+}
+
+// lost has the first calls of a name under each key fail, before or after their effect.
+func lost(call string, reason rpcerr.Reason, times int, after bool) func(string, string, int, bool) error {
+	return func(c, _ string, nth int, applied bool) error {
+		if c == call && nth <= times && applied == after {
+			return rpcerr.New(reason, "lost")
+		}
+		return nil
 	}
 }
 
 func TestSaga_Faults(t *testing.T) {
 	t.Parallel()
-	refuse := func(call string) func(string, string, int, bool) error {
-		return func(c, _ string, _ int, applied bool) error {
-			if c == call && !applied {
-				return rpcerr.New(rpcerr.PaymentDeclined, "no")
-			}
-			return nil
-		}
-	}
-	// Lost: the nth call of that name fails, before or after its effect.
-	lost := func(call string, reason rpcerr.Reason, times int, after bool) func(string, string, int, bool) error {
-		return func(c, _ string, nth int, applied bool) error {
-			if c == call && nth <= times && applied == after {
-				return rpcerr.New(reason, "lost")
-			}
-			return nil
-		}
-	}
-	const done = "executed executed executed executed"
+	const done = "executed executed executed executed executed"
 	tests := map[string]struct {
 		trouble func(string, string, int, bool) error
 		state   orderv1.OrderState
-		effects string // of reserve, charge, ship, commit
+		effects string // of reserve, authorize, ship, capture, commit
 	}{
-		"reserve refused":                     {refuse(callReserve), orderv1.OrderState_ORDER_STATE_COMPENSATED, "   "},
-		"charge refused":                      {refuse(callCharge), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone   "},
-		"ship refused":                        {refuse(callSchedule), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone undone  "},
-		"commit refused":                      {refuse(callCommit), orderv1.OrderState_ORDER_STATE_PARKED, "executed executed executed "},
-		"reserve failed, not applied":         {lost(callReserve, rpcerr.Internal, 2, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
-		"reserve failed, but applied":         {lost(callReserve, rpcerr.Internal, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
-		"charge failed, not applied":          {lost(callCharge, rpcerr.PaymentOutcomeUnknown, 2, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
-		"charge failed, but applied":          {lost(callCharge, rpcerr.PaymentOutcomeUnknown, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
-		"ship failed, not applied":            {lost(callSchedule, rpcerr.Internal, 2, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
-		"ship failed, but applied":            {lost(callSchedule, rpcerr.Internal, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
-		"commit failed, but applied":          {lost(callCommit, rpcerr.Internal, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
-		"charge not sent for a while":         {lost(callCharge, rpcerr.DestinationDown, 3, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
-		"charge unknown to the end, applied":  {lost(callCharge, rpcerr.PaymentOutcomeUnknown, 99, true), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone undone  "},
-		"charge unknown to the end, not done": {lost(callCharge, rpcerr.PaymentOutcomeUnknown, 99, false), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone undone  "},
+		"reserve refused":                        {refuse(callReserve), orderv1.OrderState_ORDER_STATE_COMPENSATED, "    "},
+		"authorize refused":                      {refuse(callAuthorize), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone    "},
+		"ship refused":                           {refuse(callSchedule), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone undone   "},
+		"capture refused":                        {refuse(callCapture), orderv1.OrderState_ORDER_STATE_PARKED, "executed executed executed  "},
+		"commit refused":                         {refuse(callCommit), orderv1.OrderState_ORDER_STATE_PARKED, "executed executed executed executed "},
+		"reserve failed, not applied":            {lost(callReserve, rpcerr.Internal, 2, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"reserve failed, but applied":            {lost(callReserve, rpcerr.Internal, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"authorize failed, not applied":          {lost(callAuthorize, rpcerr.PaymentOutcomeUnknown, 2, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"authorize failed, but applied":          {lost(callAuthorize, rpcerr.PaymentOutcomeUnknown, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"ship failed, not applied":               {lost(callSchedule, rpcerr.Internal, 2, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"ship failed, but applied":               {lost(callSchedule, rpcerr.Internal, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"capture failed, not applied":            {lost(callCapture, rpcerr.PaymentOutcomeUnknown, 3, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"capture failed, but applied":            {lost(callCapture, rpcerr.PaymentOutcomeUnknown, 3, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"commit failed, but applied":             {lost(callCommit, rpcerr.Internal, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"authorize not sent for a while":         {lost(callAuthorize, rpcerr.DestinationDown, 3, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"authorize unknown to the end, applied":  {lost(callAuthorize, rpcerr.PaymentOutcomeUnknown, 99, true), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone undone   "},
+		"authorize unknown to the end, not done": {lost(callAuthorize, rpcerr.PaymentOutcomeUnknown, 99, false), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone undone   "},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t, tt.trouble)
 			order, saga := f.end(f.place("order-fault").GetOrderId())
 			var effects []string
-			for _, step := range []string{stepReserve, stepCharge, stepShip, stepCommit} {
+			for _, step := range []string{stepReserve, stepAuthorize, stepShip, stepCapture, stepCommit} {
 				effects = append(effects, f.participants.effect(order.GetSagaId(), step))
 			}
 			if got := strings.Join(effects, " "); order.GetState() != tt.state || got != tt.effects {
@@ -251,17 +257,17 @@ func TestPlaceOrder_RefusesBadInputAndStoresNothing(t *testing.T) {
 }
 
 func TestCancelOrder_CompensatesBeforeThePivotAndIsRefusedAfter(t *testing.T) {
-	charging, release := make(chan struct{}), make(chan struct{})
+	asked, release := make(chan struct{}), make(chan struct{})
 	var once atomic.Bool
 	f := setup(t, func(call, _ string, _ int, applied bool) error {
-		if call == callCharge && applied && once.CompareAndSwap(false, true) {
-			close(charging)
+		if call == callAuthorize && applied && once.CompareAndSwap(false, true) {
+			close(asked)
 			<-release
 		}
 		return nil
 	})
 	placed := f.place("order-0001")
-	<-charging
+	<-asked
 	cancelled, err := f.orders.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{
 		IdempotencyKey: "cancel-0001", OrderId: placed.GetOrderId(), Reason: "changed my mind",
 	})
@@ -271,10 +277,10 @@ func TestCancelOrder_CompensatesBeforeThePivotAndIsRefusedAfter(t *testing.T) {
 	if got := cancelled.GetOrder().GetState(); got != orderv1.OrderState_ORDER_STATE_COMPENSATING {
 		t.Errorf("after cancelling: %s", got)
 	}
-	close(release) // the charge succeeds after the decision
+	close(release) // the authorization succeeds after the decision
 	order, saga := f.end(placed.GetOrderId())
-	if order.GetState() != orderv1.OrderState_ORDER_STATE_COMPENSATED || f.participants.effect(order.GetSagaId(), stepCharge) != "undone" {
-		t.Errorf("ended as %s with charge %q: %s", order.GetState(), f.participants.effect(order.GetSagaId(), stepCharge), types(saga))
+	if order.GetState() != orderv1.OrderState_ORDER_STATE_COMPENSATED || f.participants.effect(order.GetSagaId(), stepAuthorize) != "undone" {
+		t.Errorf("ended as %s with authorization %q: %s", order.GetState(), f.participants.effect(order.GetSagaId(), stepAuthorize), types(saga))
 	}
 	finished := f.place("order-0002")
 	f.end(finished.GetOrderId())
@@ -287,7 +293,7 @@ func TestCancelOrder_CompensatesBeforeThePivotAndIsRefusedAfter(t *testing.T) {
 func TestEngine_AnotherReplicaTakesOver(t *testing.T) {
 	blocked := make(chan struct{})
 	f := setup(t, func(call, _ string, nth int, applied bool) error {
-		if call == callCharge && nth == 1 && applied {
+		if call == callAuthorize && nth == 1 && applied {
 			close(blocked)
 			return rpcerr.New(rpcerr.Internal, "the answer is lost with the replica")
 		}
@@ -312,10 +318,10 @@ func TestEngine_HandsOverAtAnOrderlyStop(t *testing.T) {
 	f := &fixture{T: t, participants: newParticipants(t), dsn: pgtest.DSN(t, Migrations()...)}
 	cfg := servicetest.Config()
 	cfg.NATS.URL = bustest.Server(t).URL()
-	var charging atomic.Int64
+	var asked atomic.Int64
 	reached := make(chan struct{})
 	f.participants.trouble = func(call, _ string, _ int, applied bool) error {
-		if call == callCharge && !applied && charging.Add(1) == 20 {
+		if call == callAuthorize && !applied && asked.Add(1) == 20 {
 			close(reached)
 		}
 		return nil

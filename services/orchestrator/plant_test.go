@@ -16,6 +16,7 @@ import (
 
 // planted is a saga that a test puts into the database as if it had come about there.
 type planted struct {
+	def      saga.Definition // zero for orderV2
 	sagaID   SagaID
 	orderID  OrderID
 	customer string        // empty for c-1
@@ -28,14 +29,16 @@ type planted struct {
 // The histories that tests plant.
 var (
 	doneReserve   = saga.Event{Type: saga.StepDone, Step: stepReserve, Detail: saga.Detail{Result: []byte(`{"reservation_id":"res_1"}`)}}
-	doneCharge    = saga.Event{Type: saga.StepDone, Step: stepCharge}
+	doneAuthorize = saga.Event{Type: saga.StepDone, Step: stepAuthorize}
 	doneShip      = saga.Event{Type: saga.StepDone, Step: stepShip}
+	doneCapture   = saga.Event{Type: saga.StepDone, Step: stepCapture}
 	doneCommit    = saga.Event{Type: saga.StepDone, Step: stepCommit}
+	// unknownCharge is of orderV1.
 	unknownCharge = []saga.Event{doneReserve, {Type: saga.StepUnknown, Step: stepCharge, Detail: saga.Detail{Cause: "UNAVAILABLE", RetryAt: time.Date(2126, 1, 1, 0, 0, 0, 0, time.UTC)}}}
-	turnedBack    = []saga.Event{doneReserve, {Type: saga.StepRefused, Step: stepCharge, Detail: saga.Detail{Cause: "declined"}}, {Type: saga.CompensationDecided, Detail: saga.Detail{Cause: "charge was refused: 100% _declined_"}}}
-	parkedCharge  = []saga.Event{doneReserve, {Type: saga.SagaParked, Detail: saga.Detail{Cause: "charge was denied: PERMISSION_DENIED"}}}
-	parkedShip    = []saga.Event{doneReserve, doneCharge, {Type: saga.SagaParked, Detail: saga.Detail{Cause: "ship stays unknown"}}}
-	completed     = []saga.Event{doneReserve, doneCharge, doneShip, doneCommit, {Type: saga.SagaCompleted}}
+	turnedBack    = []saga.Event{doneReserve, {Type: saga.StepRefused, Step: stepAuthorize, Detail: saga.Detail{Cause: "declined"}}, {Type: saga.CompensationDecided, Detail: saga.Detail{Cause: "authorize was refused: 100% _declined_"}}}
+	parkedDenied  = []saga.Event{doneReserve, {Type: saga.SagaParked, Detail: saga.Detail{Cause: "authorize was denied: PERMISSION_DENIED"}}}
+	parkedShip    = []saga.Event{doneReserve, doneAuthorize, {Type: saga.SagaParked, Detail: saga.Detail{Cause: "ship stays unknown"}}}
+	completed     = []saga.Event{doneReserve, doneAuthorize, doneShip, doneCapture, doneCommit, {Type: saga.SagaCompleted}}
 	paused        = []saga.Event{doneReserve, {Type: saga.SagaPaused, Detail: saga.Detail{Cause: "because", Actor: "test"}}}
 )
 
@@ -45,6 +48,9 @@ func plant(t testing.TB, db *pgxpool.Pool, sagas ...planted) []planted {
 	var rows plantedRows
 	for i := range sagas {
 		sagas[i].sagaID, sagas[i].orderID = id.New[sagaKind](), id.New[orderKind]()
+		if sagas[i].def.Name == "" {
+			sagas[i].def = orderV2
+		}
 		rows.add(t, sagas[i])
 	}
 	exec := func(sql string, args ...any) {
@@ -62,11 +68,11 @@ SELECT a, b, c, 'pm_ok', d, e,
 		rows.orderIDs, rows.ids, rows.customers, rows.currencies, rows.totals, rows.createdAts)
 	exec(`
 INSERT INTO saga (id, definition, version, order_id, phase, step, cause, seq, deadline, traceparent, paused, at_risk, next_at, created_at, updated_at)
-SELECT a, 'order', 1, b, c, d, e, f, g, '', h, i, j, k, k
+SELECT a, 'order', v, b, c, d, e, f, g, '', h, i, j, k, k
   FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::bool[], $9::bool[], $10::timestamptz[],
-              $11::timestamptz[]) AS u (a, b, c, d, e, f, g, h, i, j, k)`,
+              $11::timestamptz[], $12::int[]) AS u (a, b, c, d, e, f, g, h, i, j, k, v)`,
 		rows.ids, rows.orderIDs, rows.phases, rows.steps, rows.causes, rows.seqs, rows.deadlines, rows.pauseds, rows.atRisks, rows.nextAts,
-		rows.createdAts)
+		rows.createdAts, rows.versions)
 	exec(`
 INSERT INTO saga_event (saga_id, seq, type, step, at, detail)
 SELECT a, b, c, d, e, f::jsonb FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS u (a, b, c, d, e, f)`,
@@ -79,7 +85,7 @@ type plantedRows struct {
 	ids, orderIDs                        []uuid.UUID
 	customers, currencies, steps, causes []string
 	totals                               []int64
-	phases, seqs                         []int32
+	versions, phases, seqs               []int32
 	pauseds, atRisks                     []bool
 	createdAts, deadlines                []time.Time
 	nextAts                              []*time.Time
@@ -93,20 +99,21 @@ type plantedRows struct {
 func (r *plantedRows) add(t testing.TB, p planted) {
 	t.Helper()
 	at := clock().Add(-p.age)
-	history := []saga.Event{saga.Start(orderV1, at)}
+	history := []saga.Event{saga.Start(p.def, at)}
 	for n, e := range p.happened {
 		e.Seq, e.At = n+2, at.Add(time.Duration(n+1)*time.Millisecond)
 		history = append(history, e)
 	}
-	state, err := saga.Fold(orderV1, history)
+	state, err := saga.Fold(p.def, history)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.versions = append(r.versions, int32(p.def.Version))
 	r.ids, r.orderIDs = append(r.ids, p.sagaID.UUID()), append(r.orderIDs, p.orderID.UUID())
 	r.customers = append(r.customers, cmp.Or(p.customer, "c-1"))
 	total := cmp.Or(p.total, money.Amount{Currency: "GBP", Minor: 750})
 	r.currencies, r.totals = append(r.currencies, string(total.Currency)), append(r.totals, total.Minor)
-	r.phases, r.steps = append(r.phases, int32(state.Phase)), append(r.steps, stepOf(orderV1, state))
+	r.phases, r.steps = append(r.phases, int32(state.Phase)), append(r.steps, stepOf(p.def, state))
 	r.causes, r.seqs = append(r.causes, state.Cause), append(r.seqs, int32(state.Seq))
 	r.pauseds, r.atRisks = append(r.pauseds, state.Paused), append(r.atRisks, p.atRisk)
 	r.createdAts, r.deadlines = append(r.createdAts, at), append(r.deadlines, state.Deadline)

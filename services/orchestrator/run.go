@@ -49,7 +49,7 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(ctx context.Context, env *service.Env, cfg Config) error {
-	_, err := wire(ctx, env, cfg, orderV1)
+	_, err := wire(ctx, env, cfg, orderSagas...)
 	return err
 }
 

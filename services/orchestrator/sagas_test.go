@@ -123,31 +123,31 @@ func watched(t *testing.T, sagas sagav1.SagaServiceClient, sagaID string, after 
 }
 
 func TestWatchSaga_SendsEachEventOnceUntilItRests(t *testing.T) {
-	charging, release := make(chan struct{}), make(chan struct{})
+	asked, release := make(chan struct{}), make(chan struct{})
 	var once, released atomic.Bool
 	f := setup(t, func(call, _ string, _ int, applied bool) error {
-		if call == callCharge && applied && once.CompareAndSwap(false, true) {
-			close(charging)
+		if call == callAuthorize && applied && once.CompareAndSwap(false, true) {
+			close(asked)
 			<-release
 		}
 		return nil
 	})
 	placed := f.place("order-0001")
-	<-charging
+	<-asked
 	seqs, last := watched(t, f.sagas, placed.GetOrderId(), 0, func(*sagav1.Saga) {
 		if released.CompareAndSwap(false, true) {
 			close(release) // it was told how the saga stands; the rest comes as it happens
 		}
 	})
-	if want := []int32{1, 2, 3, 4, 5, 6}; !slices.Equal(seqs, want) || last.GetPhase() != sagav1.SagaPhase_SAGA_PHASE_COMPLETED {
+	if want := []int32{1, 2, 3, 4, 5, 6, 7}; !slices.Equal(seqs, want) || last.GetPhase() != sagav1.SagaPhase_SAGA_PHASE_COMPLETED {
 		t.Errorf("told of events %v, want %v; it is %s", seqs, want, last.GetPhase())
 	}
-	for after, want := range map[int32][]int32{4: {5, 6}, 6: nil} {
-		if seqs, last := watched(t, f.sagas, placed.GetSagaId(), after, nil); !slices.Equal(seqs, want) || last.GetSequence() != 6 {
+	for after, want := range map[int32][]int32{5: {6, 7}, 7: nil} {
+		if seqs, last := watched(t, f.sagas, placed.GetSagaId(), after, nil); !slices.Equal(seqs, want) || last.GetSequence() != 7 {
 			t.Errorf("behind event %d: told of %v, want %v", after, seqs, want)
 		}
 	}
-	stream, err := f.sagas.WatchSaga(t.Context(), &sagav1.WatchSagaRequest{SagaId: placed.GetSagaId(), AfterSequence: 7})
+	stream, err := f.sagas.WatchSaga(t.Context(), &sagav1.WatchSagaRequest{SagaId: placed.GetSagaId(), AfterSequence: 8})
 	if err == nil {
 		_, err = stream.Recv()
 	}
@@ -156,17 +156,17 @@ func TestWatchSaga_SendsEachEventOnceUntilItRests(t *testing.T) {
 
 func TestWatchSaga_WorksOnEveryReplica(t *testing.T) {
 	c := setupCluster(t, nil)
-	first, _ := c.start(orderV1)
+	first, _ := c.start(orderV2)
 	defer c.stop(first)
 	watchers := []sagav1.SagaServiceClient{c.sagas}
-	second, _ := c.start(orderV1)
+	second, _ := c.start(orderV2)
 	defer c.stop(second)
 	watchers = append(watchers, c.sagas)
 	for i := range 4 { // whoever owns their shards
 		placed := c.place(fmt.Sprintf("order-%04d", i))
 		for replica, sagas := range watchers {
-			if seqs, _ := watched(t, sagas, placed.GetSagaId(), 0, nil); len(seqs) != 6 {
-				t.Errorf("replica %d told of events %v of order %d, want 6", replica, seqs, i)
+			if seqs, _ := watched(t, sagas, placed.GetSagaId(), 0, nil); len(seqs) != 7 {
+				t.Errorf("replica %d told of events %v of order %d, want 7", replica, seqs, i)
 			}
 		}
 	}

@@ -110,7 +110,7 @@ func TestShards_AnOwnerOfAnEarlierEpochWritesNothing(t *testing.T) {
 	}
 	e := &engine{pool: db, outbox: outbox.New(outbox.Config{Pool: db})}
 	write := func(epoch int64) error {
-		all, err := loadRuns(t.Context(), db, map[definitionKey]saga.Definition{keyOf(orderV1): orderV1}, []SagaID{sagaID})
+		all, err := loadRuns(t.Context(), db, known, []SagaID{sagaID})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,6 +120,18 @@ func (p peers) actions() map[string]action {
 			all, err := payments.BatchRefund(ctx, &paymentv1.BatchRefundRequest{Requests: r})
 			return all.GetResults(), err
 		}, nil),
+		callAuthorize: batched(authorizeRequest, func(ctx context.Context, r []*paymentv1.AuthorizeRequest) ([]*paymentv1.BatchAuthorizeResponse_Result, error) {
+			all, err := payments.BatchAuthorize(ctx, &paymentv1.BatchAuthorizeRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
+		callVoid: batched(voidRequest, func(ctx context.Context, r []*paymentv1.VoidRequest) ([]*paymentv1.BatchVoidResponse_Result, error) {
+			all, err := payments.BatchVoid(ctx, &paymentv1.BatchVoidRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
+		callCapture: batched(captureRequest, func(ctx context.Context, r []*paymentv1.CaptureRequest) ([]*paymentv1.BatchCaptureResponse_Result, error) {
+			all, err := payments.BatchCapture(ctx, &paymentv1.BatchCaptureRequest{Requests: r})
+			return all.GetResults(), err
+		}, nil),
 		callSchedule: batched(scheduleRequest, func(ctx context.Context, r []*shipmentv1.ScheduleRequest) ([]*shipmentv1.BatchScheduleResponse_Result, error) {
 			all, err := shipments.BatchSchedule(ctx, &shipmentv1.BatchScheduleRequest{Requests: r})
 			return all.GetResults(), err
@@ -164,6 +176,25 @@ func chargeRequest(c stepCall) (*paymentv1.ChargeRequest, error) {
 
 func refundRequest(c stepCall) (*paymentv1.RefundRequest, error) {
 	return &paymentv1.RefundRequest{IdempotencyKey: c.key, Origin: c.origin()}, nil
+}
+
+func authorizeRequest(c stepCall) (*paymentv1.AuthorizeRequest, error) {
+	return &paymentv1.AuthorizeRequest{
+		IdempotencyKey: c.key, Amount: amountToProto(c.order.total), PaymentMethod: c.order.paymentMethod,
+		CustomerId: c.order.customerID, Reference: c.order.id.String(), Origin: c.origin(),
+	}, nil
+}
+
+func voidRequest(c stepCall) (*paymentv1.VoidRequest, error) {
+	return &paymentv1.VoidRequest{IdempotencyKey: c.key, Origin: c.origin()}, nil
+}
+
+// captureRequest asks for all of what the authorize step has set aside, which is known by that step's key.
+func captureRequest(c stepCall) (*paymentv1.CaptureRequest, error) {
+	return &paymentv1.CaptureRequest{
+		IdempotencyKey: c.key, Origin: c.origin(),
+		Authorization: &paymentv1.CaptureRequest_AuthorizationKey{AuthorizationKey: stepKey(c.order.sagaID, stepAuthorize)},
+	}, nil
 }
 
 func scheduleRequest(c stepCall) (*shipmentv1.ScheduleRequest, error) {

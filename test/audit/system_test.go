@@ -82,45 +82,58 @@ func (f *fixture) between(t *testing.T, providerURL string) (checks []*auditv1.C
 	return checks
 }
 
+// planted is what is wrong between services, how it comes and goes, and the comparisons that it turns red.
+var planted = []struct{ name, service, do, undo, red string }{
+	{"the shipment of a completed order is cancelled", "shipment",
+		`UPDATE shipment SET state = 4 WHERE state = 2`, `UPDATE shipment SET state = 2 WHERE state = 4`, "20_completed_once"},
+	{"a compensated order ships", "shipment",
+		`UPDATE shipment SET state = 2, tracking_number = 'T', refusal_reason = '' WHERE state = 3`,
+		`UPDATE shipment SET state = 3, tracking_number = '', refusal_reason = 'r' WHERE tracking_number = 'T'`, "15_shipments_of_orders"},
+	{"a shipment for nobody's order", "shipment",
+		`INSERT INTO shipment (id, state, reference, address, tracking_number, carrier_key) VALUES (gen_random_uuid(), 2, 'x', '{}', 'T', 'x')`,
+		`DELETE FROM shipment WHERE reference = 'x'`, "15_shipments_of_orders"},
+	{"a payment is left in doubt", "payment",
+		`UPDATE payment SET state = 2, decline_reason = '', provider_charge_id = '' WHERE state = 4`, `UPDATE payment SET state = 4, decline_reason = 'd' WHERE state = 2`, "19_nothing_left_open"},
+	{"a payment of another amount", "payment",
+		`UPDATE payment SET amount_minor = 511 WHERE state = 3`, `UPDATE payment SET amount_minor = 510 WHERE state = 3`,
+		"5_charged_as_ordered 5_same_amounts"},
+	{"a capture of another amount", "payment",
+		`UPDATE payment SET captured_minor = 509 WHERE state = 3`, `UPDATE payment SET captured_minor = 510 WHERE state = 3`,
+		"2_net_charge 3_no_unknown_success"},
+	{"a payment in another currency", "payment",
+		`UPDATE payment SET currency = 'JPY' WHERE state = 3`, `UPDATE payment SET currency = 'GBP' WHERE state = 3`,
+		"5_charged_as_ordered 5_same_amounts"},
+	{"a capture that the provider does not know", "payment",
+		`UPDATE payment SET provider_charge_id = 'x' || provider_charge_id WHERE state = 3`,
+		`UPDATE payment SET provider_charge_id = substr(provider_charge_id, 2) WHERE state = 3`, "4_no_unknown_capture"},
+	{"a refund that the provider does not know", "payment",
+		`UPDATE payment SET state = 10, refunded_minor = 1 WHERE state = 3`, `UPDATE payment SET state = 3, refunded_minor = 0 WHERE state = 10`,
+		"4_no_unknown_capture"},
+	{"a void that the books do not know", "payment",
+		`UPDATE payment SET state = 9 WHERE state = 6`, `UPDATE payment SET state = 6 WHERE state = 9`, "19_nothing_left_open"},
+	{"a compensated order is charged", "payment",
+		`UPDATE payment SET state = 3, captured_minor = 510 WHERE state = 6`,
+		`UPDATE payment SET state = 6, captured_minor = 0 WHERE reference IN (SELECT reference FROM payment WHERE state = 3 ORDER BY id DESC LIMIT 1)`,
+		"2_net_charge 4_no_unknown_capture"},
+	{"a payment for nobody's order", "payment",
+		`WITH made AS (INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key)
+		               VALUES (gen_random_uuid(), 6, 'GBP', 1, 'm', 'c', 'x', 'x') RETURNING id)
+		 INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key) SELECT id, 1, 2, 6, 1, 'x' FROM made`,
+		`DELETE FROM operation WHERE provider_key = 'x'; DELETE FROM payment WHERE reference = 'x'`, "2_net_charge"},
+	{"an order of another total", "orchestrator",
+		`UPDATE orders SET total_minor = 511 WHERE payment_method = 'pm_ok'`, `UPDATE orders SET total_minor = 510 WHERE payment_method = 'pm_ok'`,
+		"2_net_at_provider 2_net_charge 5_charged_as_ordered"},
+	{"an orphan reservation", "inventory",
+		`UPDATE stock_level SET reserved = 1`, `UPDATE stock_level SET reserved = 0`, "14_stock_of_orders"},
+	{"more has left than was ordered", "inventory",
+		`UPDATE stock_level SET shipped = 3`, `UPDATE stock_level SET shipped = 2`, "14_stock_of_orders"},
+	{"less has left than was ordered", "inventory",
+		`UPDATE stock_level SET shipped = 1`, `UPDATE stock_level SET shipped = 2`, "14_stock_of_orders"},
+}
+
 func TestComparisons_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 	f := setup(t)
-	for _, p := range []struct{ name, service, do, undo, red string }{
-		{"the shipment of a completed order is cancelled", "shipment",
-			`UPDATE shipment SET state = 4 WHERE state = 2`, `UPDATE shipment SET state = 2 WHERE state = 4`, "20_completed_once"},
-		{"a compensated order ships", "shipment",
-			`UPDATE shipment SET state = 2, tracking_number = 'T', refusal_reason = '' WHERE state = 3`,
-			`UPDATE shipment SET state = 3, tracking_number = '', refusal_reason = 'r' WHERE tracking_number = 'T'`, "15_shipments_of_orders"},
-		{"a shipment for nobody's order", "shipment",
-			`INSERT INTO shipment (id, state, reference, address, tracking_number, carrier_key) VALUES (gen_random_uuid(), 2, 'x', '{}', 'T', 'x')`,
-			`DELETE FROM shipment WHERE reference = 'x'`, "15_shipments_of_orders"},
-		{"a payment is left in doubt", "payment",
-			`UPDATE payment SET state = 2, decline_reason = '', provider_charge_id = '' WHERE state = 4`, `UPDATE payment SET state = 4, decline_reason = 'd' WHERE state = 2`, "19_nothing_left_open"},
-		{"a payment of another amount", "payment",
-			`UPDATE payment SET amount_minor = 511 WHERE state = 3`, `UPDATE payment SET amount_minor = 510 WHERE state = 3`,
-			"2_net_charge 5_charged_as_ordered 5_same_amounts"},
-		{"a payment in another currency", "payment",
-			`UPDATE payment SET currency = 'JPY' WHERE state = 3`, `UPDATE payment SET currency = 'GBP' WHERE state = 3`,
-			"5_charged_as_ordered 5_same_amounts"},
-		{"a capture that the provider does not know", "payment",
-			`UPDATE payment SET provider_charge_id = 'x' || provider_charge_id WHERE state = 3`,
-			`UPDATE payment SET provider_charge_id = substr(provider_charge_id, 2) WHERE state = 3`, "4_no_unknown_capture"},
-		{"a refund that the books do not know", "payment",
-			`UPDATE payment SET state = 3, provider_refund_id = '' WHERE state = 5`,
-			`UPDATE payment SET state = 5, provider_refund_id = 're' WHERE reference IN (SELECT reference FROM payment WHERE state = 3 ORDER BY id DESC LIMIT 1)`,
-			"2_net_charge 3_no_unknown_success"},
-		{"a payment for nobody's order", "payment",
-			`INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key)
-			 VALUES (gen_random_uuid(), 6, 'GBP', 1, 'm', 'c', 'x', 'x')`, `DELETE FROM payment WHERE reference = 'x'`, "2_net_charge"},
-		{"an order of another total", "orchestrator",
-			`UPDATE orders SET total_minor = 511 WHERE payment_method = 'pm_ok'`, `UPDATE orders SET total_minor = 510 WHERE payment_method = 'pm_ok'`,
-			"2_net_at_provider 2_net_charge 5_charged_as_ordered"},
-		{"an orphan reservation", "inventory",
-			`UPDATE stock_level SET reserved = 1`, `UPDATE stock_level SET reserved = 0`, "14_stock_of_orders"},
-		{"more has left than was ordered", "inventory",
-			`UPDATE stock_level SET shipped = 3`, `UPDATE stock_level SET shipped = 2`, "14_stock_of_orders"},
-		{"less has left than was ordered", "inventory",
-			`UPDATE stock_level SET shipped = 1`, `UPDATE stock_level SET shipped = 2`, "14_stock_of_orders"},
-	} {
+	for _, p := range planted {
 		execute(t, f.world.DSN[p.service], p.do)
 		if diff := cmp.Diff(p.red, red(t, f.between(t, f.world.PSP.URL()))); diff != "" {
 			t.Errorf("%s: red comparisons (-want +got):\n%s", p.name, diff)
@@ -137,24 +150,48 @@ func TestComparisons_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestComparisons_FindAKeyThatWasChargedTwice(t *testing.T) {
+// What the provider says is compared with our books, which say that all is well.
+func TestComparisons_FindWhatTheProviderSaysOtherwise(t *testing.T) {
 	f := setup(t)
-	journal := f.world.PSP.Journal()
-	for _, e := range journal {
-		if e.Type == pspsim.TypeCharge {
-			e.ID += "again"
-			journal = append(journal, e)
-			break
-		}
-	}
+	var said []pspsim.Entry
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		for _, e := range journal {
+		for _, e := range said {
 			_ = json.NewEncoder(w).Encode(e) // a client that leaves is none of our business
 		}
 	}))
 	t.Cleanup(provider.Close)
-	if diff := cmp.Diff("1_charged_once 2_net_at_provider", red(t, f.between(t, provider.URL))); diff != "" {
-		t.Errorf("red comparisons (-want +got):\n%s", diff)
+	journal := f.world.PSP.Journal()
+	for _, p := range []struct {
+		name    string
+		of      pspsim.EntryType
+		becomes func(pspsim.Entry) []pspsim.Entry
+		red     string
+	}{
+		{"an authorization is captured twice", pspsim.TypeCapture, func(e pspsim.Entry) []pspsim.Entry { return []pspsim.Entry{e, e} },
+			"1_charged_once 2_net_at_provider 3_no_unknown_success"},
+		{"a key is authorized twice", pspsim.TypeAuthorize, func(e pspsim.Entry) []pspsim.Entry {
+			again := e
+			again.ID += "again"
+			return []pspsim.Entry{e, again}
+		}, "19_nothing_left_set_aside 1_charged_once"},
+		{"an authorization is not voided", pspsim.TypeVoid, func(pspsim.Entry) []pspsim.Entry { return nil }, "19_nothing_left_set_aside"},
+		{"a capture is given back", pspsim.TypeCapture, func(e pspsim.Entry) []pspsim.Entry {
+			back := e
+			back.Type, back.ID = pspsim.TypeRefund, "re_1"
+			return []pspsim.Entry{e, back}
+		}, "3_no_unknown_success"},
+	} {
+		said = nil
+		for _, e := range journal {
+			if e.Type == p.of {
+				said = append(said, p.becomes(e)...)
+			} else {
+				said = append(said, e)
+			}
+		}
+		if diff := cmp.Diff(p.red, red(t, f.between(t, provider.URL))); diff != "" {
+			t.Errorf("%s: red comparisons (-want +got):\n%s", p.name, diff)
+		}
 	}
 }
 

@@ -9,23 +9,24 @@ import (
 	"testing"
 )
 
-// gate stands before a provider and fails refunds: the first request of a key does not get through, the answer to the
-// second is lost. The third gets its answer.
+// gate stands before a provider and fails what is posted to a path: the first request of a key does not get through, the
+// answer to the second is lost. The third gets its answer.
 type gate struct {
 	provider http.Handler
+	path     string
 
-	mu      sync.Mutex
-	refunds map[string]int // requests, by key
+	mu       sync.Mutex
+	requests map[string]int // by key
 }
 
 // newGate gives the URL of a provider behind a gate.
-func newGate(t *testing.T, provider string) string {
+func newGate(t *testing.T, provider, path string) string {
 	t.Helper()
 	behind, err := url.Parse(provider)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(&gate{provider: httputil.NewSingleHostReverseProxy(behind), refunds: map[string]int{}})
+	s := httptest.NewServer(&gate{provider: httputil.NewSingleHostReverseProxy(behind), path: path, requests: map[string]int{}})
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -33,11 +34,11 @@ func newGate(t *testing.T, provider string) string {
 // ServeHTTP implements http.Handler.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requests := 0
-	if r.Method == http.MethodPost && r.URL.Path == "/v1/refunds" {
+	if r.Method == http.MethodPost && r.URL.Path == g.path {
 		key := r.Header.Get("Idempotency-Key")
 		g.mu.Lock()
-		g.refunds[key]++
-		requests = g.refunds[key]
+		g.requests[key]++
+		requests = g.requests[key]
 		g.mu.Unlock()
 	}
 	switch requests {

@@ -61,8 +61,8 @@ func newRig(t *testing.T, binary string, s scenario, orders int) *rig {
 	for name, addr := range r.addrs {
 		r.conns[name] = servicetest.DialAddr(t, addr, "crash")
 	}
-	if s.refundsFail {
-		r.env = append(r.env, "TIEOUT_PAYMENT_PROVIDER_PSP_URL="+newGate(t, r.world.PSP.URL()))
+	if s.fails != "" {
+		r.env = append(r.env, "TIEOUT_PAYMENT_PROVIDER_PSP_URL="+newGate(t, r.world.PSP.URL(), s.fails))
 	}
 	t.Cleanup(r.close)
 	r.receive(t)

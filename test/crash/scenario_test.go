@@ -28,8 +28,8 @@ type scenario struct {
 	sku, method, country string
 	// cancel has each order cancelled as soon as it is acknowledged.
 	cancel bool
-	// refundsFail has refunds fail at first, before their effect and after it.
-	refundsFail bool
+	// fails has what follows an authorization, by its path at the provider, fail at first, before its effect and after it.
+	fails string
 	// ends are the states that an order may end in.
 	ends []orderv1.OrderState
 	// events has the relay and the inbox of events killed too.
@@ -47,11 +47,12 @@ var scenarios = []scenario{
 	{name: "no stock", sku: scarce, method: "pm_ok", country: "GB", ends: ends(compensated)},
 	{name: "declined", sku: plenty, method: "pm_declined", country: "GB", ends: ends(compensated)},
 	{name: "not shipped", sku: plenty, method: "pm_ok", country: "XX", ends: ends(compensated), events: true},
-	{name: "charge unknown, happened", sku: plenty, method: "pm_timeout_after", country: "GB", ends: ends(completed)},
-	{name: "charge unknown, at first", sku: plenty, method: "pm_500_then_ok", country: "GB", ends: ends(completed)},
-	{name: "charge unknown, never happens", sku: plenty, method: "pm_timeout_before", country: "GB", ends: ends(compensated)},
+	{name: "authorization unknown, happened", sku: plenty, method: "pm_timeout_after", country: "GB", ends: ends(completed)},
+	{name: "authorization unknown, at first", sku: plenty, method: "pm_500_then_ok", country: "GB", ends: ends(completed)},
+	{name: "authorization unknown, never happens", sku: plenty, method: "pm_timeout_before", country: "GB", ends: ends(compensated)},
 	{name: "cancelled", sku: plenty, method: "pm_slow", country: "GB", cancel: true, ends: ends(completed, compensated)},
-	{name: "refund fails", sku: plenty, method: "pm_ok", country: "XX", refundsFail: true, ends: ends(compensated)},
+	{name: "capture fails", sku: plenty, method: "pm_ok", country: "GB", fails: "/v1/captures", ends: ends(completed)},
+	{name: "void fails", sku: plenty, method: "pm_ok", country: "XX", fails: "/v1/voids", ends: ends(compensated)},
 }
 
 func ends(states ...orderv1.OrderState) []orderv1.OrderState { return states }

@@ -15,8 +15,8 @@ import (
 )
 
 // BenchmarkOrders tells orders per second through the whole system in one process, with their real effects: stock,
-// charges over HTTP to the simulator, ledger, shipments, events on the stream. Clients place each order and watch it to
-// its end over gRPC; Postgres syncs every commit.
+// authorizations and captures over HTTP to the simulator, ledger, shipments, events on the stream. Clients place each
+// order and watch it to its end over gRPC; Postgres syncs every commit.
 func BenchmarkOrders(b *testing.B) {
 	for _, inFlight := range []int{1, 64, 512, 2048} {
 		b.Run(fmt.Sprintf("in_flight=%d", inFlight), func(b *testing.B) { benchmarkOrders(b, inFlight) })

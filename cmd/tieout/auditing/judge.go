@@ -33,10 +33,10 @@ func (e effects) judge() {
 	}
 	switch e.order.GetState() {
 	case orderv1.OrderState_ORDER_STATE_COMPLETED:
-		e.judgeEnded(e.order.GetTotal().GetMinorUnits())
+		e.judgeEnded(true)
 		e.judgeCompleted()
 	case orderv1.OrderState_ORDER_STATE_COMPENSATED:
-		e.judgeEnded(0)
+		e.judgeEnded(false)
 		for _, s := range e.shipments {
 			if s.GetState() == shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULED {
 				e.report(shipmentsOfOrders, s.GetShipmentId(), "is scheduled, and order %s is compensated", e.order.GetOrderId())
@@ -45,7 +45,7 @@ func (e effects) judge() {
 	}
 }
 
-// judgeAmounts compares each payment with the order, and with the provider's charge under its key.
+// judgeAmounts compares each payment with the order, and with what the provider was asked under its key.
 func (e effects) judgeAmounts() {
 	for _, p := range e.payments {
 		if !same(p.GetAmount(), e.order.GetTotal()) {
@@ -61,41 +61,34 @@ func (e effects) judgeAmounts() {
 	}
 }
 
-// judgeKnown compares what our books say was taken and given back with what the provider says.
+// judgeKnown compares what our books say was set aside, taken and given back with what the provider says. Of what the
+// customer's bank takes back, and may give back again, both learn in their own time.
 func (e effects) judgeKnown() {
 	byKey, byID := map[string]int{}, map[string]*charge{}
 	for _, c := range e.charges {
 		byID[c.id] = c
-		if byKey[c.key]++; byKey[c.key] == 2 {
+		if byKey[c.key]++; byKey[c.key] == 2 || c.takings > 1 {
 			e.report(chargedOnce, c.key, "was charged more than once for order %s, at last as %s", e.order.GetOrderId(), c.id)
 		}
 	}
 	for _, p := range e.payments {
-		taken, givenBack := holds(p)
-		c := byID[p.GetProviderChargeId()]
+		ours, c := moneyOf(p), byID[p.GetProviderChargeId()]
 		switch {
-		case taken && c == nil:
-			e.report(noUnknownCapture, p.GetPaymentId(), "was captured as %q, of which the provider knows nothing", p.GetProviderChargeId())
-		case givenBack && c.refunded != c.taken:
-			e.report(noUnknownCapture, p.GetPaymentId(), "was refunded; of charge %s the provider gave back %d of %d", c.id, c.refunded, c.taken)
+		case c == nil && (ours.taken > 0 || p.GetState() == paymentv1.PaymentState_PAYMENT_STATE_AUTHORIZED):
+			e.report(noUnknownCapture, p.GetPaymentId(), "is %s as %q, of which the provider knows nothing", p.GetState(), p.GetProviderChargeId())
+		case c != nil && ours.exceeds(c.money):
+			e.report(noUnknownCapture, p.GetPaymentId(), "says %s, and charge %s of the provider %s", ours, c.id, c.money)
 		}
 	}
 }
 
-// holds tells whether a payment's money was taken, and whether it was given back.
-func holds(p *paymentv1.Payment) (taken, givenBack bool) {
-	givenBack = p.GetState() == paymentv1.PaymentState_PAYMENT_STATE_REFUNDED
-	return givenBack || p.GetState() == paymentv1.PaymentState_PAYMENT_STATE_CAPTURED, givenBack
-}
-
-// judgeEnded compares what an order that has ended should have cost with what is held for it.
-func (e effects) judgeEnded(want int64) {
-	var held int64
+// judgeEnded compares what an order that has ended should have cost with what was taken for it. What was given back of a
+// completed order, or taken back by the customer's bank, is another matter.
+func (e effects) judgeEnded(completed bool) {
+	var all money
 	for _, p := range e.payments {
-		switch p.GetState() {
-		case paymentv1.PaymentState_PAYMENT_STATE_CAPTURED:
-			held += p.GetAmount().GetMinorUnits()
-		case paymentv1.PaymentState_PAYMENT_STATE_CAPTURING, paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN:
+		all = all.plus(moneyOf(p))
+		if unfinished[p.GetState()] {
 			e.report(nothingLeftOpen, p.GetPaymentId(), "is %s, and order %s has ended", p.GetState(), e.order.GetOrderId())
 		}
 	}
@@ -104,42 +97,57 @@ func (e effects) judgeEnded(want int64) {
 			e.report(nothingLeftOpen, s.GetShipmentId(), "is %s, and order %s has ended", s.GetState(), e.order.GetOrderId())
 		}
 	}
-	if held != want {
-		e.report(netCharge, e.order.GetOrderId(), "is %s, and its payments hold %d, not %d", e.order.GetState(), held, want)
-	}
+	e.judgeNet(netCharge, "its payments say", all, completed)
 	if e.witness {
-		e.judgeProvider(want)
+		e.judgeProvider(completed)
+	}
+}
+
+// unfinished are the states that no payment of an order that has ended is in.
+var unfinished = map[paymentv1.PaymentState]bool{
+	paymentv1.PaymentState_PAYMENT_STATE_CREATED:     true,
+	paymentv1.PaymentState_PAYMENT_STATE_AUTHORIZING: true,
+	paymentv1.PaymentState_PAYMENT_STATE_AUTHORIZED:  true,
+	paymentv1.PaymentState_PAYMENT_STATE_CAPTURING:   true,
+	paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN:     true,
+}
+
+// judgeNet compares the money of an order with what it should come to, in the words of who says so.
+func (e effects) judgeNet(c comparison, who string, all money, completed bool) {
+	total := e.order.GetTotal().GetMinorUnits()
+	if completed && all.taken != total {
+		e.report(c, e.order.GetOrderId(), "is completed, and %s %s, not %d taken", who, all, total)
+	}
+	if !completed && all.held() != 0 {
+		e.report(c, e.order.GetOrderId(), "is compensated, and %s %s", who, all)
 	}
 }
 
 // judgeProvider compares what the provider did for an order that has ended with what it should have cost, and with
 // our books.
-func (e effects) judgeProvider(want int64) {
+func (e effects) judgeProvider(completed bool) {
 	known := map[string]*paymentv1.Payment{}
 	for _, p := range e.payments {
 		known[p.GetProviderKey()] = p
 	}
-	var held int64
+	var all money
 	for _, c := range e.charges {
-		held += c.taken - c.refunded
-		taken, givenBack := holds(known[c.key])
-		switch {
-		case !taken:
-			e.report(noUnknownSuccess, c.id, "took %s for order %s, and no payment of ours says so", text(c.amount()), e.order.GetOrderId())
-		case c.refunded > 0 && !givenBack:
-			e.report(noUnknownSuccess, c.id, "gave back %d for order %s, and its payment %s does not say so",
-				c.refunded, e.order.GetOrderId(), known[c.key].GetPaymentId())
+		all = all.plus(c.money)
+		if ours := moneyOf(known[c.key]); c.exceeds(ours) || c.chargedBack != ours.chargedBack {
+			e.report(noUnknownSuccess, c.id, "is %s for order %s, and its payment %q says %s",
+				c.money, e.order.GetOrderId(), known[c.key].GetPaymentId(), ours)
+		}
+		if c.setAside {
+			e.report(nothingLeftSetAside, c.id, "still sets %s aside for order %s, which has ended", text(c.amount()), e.order.GetOrderId())
 		}
 	}
-	if held != want {
-		e.report(netAtProvider, e.order.GetOrderId(), "is %s, and the provider holds %d, not %d", e.order.GetState(), held, want)
-	}
+	e.judgeNet(netAtProvider, "the provider says", all, completed)
 }
 
 func (e effects) judgeCompleted() {
 	captured, scheduled := 0, 0
 	for _, p := range e.payments {
-		if p.GetState() == paymentv1.PaymentState_PAYMENT_STATE_CAPTURED {
+		if p.GetCaptured().GetMinorUnits() > 0 {
 			captured++
 		}
 	}
@@ -174,7 +182,7 @@ func judgeRest(wrong findings, payments *follower[*paymentv1.Payment], shipments
 	}
 	for orderID, of := range charges {
 		for _, c := range of {
-			e.report(noUnknownSuccess, c.id, "took %s for order %q, which nobody placed", text(c.amount()), orderID)
+			e.report(noUnknownSuccess, c.id, "is about %s for order %q, which nobody placed", text(c.amount()), orderID)
 		}
 	}
 	return nil

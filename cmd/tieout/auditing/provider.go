@@ -17,17 +17,41 @@ import (
 // ErrProvider says that the provider's journal could not be read.
 var ErrProvider = errors.New("reading the provider's journal")
 
-// charge is money that the provider took, and how much of it went back, in minor units.
+// charge is a charge or an authorization at the provider, with what became of it; amounts are in minor units.
 type charge struct {
 	id, key, currency string
-	taken, refunded   int64
+	asked             int64 // charged, or set aside
+	setAside          bool  // the money is: it was neither captured nor voided
+	takings           int   // how often money was taken
+	money
 }
 
 func (c *charge) amount() *commonv1.Amount {
-	return &commonv1.Amount{CurrencyCode: c.currency, MinorUnits: c.taken}
+	return &commonv1.Amount{CurrencyCode: c.currency, MinorUnits: c.asked}
 }
 
-// readJournal gives the provider's charges by the order they were for; none when there is no provider to ask.
+// follow notes what became of the charge.
+func (c *charge) follow(e pspsim.Entry) {
+	switch e.Type {
+	case pspsim.TypeCharge, pspsim.TypeCapture:
+		c.takings++
+		c.taken += e.AmountMinor
+		c.setAside = false
+	case pspsim.TypeAuthorize:
+		c.setAside = true
+	case pspsim.TypeVoid:
+		c.setAside = false
+	case pspsim.TypeRefund:
+		c.refunded += e.AmountMinor
+	case "chargeback":
+		c.chargedBack += e.AmountMinor
+	case "chargeback_reversal":
+		c.chargedBack -= e.AmountMinor
+	}
+}
+
+// readJournal gives the provider's charges and authorizations by the order they were for; none when there is no provider
+// to ask.
 func (c *comparer) readJournal(ctx context.Context) (map[string][]*charge, error) {
 	byOrder := map[string][]*charge{}
 	if c.providerURL == "" {
@@ -53,14 +77,12 @@ func (c *comparer) readJournal(ctx context.Context) (map[string][]*charge, error
 		} else if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrProvider, err)
 		}
-		switch e.Type {
-		case pspsim.TypeCharge:
-			made := &charge{id: e.ID, key: e.IdempotencyKey, currency: e.Currency, taken: e.AmountMinor}
+		if e.Type == pspsim.TypeCharge || e.Type == pspsim.TypeAuthorize {
+			made := &charge{id: e.ID, key: e.IdempotencyKey, currency: e.Currency, asked: e.AmountMinor}
 			byID[e.ID], byOrder[e.Reference] = made, append(byOrder[e.Reference], made)
-		case pspsim.TypeRefund:
-			if of := byID[e.Charge]; of != nil {
-				of.refunded += e.AmountMinor
-			}
+			made.follow(e)
+		} else if of := byID[e.Charge]; of != nil {
+			of.follow(e)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func (s State) refusesFor(step Step, i int, e Event) string {
 func (s *State) applyToStep(step Step, i int, e Event) {
 	st := &s.Steps[i]
 	before := *st
-	st.Pendings, st.Doubt, s.NextAt = 0, false, e.RetryAt
+	st.Pending, st.Doubt, s.NextAt = false, false, e.RetryAt
 	switch e.Type {
 	case StepDone:
 		st.Attempts++
@@ -153,7 +153,7 @@ func (s *State) applyToStep(step Step, i int, e Event) {
 		st.Attempts++
 		st.Doubt = step.Lookup != ""
 	case StepPending, CompensationPending:
-		st.Pendings, st.Doubt = before.Pendings+1, before.Doubt
+		st.Pending, st.Doubt = true, before.Doubt
 	case StepCompensated:
 		st.BackAttempts++
 		st.Compensation = Undone
@@ -181,7 +181,7 @@ func (s State) applyToSaga(def Definition, e Event) State {
 	switch e.Type {
 	case CompensationDecided:
 		s.Phase, s.Cause, s.Direction = Compensating, e.Cause, 0
-		s.Steps[s.Current].Pendings = 0
+		s.Steps[s.Current].Pending = false
 		for i, step := range def.Steps[:s.Current+1] {
 			if step.Compensate != "" && s.Steps[i].mayHaveHappened() {
 				s.Steps[i].Compensation = Owed
@@ -200,7 +200,7 @@ func (s State) applyToSaga(def Definition, e Event) State {
 	case SagaRetried:
 		s.unpark()
 		at := &s.Steps[s.At()]
-		at.Attempts, at.BackAttempts, at.Pendings = 0, 0, 0
+		at.Attempts, at.BackAttempts, at.Pending = 0, 0, false
 		if s.Phase == Running && at.Execution == Refused {
 			at.Execution = Open // a person has mended what refused it
 		}

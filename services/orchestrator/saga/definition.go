@@ -46,7 +46,7 @@ type Step struct {
 	// Lookup names the call that says what became of an execution whose outcome is not known; only a pivot has one.
 	// Empty, it is executed again to find out.
 	Lookup string `json:"lookup,omitempty"`
-	// Money: the step takes the customer's money.
+	// Money: the step takes the customer's money, or sets it aside.
 	Money bool `json:"money,omitempty"`
 	// Forward is how patiently it is executed, and looked up. A compensatable step that stays unknown to the end of
 	// it is compensated; another one is parked.
@@ -55,7 +55,7 @@ type Step struct {
 	Back Retry `json:"back,omitzero"`
 }
 
-// Retry is the patience with a call whose outcome stays unknown, or pending.
+// Retry is the patience with a call whose outcome stays unknown.
 type Retry struct {
 	// Timeout is the deadline of one attempt.
 	Timeout time.Duration `json:"timeout"`
@@ -117,7 +117,7 @@ func (s Step) check() error {
 	wrong(s.Execute == "", "has nothing to execute")
 	wrong(s.Kind == Retriable && s.Compensate != "", "cannot be compensated after the pivot")
 	wrong(s.Kind != Pivot && s.Lookup != "", "only a pivot is looked up")
-	wrong(s.Kind == Compensatable && s.Money && s.Compensate == "", "takes money and has no way to give it back")
+	wrong(s.Kind == Compensatable && s.Money && s.Compensate == "", "takes money or sets it aside, and has no way to give it back")
 	if err := s.Forward.check(); err != nil {
 		errs = append(errs, fmt.Errorf("forward: %w", err))
 	}
@@ -174,11 +174,4 @@ func (r Retry) Wait(attempts int, jitter float64) time.Duration {
 		}
 	}
 	return time.Duration(jitter * min(w, float64(r.Max)))
-}
-
-// pendingWait is how long to wait before a call that was pending so many times is asked again. What was taken over
-// may take its time: the wait doubles, to twenty times the cap of what is unknown.
-func (r Retry) pendingWait(pendings int, jitter float64) time.Duration {
-	r.Factor, r.Max = 2, 20*r.Max
-	return r.Wait(pendings, jitter)
 }

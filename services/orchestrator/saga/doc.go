@@ -12,8 +12,8 @@
 //
 // What the rules promise:
 //   - Steps run in order; an unknown outcome is asked again and never counts as a failure.
-//   - What a participant has taken over is pending: it is asked about at ever longer waits, costs no attempt, and may
-//     have happened. Only the deadline, before the pivot, or a person ends it.
+//   - What a participant has taken over is pending: that is recorded once, costs no attempt, and may have happened. Only
+//     its outcome, the deadline before the pivot, or a person ends it.
 //   - A pivot that has a look-up is looked up after an unknown outcome, and executed again only if its participant
 //     has never seen it.
 //   - The decision to compensate is an event of its own, with its cause, before the first compensation.

@@ -26,7 +26,7 @@ func FuzzApply(f *testing.F) {
 		if err := json.Unmarshal(text, &history); err != nil {
 			return
 		}
-		for _, def := range []Definition{testDefinition(), recurringDefinition(), {}} {
+		for _, def := range []Definition{testDefinition(), authorizingDefinition(), recurringDefinition(), {}} {
 			_, _ = Fold(def, history) // does not panic; whether it can be read is not known
 			goThrough(t, def, history)
 		}

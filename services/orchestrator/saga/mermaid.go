@@ -15,7 +15,7 @@ func Mermaid(def Definition) string {
 	for i, s := range def.Steps {
 		traits := s.Kind.String()
 		if s.Money {
-			traits += ", takes money"
+			traits += ", money"
 		}
 		line("%s : %s (%s)", s.Name, s.Execute, traits)
 		next := "[*]"

@@ -42,7 +42,8 @@ type Outcome struct {
 }
 
 // Observe says what the outcome of an Execute, LookUp or Compensate command means, as the events to be recorded, all
-// or none. Jitter is drawn from [0, 1).
+// or none. That a step is still pending is none: when to ask about it again is the caller's to say. Jitter is drawn from
+// [0, 1).
 func Observe(def Definition, s State, c Command, o Outcome, now time.Time, jitter float64) []Event {
 	r := recorder{def: def, state: s, now: now}
 	step := def.Steps[c.Step]
@@ -84,9 +85,11 @@ func (r *recorder) unknown(t EventType, step string, p Retry, attempts int, o Ou
 	return attempts >= p.Attempts
 }
 
-// pending records that the participant is at it, with when to ask again.
-func (r *recorder) pending(t EventType, step string, p Retry, pendings int, o Outcome, jitter float64) {
-	r.add(t, step, Detail{Cause: o.Cause, RetryAt: r.now.Add(max(p.pendingWait(pendings, jitter), o.RetryAfter))})
+// pending records that the participant is at it, with when to ask again, unless that is known.
+func (r *recorder) pending(t EventType, step string, st StepState, p Retry, o Outcome, jitter float64) {
+	if !st.Pending {
+		r.add(t, step, Detail{Cause: o.Cause, RetryAt: r.now.Add(max(p.Wait(1, jitter), o.RetryAfter))})
+	}
 }
 
 func (r *recorder) executed(step Step, st StepState, o Outcome, jitter float64) {
@@ -105,7 +108,7 @@ func (r *recorder) executed(step Step, st StepState, o Outcome, jitter float64) 
 		r.add(StepNotFound, step.Name, Detail{Cause: o.Cause})
 		return
 	case Pending:
-		r.pending(StepPending, step.Name, step.Forward, st.Pendings+1, o, jitter)
+		r.pending(StepPending, step.Name, st, step.Forward, o, jitter)
 		return
 	}
 	if attempts := st.Attempts + 1; r.unknown(StepUnknown, step.Name, step.Forward, attempts, o, jitter) {
@@ -133,7 +136,7 @@ func (r *recorder) compensated(step Step, st StepState, o Outcome, jitter float6
 		r.park(fmt.Sprintf("compensation of %s refused: %s", step.Name, o.Cause))
 		return
 	case Pending:
-		r.pending(CompensationPending, step.Name, step.Back, st.Pendings+1, o, jitter)
+		r.pending(CompensationPending, step.Name, st, step.Back, o, jitter)
 		return
 	}
 	if attempts := st.BackAttempts + 1; r.unknown(CompensationUnknown, step.Name, step.Back, attempts, o, jitter) {

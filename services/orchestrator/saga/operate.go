@@ -103,14 +103,14 @@ func (s State) explainLive(step Step, now time.Time) Explanation {
 	case st.Doubt:
 		aim = "find out what became of " + step.Name
 		e.Waits += ", to " + aim
-	case st.Pendings > 0:
+	case st.Pending:
 		aim = "ask " + call + " again"
 	}
 	if waits {
 		e.Waits, e.Unblocks = fmt.Sprintf("until %s to %s", s.NextAt.Format(time.RFC3339), aim), "time, or retry"
 	}
 	switch {
-	case st.Pendings > 0:
+	case st.Pending:
 		e.Why, e.Unblocks = s.sideAt(step)+" was taken over, and is not done yet", "word that it is done, or "+e.Unblocks
 	case waits || st.Doubt:
 		e.Why = fmt.Sprintf("the outcome of attempt %d is not known", s.attemptsAt())

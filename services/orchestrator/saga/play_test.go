@@ -170,7 +170,7 @@ func (p *play) call(c Command, good bool) OutcomeKind {
 	answer := Success
 	switch {
 	case good:
-	case p.s.Steps[c.Step].Pendings > 0 && p.chance(50, "still at it"):
+	case p.s.Steps[c.Step].Pending && p.chance(50, "still at it"):
 		answer = Pending
 	default:
 		answer = one(p.t, "answer", Success, Success, Success, Success, Refusal, Unknown, Unknown, Pending, Pending, Denied)
@@ -211,7 +211,7 @@ func (p *play) land() {
 // tell has a participant say, unasked, that what it took over is done.
 func (p *play) tell() {
 	i := p.s.At()
-	if p.s.Paused || p.s.Phase.Resting() || p.s.Steps[i].Pendings == 0 {
+	if p.s.Paused || p.s.Phase.Resting() || !p.s.Steps[i].Pending {
 		return
 	}
 	switch w := &p.truth[i]; {

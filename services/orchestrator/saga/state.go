@@ -94,8 +94,8 @@ type StepState struct {
 	// Attempts is how many executions, and look-ups of them, have come to an outcome, an unknown one included, since
 	// somebody last looked. One that is pending, or was not found, costs none.
 	Attempts int
-	// Pendings is how many answers in a row, to the execution or to the compensation, were that it is pending.
-	Pendings int
+	// Pending: the last answer, to the execution or to the compensation, was that the participant has taken it over.
+	Pending bool
 	// Doubt: an execution came to an unknown outcome, and is to be looked up before it is tried again.
 	Doubt bool
 	// Result is what the step's execution answered, as JSON, for later steps.
@@ -111,8 +111,8 @@ func (s State) Cancellable(def Definition) bool {
 	return s.Phase == Running && def.Steps[s.Current].Kind == Compensatable
 }
 
-// MoneyAtRisk tells whether the customer's money may be held for nothing: a step that takes it may have done so, that
-// is not undone, and the saga turns back or waits for a person.
+// MoneyAtRisk tells whether the customer's money may be held for nothing: a step that takes it or sets it aside may have
+// done so, that is not undone, and the saga turns back or waits for a person.
 func (s State) MoneyAtRisk(def Definition) bool {
 	if s.Phase != Compensating && s.Phase != Parked {
 		return false

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,19 @@ var transcripts = []struct {
 		"compensation denied":                                             "success success refusal denied",
 		"deadline passes while reserve asks":                              "unknown@1h success",
 	}},
+	{authorizingDefinition(), map[string]string{
+		"happy":                                        "success success success success success",
+		"refused at authorize":                         "success refusal success",
+		"refused at ship":                              "success success refusal success success",
+		"authorize unknown to the end":                 "success unknown unknown unknown success success",
+		"cancelled while authorize is open":            "success cancel success success",
+		"void unknown then done":                       "success success refusal unknown success success",
+		"capture unknown then done":                    "success success success unknown success success",
+		"capture unknown to the end":                   "success success success unknown unknown unknown",
+		"capture refused after the pivot":              "success success success refusal",
+		"capture denied":                               "success success success denied",
+		"capture pending past the deadline, then done": "success success success pending@1h pending success success",
+	}},
 	{recurringDefinition(), map[string]string{
 		"happy":                                "success success",
 		"charge refused":                       "refusal",
@@ -65,7 +79,7 @@ func TestTranscripts(t *testing.T) {
 	var got strings.Builder
 	for _, of := range transcripts {
 		for _, name := range sortedKeys(of.scripts) {
-			fmt.Fprintf(&got, "## %s: %s\n%s\n", of.def.Name, name, transcript(t, of.def, of.scripts[name]))
+			fmt.Fprintf(&got, "## %s v%d: %s\n%s\n", of.def.Name, of.def.Version, name, transcript(t, of.def, of.scripts[name]))
 		}
 	}
 	golden := filepath.Join("testdata", "transcripts.txt")
@@ -85,7 +99,7 @@ func TestTranscripts(t *testing.T) {
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// testDefinition is the shape of the order saga with little patience.
+// testDefinition is the shape of the first order saga with little patience.
 func testDefinition() Definition {
 	r := Retry{Timeout: time.Second, Initial: time.Second, Factor: 2, Max: 10 * time.Second, Attempts: 3}
 	return Definition{Name: "order", Version: 1, Deadline: 30 * time.Minute, Steps: []Step{
@@ -94,6 +108,16 @@ func testDefinition() Definition {
 		{Name: "ship", Kind: Pivot, Execute: "Schedule", Compensate: "Cancel", Lookup: "LookUp", Forward: r, Back: r},
 		{Name: "commit", Kind: Retriable, Execute: "Commit", Forward: r},
 	}}
+}
+
+// authorizingDefinition is the shape of the second one: it takes the money behind the pivot.
+func authorizingDefinition() Definition {
+	d := testDefinition()
+	r := d.Steps[0].Forward
+	d.Version = 2
+	d.Steps[1].Name, d.Steps[1].Execute, d.Steps[1].Compensate = "authorize", "Authorize", "Void"
+	d.Steps = slices.Insert(d.Steps, 3, Step{Name: "capture", Kind: Retriable, Execute: "Capture", Money: true, Forward: r})
+	return d
 }
 
 // recurringDefinition is the shape of a saga whose pivot comes first, and is not looked up.

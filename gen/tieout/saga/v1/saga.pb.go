@@ -129,7 +129,7 @@ type Saga struct {
 	CustomerId string `protobuf:"bytes,16,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// What the order comes to.
 	Total *v1.Amount `protobuf:"bytes,17,opt,name=total,proto3" json:"total,omitempty"`
-	// What of it may be held for nothing: the saga turned back or is parked, and the customer may have been charged.
+	// What of it may be held for nothing: the saga turned back or is parked, and the money may be taken or set aside.
 	// Unset when nothing is at risk, and in a saga as of an earlier event.
 	MoneyAtRisk   *v1.Amount `protobuf:"bytes,18,opt,name=money_at_risk,json=moneyAtRisk,proto3" json:"money_at_risk,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -295,7 +295,7 @@ func (x *Saga) GetMoneyAtRisk() *v1.Amount {
 // SagaStep is one step of a saga, as it stands.
 type SagaStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The step's name in the definition, "charge".
+	// The step's name in the definition, "capture".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What it may do when things go wrong: compensatable, pivot or retriable.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
