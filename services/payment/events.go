@@ -6,6 +6,7 @@ import (
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/services/payment/provider"
 )
 
 // eventsOf is what the world is told of what was learnt.
@@ -84,4 +85,13 @@ func event(name string, p payment, payload proto.Message) bus.Event {
 		Service: "payment", Entity: "payment", Name: name,
 		Subject: p.ID.String(), Reference: p.Reference, Data: bus.Payload(payload),
 	}
+}
+
+// breakerEvent tells of a change of the breaker; who forced it, and why, where somebody did.
+func breakerEvent(of string, state provider.BreakerState, h hold) bus.Event {
+	told := &eventv1.BreakerChanged{Provider: of, State: state.String()}
+	if state == provider.BreakerForcedOpen {
+		told.Actor, told.Reason = h.Actor, h.Reason
+	}
+	return bus.Event{Service: "payment", Entity: "breaker", Name: "changed", Subject: of, Data: bus.Payload(told)}
 }

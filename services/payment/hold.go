@@ -11,9 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
-	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
-	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/payment/provider"
@@ -52,24 +49,30 @@ func (s *payments) keepHold(ctx context.Context) (again bool, err error) {
 	return false, err
 }
 
-// forceBreaker holds every call to the provider back, or leaves that to the breaker, in all replicas.
-func (s *payments) forceBreaker(ctx context.Context, caller string, r *paymentv1.ForceBreakerRequest) error {
-	request := idem.Request{Caller: caller, Method: "ForceBreaker", Key: r.GetIdempotencyKey(), Fields: []idem.Field{
-		{Name: "open", Value: strconv.FormatBool(r.GetOpen())}, {Name: "reason", Value: r.GetReason()},
+// forcing asks that every call to the provider be held back, or that this be left to the breaker.
+type forcing struct {
+	caller, key, reason string
+	open                bool
+}
+
+// forceBreaker does as it is asked in this replica at once, and in all others soon.
+func (s *payments) forceBreaker(ctx context.Context, f forcing) error {
+	request := idem.Request{Caller: f.caller, Method: "ForceBreaker", Key: f.key, Fields: []idem.Field{
+		{Name: "open", Value: strconv.FormatBool(f.open)}, {Name: "reason", Value: f.reason},
 	}}
 	verb := "leave the breaker to itself"
-	if r.GetOpen() {
+	if f.open {
 		verb = "force the breaker open"
 	}
 	_, err := idem.Once(ctx, s.pool, request, func(ctx context.Context, tx *pg.Tx) (struct{}, string, error) {
 		_, err := tx.Exec(ctx, `
 INSERT INTO provider_hold (provider, open, actor, reason) VALUES ($1, $2, $3, $4)
     ON CONFLICT (provider) DO UPDATE SET open = excluded.open, actor = excluded.actor, reason = excluded.reason, changed_at = now()`,
-			s.provider.Name(), r.GetOpen(), caller, r.GetReason())
+			s.provider.Name(), f.open, f.caller, f.reason)
 		if err != nil {
 			return struct{}{}, "", fmt.Errorf("writing whether calls are held back: %w", err)
 		}
-		return struct{}{}, s.provider.Name(), newStore(tx).insertActions(ctx, []action{{actor: caller, verb: verb, reason: r.GetReason()}})
+		return struct{}{}, s.provider.Name(), newStore(tx).insertActions(ctx, []action{{actor: f.caller, verb: verb, reason: f.reason}})
 	})
 	if err != nil {
 		return err
@@ -98,14 +101,8 @@ func (s *payments) writeBreaker(ctx context.Context, state provider.BreakerState
 	if err != nil {
 		return err
 	}
-	told := &eventv1.BreakerChanged{Provider: s.provider.Name(), State: state.String()}
-	if state == provider.BreakerForcedOpen {
-		told.Actor, told.Reason = h.Actor, h.Reason
-	}
 	return pg.InTx(ctx, s.pool, func(tx *pg.Tx) error {
-		return s.outbox.Write(ctx, tx, bus.Event{
-			Service: "payment", Entity: "breaker", Name: "changed", Subject: s.provider.Name(), Data: bus.Payload(told),
-		})
+		return s.outbox.Write(ctx, tx, breakerEvent(s.provider.Name(), state, h))
 	})
 }
 

@@ -85,7 +85,8 @@ func (s *providerServer) GetProvider(ctx context.Context, _ *paymentv1.GetProvid
 }
 
 func (s *providerServer) ForceBreaker(ctx context.Context, r *paymentv1.ForceBreakerRequest) (*paymentv1.ForceBreakerResponse, error) {
-	if err := s.payments.forceBreaker(ctx, rpc.Caller(ctx), r); err != nil {
+	f := forcing{caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), reason: r.GetReason(), open: r.GetOpen()}
+	if err := s.payments.forceBreaker(ctx, f); err != nil {
 		return nil, err
 	}
 	p, err := s.show(ctx)

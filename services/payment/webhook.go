@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/payment/provider"
@@ -103,6 +105,7 @@ INSERT INTO webhook (provider, event_id, event) SELECT $1, id, event FROM unnest
 
 // What came of a webhook, as in the database.
 const (
+	webhookReceived    int16 = 1 // something has to come before it
 	webhookApplied     int16 = 2
 	webhookNothingNew  int16 = 3
 	webhookContradicts int16 = 4
@@ -114,14 +117,20 @@ type verdict struct {
 	detail string
 }
 
-// webhookBatch is how many webhooks are applied at once.
-const webhookBatch = 64
+const (
+	// webhookBatch is how many webhooks are applied at once.
+	webhookBatch = 64
+	// overtaken is how long one that comes before what it is about waits for that, and waitForEarlier how long until it
+	// is looked at again.
+	overtaken      = time.Hour
+	waitForEarlier = 5 * time.Second
+)
 
 // applyWebhooks works out what webhooks mean, the oldest first, each in a transaction of its own: one that cannot be
 // applied keeps nobody else.
 func (s *payments) applyWebhooks(ctx context.Context) (again bool, err error) {
 	rows, err := s.pool.Query(ctx, `
-SELECT provider, event_id, event FROM webhook WHERE state = 1 ORDER BY received_at LIMIT $1`, webhookBatch)
+SELECT provider, event_id, event FROM webhook WHERE state = 1 AND due_at <= now() ORDER BY due_at LIMIT $1`, webhookBatch)
 	if err != nil {
 		return false, fmt.Errorf("reading webhooks: %w", err)
 	}
@@ -152,20 +161,33 @@ SELECT provider, event_id, event FROM webhook WHERE state = 1 ORDER BY received_
 
 // applyOne applies a webhook, unless another process has it.
 func (s *payments) applyOne(ctx context.Context, tx *pg.Tx, from, eventID string, e provider.Event) error {
-	held, err := tx.Exec(ctx, `
-SELECT FROM webhook WHERE provider = $1 AND event_id = $2 AND state = 1 FOR UPDATE SKIP LOCKED`, from, eventID)
-	if err != nil || held.RowsAffected() == 0 {
-		return err
+	var late bool
+	err := tx.QueryRow(ctx, `
+SELECT received_at < now() - $3::interval FROM webhook WHERE provider = $1 AND event_id = $2 AND state = 1 FOR UPDATE SKIP LOCKED`,
+		from, eventID, overtaken).Scan(&late)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("holding webhook: %w", err)
 	}
 	v, err := s.apply(ctx, tx, e)
 	if err != nil {
 		return err
 	}
+	if v.state == webhookReceived && !late {
+		_, err = tx.Exec(ctx, `UPDATE webhook SET detail = $3, due_at = now() + $4::interval WHERE provider = $1 AND event_id = $2`,
+			from, eventID, v.detail, waitForEarlier)
+		return err
+	}
+	if v.state == webhookReceived {
+		v.state = webhookContradicts
+	}
 	if v.state == webhookContradicts {
 		s.log.ErrorContext(ctx, "a webhook contradicts the books", slog.String("event_id", eventID), slog.String("detail", v.detail))
 	}
-	_, err = tx.Exec(ctx, `
-UPDATE webhook SET state = $3, detail = $4, applied_at = now() WHERE provider = $1 AND event_id = $2`, from, eventID, v.state, v.detail)
+	_, err = tx.Exec(ctx, `UPDATE webhook SET state = $3, detail = $4, applied_at = now() WHERE provider = $1 AND event_id = $2`,
+		from, eventID, v.state, v.detail)
 	return err
 }
 
@@ -234,27 +256,23 @@ func (s *payments) applyDispute(ctx context.Context, tx *pg.Tx, e provider.Event
 		return verdict{}, err
 	}
 	if len(of) == 0 {
-		return verdict{webhookContradicts, fmt.Sprintf("no payment of ours is charge %q", e.ChargeID)}, nil
+		return verdict{webhookReceived, fmt.Sprintf("no payment of ours is charge %q", e.ChargeID)}, nil
 	}
 	held, err := st.lock(ctx, []PaymentID{of[0].Payment})
 	if err != nil {
 		return verdict{}, err
 	}
 	p := held[of[0].Payment]
-	becomes, by, contradiction := p.disputed(e)
-	if contradiction != "" {
-		return verdict{webhookContradicts, contradiction}, nil
-	}
-	b, err := bookDispute(becomes, e)
+	b, err := bookDispute(p, e)
 	if err != nil {
 		return verdict{webhookContradicts, err.Error()}, nil //nolint:nilerr // what is no journal is no event either
 	}
-	known, err := st.booked(ctx, b)
-	if err != nil {
-		return verdict{}, err
+	if known, err := st.booked(ctx, b); err != nil || known {
+		return verdict{webhookNothingNew, "was known"}, err
 	}
-	if known {
-		return verdict{webhookNothingNew, "was known"}, nil
+	becomes, by, v := p.disputed(e)
+	if v.state != 0 {
+		return v, nil
 	}
 	if becomes.State, err = p.State.after(by); err != nil {
 		return verdict{webhookContradicts, err.Error()}, nil //nolint:nilerr // the provider may say it, and we do not believe it
@@ -273,29 +291,29 @@ func (s *payments) applyDispute(ctx context.Context, tx *pg.Tx, e provider.Event
 	return verdict{webhookApplied, string(by)}, err
 }
 
-// disputed gives what a payment becomes by a chargeback, or the reversal of one.
-func (p payment) disputed(e provider.Event) (becomes payment, by change, contradiction string) {
+// disputed gives what a payment becomes by a chargeback, or the reversal of one; with a verdict it stays as it is.
+func (p payment) disputed(e provider.Event) (becomes payment, by change, v verdict) {
 	becomes = p
 	if e.Amount.Currency != p.Amount.Currency || !e.Amount.IsPositive() {
-		return p, "", fmt.Sprintf("is about %s, and %s in %s", e.Amount, p.ID, p.Amount.Currency)
+		return p, "", verdict{webhookContradicts, fmt.Sprintf("is about %s, and %s in %s", e.Amount, p.ID, p.Amount.Currency)}
 	}
 	if e.Kind == provider.EventChargeback {
 		becomes.ChargedBack += e.Amount.Minor
 		if becomes.ChargedBack > p.Captured {
-			return p, "", fmt.Sprintf("%d of %s would be charged back, of which %d were captured", becomes.ChargedBack, p.ID, p.Captured)
+			return p, "", verdict{webhookContradicts, fmt.Sprintf("%d of %s would be charged back, of which %d were captured", becomes.ChargedBack, p.ID, p.Captured)}
 		}
-		return becomes, changeChargeBack, ""
+		return becomes, changeChargeBack, verdict{}
 	}
 	becomes.ChargedBack -= e.Amount.Minor
 	switch {
-	case becomes.ChargedBack < 0:
-		return p, "", fmt.Sprintf("%s of %s is given back, of which %d were charged back", e.Amount, p.ID, p.ChargedBack)
+	case becomes.ChargedBack < 0: // the chargeback itself may be still to come
+		return p, "", verdict{webhookReceived, fmt.Sprintf("%s of %s is given back, of which %d were charged back", e.Amount, p.ID, p.ChargedBack)}
 	case becomes.ChargedBack > 0:
-		return becomes, changeChargeBack, "" // some of it stays
+		return becomes, changeChargeBack, verdict{} // some of it stays
 	case p.Refunded == 0:
-		return becomes, changeReverse, ""
+		return becomes, changeReverse, verdict{}
 	case p.Refunded < p.Captured:
-		return becomes, changeReversePart, ""
+		return becomes, changeReversePart, verdict{}
 	}
-	return becomes, changeReverseAll, ""
+	return becomes, changeReverseAll, verdict{}
 }

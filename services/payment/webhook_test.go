@@ -14,6 +14,7 @@ import (
 
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
@@ -94,6 +95,48 @@ func TestWebhook_OfAChargebackIsBookedOnce(t *testing.T) {
 	}
 	b.applied(t, 3)
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURED)
+	b.wantEvents(t, "captured", "chargeback", "chargeback_reversed")
+	b.wantClean(t)
+}
+
+// The reversal comes before its chargeback, and that before it is known what the charge is.
+func TestWebhook_ThatOvertakesWaits(t *testing.T) {
+	t.Parallel()
+	b := told(t, 0)
+	p := b.mustCharge(t, key, "pm_ok")
+	b.psp.SetWebhooks(pspsim.Webhooks{})
+	take := func(id string, kind provider.EventKind) {
+		t.Helper()
+		encoded, err := json.Marshal(provider.Event{
+			ID: id, At: time.Now(), Kind: kind, ChargeID: p.GetProviderChargeId(), Amount: money.Amount{Currency: "GBP", Minor: 1250},
+			Outcome: provider.Outcome{Kind: provider.Succeeded, ID: "dp_1"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.db.Exec(t.Context(), `INSERT INTO webhook (provider, event_id, event) VALUES ('psp', $1, $2)`, id, encoded); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take("evt_won", provider.EventChargebackReversal)
+	b.applied(t, 2)
+	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURED)
+	take("evt_lost", provider.EventChargeback)
+	b.applied(t, 3)
+	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CHARGEBACK)
+	if _, err := b.db.Exec(t.Context(), `UPDATE webhook SET due_at = now()`); err != nil {
+		t.Fatal(err)
+	}
+	b.applied(t, 3)
+	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURED)
+	take("evt_of_nobody", provider.EventChargebackReversal)
+	if _, err := b.db.Exec(t.Context(), `UPDATE webhook SET received_at = now() - interval '2 hours', event = jsonb_set(event, '{ChargeID}', '"ch_x"') WHERE state = 1`); err != nil {
+		t.Fatal(err)
+	}
+	b.applied(t, 4)
+	if got := pgtest.Column[int16](t, b.db, `SELECT state FROM webhook WHERE event_id = 'evt_of_nobody'`)[0]; got != webhookContradicts {
+		t.Errorf("what is about nobody's charge ends in state %d", got)
+	}
 	b.wantEvents(t, "captured", "chargeback", "chargeback_reversed")
 	b.wantClean(t)
 }

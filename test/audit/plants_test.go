@@ -34,12 +34,20 @@ var inventoryPlants = []plant{
 }
 
 const healthyPayment = `
-INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key,
-                     provider_charge_id, provider_refund_id, decline_reason, last_sent_at) VALUES
-    ('00000000-0000-7000-8000-000000000001', 3, 'GBP', 500, 'pm_ok', 'c', 'ord_1', 'k1', 'ch_1', '', '', now()),
-    ('00000000-0000-7000-8000-000000000002', 5, 'GBP', 700, 'pm_ok', 'c', 'ord_2', 'k2', 'ch_2', 're_2', '', now()),
-    ('00000000-0000-7000-8000-000000000003', 4, 'JPY', 900, 'pm_ok', 'c', 'ord_3', 'k3', '', '', 'broke', now()),
-    ('00000000-0000-7000-8000-000000000004', 2, 'JPY', 900, 'pm_ok', 'c', 'ord_4', 'k4', '', '', '', now());
+INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, provider_charge_id,
+                     decline_reason, captured_minor, refunded_minor, charged_back_minor, operations) VALUES
+    ('00000000-0000-7000-8000-000000000001', 11, 'GBP', 500, 'pm_ok', 'c', 'ord_1', 'k1', 'ch_1', '', 500, 0, 100, 1),
+    ('00000000-0000-7000-8000-000000000002', 5, 'GBP', 700, 'pm_ok', 'c', 'ord_2', 'k2', 'ch_2', '', 700, 700, 0, 4),
+    ('00000000-0000-7000-8000-000000000003', 4, 'JPY', 900, 'pm_ok', 'c', 'ord_3', 'k3', '', 'broke', 0, 0, 0, 1),
+    ('00000000-0000-7000-8000-000000000004', 2, 'JPY', 900, 'pm_ok', 'c', 'ord_4', 'k4', '', '', 0, 0, 0, 1);
+INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key, provider_id, decline_reason, last_sent_at, look_at) VALUES
+    ('00000000-0000-7000-8000-000000000001', 1, 1, 4, 500, 'k1', 'ch_1', '', NULL, NULL),
+    ('00000000-0000-7000-8000-000000000002', 1, 2, 4, 700, 'k2', 'ch_2', '', NULL, NULL),
+    ('00000000-0000-7000-8000-000000000002', 2, 3, 4, 700, 'k2/capture', 'cp_2', '', NULL, NULL),
+    ('00000000-0000-7000-8000-000000000002', 3, 5, 4, 300, 'k2/refund/1', 're_1', '', NULL, NULL),
+    ('00000000-0000-7000-8000-000000000002', 4, 5, 4, 400, 'k2/refund/2', 're_2', '', NULL, NULL),
+    ('00000000-0000-7000-8000-000000000003', 1, 1, 5, 900, 'k3', '', 'broke', NULL, NULL),
+    ('00000000-0000-7000-8000-000000000004', 1, 1, 3, 900, 'k4', '', '', now(), now());
 BEGIN;
 INSERT INTO journal (id, payment_id, kind, key) VALUES
     ('00000000-0000-7000-8000-000000000011', '00000000-0000-7000-8000-000000000001', 1, ''),
@@ -84,8 +92,15 @@ var paymentPlants = []plant{
 		UPDATE posting SET amount_minor = 499 WHERE amount_minor = 500;
 		UPDATE posting SET amount_minor = 701 WHERE amount_minor = 700`), "6_journals_balance"},
 	{"a cent is missing", inLedger(`UPDATE posting SET amount_minor = 499 WHERE amount_minor = 500`), "6_journals_balance 7_trial_balance"},
-	{"a payment grows", `UPDATE payment SET amount_minor = 501 WHERE state = 3`, "8_payments_are_their_postings"},
-	{"a refund without a journal", `UPDATE payment SET state = 5, provider_refund_id = 're_1' WHERE state = 3`, "8_payments_are_their_postings"},
+	{"a payment grows", `UPDATE payment SET amount_minor = 501, captured_minor = 501 WHERE state = 11`, "1_payments_are_their_operations 8_payments_are_their_postings"},
+	{"a refund without an operation and a journal", `UPDATE payment SET refunded_minor = 1 WHERE state = 11`, "1_payments_are_their_operations 8_payments_are_their_postings"},
+	{"a charge that the row does not know", `
+		UPDATE operation SET state = 4, provider_id = 'ch_4', last_sent_at = NULL, look_at = NULL WHERE state = 3`,
+		"1_payments_are_their_operations"},
+	{"a second capture", `
+		INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key, provider_id)
+		VALUES ('00000000-0000-7000-8000-000000000002', 5, 3, 4, 1, 'k2/more', 'cp_3')`, "1_payments_are_their_operations"},
+	{"a person's refund without a reason", `UPDATE operation SET by_operator = true WHERE seq = 3`, "36_operations_of_operators"},
 	{"journals can be changed", `ALTER TABLE journal DISABLE TRIGGER journal_is_append_only`, "9_ledger_is_append_only"},
 	{"postings can be deleted", `
 		DROP TRIGGER posting_is_append_only ON posting;
@@ -98,13 +113,13 @@ var paymentPlants = []plant{
 		UPDATE posting SET amount_minor = 2 * amount_minor WHERE journal_id = '00000000-0000-7000-8000-000000000022'`),
 		"10_refunds_within_captures 8_payments_are_their_postings"},
 	{"a part given back is missing", `
-		UPDATE payment SET amount_minor = 1000 WHERE state = 5`, "8_payments_are_their_postings"},
+		UPDATE payment SET state = 10, refunded_minor = 300 WHERE state = 5`, "1_payments_are_their_operations 8_payments_are_their_postings"},
 	{"more charged back than taken", inLedger(`
 		UPDATE posting SET amount_minor = 2 * amount_minor WHERE journal_id = '00000000-0000-7000-8000-000000000013'`),
-		"10_refunds_within_captures"},
+		"10_refunds_within_captures 8_payments_are_their_postings"},
 	{"more reversed than charged back", inLedger(`
 		UPDATE posting SET amount_minor = 2 * amount_minor WHERE journal_id = '00000000-0000-7000-8000-000000000014'`),
-		"10_refunds_within_captures"},
+		"10_refunds_within_captures 8_payments_are_their_postings"},
 }
 
 const healthyShipment = `

@@ -97,11 +97,12 @@ CREATE TABLE webhook (
     state       smallint    NOT NULL DEFAULT 1 CHECK (state BETWEEN 1 AND 4),    -- 1 received, 2 applied, 3 nothing new, 4 contradicts
     detail      text        NOT NULL DEFAULT '',
     received_at timestamptz NOT NULL DEFAULT now(),
+    due_at      timestamptz NOT NULL DEFAULT now(), -- when it is applied: later, when something is to come before it
     applied_at  timestamptz,
     PRIMARY KEY (provider, event_id),
     CHECK ((state = 1) = (applied_at IS NULL))
 );
-CREATE INDEX webhook_received ON webhook (received_at) WHERE state = 1;
+CREATE INDEX webhook_received ON webhook (due_at) WHERE state = 1;
 
 CREATE OR REPLACE VIEW inv_8_payments_are_their_postings AS
 WITH moved AS (
