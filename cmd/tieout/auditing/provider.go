@@ -43,9 +43,9 @@ func (c *charge) follow(e pspsim.Entry) {
 		c.setAside = false
 	case pspsim.TypeRefund:
 		c.refunded += e.AmountMinor
-	case "chargeback":
+	case pspsim.TypeChargeback:
 		c.chargedBack += e.AmountMinor
-	case "chargeback_reversal":
+	case pspsim.TypeChargebackReversal:
 		c.chargedBack -= e.AmountMinor
 	}
 }

@@ -505,7 +505,7 @@ type Operation struct {
 	DeclineReason string `protobuf:"bytes,6,opt,name=decline_reason,json=declineReason,proto3" json:"decline_reason,omitempty"`
 	// How often it was sent.
 	Sends int32 `protobuf:"varint,7,opt,name=sends,proto3" json:"sends,omitempty"`
-	// When it last left; unset when it has not.
+	// When it last left; unset when it is not on its way.
 	SendTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
 	// When the provider is asked next what became of it; unset when that is not in doubt.
 	InquiryTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=inquiry_time,json=inquiryTime,proto3" json:"inquiry_time,omitempty"`
