@@ -105,7 +105,8 @@ func (s *payments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]groupc
 			return nil, err
 		}
 		for k, n := range edited {
-			if outcomes[n].Answer = written[k]; written[k] == nil {
+			outcomes[n].Answer = written[k]
+			if written[k] == nil && batch[held[n]].GiveBack == nil { // what is given back knew nothing anyway
 				outcomes[n].Err = errChanged
 			}
 		}

@@ -78,7 +78,7 @@ func stopProvider(t *testing.T, psp *pspsim.Server) {
 }
 
 // hasty is for providers that do not answer anyway.
-func hasty(c *Config) { c.Provider.PSP.Timeout = 200 * time.Millisecond }
+func hasty(c *Config) { c.Provider.PSP.Timeout = 400 * time.Millisecond }
 
 // start runs a process of the service on the bundle's database, and connects to it.
 func (b *bundle) start(t *testing.T, change ...func(*Config)) paymentv1.PaymentServiceClient {

@@ -218,7 +218,7 @@ func (s store) list(ctx context.Context, f paymentFilter, before PaymentID, n in
 		where.add("p.reference = $%d", f.reference)
 	}
 	if f.inDoubt {
-		where.add("o.state IN (2, 3)")
+		where.add("o.state IN (2, 3) AND o.state = 3") // which has an index
 	}
 	args := append(where.args, n)
 	rows, err := s.db.Query(ctx, fmt.Sprintf(`
