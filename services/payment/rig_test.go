@@ -117,6 +117,7 @@ const (
 	diedAfter  mishap = "died, but applied"
 	heldBefore mishap = "asleep before it" // until it is too late for the call
 	heldAfter  mishap = "asleep after it"
+	slow       mishap = "on its way for long" // but not for too long
 	notSent    mishap = "not sent"
 	refuses    mishap = "refused"
 )
@@ -243,6 +244,8 @@ func (a faultyAccount) ask(p spot, call func() provider.Outcome) provider.Outcom
 	case heldBefore: // its deadline has passed when it wakes
 		a.rig.orders.hold()
 		return provider.Outcome{Kind: provider.NotSent, Err: context.DeadlineExceeded}
+	case slow:
+		a.rig.orders.hold()
 	case notSent:
 		return provider.Outcome{Kind: provider.NotSent, Err: errLost}
 	case refuses:
@@ -348,8 +351,10 @@ func (r *rig) heal() {
 // works on its requests any more. It tells whether an operation is in doubt.
 func (r *rig) age(t *testing.T, s *subject, by time.Duration) (inDoubt bool) {
 	t.Helper()
+	if _, err := r.db.Exec(t.Context(), `UPDATE idem SET lease_until = now() WHERE state = 1 AND key LIKE $1 || '/%'`, s.reference); err != nil {
+		t.Fatal(err)
+	}
 	for _, open := range pgtest.Column[bool](t, r.db, `
-WITH leases AS (UPDATE idem SET lease_until = now() WHERE state = 1 AND key LIKE $1 || '/%')
 UPDATE operation SET last_sent_at = last_sent_at - $2::interval, created_at = created_at - $2::interval,
        look_at = CASE WHEN look_at IS NOT NULL THEN now() - interval '1 s' END
  WHERE payment_id IN (SELECT id FROM payment WHERE reference = $1)
