@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
@@ -48,5 +49,32 @@ func TestRefund_OfTheRestIsAnotherRequestToTheProvider(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Another request comes while a refund is on its way, and finds nothing at the provider yet: the answer to the refund, when
+// it comes, counts all the same.
+func TestRefund_ThatAnotherRequestLooksUpOnItsWayIsAnsweredByItsOwnCall(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.newSubject("on-its-way")
+	r.insist(t, 0, s.wish(methodCharge, opening, total))
+	first, other := s.wish(methodRefundPayment, "first", 300), s.wish(methodRefundPayment, "other", 500)
+	r.orders.add(atDo, slow)
+	ask, got := r.asking(t, 0, first, 1), make(chan []answer)
+	go func() { got <- ask() }()
+	await(t, r.orders.held)
+	if a := r.ask(t, 1, other, 1); !a.refusedWith(rpcerr.PaymentBusy) {
+		t.Errorf("the other one is answered %v", a)
+	}
+	r.orders.wake()
+	if a := (<-got)[0]; !a.done() {
+		t.Errorf("the first one is answered %v", a)
+	}
+	if a := r.ask(t, 1, other, 1); !a.done() {
+		t.Errorf("the other one is answered %v in the end", a)
+	}
+	if wrong := r.wrongs(t, s); len(wrong) > 0 {
+		t.Errorf("%q\n%s", wrong, r.story(t, s))
 	}
 }
