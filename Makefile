@@ -4,10 +4,10 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash bench gen lint verify postgres
+.PHONY: help run test crash schedules bench gen lint verify postgres
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: postgres ## Build, and start everything on this machine (ARGS="--http-addr :9000" is passed on)
 	@go build -o bin/tieout ./cmd/tieout
@@ -22,9 +22,13 @@ crash: postgres ## Kill processes at each cut that they pass, and print what cam
 	go test -count=1 -parallel 9 -timeout 2h ./test/crash -every -table $(CURDIR)/bin/crash.txt; \
 		status=$$?; cat bin/crash.txt; exit $$status
 
-bench: postgres ## Measure sagas and orders per second, and what each costs (about three minutes)
+schedules: postgres ## Run ten thousand random schedules of faults against payments (about a quarter of an hour)
+	go test -count=1 -timeout 2h -run TestSchedule ./services/payment -payment.schedules=10000
+
+bench: postgres ## Measure sagas, orders and charges per second, and what each costs (about five minutes)
 	go test -run '^$$' -bench 'Engine$$' -benchtime 5000x ./services/orchestrator
 	go test -run '^$$' -bench Takeover -benchtime 1x ./services/orchestrator
+	go test -run '^$$' -bench 'Charge|AuthorizeCapture' -benchtime 5000x ./services/payment
 	go test -run '^$$' -bench Orders -benchtime 5000x ./test/e2e
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)

@@ -179,7 +179,7 @@ func (c *command) take(p *payment, next step, lookIn time.Duration) error {
 		c.begun = time.Now()
 	}
 	p.Last = operation{
-		Payment: p.ID, Seq: p.Last.Seq + 1, Op: next.op, State: opSent, Amount: next.amount, Key: c.providerKey(next.op),
+		Payment: p.ID, Seq: p.Last.Seq + 1, Op: next.op, State: opSent, Amount: next.amount, Key: c.keyFor(next.op, next.amount),
 		Sends: 1, ByOperator: c.byOperator(), lookIn: lookIn,
 	}
 	c.payment = p

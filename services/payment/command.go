@@ -102,8 +102,18 @@ func (c *command) providerKey(o provider.Op) string {
 	return derived(c.caller, string(c.method), c.key)
 }
 
+// keyFor is providerKey for an amount. What refunds all there is, and did not happen, may come back to less, as a part was
+// refunded meanwhile: that is another request to the provider, which may know the key of the first one.
+func (c *command) keyFor(o provider.Op, amount money.Amount) string {
+	key := c.providerKey(o)
+	if o == provider.Refund && c.amount == (money.Amount{}) && amount.Minor != c.payment.Captured {
+		key = fmt.Sprintf("%s/%d", key, amount.Minor)
+	}
+	return key
+}
+
 // asked tells whether an operation is what this command has asked for.
-func (c *command) asked(o operation) bool { return o.Key == c.providerKey(o.Op) }
+func (c *command) asked(o operation) bool { return o.Key == c.keyFor(o.Op, o.Amount) }
 
 // byOperator: a person asks, and has said why.
 func (c *command) byOperator() bool { return c.reason != "" }

@@ -56,6 +56,12 @@ func (e edit) agrees(with operation) bool {
 	return e.finding == happened && with.State == opDone || e.finding == refusedIt && with.State == opDeclined
 }
 
+// settles tells whether the edit says what became of an operation, though somebody else has found out meanwhile that he
+// does not know: it was not sent once more since.
+func (e edit) settles(o operation) bool {
+	return (e.finding == happened || e.finding == refusedIt) && o.State.open() && o.Seq == e.seen.Seq && o.Sends == e.seen.Sends
+}
+
 // ending is how the work on a request ends.
 type ending struct {
 	idem.Ending
@@ -159,13 +165,16 @@ type recording struct {
 	events   []bus.Event
 }
 
-// take takes in one edit, and gives the payment after it; nil when its operation is not as it was seen.
+// take takes in one edit, and gives the payment after it; nil when its operation is not as it was seen, so that the edit
+// may not hold any more.
 func (r *recording) take(p payment, e edit) (*payment, error) {
 	if p.Last.Seq != e.seen.Seq || p.Last.State != e.seen.State || p.Last.Sends != e.seen.Sends {
 		if p.Last.Seq == e.seen.Seq && e.agrees(p.Last) {
 			return &p, nil
 		}
-		return nil, nil
+		if !e.settles(p.Last) {
+			return nil, nil
+		}
 	}
 	becomes, by, err := p.learn(e.finding, e.said)
 	if err != nil {

@@ -155,3 +155,14 @@ func checkAmount(a money.Amount) error {
 	}
 	return nil
 }
+
+// maxMinor is the most that one payment may be, in minor units: sums over very many of them still fit in 64 bits.
+const maxMinor = 1_000_000_000_000_000
+
+// checkTotal is checkAmount for what a payment is made of.
+func checkTotal(a money.Amount) error {
+	if a.Minor > maxMinor {
+		return rpcerr.ForField(rpcerr.AmountOverflow, "amount.minor_units", "%d is more than %d", a.Minor, int64(maxMinor))
+	}
+	return checkAmount(a)
+}

@@ -68,7 +68,7 @@ var chargeRule = rule[*paymentv1.ChargeRequest, *paymentv1.ChargeResponse]{
 	command: func(r *paymentv1.ChargeRequest, c *command) (err error) {
 		c.amount, c.paymentMethod = amountFromProto(r.GetAmount()), r.GetPaymentMethod()
 		c.customerID, c.reference = r.GetCustomerId(), r.GetReference()
-		return checkAmount(c.amount)
+		return checkTotal(c.amount)
 	},
 	response: func(p *paymentv1.Payment) *paymentv1.ChargeResponse { return &paymentv1.ChargeResponse{Payment: p} },
 }
@@ -94,7 +94,7 @@ var authorizeRule = rule[*paymentv1.AuthorizeRequest, *paymentv1.AuthorizeRespon
 	command: func(r *paymentv1.AuthorizeRequest, c *command) (err error) {
 		c.amount, c.paymentMethod = amountFromProto(r.GetAmount()), r.GetPaymentMethod()
 		c.customerID, c.reference = r.GetCustomerId(), r.GetReference()
-		return checkAmount(c.amount)
+		return checkTotal(c.amount)
 	},
 	response: func(p *paymentv1.Payment) *paymentv1.AuthorizeResponse {
 		return &paymentv1.AuthorizeResponse{Payment: p}

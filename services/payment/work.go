@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tieout/tieout/pkg/idem"
@@ -70,9 +71,12 @@ func (w work) run(ctx context.Context) (ending, error) {
 // further takes the next step on a payment of which nothing is open; over tells that the request ends with it.
 func (w work) further(ctx context.Context, p payment) (end ending, over bool, err error) {
 	if w.claim.Resumed && undoes[w.method] == "" {
-		o, found, err := newStore(w.pool).byKey(ctx, w.providerKey(w.method.does()))
-		if err != nil || found && o.Seq != p.Last.Seq {
-			return w.decided(p, o), true, err
+		all, err := newStore(w.pool).operations(ctx, "o.payment_id = $1 AND o.state <> 6", p.ID)
+		if err != nil {
+			return ending{}, true, err
+		}
+		if at := slices.IndexFunc(all, w.asked); at >= 0 && all[at].Seq != p.Last.Seq {
+			return w.decided(p, all[at]), true, nil
 		}
 	}
 	if opens[w.method] != "" { // its operation is there from the beginning
