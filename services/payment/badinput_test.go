@@ -34,11 +34,6 @@ func (b *bundle) stored(t *testing.T) map[string]int64 {
 	return counts
 }
 
-// pounds is an amount, in minor units.
-func pounds(minor int64) *commonv1.Amount {
-	return &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: minor}
-}
-
 // send sends a request of any method that moves money.
 func (b *bundle) send(ctx context.Context, request any) (err error) {
 	switch r := request.(type) {
@@ -94,29 +89,29 @@ func badForms(captured string) map[string]badRequest {
 		return r
 	}
 	all := map[string]badRequest{
-		"charge of less than nothing":            {charge(pounds(-1)), rpcerr.AmountNotPositive, []string{field}},
-		"charge of the least number":             {charge(pounds(math.MinInt64)), rpcerr.AmountNotPositive, []string{field}},
-		"charge of the most":                     {charge(pounds(math.MaxInt64)), rpcerr.AmountOverflow, []string{field}},
-		"charge of more than fits when added up": {charge(pounds(maxMinor + 1)), rpcerr.AmountOverflow, []string{field}},
-		"authorization of the most":              {toAuthorize("bad-authorize", pounds(math.MaxInt64)), rpcerr.AmountOverflow, []string{field}},
-		"charge of nothing":                      {charge(pounds(0)), rpcerr.AmountNotPositive, []string{field}},
+		"charge of less than nothing":            {charge(gbp(-1)), rpcerr.AmountNotPositive, []string{field}},
+		"charge of the least number":             {charge(gbp(math.MinInt64)), rpcerr.AmountNotPositive, []string{field}},
+		"charge of the most":                     {charge(gbp(math.MaxInt64)), rpcerr.AmountOverflow, []string{field}},
+		"charge of more than fits when added up": {charge(gbp(maxMinor + 1)), rpcerr.AmountOverflow, []string{field}},
+		"authorization of the most":              {toAuthorize("bad-authorize", gbp(math.MaxInt64)), rpcerr.AmountOverflow, []string{field}},
+		"charge of nothing":                      {charge(gbp(0)), rpcerr.AmountNotPositive, []string{field}},
 		"charge without an amount":               {charge(nil), rpcerr.RequestInvalid, []string{"amount"}},
 		"charge in small letters":                {charge(euros), rpcerr.RequestInvalid, []string{"amount.currency_code"}},
 		"charge in gold":                         {charge(gold), rpcerr.CurrencyUnknown, []string{"amount.currency_code"}},
-		"authorization of nothing":               {toAuthorize("bad-authorize", pounds(0)), rpcerr.AmountNotPositive, []string{field}},
-		"capture of less than nothing":           {toCapture("bad-capture", pounds(-5)), rpcerr.AmountNotPositive, []string{field}},
+		"authorization of nothing":               {toAuthorize("bad-authorize", gbp(0)), rpcerr.AmountNotPositive, []string{field}},
+		"capture of less than nothing":           {toCapture("bad-capture", gbp(-5)), rpcerr.AmountNotPositive, []string{field}},
 		"capture of no authorization":            {&paymentv1.CaptureRequest{IdempotencyKey: "bad-capture"}, rpcerr.RequestInvalid, []string{"authorization"}},
-		"refund of nothing":                      {toRefund("bad-refund", captured, pounds(0)), rpcerr.AmountNotPositive, []string{field}},
-		"refund of less than nothing":            {toRefund("bad-refund", captured, pounds(math.MinInt64)), rpcerr.AmountNotPositive, []string{field}},
-		"refund of no payment":                   {toRefund("bad-refund", "", pounds(1)), rpcerr.RequestInvalid, []string{"payment_id"}},
-		"refund of a long payment":               {toRefund("bad-refund", strings.Repeat("p", 129), pounds(1)), rpcerr.RequestInvalid, []string{"payment_id"}},
+		"refund of nothing":                      {toRefund("bad-refund", captured, gbp(0)), rpcerr.AmountNotPositive, []string{field}},
+		"refund of less than nothing":            {toRefund("bad-refund", captured, gbp(math.MinInt64)), rpcerr.AmountNotPositive, []string{field}},
+		"refund of no payment":                   {toRefund("bad-refund", "", gbp(1)), rpcerr.RequestInvalid, []string{"payment_id"}},
+		"refund of a long payment":               {toRefund("bad-refund", strings.Repeat("p", 129), gbp(1)), rpcerr.RequestInvalid, []string{"payment_id"}},
 		"refund without a reason": {&paymentv1.RefundPaymentRequest{IdempotencyKey: "bad-refund", PaymentId: captured},
 			rpcerr.RequestInvalid, []string{"reason"}},
 		"void without a reason": {&paymentv1.VoidPaymentRequest{IdempotencyKey: "bad-void", PaymentId: captured},
 			rpcerr.RequestInvalid, []string{"reason"}},
 		"inquiry about nothing":       {&paymentv1.InquirePaymentRequest{}, rpcerr.RequestInvalid, []string{"payment_id"}},
 		"inquiry about no such thing": {&paymentv1.InquirePaymentRequest{PaymentId: "pay_none"}, rpcerr.NotFound, []string{"payment_id"}},
-		"charge without who is charged": {&paymentv1.ChargeRequest{IdempotencyKey: "bad-charge", Amount: pounds(1), PaymentMethod: "pm_ok", Reference: "ord_1"},
+		"charge without who is charged": {&paymentv1.ChargeRequest{IdempotencyKey: "bad-charge", Amount: gbp(1), PaymentMethod: "pm_ok", Reference: "ord_1"},
 			rpcerr.RequestInvalid, []string{"customer_id"}},
 	}
 	for what, key := range map[string]string{"missing": "", "short": "seven77", "long": strings.Repeat("k", 256), "with a line in it": "line\nfeed-line"} {
@@ -125,7 +120,7 @@ func badForms(captured string) map[string]badRequest {
 			reason = rpcerr.IdempotencyKeyMissing
 		}
 		for method, request := range map[string]any{
-			"charge": toCharge(key, "pm_ok"), "authorize": toAuthorize(key, pounds(1)), "capture": toCapture(key, nil),
+			"charge": toCharge(key, "pm_ok"), "authorize": toAuthorize(key, gbp(1)), "capture": toCapture(key, nil),
 			"refund payment": toRefund(key, captured, nil), "refund": &paymentv1.RefundRequest{IdempotencyKey: key},
 			"void": &paymentv1.VoidRequest{IdempotencyKey: key}, "void payment": &paymentv1.VoidPaymentRequest{IdempotencyKey: key, PaymentId: captured, Reason: "a test"},
 		} {
@@ -144,15 +139,15 @@ func badAsks(captured, authorized string) map[string]badRequest {
 	}
 	const nobody = "pay_01890a5d-ac96-774b-bcce-b302099a8057"
 	return map[string]badRequest{
-		"capture of more":         {toCapture("capture-more", pounds(1251)), rpcerr.CaptureExceeded, []string{field}},
-		"capture of the most":     {toCapture("capture-most", pounds(math.MaxInt64)), rpcerr.CaptureExceeded, []string{field}},
+		"capture of more":         {toCapture("capture-more", gbp(1251)), rpcerr.CaptureExceeded, []string{field}},
+		"capture of the most":     {toCapture("capture-most", gbp(math.MaxInt64)), rpcerr.CaptureExceeded, []string{field}},
 		"capture in euros":        {toCapture("capture-euros", euros), rpcerr.CurrencyMismatch, []string{"amount.currency_code"}},
 		"capture of a capture":    {&paymentv1.CaptureRequest{IdempotencyKey: "capture-again", Authorization: &paymentv1.CaptureRequest_PaymentId{PaymentId: captured}}, rpcerr.PaymentStateRefused, nil},
 		"capture under no key":    {&paymentv1.CaptureRequest{IdempotencyKey: "capture-none", Authorization: &paymentv1.CaptureRequest_AuthorizationKey{AuthorizationKey: "nothing-here"}}, rpcerr.NotFound, []string{"authorization_key"}},
-		"refund of more":          {toRefund("refund-more", captured, pounds(1251)), rpcerr.RefundExceeded, []string{field}},
-		"refund of the most":      {toRefund("refund-most", captured, pounds(math.MaxInt64)), rpcerr.RefundExceeded, []string{field}},
+		"refund of more":          {toRefund("refund-more", captured, gbp(1251)), rpcerr.RefundExceeded, []string{field}},
+		"refund of the most":      {toRefund("refund-most", captured, gbp(math.MaxInt64)), rpcerr.RefundExceeded, []string{field}},
 		"refund in euros":         {toRefund("refund-euros", captured, euros), rpcerr.CurrencyMismatch, []string{"amount.currency_code"}},
-		"refund of what is held":  {toRefund("refund-held", authorized, pounds(1)), rpcerr.PaymentStateRefused, nil},
+		"refund of what is held":  {toRefund("refund-held", authorized, gbp(1)), rpcerr.PaymentStateRefused, nil},
 		"refund of nobody":        {toRefund("refund-nobody", nobody, nil), rpcerr.NotFound, []string{"payment_id"}},
 		"refund of a bad id":      {toRefund("refund-bad-id", "pay_XYZ", nil), rpcerr.NotFound, []string{"payment_id"}},
 		"refund of another thing": {toRefund("refund-order", "ord_01890a5d-ac96-774b-bcce-b302099a8057", nil), rpcerr.NotFound, []string{"payment_id"}},
@@ -166,7 +161,7 @@ func setupBad(t *testing.T) (b *bundle, captured, authorized string) {
 	t.Helper()
 	b = setup(t)
 	captured = b.mustCharge(t, key, "pm_ok").GetPaymentId()
-	held, err := b.Authorize(t.Context(), toAuthorize("authorized", pounds(1250)))
+	held, err := b.Authorize(t.Context(), toAuthorize("authorized", gbp(1250)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +201,7 @@ func TestBadInput_NamesWhatDiffersUnderAReusedKey(t *testing.T) {
 	t.Parallel()
 	b, captured, authorized := setupBad(t)
 	for _, ok := range []any{
-		toCapture("captured", pounds(1000)), toRefund("refunded", captured, pounds(100)),
+		toCapture("captured", gbp(1000)), toRefund("refunded", captured, gbp(100)),
 	} {
 		if err := b.send(t.Context(), ok); err != nil {
 			t.Fatal(err)
@@ -215,16 +210,16 @@ func TestBadInput_NamesWhatDiffersUnderAReusedKey(t *testing.T) {
 	before := b.stored(t)
 	otherMethod, otherCustomer := toCharge(key, "pm_slow"), toCharge(key, "pm_ok")
 	otherCustomer.CustomerId, otherCustomer.Reference = "cus_2", "ord_9"
-	byID := toCapture("captured", pounds(1000))
+	byID := toCapture("captured", gbp(1000))
 	byID.Authorization = &paymentv1.CaptureRequest_PaymentId{PaymentId: authorized}
 	for name, bad := range map[string]badRequest{
 		"payment method":         {otherMethod, rpcerr.IdempotencyKeyReused, []string{"payment_method"}},
 		"customer and reference": {otherCustomer, rpcerr.IdempotencyKeyReused, []string{"customer_id", "reference"}},
-		"authorized amount":      {toAuthorize("authorized", pounds(1)), rpcerr.IdempotencyKeyReused, []string{"amount", "reference"}},
+		"authorized amount":      {toAuthorize("authorized", gbp(1)), rpcerr.IdempotencyKeyReused, []string{"amount", "reference"}},
 		"captured amount":        {toCapture("captured", nil), rpcerr.IdempotencyKeyReused, []string{"amount"}},
 		"named in another way":   {byID, rpcerr.IdempotencyKeyReused, []string{"payment_id", "authorization_key"}},
-		"refunded payment":       {toRefund("refunded", authorized, pounds(100)), rpcerr.IdempotencyKeyReused, []string{"payment_id"}},
-		"refunded amount":        {toRefund("refunded", captured, pounds(101)), rpcerr.IdempotencyKeyReused, []string{"amount"}},
+		"refunded payment":       {toRefund("refunded", authorized, gbp(100)), rpcerr.IdempotencyKeyReused, []string{"payment_id"}},
+		"refunded amount":        {toRefund("refunded", captured, gbp(101)), rpcerr.IdempotencyKeyReused, []string{"amount"}},
 	} {
 		if r, authorizes := bad.request.(*paymentv1.AuthorizeRequest); authorizes {
 			r.Reference = "ord_3"
@@ -246,7 +241,7 @@ func TestRefundPayment_InPartsAtOnceGivesBackNoMoreThanWasCaptured(t *testing.T)
 	for i := range results {
 		asking.Go(func() {
 			_, results[i] = again(t, func() (struct{}, error) {
-				return struct{}{}, b.send(t.Context(), toRefund(fmt.Sprintf("part-%04d", i), p.GetPaymentId(), pounds(250)))
+				return struct{}{}, b.send(t.Context(), toRefund(fmt.Sprintf("part-%04d", i), p.GetPaymentId(), gbp(250)))
 			})
 		})
 	}

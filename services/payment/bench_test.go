@@ -89,7 +89,7 @@ func BenchmarkAuthorizeCapture(b *testing.B) {
 			on := startBench(b, false)
 			benchtest.Load(b, on.server, "pair", inFlight, func(n int64) (time.Duration, error) {
 				begun, key := time.Now(), fmt.Sprintf("bench-authorize-%08d", n)
-				if _, err := on.client.Authorize(b.Context(), toAuthorize(key, pounds(1250))); err != nil {
+				if _, err := on.client.Authorize(b.Context(), toAuthorize(key, gbp(1250))); err != nil {
 					return 0, err
 				}
 				capture := toCapture(fmt.Sprintf("bench-capture-%08d", n), nil)

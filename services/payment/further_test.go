@@ -22,13 +22,7 @@ const (
 	captureKey   = "saga/sag_1/capture"
 )
 
-func toAuthorize(key, method string) *paymentv1.AuthorizeRequest {
-	return &paymentv1.AuthorizeRequest{
-		IdempotencyKey: key, Amount: gbp(1250), PaymentMethod: method, CustomerId: "cus_1", Reference: "ord_1",
-	}
-}
-
-func toCapture(key string, amount *commonv1.Amount) *paymentv1.CaptureRequest {
+func captureOf(key string, amount *commonv1.Amount) *paymentv1.CaptureRequest {
 	return &paymentv1.CaptureRequest{
 		IdempotencyKey: key, Authorization: &paymentv1.CaptureRequest_AuthorizationKey{AuthorizationKey: authorizeKey}, Amount: amount,
 	}
@@ -37,7 +31,7 @@ func toCapture(key string, amount *commonv1.Amount) *paymentv1.CaptureRequest {
 func (b *bundle) mustAuthorize(t *testing.T) *paymentv1.Payment {
 	t.Helper()
 	answer, err := again(t, func() (*paymentv1.AuthorizeResponse, error) {
-		return b.Authorize(t.Context(), toAuthorize(authorizeKey, "pm_ok"))
+		return b.Authorize(t.Context(), toAuthorize(authorizeKey, gbp(1250)))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +42,7 @@ func (b *bundle) mustAuthorize(t *testing.T) *paymentv1.Payment {
 func (b *bundle) mustCapture(t *testing.T, amount *commonv1.Amount) *paymentv1.Payment {
 	t.Helper()
 	answer, err := again(t, func() (*paymentv1.CaptureResponse, error) {
-		return b.Capture(t.Context(), toCapture(captureKey, amount))
+		return b.Capture(t.Context(), captureOf(captureKey, amount))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +84,7 @@ func TestCapture_TakesWhatWasAuthorizedOnce(t *testing.T) {
 	if diff := cmp.Diff(first, b.mustCapture(t, nil), protocmp.Transform()); diff != "" {
 		t.Errorf("replay (-first +second):\n%s", diff)
 	}
-	_, err := b.Capture(t.Context(), toCapture("saga/sag_2/capture", nil))
+	_, err := b.Capture(t.Context(), captureOf("saga/sag_2/capture", nil))
 	rpcerrtest.Want(t, err, rpcerr.PaymentStateRefused)
 	b.wantEffects(t, pspsim.TypeAuthorize, pspsim.TypeCapture)
 	b.wantEvents(t, "authorized", "captured")
@@ -110,7 +104,7 @@ func TestCapture_OfAPartReleasesTheRest(t *testing.T) {
 		"other currency": {&commonv1.Amount{CurrencyCode: "EUR", MinorUnits: 1}, rpcerr.CurrencyMismatch, "amount.currency_code"},
 		"nothing":        {gbp(0), rpcerr.AmountNotPositive, "amount.minor_units"},
 	} {
-		_, err := b.Capture(t.Context(), toCapture("capture "+name, tt.amount))
+		_, err := b.Capture(t.Context(), captureOf("capture "+name, tt.amount))
 		rpcerrtest.Want(t, err, tt.reason, tt.field)
 	}
 	if p := b.mustCapture(t, gbp(1000)); p.GetCaptured().GetMinorUnits() != 1000 {
@@ -146,9 +140,9 @@ func TestVoid_ReleasesAndRefusesForEver(t *testing.T) {
 			t.Errorf("got %v, want it voided", p)
 		}
 	}
-	_, err := b.Authorize(t.Context(), toAuthorize(authorizeKey, "pm_ok"))
+	_, err := b.Authorize(t.Context(), toAuthorize(authorizeKey, gbp(1250)))
 	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
-	_, err = b.Capture(t.Context(), toCapture(captureKey, nil))
+	_, err = b.Capture(t.Context(), captureOf(captureKey, nil))
 	rpcerrtest.Want(t, err, rpcerr.PaymentStateRefused)
 	b.wantEffects(t, pspsim.TypeAuthorize, pspsim.TypeVoid)
 	b.wantEvents(t, "authorized", "voided")
@@ -161,9 +155,9 @@ func TestVoid_OfWhatWasNeverSeen(t *testing.T) {
 	if p := b.mustVoid(t); p != nil {
 		t.Errorf("got %v, want none", p)
 	}
-	_, err := b.Authorize(t.Context(), toAuthorize(authorizeKey, "pm_ok"))
+	_, err := b.Authorize(t.Context(), toAuthorize(authorizeKey, gbp(1250)))
 	rpcerrtest.Want(t, err, rpcerr.StepTombstoned)
-	_, err = b.Capture(t.Context(), toCapture(captureKey, nil))
+	_, err = b.Capture(t.Context(), captureOf(captureKey, nil))
 	rpcerrtest.Want(t, err, rpcerr.NotFound, "authorization_key")
 	b.wantEffects(t)
 }

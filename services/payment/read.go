@@ -70,7 +70,7 @@ func (s *payments) askedBy(ctx context.Context, r idem.Record) ([]operation, err
 	st, m := newStore(s.pool), method(r.Method)
 	if undoes[m] == "" {
 		c := command{request: request{caller: r.Caller, key: r.Key}, method: m}
-		return st.operations(ctx, "o.provider_key = $1 OR o.payment_id = $2 AND starts_with(o.provider_key, $1 || '/')",
+		return st.operations(ctx, "o.provider_key = $1 OR o.payment_id = $2 AND o.provider_key ~ ('^' || $1 || '/[0-9]+$')", // keyFor
 			c.providerKey(opens[m]), resourceOf(r))
 	}
 	return st.operations(ctx, "o.payment_id = (SELECT id FROM payment WHERE id = $1) AND o.provider_key LIKE p.provider_key || '/%'", resourceOf(r))
