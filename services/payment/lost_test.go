@@ -78,3 +78,30 @@ func TestRefund_ThatAnotherRequestLooksUpOnItsWayIsAnsweredByItsOwnCall(t *testi
 		t.Errorf("%q\n%s", wrong, r.story(t, s))
 	}
 }
+
+// A day later the provider has forgotten the key: what happened is found, and what did not is never sent again.
+func TestCharge_WhoseAnswerIsLostIsNotSentAgainADayLater(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, way := range []mishap{lostBefore, lostAfter} {
+		s := r.newSubject(string(way))
+		w := s.wish(methodCharge, opening, total)
+		r.orders.add(atDo, way)
+		r.ask(t, 0, w, 1)
+		r.ahead.Add(int64(26 * time.Hour))
+		r.age(t, s, 26*time.Hour)
+		happened := way == lostAfter
+		if a := r.ask(t, 0, w, 1); a.done() != happened || !happened && !a.refusedWith(rpcerr.PaymentOutcomeUnknown) {
+			t.Errorf("%s: got %v", way, a)
+		}
+		if a := r.account(t, s); (a.takes == 1) != happened || a.payment.Last.Sends != 1 {
+			t.Errorf("%s: charged %d times, sent %d times", way, a.takes, a.payment.Last.Sends)
+		}
+		if a := r.insist(t, 0, s.wish(methodRefund, opening, 0)); !a.done() {
+			t.Errorf("%s: the compensation is answered %v", way, a)
+		}
+		if wrong := r.wrongs(t, s); len(wrong) > 0 {
+			t.Errorf("%q\n%s", wrong, r.story(t, s))
+		}
+	}
+}
