@@ -279,8 +279,8 @@ func TestBadWebhook_IsRefusedAndNothingIsStored(t *testing.T) {
 	t.Parallel()
 	b, to := hooked(t)
 	b.mustCharge(t, key, "pm_ok")
-	good := []byte(fmt.Sprintf(`{"id":"evt_1","type":"charge.succeeded","created":"2026-01-02T03:04:05Z","op":"charge",
-"data":{"id":"ch_forged","status":"captured","amount_minor":100,"currency":"GBP","idempotency_key":"%064d"}}`, 1))
+	good := fmt.Appendf(nil, `{"id":"evt_1","type":"charge.succeeded","created":"2026-01-02T03:04:05Z","op":"charge",
+"data":{"id":"ch_forged","status":"captured","amount_minor":100,"currency":"GBP","idempotency_key":"%064d"}}`, 1)
 	now := time.Now()
 	before := b.stored(t)
 	for name, bad := range map[string]struct {
@@ -359,8 +359,8 @@ func TestBadWebhook_ReplayedTakesEffectOnceAndContradictionsNone(t *testing.T) {
 	b.mustCharge(t, key, "pm_ok")
 	b.backdate(t, time.Minute)
 	before := b.stored(t)
-	body := []byte(fmt.Sprintf(`{"id":"evt_1","type":"charge.succeeded","created":"2026-01-02T03:04:05Z","op":"charge",
-"data":{"id":"ch_unknown","status":"captured","amount_minor":100,"currency":"GBP","idempotency_key":"%064d"}}`, 1))
+	body := fmt.Appendf(nil, `{"id":"evt_1","type":"charge.succeeded","created":"2026-01-02T03:04:05Z","op":"charge",
+"data":{"id":"ch_unknown","status":"captured","amount_minor":100,"currency":"GBP","idempotency_key":"%064d"}}`, 1)
 	signature := signed(hookSecret, time.Now(), body)
 	for range 3 {
 		if got := post(to, body, signature); got.Code != http.StatusNoContent {

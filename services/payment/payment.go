@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -102,11 +103,7 @@ func (s *payments) lease() time.Duration {
 
 // derived is the key under which the provider knows what a request asks for: the same for the same request, for ever.
 func derived(caller string, of ...string) string {
-	text := caller
-	for _, part := range of {
-		text += "\n" + part
-	}
-	sum := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{caller}, of...), "\n")))
 	return hex.EncodeToString(sum[:])
 }
 
