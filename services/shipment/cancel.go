@@ -6,13 +6,14 @@ import (
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
 const methodCancel = "Cancel"
 
 type cancelCommand struct {
 	request
-	nothing bool // there is nothing to undo at the carrier; known from its beginning on
+	parcel *parcel // nil when there is nothing to undo at the carrier; known from its beginning on
 }
 
 // beginCancel refuses the schedules of the same keys for ever.
@@ -31,13 +32,15 @@ func (s *shipments) beginCancel(ctx context.Context, tx *pg.Tx, batch []*cancelC
 			made = append(made, claim.Resource)
 		}
 	}
-	declined, err := newStore(tx).refused(ctx, made)
+	parcels, err := newStore(tx).parcels(ctx, made)
 	if err != nil {
 		return nil, err
 	}
 	for i, b := range begun {
 		if claim := b.Value.Claim; claim != nil {
-			batch[i].nothing = claim.Resource == "" || declined[claim.Resource]
+			if batch[i].parcel = parcels[claim.Resource]; batch[i].parcel != nil && batch[i].parcel.state == refused {
+				batch[i].parcel = nil
+			}
 		}
 	}
 	return begun, nil
@@ -46,10 +49,7 @@ func (s *shipments) beginCancel(ctx context.Context, tx *pg.Tx, batch []*cancelC
 // cancel undoes the schedule of the same key; nil when there was none, or the carrier had refused it. When the
 // carrier's answer was lost it is CARRIER_OUTCOME_UNKNOWN.
 func (s *shipments) cancel(ctx context.Context, c *cancelCommand, claim *idem.Claim) (ending, error) {
-	return s.ask(ctx, c.request, "shipment.Cancel", claim, func(ctx context.Context) (ending, error) {
-		if c.nothing {
-			return ending{}, nil
-		}
-		return ending{state: cancelled}, s.carrier.Cancel(ctx, c.carrierKey())
+	return s.ask(ctx, c.request, "shipment.Cancel", claim, c.parcel, func(ctx context.Context, by carrier.Carrier) (ending, error) {
+		return ending{state: cancelled}, by.Cancel(ctx, c.parcel.booking)
 	})
 }

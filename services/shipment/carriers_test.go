@@ -65,19 +65,19 @@ func (l *ledger) Lookup(ctx context.Context, b carrier.Booking) (string, bool, e
 	return l.Simulator.Lookup(ctx, b)
 }
 
-func (l *ledger) Cancel(ctx context.Context, key string) error {
+func (l *ledger) Cancel(ctx context.Context, b carrier.Booking) error {
 	l.undone.Add(1)
 	if l.calls.Add(-1) >= 0 {
 		return errLost
 	}
 	l.mu.Lock()
-	l.cancelled[key] = true
-	delete(l.known, key)
+	l.cancelled[b.Key] = true
+	delete(l.known, b.Key)
 	l.mu.Unlock()
 	if l.answers.Add(-1) >= 0 {
 		return errLost
 	}
-	return l.Simulator.Cancel(ctx, key)
+	return l.Simulator.Cancel(ctx, b)
 }
 
 // wantKnown fails the test unless the carrier will come for so many parcels.

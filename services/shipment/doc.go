@@ -12,6 +12,10 @@
 //
 // Events: shipment.scheduled, shipment.refused, shipment.cancelled.
 //
+// A request may name its carrier and service level; what none is named for goes by the default one, as standard. Whom a
+// shipment was given to is written down with its intent: whatever the default is later, nobody else is asked about it.
+// Of an address only the country must be there; the rest is for the carrier.
+//
 // The carrier is called between two transactions (package errand): the intent is durable before it is asked, and the
 // answer is written with the event. What is asked for together shares both: a batch is one commit before the carrier
 // and one after, with a statement a table, and an RPC for one request is a batch of one. The asking goes on when the

@@ -13,6 +13,7 @@ func eventOf(sh shipment) bus.Event {
 	case scheduled:
 		return event("scheduled", sh, &eventv1.ShipmentScheduled{
 			ShipmentId: sh.ID.String(), Reference: sh.Reference, TrackingNumber: sh.TrackingNumber,
+			Carrier: sh.Carrier, ServiceLevel: sh.Level.String(),
 		})
 	case refused:
 		return event("refused", sh, &eventv1.ShipmentRefused{

@@ -3,6 +3,7 @@ package shipment
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/tieout/tieout/pkg/bus"
@@ -42,15 +43,13 @@ func outcomeUnknown() error {
 	return e
 }
 
-// ask asks the carrier on a claim, in the trace of its request. When the carrier's answer is lost, the claim is given
-// back, so that the next request under the key asks again at once.
-func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem.Claim,
-	question func(context.Context) (ending, error),
+// ask asks a parcel's carrier on a claim, in the trace of its request; without a parcel there is nothing to ask. When the
+// carrier's answer is lost, the claim is given back, so that the next request under the key asks again at once.
+func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem.Claim, p *parcel,
+	question func(context.Context, carrier.Carrier) (ending, error),
 ) (ending, error) {
 	ctx, span := rpc.StartItem(ctx, s.tracer, name, r.traceparent)
-	calling, cancel := context.WithTimeout(ctx, carrierTimeout)
-	defer cancel()
-	e, err := question(calling)
+	e, err := s.asked(ctx, p, question)
 	e.Claim = claim
 	e.traceparent, e.tracestate = bus.TraceContext(ctx)
 	said := e.GiveBack
@@ -64,6 +63,20 @@ func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem
 	}
 	rpc.EndItem(span, said)
 	return e, nil
+}
+
+// asked gives what a parcel's carrier says. One that this service does not have any more is not known to say anything.
+func (s *shipments) asked(ctx context.Context, p *parcel, question func(context.Context, carrier.Carrier) (ending, error)) (ending, error) {
+	if p == nil {
+		return ending{}, nil
+	}
+	by, known := s.carriers.Carriers[p.carrier]
+	if !known {
+		return ending{}, fmt.Errorf("there is no carrier %q any more", p.carrier)
+	}
+	ctx, cancel := context.WithTimeout(ctx, carrierTimeout)
+	defer cancel()
+	return question(ctx, by)
 }
 
 // finish writes down how requests of a batch ended.

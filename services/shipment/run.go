@@ -35,17 +35,25 @@ func Migrations() []pg.Migrations {
 	return []pg.Migrations{idem.Migrations, outbox.Migrations, pg.Embedded("shipment", migrations, "sql/migrations")}
 }
 
-// Run wires the service into env, with the simulated carrier.
+// Run wires the service into env, with simulated carriers.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
-	return wire(env, cfg, carrier.Simulator{})
+	return wire(env, cfg, simulated())
 }
 
-func wire(env *service.Env, cfg Config, by carrier.Carrier) error {
+// simulated are the carriers that there are: one that offers every level, and one that knows no haste.
+func simulated() carrier.Directory {
+	return carrier.Directory{Default: "simulator", Carriers: map[string]carrier.Carrier{
+		"simulator":         carrier.Simulator{},
+		"simulator-economy": carrier.Simulator{Levels: []carrier.Level{carrier.Standard}},
+	}}
+}
+
+func wire(env *service.Env, cfg Config, carriers carrier.Directory) error {
 	if cfg.BatchPatience <= 0 {
 		return errors.New("batch_patience must be more than zero")
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	s := &shipments{pool: env.Pool, outbox: events, carrier: by, log: env.Log, tracer: env.Tracer}
+	s := &shipments{pool: env.Pool, outbox: events, carriers: carriers, log: env.Log, tracer: env.Tracer}
 	schedule, err1 := service.NewIdleGroup(env, "schedule", s.beginSchedule)
 	lookUp, err2 := service.NewIdleGroup(env, "lookup", s.beginLookUp)
 	cancel, err3 := service.NewIdleGroup(env, "cancel", s.beginCancel)

@@ -69,7 +69,10 @@ func answering[C, Q, R any](run runner[C], command func(context.Context, Q) C, r
 }
 
 func scheduleOf(ctx context.Context, r *shipmentv1.ScheduleRequest) *scheduleCommand {
-	return &scheduleCommand{requestOf(ctx, r), r.GetReference(), addressFromProto(r.GetAddress())}
+	return &scheduleCommand{
+		request: requestOf(ctx, r), reference: r.GetReference(), address: addressFromProto(r.GetAddress()),
+		carrier: r.GetCarrier(), level: levelFromProto(r.GetServiceLevel()),
+	}
 }
 
 func scheduleResponse(sh *shipmentv1.Shipment) *shipmentv1.ScheduleResponse {

@@ -55,9 +55,16 @@ func (b *bundle) service(t *testing.T, dsn string, by carrier.Carrier, cfg Confi
 		Name: "shipment", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: 16},
 		Run: func(_ context.Context, env *service.Env) error {
 			env.Pool, b.faults = pgtest.Faulty(t, env.Pool)
-			return wire(env, cfg, by)
+			return wire(env, cfg, among(by))
 		},
 	}
+}
+
+// among are a carrier, which is the default one, and another that only offers standard.
+func among(by carrier.Carrier) carrier.Directory {
+	return carrier.Directory{Default: "simulator", Carriers: map[string]carrier.Carrier{
+		"simulator": by, "economy": carrier.Simulator{Levels: []carrier.Level{carrier.Standard}},
+	}}
 }
 
 func (b *bundle) connect(t *testing.T, p *service.Process, dsn string) {

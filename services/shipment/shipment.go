@@ -35,11 +35,11 @@ const askAgainAfter = time.Second
 
 // shipments holds what the use cases share.
 type shipments struct {
-	outbox  *outbox.Outbox
-	carrier carrier.Carrier
-	log     *slog.Logger
-	tracer  trace.Tracer
-	pool    *pgxpool.Pool // to read
+	outbox   *outbox.Outbox
+	carriers carrier.Directory
+	log      *slog.Logger
+	tracer   trace.Tracer
+	pool     *pgxpool.Pool // to read
 
 	schedules, lookUps *errands[*scheduleCommand]
 	cancels            *errands[*cancelCommand]
@@ -73,6 +73,8 @@ type shipment struct {
 	Address        carrier.Address `json:"address"`
 	TrackingNumber string          `json:"tracking_number"` // empty until it is scheduled
 	RefusalReason  string          `json:"refusal_reason"`  // the carrier's; empty unless refused
+	Carrier        string          `json:"carrier"`         // its name; empty in answers from before there were several
+	Level          carrier.Level   `json:"service_level"`   // 0 in such answers
 	CreatedAt      time.Time       `json:"created_at"`
 	UpdatedAt      time.Time       `json:"updated_at"`
 }

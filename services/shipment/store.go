@@ -11,6 +11,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/shipment/carrier"
 	"github.com/tieout/tieout/services/shipment/shipmentdb"
 )
 
@@ -20,15 +21,19 @@ type store struct{ q *shipmentdb.Queries }
 func newStore(db shipmentdb.DBTX) store { return store{shipmentdb.New(db)} }
 
 // insert writes shipments in state scheduling.
-func (s store) insert(ctx context.Context, made []shipmentID, commands []*scheduleCommand) error {
+func (s store) insert(ctx context.Context, made []*parcel) error {
+	if len(made) == 0 {
+		return nil
+	}
 	var p shipmentdb.InsertShipmentsParams
-	for i, c := range commands {
-		address, err := json.Marshal(c.address)
+	for _, m := range made {
+		address, err := json.Marshal(m.booking.Address)
 		if err != nil {
 			return fmt.Errorf("encoding address: %w", err)
 		}
-		p.Ids, p.Refs = append(p.Ids, made[i].UUID()), append(p.Refs, c.reference)
-		p.Addresses, p.CarrierKeys = append(p.Addresses, address), append(p.CarrierKeys, c.carrierKey())
+		p.Ids, p.Refs = append(p.Ids, m.id.UUID()), append(p.Refs, m.booking.Reference)
+		p.Addresses, p.CarrierKeys = append(p.Addresses, address), append(p.CarrierKeys, m.booking.Key)
+		p.Carriers, p.ServiceLevels = append(p.Carriers, m.carrier), append(p.ServiceLevels, int16(m.booking.Level))
 	}
 	if err := s.q.InsertShipments(ctx, p); err != nil {
 		return fmt.Errorf("writing shipments: %w", err)
@@ -36,8 +41,11 @@ func (s store) insert(ctx context.Context, made []shipmentID, commands []*schedu
 	return nil
 }
 
-// refused gives those of some shipments, by id, that the carrier refused.
-func (s store) refused(ctx context.Context, shipmentIDs []string) (map[string]bool, error) {
+// parcels gives shipments as their carriers know them, by id.
+func (s store) parcels(ctx context.Context, shipmentIDs []string) (map[string]*parcel, error) {
+	if len(shipmentIDs) == 0 {
+		return nil, nil
+	}
 	var known []uuid.UUID
 	for _, text := range shipmentIDs {
 		sid, err := id.Parse[shipmentKind](text)
@@ -46,13 +54,20 @@ func (s store) refused(ctx context.Context, shipmentIDs []string) (map[string]bo
 		}
 		known = append(known, sid.UUID())
 	}
-	rows, err := s.q.FindRefused(ctx, known)
+	rows, err := s.q.FindParcels(ctx, known)
 	if err != nil {
 		return nil, fmt.Errorf("reading shipments: %w", err)
 	}
-	found := make(map[string]bool, len(rows))
+	found := make(map[string]*parcel, len(rows))
 	for _, row := range rows {
-		found[shipmentID(row).String()] = true
+		p := &parcel{
+			id: shipmentID(row.ID), state: shipmentState(row.State), carrier: row.Carrier,
+			booking: carrier.Booking{Key: row.CarrierKey, Reference: row.Reference, Level: carrier.Level(row.ServiceLevel)},
+		}
+		if err := json.Unmarshal(row.Address, &p.booking.Address); err != nil {
+			return nil, fmt.Errorf("decoding address: %w", err)
+		}
+		found[p.id.String()] = p
 	}
 	return found, nil
 }
@@ -125,7 +140,7 @@ func shipmentOf(row shipmentdb.GetShipmentRow) (shipment, error) {
 	sh := shipment{
 		ID: shipmentID(row.ID), State: shipmentState(row.State), Reference: row.Reference,
 		TrackingNumber: row.TrackingNumber, RefusalReason: row.RefusalReason,
-		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		Carrier: row.Carrier, Level: carrier.Level(row.ServiceLevel), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
 	if err := json.Unmarshal(row.Address, &sh.Address); err != nil {
 		return shipment{}, fmt.Errorf("decoding address: %w", err)

@@ -14,7 +14,18 @@ const unserved = "XX"
 // Simulator is a carrier that goes everywhere but to the country "XX". What it answers follows from the booking
 // alone, so that it keeps its word over a restart without keeping anything else; for the same reason it knows of
 // every booking that it could have been asked for.
-type Simulator struct{}
+type Simulator struct {
+	// Levels are the service levels that it offers; none for all there are.
+	Levels []Level
+}
+
+// Capabilities implements Carrier.
+func (s Simulator) Capabilities() Capabilities {
+	if len(s.Levels) == 0 {
+		return Capabilities{Levels: []Level{Standard, Express, Overnight}}
+	}
+	return Capabilities{Levels: s.Levels}
+}
 
 // Book implements Carrier.
 func (Simulator) Book(ctx context.Context, b Booking) (string, error) {
@@ -43,7 +54,7 @@ func (Simulator) Lookup(ctx context.Context, b Booking) (string, bool, error) {
 }
 
 // Cancel implements Carrier.
-func (Simulator) Cancel(ctx context.Context, _ string) error {
+func (Simulator) Cancel(ctx context.Context, _ Booking) error {
 	failpoint.Hit(failpoint.Before, "carrier", "Cancel")
 	defer failpoint.Hit(failpoint.Unseen, "carrier", "Cancel")
 	return ctx.Err()

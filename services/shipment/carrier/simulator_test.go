@@ -52,7 +52,7 @@ func TestSimulator_DoesNotAnswerWhenTimeIsUp(t *testing.T) {
 	if _, found, err := (Simulator{}).Lookup(ctx, Booking{Key: "one"}); found || !errors.Is(err, context.Canceled) {
 		t.Errorf("looking up: got %v, want %v", err, context.Canceled)
 	}
-	if err := (Simulator{}).Cancel(ctx, "one"); !errors.Is(err, context.Canceled) {
+	if err := (Simulator{}).Cancel(ctx, Booking{Key: "one"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelling: got %v, want %v", err, context.Canceled)
 	}
 }

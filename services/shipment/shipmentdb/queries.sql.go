@@ -12,27 +12,46 @@ import (
 	"github.com/google/uuid"
 )
 
-const findRefused = `-- name: FindRefused :many
-SELECT s.id FROM (SELECT unnest($1::uuid[]) AS id) AS n
- CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id OFFSET 0) AS s
- WHERE s.state = 3
+const findParcels = `-- name: FindParcels :many
+SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.service_level
+  FROM (SELECT unnest($1::uuid[]) AS id) AS n
+ CROSS JOIN LATERAL (SELECT id, state, reference, address, carrier_key, carrier, service_level
+                       FROM shipment WHERE id = n.id OFFSET 0) AS s
 `
+
+type FindParcelsRow struct {
+	ID           uuid.UUID
+	State        int16
+	Reference    string
+	Address      []byte
+	CarrierKey   string
+	Carrier      string
+	ServiceLevel int16
+}
 
 // OFFSET 0 keeps it one index lookup each: as a join it would be planned while the table is small, and would read all
 // of it when it has grown.
-func (q *Queries) FindRefused(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, findRefused, ids)
+func (q *Queries) FindParcels(ctx context.Context, ids []uuid.UUID) ([]FindParcelsRow, error) {
+	rows, err := q.db.Query(ctx, findParcels, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []uuid.UUID{}
+	items := []FindParcelsRow{}
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var i FindParcelsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Reference,
+			&i.Address,
+			&i.CarrierKey,
+			&i.Carrier,
+			&i.ServiceLevel,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -41,7 +60,7 @@ func (q *Queries) FindRefused(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID
 }
 
 const getShipment = `-- name: GetShipment :one
-SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at
+SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at, carrier, service_level
   FROM shipment WHERE id = $1
 `
 
@@ -54,6 +73,8 @@ type GetShipmentRow struct {
 	RefusalReason  string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
 }
 
 func (q *Queries) GetShipment(ctx context.Context, id uuid.UUID) (GetShipmentRow, error) {
@@ -68,24 +89,29 @@ func (q *Queries) GetShipment(ctx context.Context, id uuid.UUID) (GetShipmentRow
 		&i.RefusalReason,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Carrier,
+		&i.ServiceLevel,
 	)
 	return i, err
 }
 
 const insertShipments = `-- name: InsertShipments :exec
-INSERT INTO shipment (id, state, reference, address, carrier_key)
-SELECT id, 1, reference, address, carrier_key
+INSERT INTO shipment (id, state, reference, address, carrier_key, carrier, service_level)
+SELECT id, 1, reference, address, carrier_key, carrier, service_level
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference, unnest($3::jsonb[]) AS address,
-               unnest($4::text[]) AS carrier_key) AS s
+               unnest($4::text[]) AS carrier_key, unnest($5::text[]) AS carrier,
+               unnest($6::smallint[]) AS service_level) AS s
  ORDER BY carrier_key
 ON CONFLICT (carrier_key) DO NOTHING
 `
 
 type InsertShipmentsParams struct {
-	Ids         []uuid.UUID
-	Refs        []string
-	Addresses   [][]byte
-	CarrierKeys []string
+	Ids           []uuid.UUID
+	Refs          []string
+	Addresses     [][]byte
+	CarrierKeys   []string
+	Carriers      []string
+	ServiceLevels []int16
 }
 
 // Two first requests under one key meet here: the second waits for the first, and then writes nothing. Its
@@ -97,12 +123,14 @@ func (q *Queries) InsertShipments(ctx context.Context, arg InsertShipmentsParams
 		arg.Refs,
 		arg.Addresses,
 		arg.CarrierKeys,
+		arg.Carriers,
+		arg.ServiceLevels,
 	)
 	return err
 }
 
 const listShipments = `-- name: ListShipments :many
-SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at
+SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at, carrier, service_level
   FROM shipment WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
@@ -120,6 +148,8 @@ type ListShipmentsRow struct {
 	RefusalReason  string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
 }
 
 // Ids are UUIDv7: by id is by time.
@@ -141,6 +171,8 @@ func (q *Queries) ListShipments(ctx context.Context, arg ListShipmentsParams) ([
 			&i.RefusalReason,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Carrier,
+			&i.ServiceLevel,
 		); err != nil {
 			return nil, err
 		}
@@ -161,7 +193,8 @@ UPDATE shipment AS s
  WHERE s.id = o.id AND s.ctid = ANY (ARRAY (
        SELECT r.ctid FROM (SELECT unnest($1::uuid[]) AS id) AS n
         CROSS JOIN LATERAL (SELECT ctid FROM shipment WHERE id = n.id OFFSET 0) AS r))
-RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at
+RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at, s.carrier,
+          s.service_level
 `
 
 type PutOutcomesParams struct {
@@ -180,6 +213,8 @@ type PutOutcomesRow struct {
 	RefusalReason  string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
 }
 
 // What came of shipments whose requests are held, so that nobody else changes them. A number is kept when none is
@@ -207,6 +242,8 @@ func (q *Queries) PutOutcomes(ctx context.Context, arg PutOutcomesParams) ([]Put
 			&i.RefusalReason,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Carrier,
+			&i.ServiceLevel,
 		); err != nil {
 			return nil, err
 		}

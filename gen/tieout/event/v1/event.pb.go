@@ -1409,8 +1409,12 @@ type ShipmentScheduled struct {
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// The carrier's tracking number.
 	TrackingNumber string `protobuf:"bytes,3,opt,name=tracking_number,json=trackingNumber,proto3" json:"tracking_number,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The carrier.
+	Carrier string `protobuf:"bytes,4,opt,name=carrier,proto3" json:"carrier,omitempty"`
+	// How fast it travels: "standard", "express" or "overnight".
+	ServiceLevel  string `protobuf:"bytes,5,opt,name=service_level,json=serviceLevel,proto3" json:"service_level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShipmentScheduled) Reset() {
@@ -1460,6 +1464,20 @@ func (x *ShipmentScheduled) GetReference() string {
 func (x *ShipmentScheduled) GetTrackingNumber() string {
 	if x != nil {
 		return x.TrackingNumber
+	}
+	return ""
+}
+
+func (x *ShipmentScheduled) GetCarrier() string {
+	if x != nil {
+		return x.Carrier
+	}
+	return ""
+}
+
+func (x *ShipmentScheduled) GetServiceLevel() string {
+	if x != nil {
+		return x.ServiceLevel
 	}
 	return ""
 }
@@ -1685,12 +1703,14 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
 	"\x05actor\x18\x03 \x01(\tR\x05actor\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"{\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xba\x01\n" +
 	"\x11ShipmentScheduled\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
-	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\"w\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\x12\x18\n" +
+	"\acarrier\x18\x04 \x01(\tR\acarrier\x12#\n" +
+	"\rservice_level\x18\x05 \x01(\tR\fserviceLevel\"w\n" +
 	"\x0fShipmentRefused\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x12\x1c\n" +

@@ -89,6 +89,63 @@ func (ShipmentState) EnumDescriptor() ([]byte, []int) {
 	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{0}
 }
 
+// ServiceLevel is how fast a shipment travels.
+type ServiceLevel int32
+
+const (
+	// In a request: standard.
+	ServiceLevel_SERVICE_LEVEL_UNSPECIFIED ServiceLevel = 0
+	// As the carrier brings parcels usually; every carrier offers it.
+	ServiceLevel_SERVICE_LEVEL_STANDARD ServiceLevel = 1
+	// Before the usual parcels.
+	ServiceLevel_SERVICE_LEVEL_EXPRESS ServiceLevel = 2
+	// By the next working day.
+	ServiceLevel_SERVICE_LEVEL_OVERNIGHT ServiceLevel = 3
+)
+
+// Enum value maps for ServiceLevel.
+var (
+	ServiceLevel_name = map[int32]string{
+		0: "SERVICE_LEVEL_UNSPECIFIED",
+		1: "SERVICE_LEVEL_STANDARD",
+		2: "SERVICE_LEVEL_EXPRESS",
+		3: "SERVICE_LEVEL_OVERNIGHT",
+	}
+	ServiceLevel_value = map[string]int32{
+		"SERVICE_LEVEL_UNSPECIFIED": 0,
+		"SERVICE_LEVEL_STANDARD":    1,
+		"SERVICE_LEVEL_EXPRESS":     2,
+		"SERVICE_LEVEL_OVERNIGHT":   3,
+	}
+)
+
+func (x ServiceLevel) Enum() *ServiceLevel {
+	p := new(ServiceLevel)
+	*p = x
+	return p
+}
+
+func (x ServiceLevel) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ServiceLevel) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_shipment_v1_shipment_proto_enumTypes[1].Descriptor()
+}
+
+func (ServiceLevel) Type() protoreflect.EnumType {
+	return &file_tieout_shipment_v1_shipment_proto_enumTypes[1]
+}
+
+func (x ServiceLevel) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ServiceLevel.Descriptor instead.
+func (ServiceLevel) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{1}
+}
+
 // Shipment is what a carrier was asked to bring.
 type Shipment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -107,7 +164,11 @@ type Shipment struct {
 	// When it was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The carrier that brings it.
+	Carrier string `protobuf:"bytes,9,opt,name=carrier,proto3" json:"carrier,omitempty"`
+	// How fast it travels.
+	ServiceLevel  ServiceLevel `protobuf:"varint,10,opt,name=service_level,json=serviceLevel,proto3,enum=tieout.shipment.v1.ServiceLevel" json:"service_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,6 +259,20 @@ func (x *Shipment) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Shipment) GetCarrier() string {
+	if x != nil {
+		return x.Carrier
+	}
+	return ""
+}
+
+func (x *Shipment) GetServiceLevel() ServiceLevel {
+	if x != nil {
+		return x.ServiceLevel
+	}
+	return ServiceLevel_SERVICE_LEVEL_UNSPECIFIED
+}
+
 // ScheduleRequest asks for a shipment.
 type ScheduleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -207,6 +282,10 @@ type ScheduleRequest struct {
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// Where it goes.
 	Address *v1.Address `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	// The carrier that is to bring it, by its name; empty for the service's default.
+	Carrier string `protobuf:"bytes,4,opt,name=carrier,proto3" json:"carrier,omitempty"`
+	// How fast it is to travel; unspecified is the same as standard.
+	ServiceLevel ServiceLevel `protobuf:"varint,5,opt,name=service_level,json=serviceLevel,proto3,enum=tieout.shipment.v1.ServiceLevel" json:"service_level,omitempty"`
 	// Where the request comes from, when a saga's step sends it.
 	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -262,6 +341,20 @@ func (x *ScheduleRequest) GetAddress() *v1.Address {
 		return x.Address
 	}
 	return nil
+}
+
+func (x *ScheduleRequest) GetCarrier() string {
+	if x != nil {
+		return x.Carrier
+	}
+	return ""
+}
+
+func (x *ScheduleRequest) GetServiceLevel() ServiceLevel {
+	if x != nil {
+		return x.ServiceLevel
+	}
+	return ServiceLevel_SERVICE_LEVEL_UNSPECIFIED
 }
 
 func (x *ScheduleRequest) GetOrigin() *v1.Origin {
@@ -1028,7 +1121,7 @@ var File_tieout_shipment_v1_shipment_proto protoreflect.FileDescriptor
 
 const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\n" +
-	"!tieout/shipment/v1/shipment.proto\x12\x12tieout.shipment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\x81\x03\n" +
+	"!tieout/shipment/v1/shipment.proto\x12\x12tieout.shipment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x03\n" +
 	"\bShipment\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x127\n" +
@@ -1040,12 +1133,17 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xd3\x01\n" +
+	"updateTime\x12\x18\n" +
+	"\acarrier\x18\t \x01(\tR\acarrier\x12E\n" +
+	"\rservice_level\x18\n" +
+	" \x01(\x0e2 .tieout.shipment.v1.ServiceLevelR\fserviceLevel\"\xc7\x02\n" +
 	"\x0fScheduleRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12(\n" +
 	"\treference\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\treference\x12;\n" +
-	"\aaddress\x18\x03 \x01(\v2\x19.tieout.common.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\aaddress\x120\n" +
+	"\aaddress\x18\x03 \x01(\v2\x19.tieout.common.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\aaddress\x12!\n" +
+	"\acarrier\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\acarrier\x12O\n" +
+	"\rservice_level\x18\x05 \x01(\x0e2 .tieout.shipment.v1.ServiceLevelB\b\xbaH\x05\x82\x01\x02\x10\x01R\fserviceLevel\x120\n" +
 	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"L\n" +
 	"\x10ScheduleResponse\x128\n" +
 	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"j\n" +
@@ -1094,7 +1192,12 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\x19SHIPMENT_STATE_SCHEDULING\x10\x01\x12\x1c\n" +
 	"\x18SHIPMENT_STATE_SCHEDULED\x10\x02\x12\x1a\n" +
 	"\x16SHIPMENT_STATE_REFUSED\x10\x03\x12\x1c\n" +
-	"\x18SHIPMENT_STATE_CANCELLED\x10\x042\xa4\x06\n" +
+	"\x18SHIPMENT_STATE_CANCELLED\x10\x04*\x81\x01\n" +
+	"\fServiceLevel\x12\x1d\n" +
+	"\x19SERVICE_LEVEL_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16SERVICE_LEVEL_STANDARD\x10\x01\x12\x19\n" +
+	"\x15SERVICE_LEVEL_EXPRESS\x10\x02\x12\x1b\n" +
+	"\x17SERVICE_LEVEL_OVERNIGHT\x10\x032\xa4\x06\n" +
 	"\x0fShipmentService\x12e\n" +
 	"\bSchedule\x12#.tieout.shipment.v1.ScheduleRequest\x1a$.tieout.shipment.v1.ScheduleResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -1125,73 +1228,76 @@ func file_tieout_shipment_v1_shipment_proto_rawDescGZIP() []byte {
 	return file_tieout_shipment_v1_shipment_proto_rawDescData
 }
 
-var file_tieout_shipment_v1_shipment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tieout_shipment_v1_shipment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_tieout_shipment_v1_shipment_proto_goTypes = []any{
 	(ShipmentState)(0),                   // 0: tieout.shipment.v1.ShipmentState
-	(*Shipment)(nil),                     // 1: tieout.shipment.v1.Shipment
-	(*ScheduleRequest)(nil),              // 2: tieout.shipment.v1.ScheduleRequest
-	(*ScheduleResponse)(nil),             // 3: tieout.shipment.v1.ScheduleResponse
-	(*CancelRequest)(nil),                // 4: tieout.shipment.v1.CancelRequest
-	(*CancelResponse)(nil),               // 5: tieout.shipment.v1.CancelResponse
-	(*GetShipmentRequest)(nil),           // 6: tieout.shipment.v1.GetShipmentRequest
-	(*GetShipmentResponse)(nil),          // 7: tieout.shipment.v1.GetShipmentResponse
-	(*ListShipmentsRequest)(nil),         // 8: tieout.shipment.v1.ListShipmentsRequest
-	(*ListShipmentsResponse)(nil),        // 9: tieout.shipment.v1.ListShipmentsResponse
-	(*BatchScheduleRequest)(nil),         // 10: tieout.shipment.v1.BatchScheduleRequest
-	(*BatchScheduleResponse)(nil),        // 11: tieout.shipment.v1.BatchScheduleResponse
-	(*BatchCancelRequest)(nil),           // 12: tieout.shipment.v1.BatchCancelRequest
-	(*BatchCancelResponse)(nil),          // 13: tieout.shipment.v1.BatchCancelResponse
-	(*BatchLookUpScheduleRequest)(nil),   // 14: tieout.shipment.v1.BatchLookUpScheduleRequest
-	(*BatchLookUpScheduleResponse)(nil),  // 15: tieout.shipment.v1.BatchLookUpScheduleResponse
-	(*BatchScheduleResponse_Result)(nil), // 16: tieout.shipment.v1.BatchScheduleResponse.Result
-	(*BatchCancelResponse_Result)(nil),   // 17: tieout.shipment.v1.BatchCancelResponse.Result
-	(*v1.Address)(nil),                   // 18: tieout.common.v1.Address
-	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                    // 20: tieout.common.v1.Origin
-	(*status.Status)(nil),                // 21: google.rpc.Status
+	(ServiceLevel)(0),                    // 1: tieout.shipment.v1.ServiceLevel
+	(*Shipment)(nil),                     // 2: tieout.shipment.v1.Shipment
+	(*ScheduleRequest)(nil),              // 3: tieout.shipment.v1.ScheduleRequest
+	(*ScheduleResponse)(nil),             // 4: tieout.shipment.v1.ScheduleResponse
+	(*CancelRequest)(nil),                // 5: tieout.shipment.v1.CancelRequest
+	(*CancelResponse)(nil),               // 6: tieout.shipment.v1.CancelResponse
+	(*GetShipmentRequest)(nil),           // 7: tieout.shipment.v1.GetShipmentRequest
+	(*GetShipmentResponse)(nil),          // 8: tieout.shipment.v1.GetShipmentResponse
+	(*ListShipmentsRequest)(nil),         // 9: tieout.shipment.v1.ListShipmentsRequest
+	(*ListShipmentsResponse)(nil),        // 10: tieout.shipment.v1.ListShipmentsResponse
+	(*BatchScheduleRequest)(nil),         // 11: tieout.shipment.v1.BatchScheduleRequest
+	(*BatchScheduleResponse)(nil),        // 12: tieout.shipment.v1.BatchScheduleResponse
+	(*BatchCancelRequest)(nil),           // 13: tieout.shipment.v1.BatchCancelRequest
+	(*BatchCancelResponse)(nil),          // 14: tieout.shipment.v1.BatchCancelResponse
+	(*BatchLookUpScheduleRequest)(nil),   // 15: tieout.shipment.v1.BatchLookUpScheduleRequest
+	(*BatchLookUpScheduleResponse)(nil),  // 16: tieout.shipment.v1.BatchLookUpScheduleResponse
+	(*BatchScheduleResponse_Result)(nil), // 17: tieout.shipment.v1.BatchScheduleResponse.Result
+	(*BatchCancelResponse_Result)(nil),   // 18: tieout.shipment.v1.BatchCancelResponse.Result
+	(*v1.Address)(nil),                   // 19: tieout.common.v1.Address
+	(*timestamppb.Timestamp)(nil),        // 20: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                    // 21: tieout.common.v1.Origin
+	(*status.Status)(nil),                // 22: google.rpc.Status
 }
 var file_tieout_shipment_v1_shipment_proto_depIdxs = []int32{
 	0,  // 0: tieout.shipment.v1.Shipment.state:type_name -> tieout.shipment.v1.ShipmentState
-	18, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
-	19, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
-	19, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
-	18, // 4: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
-	20, // 5: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
-	1,  // 6: tieout.shipment.v1.ScheduleResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	20, // 7: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
-	1,  // 8: tieout.shipment.v1.CancelResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	1,  // 9: tieout.shipment.v1.GetShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	1,  // 10: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
-	2,  // 11: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
-	16, // 12: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
-	4,  // 13: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
-	17, // 14: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
-	2,  // 15: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
-	16, // 16: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
-	21, // 17: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
-	3,  // 18: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
-	21, // 19: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
-	5,  // 20: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
-	2,  // 21: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
-	10, // 22: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
-	14, // 23: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
-	4,  // 24: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
-	12, // 25: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
-	6,  // 26: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
-	8,  // 27: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
-	3,  // 28: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
-	11, // 29: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
-	15, // 30: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
-	5,  // 31: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
-	13, // 32: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
-	7,  // 33: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
-	9,  // 34: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
-	28, // [28:35] is the sub-list for method output_type
-	21, // [21:28] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	19, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
+	20, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
+	20, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 4: tieout.shipment.v1.Shipment.service_level:type_name -> tieout.shipment.v1.ServiceLevel
+	19, // 5: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
+	1,  // 6: tieout.shipment.v1.ScheduleRequest.service_level:type_name -> tieout.shipment.v1.ServiceLevel
+	21, // 7: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
+	2,  // 8: tieout.shipment.v1.ScheduleResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	21, // 9: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
+	2,  // 10: tieout.shipment.v1.CancelResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	2,  // 11: tieout.shipment.v1.GetShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	2,  // 12: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
+	3,  // 13: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	17, // 14: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	5,  // 15: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
+	18, // 16: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
+	3,  // 17: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	17, // 18: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	22, // 19: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
+	4,  // 20: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
+	22, // 21: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
+	6,  // 22: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
+	3,  // 23: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
+	11, // 24: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
+	15, // 25: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
+	5,  // 26: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
+	13, // 27: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
+	7,  // 28: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
+	9,  // 29: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
+	4,  // 30: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
+	12, // 31: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
+	16, // 32: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
+	6,  // 33: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
+	14, // 34: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
+	8,  // 35: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
+	10, // 36: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
+	30, // [30:37] is the sub-list for method output_type
+	23, // [23:30] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_tieout_shipment_v1_shipment_proto_init() }
@@ -1204,7 +1310,7 @@ func file_tieout_shipment_v1_shipment_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_shipment_v1_shipment_proto_rawDesc), len(file_tieout_shipment_v1_shipment_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,

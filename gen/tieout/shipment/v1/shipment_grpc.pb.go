@@ -36,7 +36,8 @@ const (
 //
 // ShipmentService schedules shipments with a carrier.
 type ShipmentServiceClient interface {
-	// Schedules a shipment. Refused with CARRIER_REFUSED when the carrier does not serve the address.
+	// Schedules a shipment. Refused with CARRIER_UNKNOWN and SERVICE_LEVEL_NOT_OFFERED before any carrier is asked, and
+	// with CARRIER_REFUSED when the carrier does not take it.
 	Schedule(ctx context.Context, in *ScheduleRequest, opts ...grpc.CallOption) (*ScheduleResponse, error)
 	// Does several Schedules, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
@@ -143,7 +144,8 @@ func (c *shipmentServiceClient) ListShipments(ctx context.Context, in *ListShipm
 //
 // ShipmentService schedules shipments with a carrier.
 type ShipmentServiceServer interface {
-	// Schedules a shipment. Refused with CARRIER_REFUSED when the carrier does not serve the address.
+	// Schedules a shipment. Refused with CARRIER_UNKNOWN and SERVICE_LEVEL_NOT_OFFERED before any carrier is asked, and
+	// with CARRIER_REFUSED when the carrier does not take it.
 	Schedule(context.Context, *ScheduleRequest) (*ScheduleResponse, error)
 	// Does several Schedules, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
