@@ -3,14 +3,20 @@
 // It owns the table shipment. A shipment is scheduling until the carrier's answer is known:
 //
 //	scheduling ──► scheduled ──► cancelled
-//	    │   └───────────────────────┘
+//	    │   └──────────│────────────┘
+//	    │              └───────► handed over ──► in transit ──► delivered, returned, lost
 //	    └────────► refused
 //
 // Schedule and Cancel are a step of a saga and its compensation. Cancel names the key of the Schedule that it
 // undoes; when it comes first, the Schedule is refused for ever and the carrier is not asked. A request says which
 // owner of its saga sends it, and which trace the saga is: one of an owner that was followed by another is refused.
 //
-// Events: shipment.scheduled, shipment.refused, shipment.cancelled.
+// Events: shipment.scheduled, shipment.refused, shipment.cancelled, shipment.handed_over.
+//
+// What the carrier has is not cancelled any more: SHIPMENT_HANDED_OVER, a refusal and not an unknown outcome, with which
+// the saga is parked. A shipment that is known to be handed over is left as it is, with its Schedule. Where the carrier
+// says so when it is asked to cancel, the Schedule is refused from then on as after every Cancel, the shipment is handed
+// over, and stays so.
 //
 // A request may name its carrier and service level; what none is named for goes by the default one, as standard. Whom a
 // shipment was given to is written down with its intent: whatever the default is later, nobody else is asked about it.

@@ -19,6 +19,10 @@ func eventOf(sh shipment) bus.Event {
 		return event("refused", sh, &eventv1.ShipmentRefused{
 			ShipmentId: sh.ID.String(), Reference: sh.Reference, RefusalReason: sh.RefusalReason,
 		})
+	case handedOver:
+		return event("handed_over", sh, &eventv1.ShipmentHandedOver{
+			ShipmentId: sh.ID.String(), Reference: sh.Reference, TrackingNumber: sh.TrackingNumber,
+		})
 	default:
 		return event("cancelled", sh, &eventv1.ShipmentCancelled{ShipmentId: sh.ID.String(), Reference: sh.Reference})
 	}

@@ -60,6 +60,8 @@ func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem
 		e = ending{Ending: idem.Ending{Claim: claim, GiveBack: said}}
 	case e.state == refused:
 		said = carrierRefused(e.reason)
+	case e.state == handedOver:
+		said = hasLeft()
 	}
 	rpc.EndItem(span, said)
 	return e, nil
@@ -112,19 +114,26 @@ func (s *shipments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]group
 		if err != nil {
 			return nil, err
 		}
-		events := make([]bus.Event, len(settled))
+		var events []bus.Event
 		for k, sh := range settled {
-			outcomes[at[k]] = outcomeOf(sh)
-			events[k] = eventOf(sh)
-			events[k].Traceparent, events[k].Tracestate = changed[k].traceparent, changed[k].tracestate
+			outcomes[at[k]] = changed[k].outcome(sh.shipment)
+			if sh.changed {
+				e := eventOf(sh.shipment)
+				e.Traceparent, e.Tracestate = changed[k].traceparent, changed[k].tracestate
+				events = append(events, e)
+			}
 		}
 		return outcomes, s.outbox.Write(ctx, tx, events...)
 	})
 }
 
-func outcomeOf(sh shipment) idem.Outcome[*shipment] {
-	if sh.State == refused {
+// outcome is what a request is answered, by what its shipment is now.
+func (e ending) outcome(sh shipment) idem.Outcome[*shipment] {
+	switch {
+	case sh.State == refused:
 		return idem.Outcome[*shipment]{Err: carrierRefused(sh.RefusalReason)}
+	case sh.State.left() && e.state != scheduled:
+		return idem.Outcome[*shipment]{Err: hasLeft()}
 	}
 	return idem.Outcome[*shipment]{Answer: &sh, Resource: sh.ID.String()}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tieout/tieout/pkg/errand"
@@ -20,11 +21,13 @@ type Config struct {
 	// BatchPatience is how long a batch waits for the carrier; what has not ended by then is answered as in flight, and
 	// goes on.
 	BatchPatience time.Duration `koanf:"batch_patience"`
+	// Simulator is how the simulated carriers take their time.
+	Simulator carrier.SimulatorConfig `koanf:"simulator"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 16}, BatchPatience: 500 * time.Millisecond}
+	return Config{Postgres: service.Postgres{MaxConns: 16}, BatchPatience: 500 * time.Millisecond, Simulator: carrier.DefaultSimulator()}
 }
 
 //go:embed sql/migrations/*.sql
@@ -37,20 +40,23 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env, with simulated carriers.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
-	return wire(env, cfg, simulated())
+	return wire(env, cfg, simulated(cfg.Simulator))
 }
 
 // simulated are the carriers that there are: one that offers every level, and one that knows no haste.
-func simulated() carrier.Directory {
+func simulated(cfg carrier.SimulatorConfig) carrier.Directory {
 	return carrier.Directory{Default: "simulator", Carriers: map[string]carrier.Carrier{
-		"simulator":         carrier.Simulator{},
-		"simulator-economy": carrier.Simulator{Levels: []carrier.Level{carrier.Standard}},
+		"simulator":         carrier.NewSimulator(cfg),
+		"simulator-economy": carrier.NewSimulator(cfg, carrier.Standard),
 	}}
 }
 
 func wire(env *service.Env, cfg Config, carriers carrier.Directory) error {
 	if cfg.BatchPatience <= 0 {
 		return errors.New("batch_patience must be more than zero")
+	}
+	if err := cfg.Simulator.Validate(); err != nil {
+		return fmt.Errorf("simulator: %w", err)
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	s := &shipments{pool: env.Pool, outbox: events, carriers: carriers, log: env.Log, tracer: env.Tracer}

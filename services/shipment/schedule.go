@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
@@ -61,11 +62,17 @@ func (c *scheduleCommand) choose(among carrier.Directory) (*parcel, error) {
 	if !by.Capabilities().Offers(c.level) {
 		return nil, rpcerr.ForField(rpcerr.ServiceLevelNotOffered, "service_level", "carrier %q does not offer %s", name, c.level)
 	}
+	made := id.New[shipmentKind]()
 	return &parcel{
-		id: id.New[shipmentKind](), state: scheduling, carrier: name,
-		booking: carrier.Booking{Key: c.carrierKey(), Reference: c.reference, Address: c.address, Level: c.level},
+		id: made, state: scheduling, carrier: name,
+		booking: carrier.Booking{
+			Key: c.carrierKey(), Reference: c.reference, Address: c.address, Level: c.level, BookedAt: madeAt(made),
+		},
 	}, nil
 }
+
+// madeAt is when a shipment was made, which its id says: a UUIDv7.
+func madeAt(sid shipmentID) time.Time { return time.Unix(sid.UUID().Time().UnixTime()) }
 
 // openings are commands by name.
 func openings(batch []*scheduleCommand) ([]idem.Opening, error) {

@@ -63,7 +63,7 @@ func (b *bundle) service(t *testing.T, dsn string, by carrier.Carrier, cfg Confi
 // among are a carrier, which is the default one, and another that only offers standard.
 func among(by carrier.Carrier) carrier.Directory {
 	return carrier.Directory{Default: "simulator", Carriers: map[string]carrier.Carrier{
-		"simulator": by, "economy": carrier.Simulator{Levels: []carrier.Level{carrier.Standard}},
+		"simulator": by, "economy": carrier.NewSimulator(carrier.SimulatorConfig{}, carrier.Standard),
 	}}
 }
 

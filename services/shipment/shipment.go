@@ -63,7 +63,29 @@ const (
 	scheduled  shipmentState = 2
 	refused    shipmentState = 3
 	cancelled  shipmentState = 4
+	handedOver shipmentState = 5
+	inTransit  shipmentState = 6
+	delivered  shipmentState = 7
+	returned   shipmentState = 8
+	lost       shipmentState = 9
 )
+
+// left tells whether the carrier has it, or had: it cannot be cancelled.
+func (s shipmentState) left() bool { return s >= handedOver }
+
+// follow tells whether a shipment in state s may get to another. What the carrier has does not come back, and of an
+// outcome that was written down nothing else is learnt by being late.
+func (s shipmentState) follow(to shipmentState) bool {
+	switch {
+	case s == scheduling:
+		return to != scheduling
+	case s == scheduled:
+		return to == cancelled || to.left()
+	case s == handedOver, s == inTransit:
+		return to > s
+	}
+	return false
+}
 
 // shipment is what a carrier was asked to bring.
 type shipment struct {

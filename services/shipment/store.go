@@ -62,7 +62,8 @@ func (s store) parcels(ctx context.Context, shipmentIDs []string) (map[string]*p
 	for _, row := range rows {
 		p := &parcel{
 			id: shipmentID(row.ID), state: shipmentState(row.State), carrier: row.Carrier,
-			booking: carrier.Booking{Key: row.CarrierKey, Reference: row.Reference, Level: carrier.Level(row.ServiceLevel)},
+			booking: carrier.Booking{Key: row.CarrierKey, Reference: row.Reference, Level: carrier.Level(row.ServiceLevel),
+				BookedAt: madeAt(shipmentID(row.ID))},
 		}
 		if err := json.Unmarshal(row.Address, &p.booking.Address); err != nil {
 			return nil, fmt.Errorf("decoding address: %w", err)
@@ -72,19 +73,70 @@ func (s store) parcels(ctx context.Context, shipmentIDs []string) (map[string]*p
 	return found, nil
 }
 
+// handedOver tells which shipments of cancellations the carrier has, by the key by which it knows them.
+func (s store) handedOver(ctx context.Context, commands []*cancelCommand) (map[string]bool, error) {
+	keys := make([]string, len(commands))
+	for i, c := range commands {
+		keys[i] = c.carrierKey()
+	}
+	rows, err := s.q.FindHandedOver(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading shipments: %w", err)
+	}
+	found := make(map[string]bool, len(rows))
+	for _, k := range rows {
+		found[k] = true
+	}
+	return found, nil
+}
+
+// lock holds shipments, and gives the state in which each is.
+func (s store) lock(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]shipmentState, error) {
+	rows, err := s.q.LockShipments(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("locking shipments: %w", err)
+	}
+	now := make(map[uuid.UUID]shipmentState, len(rows))
+	for _, row := range rows {
+		now[row.ID] = shipmentState(row.State)
+	}
+	return now, nil
+}
+
+// settled is a shipment as it is now, and whether that is another state than before.
+type settled struct {
+	shipment
+	changed bool
+}
+
 // put writes down what came of shipments that the service itself names: that they are there is no question of the
-// client's. It gives them as they are now, in the order of their endings.
-func (s store) put(ctx context.Context, endings []ending) ([]shipment, error) {
+// client's. It gives them as they are now, in the order of their endings. One that somebody else has brought to where
+// this outcome does not lead stays there.
+func (s store) put(ctx context.Context, endings []ending) ([]settled, error) {
 	var p shipmentdb.PutOutcomesParams
-	at := make(map[string]int, len(endings))
+	at := make(map[uuid.UUID]int, len(endings))
 	for i, e := range endings {
 		sid, err := id.Parse[shipmentKind](e.Claim.Resource)
 		if err != nil {
 			return nil, fmt.Errorf("writing shipments: %w", err)
 		}
-		at[e.Claim.Resource] = i
-		p.Ids, p.States = append(p.Ids, sid.UUID()), append(p.States, int16(e.state))
+		at[sid.UUID()] = i
+		p.Ids = append(p.Ids, sid.UUID())
 		p.TrackingNumbers, p.RefusalReasons = append(p.TrackingNumbers, e.tracking), append(p.RefusalReasons, e.reason)
+	}
+	was, err := s.lock(ctx, p.Ids)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]settled, len(endings))
+	for i, e := range endings {
+		state := was[p.Ids[i]]
+		if all[i].changed = state.follow(e.state); all[i].changed {
+			state = e.state
+		} else {
+			p.RefusalReasons[i] = ""
+		}
+		p.States = append(p.States, int16(state))
 	}
 	rows, err := s.q.PutOutcomes(ctx, p)
 	if err != nil {
@@ -93,15 +145,12 @@ func (s store) put(ctx context.Context, endings []ending) ([]shipment, error) {
 	if len(rows) != len(endings) {
 		return nil, fmt.Errorf("writing shipments: %d are there of %d", len(rows), len(endings))
 	}
-	settled := make([]shipment, len(endings))
 	for _, row := range rows {
-		sh, err := shipmentOf(shipmentdb.GetShipmentRow(row))
-		if err != nil {
+		if all[at[row.ID]].shipment, err = shipmentOf(shipmentdb.GetShipmentRow(row)); err != nil {
 			return nil, err
 		}
-		settled[at[sh.ID.String()]] = sh
 	}
-	return settled, nil
+	return all, nil
 }
 
 // get reads a shipment; NOT_FOUND when there is none.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Carrier brings parcels. All calls are idempotent by key: asked again, it does nothing more and answers the same.
@@ -18,7 +19,8 @@ type Carrier interface {
 	// refused, or that the carrier knows of none. That does not keep a Book which is still on its way from arriving.
 	// With any other error the outcome is not known.
 	Lookup(ctx context.Context, b Booking) (tracking string, found bool, err error)
-	// Cancel undoes what was booked, if anything was. With an error the outcome is not known.
+	// Cancel undoes what was booked, if anything was. A *HandedOverError means that the carrier has the parcel and brings
+	// it; with any other error the outcome is not known.
 	Cancel(ctx context.Context, b Booking) error
 }
 
@@ -32,6 +34,8 @@ type Booking struct {
 	Address Address
 	// Level is how fast it travels, one that the carrier offers.
 	Level Level
+	// BookedAt is when the sender first meant to ask; the same at every attempt.
+	BookedAt time.Time
 }
 
 // Capabilities are what a carrier declares of itself.
@@ -95,3 +99,12 @@ type RefusedError struct {
 
 // Error gives the reason.
 func (e *RefusedError) Error() string { return "carrier refused: " + e.Reason }
+
+// HandedOverError says that the carrier has a parcel, which cannot be cancelled any more.
+type HandedOverError struct {
+	// Tracking is the parcel's number.
+	Tracking string
+}
+
+// Error says so.
+func (e *HandedOverError) Error() string { return "the carrier has it already, as " + e.Tracking }

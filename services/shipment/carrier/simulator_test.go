@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 )
 
 func TestSimulator_AnswersTheSameToTheSameKey(t *testing.T) {
@@ -54,5 +55,71 @@ func TestSimulator_DoesNotAnswerWhenTimeIsUp(t *testing.T) {
 	}
 	if err := (Simulator{}).Cancel(ctx, Booking{Key: "one"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelling: got %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestSimulator_CancelsUntilTheParcelIsHandedOver(t *testing.T) {
+	t.Parallel()
+	s := NewSimulator(SimulatorConfig{HandOverAfter: time.Hour})
+	early := Booking{Key: "one", Address: Address{Country: "GB"}, BookedAt: time.Now()}
+	late := Booking{Key: "two", Address: Address{Country: "GB"}, BookedAt: time.Now().Add(-time.Hour)}
+	if err := s.Cancel(t.Context(), early); err != nil {
+		t.Errorf("cancelling in time: got %v", err)
+	}
+	early.BookedAt = late.BookedAt // what was cancelled stays so
+	if err := s.Cancel(t.Context(), early); err != nil {
+		t.Errorf("cancelling again: got %v", err)
+	}
+	tracking, _ := s.Book(t.Context(), late)
+	if has, ok := errors.AsType[*HandedOverError](s.Cancel(t.Context(), late)); !ok || has.Tracking != tracking {
+		t.Errorf("cancelling late: got %v, want that it has %s", has, tracking)
+	}
+	if err := NewSimulator(SimulatorConfig{}).Cancel(t.Context(), late); err != nil {
+		t.Errorf("one that hands nothing over: got %v", err)
+	}
+}
+
+func TestSimulator_LosesItsFirstAnswerAboutParcelsToSomeCountries(t *testing.T) {
+	t.Parallel()
+	s := NewSimulator(SimulatorConfig{HandOverAfter: time.Hour})
+	for country, happened := range map[string]bool{"XB": false, "XA": true} {
+		b := Booking{Key: country, Address: Address{Country: country}, BookedAt: time.Now()}
+		if _, err := s.Book(t.Context(), b); err == nil {
+			t.Errorf("%s: the first booking was answered", country)
+		}
+		if _, found, err := s.Lookup(t.Context(), b); found != happened || err != nil {
+			t.Errorf("%s: looked up: got %t and %v, want %t", country, found, err, happened)
+		}
+		if tracking, err := s.Book(t.Context(), b); tracking == "" || err != nil {
+			t.Errorf("%s: booked again: got %q and %v", country, tracking, err)
+		}
+		if err := s.Cancel(t.Context(), b); err == nil {
+			t.Errorf("%s: the first cancellation was answered", country)
+		}
+		b.BookedAt = time.Now().Add(-time.Hour)
+		_, late := errors.AsType[*HandedOverError](s.Cancel(t.Context(), b))
+		if late == happened {
+			t.Errorf("%s: after the cancellation without an answer it is handed over: %t", country, late)
+		}
+	}
+}
+
+func TestSimulator_IsSlowOnRequest(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	b := Booking{Key: "one", Address: Address{Country: "XS"}}
+	if _, err := NewSimulator(SimulatorConfig{SlowFor: time.Hour}).Book(ctx, b); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
+	}
+	if _, err := NewSimulator(SimulatorConfig{SlowFor: time.Millisecond}).Book(t.Context(), b); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSimulatorConfig_RefusesNegativeTimes(t *testing.T) {
+	t.Parallel()
+	if (SimulatorConfig{HandOverAfter: -1}).Validate() == nil || (SimulatorConfig{SlowFor: -1}).Validate() == nil || DefaultSimulator().Validate() != nil {
+		t.Error("got no error for a negative time, or one for the default")
 	}
 }

@@ -12,6 +12,32 @@ import (
 	"github.com/google/uuid"
 )
 
+const findHandedOver = `-- name: FindHandedOver :many
+SELECT s.carrier_key FROM (SELECT unnest($1::text[]) AS carrier_key) AS n
+ CROSS JOIN LATERAL (SELECT carrier_key, state FROM shipment WHERE carrier_key = n.carrier_key OFFSET 0) AS s
+ WHERE s.state >= 5
+`
+
+func (q *Queries) FindHandedOver(ctx context.Context, carrierKeys []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, findHandedOver, carrierKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var carrier_key string
+		if err := rows.Scan(&carrier_key); err != nil {
+			return nil, err
+		}
+		items = append(items, carrier_key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const findParcels = `-- name: FindParcels :many
 SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.service_level
   FROM (SELECT unnest($1::uuid[]) AS id) AS n
@@ -184,9 +210,40 @@ func (q *Queries) ListShipments(ctx context.Context, arg ListShipmentsParams) ([
 	return items, nil
 }
 
+const lockShipments = `-- name: LockShipments :many
+SELECT s.id, s.state FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
+ CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS s
+`
+
+type LockShipmentsRow struct {
+	ID    uuid.UUID
+	State int16
+}
+
+// In one order for all, so that none waits for another in a circle.
+func (q *Queries) LockShipments(ctx context.Context, ids []uuid.UUID) ([]LockShipmentsRow, error) {
+	rows, err := q.db.Query(ctx, lockShipments, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockShipmentsRow{}
+	for rows.Next() {
+		var i LockShipmentsRow
+		if err := rows.Scan(&i.ID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const putOutcomes = `-- name: PutOutcomes :many
 UPDATE shipment AS s
-   SET state = o.state, refusal_reason = o.refusal_reason, updated_at = now(),
+   SET state = o.state, refusal_reason = coalesce(NULLIF(o.refusal_reason, ''), s.refusal_reason), updated_at = now(),
        tracking_number = coalesce(NULLIF(o.tracking_number, ''), s.tracking_number)
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS state,
                unnest($3::text[]) AS tracking_number, unnest($4::text[]) AS refusal_reason) AS o
@@ -217,8 +274,8 @@ type PutOutcomesRow struct {
 	ServiceLevel   int16
 }
 
-// What came of shipments whose requests are held, so that nobody else changes them. A number is kept when none is
-// given. They are found by their place in the table, which is looked up as above.
+// What came of shipments that are locked. A number and a reason are kept when none is given. They are found by their
+// place in the table, which is looked up as above.
 func (q *Queries) PutOutcomes(ctx context.Context, arg PutOutcomesParams) ([]PutOutcomesRow, error) {
 	rows, err := q.db.Query(ctx, putOutcomes,
 		arg.Ids,

@@ -18,11 +18,21 @@ SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.servic
  CROSS JOIN LATERAL (SELECT id, state, reference, address, carrier_key, carrier, service_level
                        FROM shipment WHERE id = n.id OFFSET 0) AS s;
 
+-- name: LockShipments :many
+-- In one order for all, so that none waits for another in a circle.
+SELECT s.id, s.state FROM (SELECT unnest(@ids::uuid[]) AS id ORDER BY 1) AS n
+ CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS s;
+
+-- name: FindHandedOver :many
+SELECT s.carrier_key FROM (SELECT unnest(@carrier_keys::text[]) AS carrier_key) AS n
+ CROSS JOIN LATERAL (SELECT carrier_key, state FROM shipment WHERE carrier_key = n.carrier_key OFFSET 0) AS s
+ WHERE s.state >= 5;
+
 -- name: PutOutcomes :many
--- What came of shipments whose requests are held, so that nobody else changes them. A number is kept when none is
--- given. They are found by their place in the table, which is looked up as above.
+-- What came of shipments that are locked. A number and a reason are kept when none is given. They are found by their
+-- place in the table, which is looked up as above.
 UPDATE shipment AS s
-   SET state = o.state, refusal_reason = o.refusal_reason, updated_at = now(),
+   SET state = o.state, refusal_reason = coalesce(NULLIF(o.refusal_reason, ''), s.refusal_reason), updated_at = now(),
        tracking_number = coalesce(NULLIF(o.tracking_number, ''), s.tracking_number)
   FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@states::smallint[]) AS state,
                unnest(@tracking_numbers::text[]) AS tracking_number, unnest(@refusal_reasons::text[]) AS refusal_reason) AS o

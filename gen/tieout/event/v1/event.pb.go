@@ -1601,6 +1601,70 @@ func (x *ShipmentCancelled) GetReference() string {
 	return ""
 }
 
+// ShipmentHandedOver: the carrier has it, and it cannot be cancelled any more. Type tieout.shipment.shipment.handed_over.v1.
+type ShipmentHandedOver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	ShipmentId string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The carrier's tracking number.
+	TrackingNumber string `protobuf:"bytes,3,opt,name=tracking_number,json=trackingNumber,proto3" json:"tracking_number,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ShipmentHandedOver) Reset() {
+	*x = ShipmentHandedOver{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShipmentHandedOver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShipmentHandedOver) ProtoMessage() {}
+
+func (x *ShipmentHandedOver) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShipmentHandedOver.ProtoReflect.Descriptor instead.
+func (*ShipmentHandedOver) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ShipmentHandedOver) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *ShipmentHandedOver) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ShipmentHandedOver) GetTrackingNumber() string {
+	if x != nil {
+		return x.TrackingNumber
+	}
+	return ""
+}
+
 var File_tieout_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tieout_event_v1_event_proto_rawDesc = "" +
@@ -1719,7 +1783,12 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\x11ShipmentCancelled\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x12\x1c\n" +
-	"\treference\x18\x02 \x01(\tR\treferenceB\xb5\x01\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"|\n" +
+	"\x12ShipmentHandedOver\x12\x1f\n" +
+	"\vshipment_id\x18\x01 \x01(\tR\n" +
+	"shipmentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumberB\xb5\x01\n" +
 	"\x13com.tieout.event.v1B\n" +
 	"EventProtoP\x01Z4github.com/tieout/tieout/gen/tieout/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTieout.Event.V1\xca\x02\x0fTieout\\Event\\V1\xe2\x02\x1bTieout\\Event\\V1\\GPBMetadata\xea\x02\x11Tieout::Event::V1b\x06proto3"
 
@@ -1735,7 +1804,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),               // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),            // 1: tieout.event.v1.OrderCompleted
@@ -1761,20 +1830,21 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*ShipmentScheduled)(nil),         // 21: tieout.event.v1.ShipmentScheduled
 	(*ShipmentRefused)(nil),           // 22: tieout.event.v1.ShipmentRefused
 	(*ShipmentCancelled)(nil),         // 23: tieout.event.v1.ShipmentCancelled
-	(*v1.Amount)(nil),                 // 24: tieout.common.v1.Amount
+	(*ShipmentHandedOver)(nil),        // 24: tieout.event.v1.ShipmentHandedOver
+	(*v1.Amount)(nil),                 // 25: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	24, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	25, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	9,  // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	9,  // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	24, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	24, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	24, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	24, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
-	24, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	24, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	24, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	24, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	25, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	25, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	25, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	25, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
+	25, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	25, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	25, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	25, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -1793,7 +1863,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -42,6 +42,16 @@ const (
 	ShipmentState_SHIPMENT_STATE_REFUSED ShipmentState = 3
 	// Cancelled: nothing leaves.
 	ShipmentState_SHIPMENT_STATE_CANCELLED ShipmentState = 4
+	// The carrier has it: it cannot be cancelled any more.
+	ShipmentState_SHIPMENT_STATE_HANDED_OVER ShipmentState = 5
+	// On its way.
+	ShipmentState_SHIPMENT_STATE_IN_TRANSIT ShipmentState = 6
+	// Brought to where it goes.
+	ShipmentState_SHIPMENT_STATE_DELIVERED ShipmentState = 7
+	// Brought back to the sender.
+	ShipmentState_SHIPMENT_STATE_RETURNED ShipmentState = 8
+	// The carrier does not know where it is.
+	ShipmentState_SHIPMENT_STATE_LOST ShipmentState = 9
 )
 
 // Enum value maps for ShipmentState.
@@ -52,6 +62,11 @@ var (
 		2: "SHIPMENT_STATE_SCHEDULED",
 		3: "SHIPMENT_STATE_REFUSED",
 		4: "SHIPMENT_STATE_CANCELLED",
+		5: "SHIPMENT_STATE_HANDED_OVER",
+		6: "SHIPMENT_STATE_IN_TRANSIT",
+		7: "SHIPMENT_STATE_DELIVERED",
+		8: "SHIPMENT_STATE_RETURNED",
+		9: "SHIPMENT_STATE_LOST",
 	}
 	ShipmentState_value = map[string]int32{
 		"SHIPMENT_STATE_UNSPECIFIED": 0,
@@ -59,6 +74,11 @@ var (
 		"SHIPMENT_STATE_SCHEDULED":   2,
 		"SHIPMENT_STATE_REFUSED":     3,
 		"SHIPMENT_STATE_CANCELLED":   4,
+		"SHIPMENT_STATE_HANDED_OVER": 5,
+		"SHIPMENT_STATE_IN_TRANSIT":  6,
+		"SHIPMENT_STATE_DELIVERED":   7,
+		"SHIPMENT_STATE_RETURNED":    8,
+		"SHIPMENT_STATE_LOST":        9,
 	}
 )
 
@@ -1186,13 +1206,18 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\brequests\x18\x01 \x03(\v2#.tieout.shipment.v1.ScheduleRequestB\x10\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"i\n" +
 	"\x1bBatchLookUpScheduleResponse\x12J\n" +
-	"\aresults\x18\x01 \x03(\v20.tieout.shipment.v1.BatchScheduleResponse.ResultR\aresults*\xa6\x01\n" +
+	"\aresults\x18\x01 \x03(\v20.tieout.shipment.v1.BatchScheduleResponse.ResultR\aresults*\xb9\x02\n" +
 	"\rShipmentState\x12\x1e\n" +
 	"\x1aSHIPMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SHIPMENT_STATE_SCHEDULING\x10\x01\x12\x1c\n" +
 	"\x18SHIPMENT_STATE_SCHEDULED\x10\x02\x12\x1a\n" +
 	"\x16SHIPMENT_STATE_REFUSED\x10\x03\x12\x1c\n" +
-	"\x18SHIPMENT_STATE_CANCELLED\x10\x04*\x81\x01\n" +
+	"\x18SHIPMENT_STATE_CANCELLED\x10\x04\x12\x1e\n" +
+	"\x1aSHIPMENT_STATE_HANDED_OVER\x10\x05\x12\x1d\n" +
+	"\x19SHIPMENT_STATE_IN_TRANSIT\x10\x06\x12\x1c\n" +
+	"\x18SHIPMENT_STATE_DELIVERED\x10\a\x12\x1b\n" +
+	"\x17SHIPMENT_STATE_RETURNED\x10\b\x12\x17\n" +
+	"\x13SHIPMENT_STATE_LOST\x10\t*\x81\x01\n" +
 	"\fServiceLevel\x12\x1d\n" +
 	"\x19SERVICE_LEVEL_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SERVICE_LEVEL_STANDARD\x10\x01\x12\x19\n" +

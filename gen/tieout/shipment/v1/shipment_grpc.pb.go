@@ -49,7 +49,7 @@ type ShipmentServiceClient interface {
 	// under the same key, by which both are one.
 	BatchLookUpSchedule(ctx context.Context, in *BatchLookUpScheduleRequest, opts ...grpc.CallOption) (*BatchLookUpScheduleResponse, error)
 	// Undoes the Schedule of the same key. When that Schedule was never seen, nothing is cancelled and it is
-	// refused for ever (STEP_TOMBSTONED).
+	// refused for ever (STEP_TOMBSTONED). Refused with SHIPMENT_HANDED_OVER when the carrier has it: it will come.
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 	// Does several Cancels, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
@@ -157,7 +157,7 @@ type ShipmentServiceServer interface {
 	// under the same key, by which both are one.
 	BatchLookUpSchedule(context.Context, *BatchLookUpScheduleRequest) (*BatchLookUpScheduleResponse, error)
 	// Undoes the Schedule of the same key. When that Schedule was never seen, nothing is cancelled and it is
-	// refused for ever (STEP_TOMBSTONED).
+	// refused for ever (STEP_TOMBSTONED). Refused with SHIPMENT_HANDED_OVER when the carrier has it: it will come.
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	// Does several Cancels, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
