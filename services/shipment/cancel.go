@@ -61,14 +61,20 @@ func (s *shipments) beginUndo(ctx context.Context, tx *pg.Tx, batch []*cancelCom
 	if err != nil {
 		return nil, err
 	}
+	var undone []*parcel
 	for i, b := range begun {
-		if claim := b.Value.Claim; claim != nil {
-			if batch[i].parcel = parcels[claim.Resource]; batch[i].parcel != nil && batch[i].parcel.state == refused {
-				batch[i].parcel = nil
-			}
+		claim := b.Value.Claim
+		if claim == nil {
+			continue
+		}
+		if batch[i].parcel = parcels[claim.Resource]; batch[i].parcel != nil && batch[i].parcel.state == refused {
+			batch[i].parcel = nil
+		}
+		if p := batch[i].parcel; p != nil && !p.cancelling {
+			undone = append(undone, p)
 		}
 	}
-	return begun, nil
+	return begun, newStore(tx).markCancelling(ctx, undone)
 }
 
 // cancel undoes the schedule of the same key; nil when there was none, or the carrier had refused it. When the

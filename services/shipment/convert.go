@@ -33,3 +33,10 @@ func shipmentToProto(sh shipment) *shipmentv1.Shipment {
 		CreateTime: timestamppb.New(sh.CreatedAt), UpdateTime: timestamppb.New(sh.UpdatedAt),
 	}
 }
+
+func trackingEventToProto(e trackingEvent) *shipmentv1.TrackingEvent {
+	return &shipmentv1.TrackingEvent{
+		EventId: e.ID, State: shipmentv1.ShipmentState(e.State), Detail: e.Detail, Sequence: e.Seq,
+		EventTime: timestamppb.New(e.At), CreateTime: timestamppb.New(e.CreatedAt),
+	}
+}

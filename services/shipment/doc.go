@@ -1,6 +1,7 @@
 // Package shipment has a carrier bring what was ordered.
 //
-// It owns the table shipment. A shipment is scheduling until the carrier's answer is known:
+// It owns the tables shipment and tracking_event (what carriers have told of shipments: added to, and never changed). A
+// shipment is scheduling until the carrier's answer is known:
 //
 //	scheduling ──► scheduled ──► cancelled
 //	    │   └──────────│────────────┘
@@ -11,7 +12,8 @@
 // undoes; when it comes first, the Schedule is refused for ever and the carrier is not asked. A request says which
 // owner of its saga sends it, and which trace the saga is: one of an owner that was followed by another is refused.
 //
-// Events: shipment.scheduled, shipment.refused, shipment.cancelled, shipment.handed_over.
+// Events: shipment.scheduled, shipment.refused, shipment.cancelled, shipment.handed_over,
+// shipment.in_transit, shipment.delivered, shipment.returned, shipment.lost.
 //
 // What the carrier has is not cancelled any more: SHIPMENT_HANDED_OVER, a refusal and not an unknown outcome, with which
 // the saga is parked. A shipment that is known to be handed over is left as it is, with its Schedule. Where the carrier
@@ -29,6 +31,13 @@
 //
 // A crash in between, or an answer that was lost, leaves the request in flight; the next one under the key asks the
 // carrier again, which answers as it did before because it knows the key. BatchLookUpSchedule finds out what became of
-// such a request without booking anything, and concludes it with what the carrier knows. A shipment whose Schedule is
-// neither asked again nor looked up stays scheduling until it is cancelled.
+// such a request without booking anything, and concludes it with what the carrier knows.
+//
+// A duty (look.go) asks the carriers of their own accord: how far a shipment is, at 1 m, 5 m, 15 m, then hourly, and from
+// the beginning again when something was new; and what became of one in doubt whose saga asks no more, at 10 s, 1 m, 5 m,
+// 1 h, then daily. The latter is the same request again, as if whoever asked first had come back: a Schedule is looked
+// up, and never sent; only a Cancel that was begun is sent again. So nothing is scheduled twice, nor cancelled on a guess:
+// a shipment of which the carrier knows nothing stays scheduling. The next time is written before the carrier is asked,
+// so that who dies while it asks has only looked in vain. Each event of a carrier is taken down once, by its id, in the
+// transaction that changes the shipment and tells of it.
 package shipment

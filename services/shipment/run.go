@@ -10,6 +10,7 @@ import (
 	"github.com/tieout/tieout/pkg/errand"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/services/shipment/carrier"
@@ -40,7 +41,12 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env, with simulated carriers.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
-	return wire(env, cfg, simulated(cfg.Simulator))
+	s, err := wire(env, cfg, simulated(cfg.Simulator))
+	if err != nil {
+		return err
+	}
+	env.Go("tracker", periodic.Duty{Name: "tracker", Every: lookEvery, RunOnce: s.lookOnce, Log: env.Log}.Run)
+	return nil
 }
 
 // simulated are the carriers that there are: one that offers every level, and one that knows no haste.
@@ -51,15 +57,30 @@ func simulated(cfg carrier.SimulatorConfig) carrier.Directory {
 	}}
 }
 
-func wire(env *service.Env, cfg Config, carriers carrier.Directory) error {
+// wire makes what answers requests.
+func wire(env *service.Env, cfg Config, carriers carrier.Directory) (*shipments, error) {
 	if cfg.BatchPatience <= 0 {
-		return errors.New("batch_patience must be more than zero")
+		return nil, errors.New("batch_patience must be more than zero")
 	}
 	if err := cfg.Simulator.Validate(); err != nil {
-		return fmt.Errorf("simulator: %w", err)
+		return nil, fmt.Errorf("simulator: %w", err)
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	s := &shipments{pool: env.Pool, outbox: events, carriers: carriers, log: env.Log, tracer: env.Tracer}
+	if err := s.startErrands(env, cfg.BatchPatience); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.reports, err = service.NewGroup(env, "tracking", s.takeDown); err != nil {
+		return nil, err
+	}
+	register(env.GRPC, s)
+	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
+	return s, nil
+}
+
+// startErrands makes what asks the carriers on request.
+func (s *shipments) startErrands(env *service.Env, patience time.Duration) error {
 	schedule, err1 := service.NewIdleGroup(env, "schedule", s.beginSchedule)
 	lookUp, err2 := service.NewIdleGroup(env, "lookup", s.beginLookUp)
 	cancel, err3 := service.NewIdleGroup(env, "cancel", s.beginCancel)
@@ -71,20 +92,18 @@ func wire(env *service.Env, cfg Config, carriers carrier.Directory) error {
 	s.ends = end
 	s.schedules = errand.New(errand.Config[*scheduleCommand, ending, *shipment]{
 		Method: methodSchedule, Crew: crew, Begin: schedule.DoAll, Work: s.schedule, End: s.finish,
-		Limit: limit, Patience: cfg.BatchPatience, Log: env.Log,
+		Limit: limit, Patience: patience, Log: env.Log,
 	})
 	s.lookUps = errand.New(errand.Config[*scheduleCommand, ending, *shipment]{
 		Method: methodSchedule, Crew: crew, Begin: lookUp.DoAll, Work: s.lookUp, End: s.finish,
-		Limit: limit, Patience: cfg.BatchPatience, Log: env.Log,
+		Limit: limit, Patience: patience, Log: env.Log,
 	})
 	s.cancels = errand.New(errand.Config[*cancelCommand, ending, *shipment]{
 		Method: methodCancel, Crew: crew, Begin: cancel.DoAll, Work: s.cancel, End: s.finish,
-		Limit: limit, Patience: cfg.BatchPatience, Log: env.Log,
+		Limit: limit, Patience: patience, Log: env.Log,
 	})
-	register(env.GRPC, s)
-	env.Go("errands to the carrier", func(ctx context.Context) error {
+	env.Go("errands to the carriers", func(ctx context.Context) error {
 		return crew.Run(ctx, schedule.Run, lookUp.Run, cancel.Run, end.Run)
 	})
-	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return nil
 }

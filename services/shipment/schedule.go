@@ -35,6 +35,10 @@ type parcel struct {
 	state   shipmentState
 	carrier string
 	booking carrier.Booking
+
+	caller, key string // of the Schedule; empty for shipments from before these were kept
+	byDefault   bool   // the Schedule names no carrier
+	cancelling  bool   // a Cancel was begun
 }
 
 func (c *scheduleCommand) opening() (idem.Opening, error) {
@@ -64,7 +68,7 @@ func (c *scheduleCommand) choose(among carrier.Directory) (*parcel, error) {
 	}
 	made := id.New[shipmentKind]()
 	return &parcel{
-		id: made, state: scheduling, carrier: name,
+		id: made, state: scheduling, carrier: name, caller: c.caller, key: c.key, byDefault: c.carrier == "",
 		booking: carrier.Booking{
 			Key: c.carrierKey(), Reference: c.reference, Address: c.address, Level: c.level, BookedAt: madeAt(made),
 		},

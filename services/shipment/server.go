@@ -1,8 +1,10 @@
 package shipment
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
@@ -11,6 +13,7 @@ import (
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/errand"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
 // server is the gRPC face of the use cases.
@@ -143,4 +146,30 @@ func (s *server) ListShipments(ctx context.Context, r *shipmentv1.ListShipmentsR
 	}
 	page, next := rpc.Page(list, n, shipmentToProto, (*shipmentv1.Shipment).GetShipmentId)
 	return &shipmentv1.ListShipmentsResponse{Shipments: page, NextPageToken: next}, nil
+}
+
+func (s *server) TrackShipment(ctx context.Context, r *shipmentv1.TrackShipmentRequest) (*shipmentv1.TrackShipmentResponse, error) {
+	sh, err := s.shipments.track(ctx, r.GetShipmentId())
+	if err != nil {
+		return nil, err
+	}
+	return &shipmentv1.TrackShipmentResponse{Shipment: shipmentToProto(sh)}, nil
+}
+
+func (s *server) ListTrackingEvents(ctx context.Context, r *shipmentv1.ListTrackingEventsRequest) (*shipmentv1.ListTrackingEventsResponse, error) {
+	key, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	after, err := strconv.ParseInt(cmp.Or(key, "0"), 10, 32)
+	if err != nil {
+		return nil, rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	list, err := s.shipments.told(ctx, r.GetShipmentId(), int32(after), n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(list, n, trackingEventToProto, func(e *shipmentv1.TrackingEvent) string { return strconv.Itoa(int(e.GetSequence())) })
+	return &shipmentv1.ListTrackingEventsResponse{TrackingEvents: page, NextPageToken: next}, nil
 }

@@ -44,6 +44,7 @@ type shipments struct {
 	schedules, lookUps *errands[*scheduleCommand]
 	cancels            *errands[*cancelCommand]
 	ends               *groupcommit.Group[ending, *shipment]
+	reports            *groupcommit.Group[report, struct{}]
 }
 
 // errands are requests that the carrier is asked for. They answer with the shipment; nil where a Cancel found none.

@@ -34,6 +34,8 @@ func (s store) insert(ctx context.Context, made []*parcel) error {
 		p.Ids, p.Refs = append(p.Ids, m.id.UUID()), append(p.Refs, m.booking.Reference)
 		p.Addresses, p.CarrierKeys = append(p.Addresses, address), append(p.CarrierKeys, m.booking.Key)
 		p.Carriers, p.ServiceLevels = append(p.Carriers, m.carrier), append(p.ServiceLevels, int16(m.booking.Level))
+		p.Callers, p.IdempotencyKeys = append(p.Callers, m.caller), append(p.IdempotencyKeys, m.key)
+		p.DefaultCarriers = append(p.DefaultCarriers, m.byDefault)
 	}
 	if err := s.q.InsertShipments(ctx, p); err != nil {
 		return fmt.Errorf("writing shipments: %w", err)
@@ -62,6 +64,7 @@ func (s store) parcels(ctx context.Context, shipmentIDs []string) (map[string]*p
 	for _, row := range rows {
 		p := &parcel{
 			id: shipmentID(row.ID), state: shipmentState(row.State), carrier: row.Carrier,
+			caller: row.Caller, key: row.IdempotencyKey, byDefault: row.DefaultCarrier, cancelling: row.Cancelling,
 			booking: carrier.Booking{Key: row.CarrierKey, Reference: row.Reference, Level: carrier.Level(row.ServiceLevel),
 				BookedAt: madeAt(shipmentID(row.ID))},
 		}
@@ -88,6 +91,25 @@ func (s store) handedOver(ctx context.Context, commands []*cancelCommand) (map[s
 		found[k] = true
 	}
 	return found, nil
+}
+
+// markCancelling notes that parcels are to be cancelled.
+func (s store) markCancelling(ctx context.Context, parcels []*parcel) error {
+	if len(parcels) == 0 {
+		return nil
+	}
+	if err := s.q.MarkCancelling(ctx, parcelIDs(parcels)); err != nil {
+		return fmt.Errorf("marking shipments: %w", err)
+	}
+	return nil
+}
+
+func parcelIDs(parcels []*parcel) []uuid.UUID {
+	ids := make([]uuid.UUID, len(parcels))
+	for i, p := range parcels {
+		ids[i] = p.id.UUID()
+	}
+	return ids
 }
 
 // lock holds shipments, and gives the state in which each is.

@@ -22,6 +22,8 @@ type Carrier interface {
 	// Cancel undoes what was booked, if anything was. A *HandedOverError means that the carrier has the parcel and brings
 	// it; with any other error the outcome is not known.
 	Cancel(ctx context.Context, b Booking) error
+	// Track tells all that has become of what was booked so far, the oldest first.
+	Track(ctx context.Context, b Booking) ([]Event, error)
 }
 
 // Booking is what a carrier is asked to bring.

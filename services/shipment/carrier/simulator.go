@@ -28,14 +28,16 @@ type SimulatorConfig struct {
 	// HandOverAfter is how long after it was scheduled a parcel is handed over, and cannot be cancelled any more; 0 for
 	// never.
 	HandOverAfter time.Duration `koanf:"hand_over_after"`
+	// LegTime is how long a parcel takes from its hand-over until it is in transit, and from then to its end.
+	LegTime time.Duration `koanf:"leg_time"`
 	// SlowFor is how long an answer about a parcel to "XS" takes.
 	SlowFor time.Duration `koanf:"slow_for"`
 }
 
 // Validate tells what is wrong with a configuration.
 func (c SimulatorConfig) Validate() error {
-	if c.HandOverAfter < 0 || c.SlowFor < 0 {
-		return errors.New("hand_over_after and slow_for must not be negative")
+	if c.HandOverAfter < 0 || c.LegTime < 0 || c.SlowFor < 0 {
+		return errors.New("hand_over_after, leg_time and slow_for must not be negative")
 	}
 	return nil
 }
@@ -182,5 +184,5 @@ func (m *memory) has(what string) bool {
 
 // DefaultSimulator is a simulated carrier's configuration where nothing else is said.
 func DefaultSimulator() SimulatorConfig {
-	return SimulatorConfig{HandOverAfter: 30 * time.Minute, SlowFor: 2 * time.Second}
+	return SimulatorConfig{HandOverAfter: 30 * time.Minute, LegTime: time.Hour, SlowFor: 2 * time.Second}
 }

@@ -104,6 +104,39 @@ func TestSimulator_LosesItsFirstAnswerAboutParcelsToSomeCountries(t *testing.T) 
 	}
 }
 
+func TestSimulator_TellsTheJourneyAsTimePasses(t *testing.T) {
+	t.Parallel()
+	s := NewSimulator(SimulatorConfig{HandOverAfter: time.Hour, LegTime: time.Hour})
+	for country, end := range map[string]Stage{"GB": StageDelivered, "XR": StageReturned, "XL": StageLost} {
+		for hours, want := range [][]Stage{
+			{StageScheduled}, {StageScheduled, StageHandedOver}, {StageScheduled, StageHandedOver, StageInTransit},
+			{StageScheduled, StageHandedOver, StageInTransit, end},
+		} {
+			b := Booking{Key: country, Address: Address{Country: country}, BookedAt: time.Now().Add(-time.Duration(hours) * time.Hour)}
+			events, err := s.Track(t.Context(), b)
+			if err != nil || len(events) != len(want) {
+				t.Fatalf("%s after %d h: got %v and %v, want %v", country, hours, events, err, want)
+			}
+			for i, e := range events {
+				if e.Stage != want[i] || e.ID == "" || i > 0 && (e.ID == events[i-1].ID || e.At.Before(events[i-1].At)) {
+					t.Errorf("%s after %d h: got %v, want %v", country, hours, events, want)
+				}
+			}
+		}
+	}
+	cancelled := Booking{Key: "two", Address: Address{Country: "GB"}, BookedAt: time.Now()}
+	if err := s.Cancel(t.Context(), cancelled); err != nil {
+		t.Fatal(err)
+	}
+	cancelled.BookedAt = cancelled.BookedAt.Add(-9 * time.Hour)
+	if events, err := s.Track(t.Context(), cancelled); err != nil || len(events) != 1 {
+		t.Errorf("cancelled: got %v and %v, want it scheduled once", events, err)
+	}
+	if events, err := s.Track(t.Context(), Booking{Key: "three", Address: Address{Country: "XX"}}); err != nil || len(events) != 0 {
+		t.Errorf("refused: got %v and %v, want nothing", events, err)
+	}
+}
+
 func TestSimulator_IsSlowOnRequest(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

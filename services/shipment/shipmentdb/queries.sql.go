@@ -39,20 +39,26 @@ func (q *Queries) FindHandedOver(ctx context.Context, carrierKeys []string) ([]s
 }
 
 const findParcels = `-- name: FindParcels :many
-SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.service_level
+SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.service_level, s.caller, s.idempotency_key,
+       s.default_carrier, s.cancelling
   FROM (SELECT unnest($1::uuid[]) AS id) AS n
- CROSS JOIN LATERAL (SELECT id, state, reference, address, carrier_key, carrier, service_level
+ CROSS JOIN LATERAL (SELECT id, state, reference, address, carrier_key, carrier, service_level, caller, idempotency_key,
+                            default_carrier, cancelling
                        FROM shipment WHERE id = n.id OFFSET 0) AS s
 `
 
 type FindParcelsRow struct {
-	ID           uuid.UUID
-	State        int16
-	Reference    string
-	Address      []byte
-	CarrierKey   string
-	Carrier      string
-	ServiceLevel int16
+	ID             uuid.UUID
+	State          int16
+	Reference      string
+	Address        []byte
+	CarrierKey     string
+	Carrier        string
+	ServiceLevel   int16
+	Caller         string
+	IdempotencyKey string
+	DefaultCarrier bool
+	Cancelling     bool
 }
 
 // OFFSET 0 keeps it one index lookup each: as a join it would be planned while the table is small, and would read all
@@ -74,7 +80,42 @@ func (q *Queries) FindParcels(ctx context.Context, ids []uuid.UUID) ([]FindParce
 			&i.CarrierKey,
 			&i.Carrier,
 			&i.ServiceLevel,
+			&i.Caller,
+			&i.IdempotencyKey,
+			&i.DefaultCarrier,
+			&i.Cancelling,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findTrackingEvents = `-- name: FindTrackingEvents :many
+SELECT e.shipment_id, e.seq, e.event_id FROM tracking_event e WHERE e.shipment_id = ANY ($1::uuid[])
+ ORDER BY e.shipment_id, e.seq
+`
+
+type FindTrackingEventsRow struct {
+	ShipmentID uuid.UUID
+	Seq        int32
+	EventID    string
+}
+
+func (q *Queries) FindTrackingEvents(ctx context.Context, shipmentIds []uuid.UUID) ([]FindTrackingEventsRow, error) {
+	rows, err := q.db.Query(ctx, findTrackingEvents, shipmentIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindTrackingEventsRow{}
+	for rows.Next() {
+		var i FindTrackingEventsRow
+		if err := rows.Scan(&i.ShipmentID, &i.Seq, &i.EventID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -122,22 +163,26 @@ func (q *Queries) GetShipment(ctx context.Context, id uuid.UUID) (GetShipmentRow
 }
 
 const insertShipments = `-- name: InsertShipments :exec
-INSERT INTO shipment (id, state, reference, address, carrier_key, carrier, service_level)
-SELECT id, 1, reference, address, carrier_key, carrier, service_level
+INSERT INTO shipment (id, state, reference, address, carrier_key, carrier, service_level, caller, idempotency_key, default_carrier)
+SELECT id, 1, reference, address, carrier_key, carrier, service_level, caller, idempotency_key, default_carrier
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference, unnest($3::jsonb[]) AS address,
                unnest($4::text[]) AS carrier_key, unnest($5::text[]) AS carrier,
-               unnest($6::smallint[]) AS service_level) AS s
+               unnest($6::smallint[]) AS service_level, unnest($7::text[]) AS caller,
+               unnest($8::text[]) AS idempotency_key, unnest($9::boolean[]) AS default_carrier) AS s
  ORDER BY carrier_key
 ON CONFLICT (carrier_key) DO NOTHING
 `
 
 type InsertShipmentsParams struct {
-	Ids           []uuid.UUID
-	Refs          []string
-	Addresses     [][]byte
-	CarrierKeys   []string
-	Carriers      []string
-	ServiceLevels []int16
+	Ids             []uuid.UUID
+	Refs            []string
+	Addresses       [][]byte
+	CarrierKeys     []string
+	Carriers        []string
+	ServiceLevels   []int16
+	Callers         []string
+	IdempotencyKeys []string
+	DefaultCarriers []bool
 }
 
 // Two first requests under one key meet here: the second waits for the first, and then writes nothing. Its
@@ -151,6 +196,40 @@ func (q *Queries) InsertShipments(ctx context.Context, arg InsertShipmentsParams
 		arg.CarrierKeys,
 		arg.Carriers,
 		arg.ServiceLevels,
+		arg.Callers,
+		arg.IdempotencyKeys,
+		arg.DefaultCarriers,
+	)
+	return err
+}
+
+const insertTrackingEvents = `-- name: InsertTrackingEvents :exec
+INSERT INTO tracking_event (shipment_id, seq, carrier, event_id, state, detail, happened_at)
+SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]),
+       unnest($5::smallint[]), unnest($6::text[]), unnest($7::timestamptz[])
+ON CONFLICT (carrier, event_id) DO NOTHING
+`
+
+type InsertTrackingEventsParams struct {
+	ShipmentIds []uuid.UUID
+	Seqs        []int32
+	Carriers    []string
+	EventIds    []string
+	States      []int16
+	Details     []string
+	HappenedAts []time.Time
+}
+
+// What a carrier says of two shipments under one id is told of the first only.
+func (q *Queries) InsertTrackingEvents(ctx context.Context, arg InsertTrackingEventsParams) error {
+	_, err := q.db.Exec(ctx, insertTrackingEvents,
+		arg.ShipmentIds,
+		arg.Seqs,
+		arg.Carriers,
+		arg.EventIds,
+		arg.States,
+		arg.Details,
+		arg.HappenedAts,
 	)
 	return err
 }
@@ -210,6 +289,53 @@ func (q *Queries) ListShipments(ctx context.Context, arg ListShipmentsParams) ([
 	return items, nil
 }
 
+const listTrackingEvents = `-- name: ListTrackingEvents :many
+SELECT seq, event_id, state, detail, happened_at, created_at
+  FROM tracking_event WHERE shipment_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+`
+
+type ListTrackingEventsParams struct {
+	ShipmentID uuid.UUID
+	After      int32
+	N          int32
+}
+
+type ListTrackingEventsRow struct {
+	Seq        int32
+	EventID    string
+	State      int16
+	Detail     string
+	HappenedAt time.Time
+	CreatedAt  time.Time
+}
+
+func (q *Queries) ListTrackingEvents(ctx context.Context, arg ListTrackingEventsParams) ([]ListTrackingEventsRow, error) {
+	rows, err := q.db.Query(ctx, listTrackingEvents, arg.ShipmentID, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListTrackingEventsRow{}
+	for rows.Next() {
+		var i ListTrackingEventsRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.EventID,
+			&i.State,
+			&i.Detail,
+			&i.HappenedAt,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockShipments = `-- name: LockShipments :many
 SELECT s.id, s.state FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
  CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS s
@@ -239,6 +365,17 @@ func (q *Queries) LockShipments(ctx context.Context, ids []uuid.UUID) ([]LockShi
 		return nil, err
 	}
 	return items, nil
+}
+
+const markCancelling = `-- name: MarkCancelling :exec
+UPDATE shipment SET cancelling = true, looks = 0, look_at = now() + interval '30 seconds'
+ WHERE id IN (SELECT id FROM shipment WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE)
+`
+
+// From now on the resolver asks for the cancellation, if nobody else does.
+func (q *Queries) MarkCancelling(ctx context.Context, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, markCancelling, ids)
+	return err
 }
 
 const putOutcomes = `-- name: PutOutcomes :many
@@ -290,6 +427,65 @@ func (q *Queries) PutOutcomes(ctx context.Context, arg PutOutcomesParams) ([]Put
 	items := []PutOutcomesRow{}
 	for rows.Next() {
 		var i PutOutcomesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Reference,
+			&i.Address,
+			&i.TrackingNumber,
+			&i.RefusalReason,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.Carrier,
+			&i.ServiceLevel,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const tracked = `-- name: Tracked :many
+UPDATE shipment AS s
+   SET state = o.state, looks = 0, updated_at = now(), look_at = CASE WHEN o.state IN (2, 5, 6) THEN now() + interval '1 minute' END
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS state) AS o
+ WHERE s.id = o.id
+RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at, s.carrier,
+          s.service_level
+`
+
+type TrackedParams struct {
+	Ids    []uuid.UUID
+	States []int16
+}
+
+type TrackedRow struct {
+	ID             uuid.UUID
+	State          int16
+	Reference      string
+	Address        []byte
+	TrackingNumber string
+	RefusalReason  string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
+}
+
+// Shipments that are locked, of which something new was told: they are asked about soon again, unless they have ended.
+func (q *Queries) Tracked(ctx context.Context, arg TrackedParams) ([]TrackedRow, error) {
+	rows, err := q.db.Query(ctx, tracked, arg.Ids, arg.States)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TrackedRow{}
+	for rows.Next() {
+		var i TrackedRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.State,

@@ -623,6 +623,308 @@ func (x *GetShipmentResponse) GetShipment() *Shipment {
 	return nil
 }
 
+// TrackShipmentRequest names one shipment.
+type TrackShipmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment's id.
+	ShipmentId    string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrackShipmentRequest) Reset() {
+	*x = TrackShipmentRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrackShipmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrackShipmentRequest) ProtoMessage() {}
+
+func (x *TrackShipmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrackShipmentRequest.ProtoReflect.Descriptor instead.
+func (*TrackShipmentRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TrackShipmentRequest) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+// TrackShipmentResponse is where the shipment stands.
+type TrackShipmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	Shipment      *Shipment `protobuf:"bytes,1,opt,name=shipment,proto3" json:"shipment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrackShipmentResponse) Reset() {
+	*x = TrackShipmentResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrackShipmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrackShipmentResponse) ProtoMessage() {}
+
+func (x *TrackShipmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrackShipmentResponse.ProtoReflect.Descriptor instead.
+func (*TrackShipmentResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TrackShipmentResponse) GetShipment() *Shipment {
+	if x != nil {
+		return x.Shipment
+	}
+	return nil
+}
+
+// TrackingEvent is something that a carrier has told of a shipment.
+type TrackingEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The carrier's own id of it; each is taken down once.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Where the shipment stood then.
+	State ShipmentState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.shipment.v1.ShipmentState" json:"state,omitempty"`
+	// What the carrier says besides; it may be empty.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When it happened, by the carrier.
+	EventTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// When it was taken down.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Its place among what was told of the shipment.
+	Sequence      int32 `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrackingEvent) Reset() {
+	*x = TrackingEvent{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrackingEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrackingEvent) ProtoMessage() {}
+
+func (x *TrackingEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrackingEvent.ProtoReflect.Descriptor instead.
+func (*TrackingEvent) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TrackingEvent) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *TrackingEvent) GetState() ShipmentState {
+	if x != nil {
+		return x.State
+	}
+	return ShipmentState_SHIPMENT_STATE_UNSPECIFIED
+}
+
+func (x *TrackingEvent) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *TrackingEvent) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *TrackingEvent) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *TrackingEvent) GetSequence() int32 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// ListTrackingEventsRequest asks for a page.
+type ListTrackingEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment's id.
+	ShipmentId string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTrackingEventsRequest) Reset() {
+	*x = ListTrackingEventsRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTrackingEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTrackingEventsRequest) ProtoMessage() {}
+
+func (x *ListTrackingEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTrackingEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListTrackingEventsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListTrackingEventsRequest) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *ListTrackingEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListTrackingEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListTrackingEventsResponse is a page.
+type ListTrackingEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events, in the order in which they were taken down.
+	TrackingEvents []*TrackingEvent `protobuf:"bytes,1,rep,name=tracking_events,json=trackingEvents,proto3" json:"tracking_events,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTrackingEventsResponse) Reset() {
+	*x = ListTrackingEventsResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTrackingEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTrackingEventsResponse) ProtoMessage() {}
+
+func (x *ListTrackingEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTrackingEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListTrackingEventsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListTrackingEventsResponse) GetTrackingEvents() []*TrackingEvent {
+	if x != nil {
+		return x.TrackingEvents
+	}
+	return nil
+}
+
+func (x *ListTrackingEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // ListShipmentsRequest asks for a page.
 type ListShipmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -636,7 +938,7 @@ type ListShipmentsRequest struct {
 
 func (x *ListShipmentsRequest) Reset() {
 	*x = ListShipmentsRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +950,7 @@ func (x *ListShipmentsRequest) String() string {
 func (*ListShipmentsRequest) ProtoMessage() {}
 
 func (x *ListShipmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +963,7 @@ func (x *ListShipmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListShipmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListShipmentsRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{7}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListShipmentsRequest) GetPageSize() int32 {
@@ -691,7 +993,7 @@ type ListShipmentsResponse struct {
 
 func (x *ListShipmentsResponse) Reset() {
 	*x = ListShipmentsResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +1005,7 @@ func (x *ListShipmentsResponse) String() string {
 func (*ListShipmentsResponse) ProtoMessage() {}
 
 func (x *ListShipmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +1018,7 @@ func (x *ListShipmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListShipmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListShipmentsResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{8}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListShipmentsResponse) GetShipments() []*Shipment {
@@ -744,7 +1046,7 @@ type BatchScheduleRequest struct {
 
 func (x *BatchScheduleRequest) Reset() {
 	*x = BatchScheduleRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +1058,7 @@ func (x *BatchScheduleRequest) String() string {
 func (*BatchScheduleRequest) ProtoMessage() {}
 
 func (x *BatchScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +1071,7 @@ func (x *BatchScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleRequest.ProtoReflect.Descriptor instead.
 func (*BatchScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{9}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BatchScheduleRequest) GetRequests() []*ScheduleRequest {
@@ -790,7 +1092,7 @@ type BatchScheduleResponse struct {
 
 func (x *BatchScheduleResponse) Reset() {
 	*x = BatchScheduleResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +1104,7 @@ func (x *BatchScheduleResponse) String() string {
 func (*BatchScheduleResponse) ProtoMessage() {}
 
 func (x *BatchScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +1117,7 @@ func (x *BatchScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleResponse.ProtoReflect.Descriptor instead.
 func (*BatchScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BatchScheduleResponse) GetResults() []*BatchScheduleResponse_Result {
@@ -836,7 +1138,7 @@ type BatchCancelRequest struct {
 
 func (x *BatchCancelRequest) Reset() {
 	*x = BatchCancelRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +1150,7 @@ func (x *BatchCancelRequest) String() string {
 func (*BatchCancelRequest) ProtoMessage() {}
 
 func (x *BatchCancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +1163,7 @@ func (x *BatchCancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelRequest.ProtoReflect.Descriptor instead.
 func (*BatchCancelRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{11}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BatchCancelRequest) GetRequests() []*CancelRequest {
@@ -882,7 +1184,7 @@ type BatchCancelResponse struct {
 
 func (x *BatchCancelResponse) Reset() {
 	*x = BatchCancelResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1196,7 @@ func (x *BatchCancelResponse) String() string {
 func (*BatchCancelResponse) ProtoMessage() {}
 
 func (x *BatchCancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1209,7 @@ func (x *BatchCancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelResponse.ProtoReflect.Descriptor instead.
 func (*BatchCancelResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BatchCancelResponse) GetResults() []*BatchCancelResponse_Result {
@@ -928,7 +1230,7 @@ type BatchLookUpScheduleRequest struct {
 
 func (x *BatchLookUpScheduleRequest) Reset() {
 	*x = BatchLookUpScheduleRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +1242,7 @@ func (x *BatchLookUpScheduleRequest) String() string {
 func (*BatchLookUpScheduleRequest) ProtoMessage() {}
 
 func (x *BatchLookUpScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1255,7 @@ func (x *BatchLookUpScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLookUpScheduleRequest.ProtoReflect.Descriptor instead.
 func (*BatchLookUpScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{13}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BatchLookUpScheduleRequest) GetRequests() []*ScheduleRequest {
@@ -974,7 +1276,7 @@ type BatchLookUpScheduleResponse struct {
 
 func (x *BatchLookUpScheduleResponse) Reset() {
 	*x = BatchLookUpScheduleResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1288,7 @@ func (x *BatchLookUpScheduleResponse) String() string {
 func (*BatchLookUpScheduleResponse) ProtoMessage() {}
 
 func (x *BatchLookUpScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1301,7 @@ func (x *BatchLookUpScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLookUpScheduleResponse.ProtoReflect.Descriptor instead.
 func (*BatchLookUpScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{14}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BatchLookUpScheduleResponse) GetResults() []*BatchScheduleResponse_Result {
@@ -1024,7 +1326,7 @@ type BatchScheduleResponse_Result struct {
 
 func (x *BatchScheduleResponse_Result) Reset() {
 	*x = BatchScheduleResponse_Result{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1338,7 @@ func (x *BatchScheduleResponse_Result) String() string {
 func (*BatchScheduleResponse_Result) ProtoMessage() {}
 
 func (x *BatchScheduleResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1351,7 @@ func (x *BatchScheduleResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchScheduleResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10, 0}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{15, 0}
 }
 
 func (x *BatchScheduleResponse_Result) GetStatus() *status.Status {
@@ -1088,7 +1390,7 @@ type BatchCancelResponse_Result struct {
 
 func (x *BatchCancelResponse_Result) Reset() {
 	*x = BatchCancelResponse_Result{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1402,7 @@ func (x *BatchCancelResponse_Result) String() string {
 func (*BatchCancelResponse_Result) ProtoMessage() {}
 
 func (x *BatchCancelResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1415,7 @@ func (x *BatchCancelResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCancelResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12, 0}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{17, 0}
 }
 
 func (x *BatchCancelResponse_Result) GetStatus() *status.Status {
@@ -1176,7 +1478,32 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\vshipment_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\n" +
 	"shipmentId\"O\n" +
 	"\x13GetShipmentResponse\x128\n" +
-	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"e\n" +
+	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"C\n" +
+	"\x14TrackShipmentRequest\x12+\n" +
+	"\vshipment_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
+	"shipmentId\"Q\n" +
+	"\x15TrackShipmentResponse\x128\n" +
+	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"\x8f\x02\n" +
+	"\rTrackingEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x127\n" +
+	"\x05state\x18\x02 \x01(\x0e2!.tieout.shipment.v1.ShipmentStateR\x05state\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x129\n" +
+	"\n" +
+	"event_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x1a\n" +
+	"\bsequence\x18\x06 \x01(\x05R\bsequence\"\x97\x01\n" +
+	"\x19ListTrackingEventsRequest\x12+\n" +
+	"\vshipment_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
+	"shipmentId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x90\x01\n" +
+	"\x1aListTrackingEventsResponse\x12J\n" +
+	"\x0ftracking_events\x18\x01 \x03(\v2!.tieout.shipment.v1.TrackingEventR\x0etrackingEvents\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"e\n" +
 	"\x14ListShipmentsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -1222,7 +1549,7 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\x19SERVICE_LEVEL_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SERVICE_LEVEL_STANDARD\x10\x01\x12\x19\n" +
 	"\x15SERVICE_LEVEL_EXPRESS\x10\x02\x12\x1b\n" +
-	"\x17SERVICE_LEVEL_OVERNIGHT\x10\x032\xa4\x06\n" +
+	"\x17SERVICE_LEVEL_OVERNIGHT\x10\x032\x9c\b\n" +
 	"\x0fShipmentService\x12e\n" +
 	"\bSchedule\x12#.tieout.shipment.v1.ScheduleRequest\x1a$.tieout.shipment.v1.ScheduleResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -1237,6 +1564,9 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\vBatchCancel\x12&.tieout.shipment.v1.BatchCancelRequest\x1a'.tieout.shipment.v1.BatchCancelResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
 	"\x12l\n" +
 	"\vGetShipment\x12&.tieout.shipment.v1.GetShipmentRequest\x1a'.tieout.shipment.v1.GetShipmentResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12r\n" +
+	"\rTrackShipment\x12(.tieout.shipment.v1.TrackShipmentRequest\x1a).tieout.shipment.v1.TrackShipmentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12\x81\x01\n" +
+	"\x12ListTrackingEvents\x12-.tieout.shipment.v1.ListTrackingEventsRequest\x1a..tieout.shipment.v1.ListTrackingEventsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12r\n" +
 	"\rListShipments\x12(.tieout.shipment.v1.ListShipmentsRequest\x1a).tieout.shipment.v1.ListShipmentsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"B\xcd\x01\n" +
 	"\x16com.tieout.shipment.v1B\rShipmentProtoP\x01Z:github.com/tieout/tieout/gen/tieout/shipment/v1;shipmentv1\xa2\x02\x03TSX\xaa\x02\x12Tieout.Shipment.V1\xca\x02\x12Tieout\\Shipment\\V1\xe2\x02\x1eTieout\\Shipment\\V1\\GPBMetadata\xea\x02\x14Tieout::Shipment::V1b\x06proto3"
@@ -1254,7 +1584,7 @@ func file_tieout_shipment_v1_shipment_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_shipment_v1_shipment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_tieout_shipment_v1_shipment_proto_goTypes = []any{
 	(ShipmentState)(0),                   // 0: tieout.shipment.v1.ShipmentState
 	(ServiceLevel)(0),                    // 1: tieout.shipment.v1.ServiceLevel
@@ -1265,64 +1595,78 @@ var file_tieout_shipment_v1_shipment_proto_goTypes = []any{
 	(*CancelResponse)(nil),               // 6: tieout.shipment.v1.CancelResponse
 	(*GetShipmentRequest)(nil),           // 7: tieout.shipment.v1.GetShipmentRequest
 	(*GetShipmentResponse)(nil),          // 8: tieout.shipment.v1.GetShipmentResponse
-	(*ListShipmentsRequest)(nil),         // 9: tieout.shipment.v1.ListShipmentsRequest
-	(*ListShipmentsResponse)(nil),        // 10: tieout.shipment.v1.ListShipmentsResponse
-	(*BatchScheduleRequest)(nil),         // 11: tieout.shipment.v1.BatchScheduleRequest
-	(*BatchScheduleResponse)(nil),        // 12: tieout.shipment.v1.BatchScheduleResponse
-	(*BatchCancelRequest)(nil),           // 13: tieout.shipment.v1.BatchCancelRequest
-	(*BatchCancelResponse)(nil),          // 14: tieout.shipment.v1.BatchCancelResponse
-	(*BatchLookUpScheduleRequest)(nil),   // 15: tieout.shipment.v1.BatchLookUpScheduleRequest
-	(*BatchLookUpScheduleResponse)(nil),  // 16: tieout.shipment.v1.BatchLookUpScheduleResponse
-	(*BatchScheduleResponse_Result)(nil), // 17: tieout.shipment.v1.BatchScheduleResponse.Result
-	(*BatchCancelResponse_Result)(nil),   // 18: tieout.shipment.v1.BatchCancelResponse.Result
-	(*v1.Address)(nil),                   // 19: tieout.common.v1.Address
-	(*timestamppb.Timestamp)(nil),        // 20: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                    // 21: tieout.common.v1.Origin
-	(*status.Status)(nil),                // 22: google.rpc.Status
+	(*TrackShipmentRequest)(nil),         // 9: tieout.shipment.v1.TrackShipmentRequest
+	(*TrackShipmentResponse)(nil),        // 10: tieout.shipment.v1.TrackShipmentResponse
+	(*TrackingEvent)(nil),                // 11: tieout.shipment.v1.TrackingEvent
+	(*ListTrackingEventsRequest)(nil),    // 12: tieout.shipment.v1.ListTrackingEventsRequest
+	(*ListTrackingEventsResponse)(nil),   // 13: tieout.shipment.v1.ListTrackingEventsResponse
+	(*ListShipmentsRequest)(nil),         // 14: tieout.shipment.v1.ListShipmentsRequest
+	(*ListShipmentsResponse)(nil),        // 15: tieout.shipment.v1.ListShipmentsResponse
+	(*BatchScheduleRequest)(nil),         // 16: tieout.shipment.v1.BatchScheduleRequest
+	(*BatchScheduleResponse)(nil),        // 17: tieout.shipment.v1.BatchScheduleResponse
+	(*BatchCancelRequest)(nil),           // 18: tieout.shipment.v1.BatchCancelRequest
+	(*BatchCancelResponse)(nil),          // 19: tieout.shipment.v1.BatchCancelResponse
+	(*BatchLookUpScheduleRequest)(nil),   // 20: tieout.shipment.v1.BatchLookUpScheduleRequest
+	(*BatchLookUpScheduleResponse)(nil),  // 21: tieout.shipment.v1.BatchLookUpScheduleResponse
+	(*BatchScheduleResponse_Result)(nil), // 22: tieout.shipment.v1.BatchScheduleResponse.Result
+	(*BatchCancelResponse_Result)(nil),   // 23: tieout.shipment.v1.BatchCancelResponse.Result
+	(*v1.Address)(nil),                   // 24: tieout.common.v1.Address
+	(*timestamppb.Timestamp)(nil),        // 25: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                    // 26: tieout.common.v1.Origin
+	(*status.Status)(nil),                // 27: google.rpc.Status
 }
 var file_tieout_shipment_v1_shipment_proto_depIdxs = []int32{
 	0,  // 0: tieout.shipment.v1.Shipment.state:type_name -> tieout.shipment.v1.ShipmentState
-	19, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
-	20, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
-	20, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
+	24, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
+	25, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
+	25, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: tieout.shipment.v1.Shipment.service_level:type_name -> tieout.shipment.v1.ServiceLevel
-	19, // 5: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
+	24, // 5: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
 	1,  // 6: tieout.shipment.v1.ScheduleRequest.service_level:type_name -> tieout.shipment.v1.ServiceLevel
-	21, // 7: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
+	26, // 7: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
 	2,  // 8: tieout.shipment.v1.ScheduleResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	21, // 9: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
+	26, // 9: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
 	2,  // 10: tieout.shipment.v1.CancelResponse.shipment:type_name -> tieout.shipment.v1.Shipment
 	2,  // 11: tieout.shipment.v1.GetShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	2,  // 12: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
-	3,  // 13: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
-	17, // 14: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
-	5,  // 15: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
-	18, // 16: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
-	3,  // 17: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
-	17, // 18: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
-	22, // 19: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
-	4,  // 20: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
-	22, // 21: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
-	6,  // 22: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
-	3,  // 23: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
-	11, // 24: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
-	15, // 25: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
-	5,  // 26: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
-	13, // 27: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
-	7,  // 28: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
-	9,  // 29: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
-	4,  // 30: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
-	12, // 31: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
-	16, // 32: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
-	6,  // 33: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
-	14, // 34: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
-	8,  // 35: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
-	10, // 36: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
-	30, // [30:37] is the sub-list for method output_type
-	23, // [23:30] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	2,  // 12: tieout.shipment.v1.TrackShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	0,  // 13: tieout.shipment.v1.TrackingEvent.state:type_name -> tieout.shipment.v1.ShipmentState
+	25, // 14: tieout.shipment.v1.TrackingEvent.event_time:type_name -> google.protobuf.Timestamp
+	25, // 15: tieout.shipment.v1.TrackingEvent.create_time:type_name -> google.protobuf.Timestamp
+	11, // 16: tieout.shipment.v1.ListTrackingEventsResponse.tracking_events:type_name -> tieout.shipment.v1.TrackingEvent
+	2,  // 17: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
+	3,  // 18: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	22, // 19: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	5,  // 20: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
+	23, // 21: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
+	3,  // 22: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	22, // 23: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	27, // 24: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
+	4,  // 25: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
+	27, // 26: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
+	6,  // 27: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
+	3,  // 28: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
+	16, // 29: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
+	20, // 30: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
+	5,  // 31: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
+	18, // 32: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
+	7,  // 33: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
+	9,  // 34: tieout.shipment.v1.ShipmentService.TrackShipment:input_type -> tieout.shipment.v1.TrackShipmentRequest
+	12, // 35: tieout.shipment.v1.ShipmentService.ListTrackingEvents:input_type -> tieout.shipment.v1.ListTrackingEventsRequest
+	14, // 36: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
+	4,  // 37: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
+	17, // 38: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
+	21, // 39: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
+	6,  // 40: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
+	19, // 41: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
+	8,  // 42: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
+	10, // 43: tieout.shipment.v1.ShipmentService.TrackShipment:output_type -> tieout.shipment.v1.TrackShipmentResponse
+	13, // 44: tieout.shipment.v1.ShipmentService.ListTrackingEvents:output_type -> tieout.shipment.v1.ListTrackingEventsResponse
+	15, // 45: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
+	37, // [37:46] is the sub-list for method output_type
+	28, // [28:37] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_tieout_shipment_v1_shipment_proto_init() }
@@ -1336,7 +1680,7 @@ func file_tieout_shipment_v1_shipment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_shipment_v1_shipment_proto_rawDesc), len(file_tieout_shipment_v1_shipment_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

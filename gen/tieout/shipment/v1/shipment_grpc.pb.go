@@ -27,6 +27,8 @@ const (
 	ShipmentService_Cancel_FullMethodName              = "/tieout.shipment.v1.ShipmentService/Cancel"
 	ShipmentService_BatchCancel_FullMethodName         = "/tieout.shipment.v1.ShipmentService/BatchCancel"
 	ShipmentService_GetShipment_FullMethodName         = "/tieout.shipment.v1.ShipmentService/GetShipment"
+	ShipmentService_TrackShipment_FullMethodName       = "/tieout.shipment.v1.ShipmentService/TrackShipment"
+	ShipmentService_ListTrackingEvents_FullMethodName  = "/tieout.shipment.v1.ShipmentService/ListTrackingEvents"
 	ShipmentService_ListShipments_FullMethodName       = "/tieout.shipment.v1.ShipmentService/ListShipments"
 )
 
@@ -56,6 +58,11 @@ type ShipmentServiceClient interface {
 	BatchCancel(ctx context.Context, in *BatchCancelRequest, opts ...grpc.CallOption) (*BatchCancelResponse, error)
 	// Returns one shipment.
 	GetShipment(ctx context.Context, in *GetShipmentRequest, opts ...grpc.CallOption) (*GetShipmentResponse, error)
+	// Asks the carrier now how far a shipment is, takes down what it says, and returns the shipment as it stands then. It
+	// is asked by itself as well, less and less often. CARRIER_OUTCOME_UNKNOWN when it does not answer.
+	TrackShipment(ctx context.Context, in *TrackShipmentRequest, opts ...grpc.CallOption) (*TrackShipmentResponse, error)
+	// Lists what the carrier has told of a shipment, in the order in which it was taken down.
+	ListTrackingEvents(ctx context.Context, in *ListTrackingEventsRequest, opts ...grpc.CallOption) (*ListTrackingEventsResponse, error)
 	// Lists shipments, newest first.
 	ListShipments(ctx context.Context, in *ListShipmentsRequest, opts ...grpc.CallOption) (*ListShipmentsResponse, error)
 }
@@ -128,6 +135,26 @@ func (c *shipmentServiceClient) GetShipment(ctx context.Context, in *GetShipment
 	return out, nil
 }
 
+func (c *shipmentServiceClient) TrackShipment(ctx context.Context, in *TrackShipmentRequest, opts ...grpc.CallOption) (*TrackShipmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TrackShipmentResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_TrackShipment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shipmentServiceClient) ListTrackingEvents(ctx context.Context, in *ListTrackingEventsRequest, opts ...grpc.CallOption) (*ListTrackingEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListTrackingEventsResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_ListTrackingEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *shipmentServiceClient) ListShipments(ctx context.Context, in *ListShipmentsRequest, opts ...grpc.CallOption) (*ListShipmentsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListShipmentsResponse)
@@ -164,6 +191,11 @@ type ShipmentServiceServer interface {
 	BatchCancel(context.Context, *BatchCancelRequest) (*BatchCancelResponse, error)
 	// Returns one shipment.
 	GetShipment(context.Context, *GetShipmentRequest) (*GetShipmentResponse, error)
+	// Asks the carrier now how far a shipment is, takes down what it says, and returns the shipment as it stands then. It
+	// is asked by itself as well, less and less often. CARRIER_OUTCOME_UNKNOWN when it does not answer.
+	TrackShipment(context.Context, *TrackShipmentRequest) (*TrackShipmentResponse, error)
+	// Lists what the carrier has told of a shipment, in the order in which it was taken down.
+	ListTrackingEvents(context.Context, *ListTrackingEventsRequest) (*ListTrackingEventsResponse, error)
 	// Lists shipments, newest first.
 	ListShipments(context.Context, *ListShipmentsRequest) (*ListShipmentsResponse, error)
 	mustEmbedUnimplementedShipmentServiceServer()
@@ -193,6 +225,12 @@ func (UnimplementedShipmentServiceServer) BatchCancel(context.Context, *BatchCan
 }
 func (UnimplementedShipmentServiceServer) GetShipment(context.Context, *GetShipmentRequest) (*GetShipmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetShipment not implemented")
+}
+func (UnimplementedShipmentServiceServer) TrackShipment(context.Context, *TrackShipmentRequest) (*TrackShipmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TrackShipment not implemented")
+}
+func (UnimplementedShipmentServiceServer) ListTrackingEvents(context.Context, *ListTrackingEventsRequest) (*ListTrackingEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListTrackingEvents not implemented")
 }
 func (UnimplementedShipmentServiceServer) ListShipments(context.Context, *ListShipmentsRequest) (*ListShipmentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListShipments not implemented")
@@ -326,6 +364,42 @@ func _ShipmentService_GetShipment_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ShipmentService_TrackShipment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TrackShipmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).TrackShipment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_TrackShipment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).TrackShipment(ctx, req.(*TrackShipmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ShipmentService_ListTrackingEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListTrackingEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).ListTrackingEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_ListTrackingEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).ListTrackingEvents(ctx, req.(*ListTrackingEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ShipmentService_ListShipments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListShipmentsRequest)
 	if err := dec(in); err != nil {
@@ -374,6 +448,14 @@ var ShipmentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetShipment",
 			Handler:    _ShipmentService_GetShipment_Handler,
+		},
+		{
+			MethodName: "TrackShipment",
+			Handler:    _ShipmentService_TrackShipment_Handler,
+		},
+		{
+			MethodName: "ListTrackingEvents",
+			Handler:    _ShipmentService_ListTrackingEvents_Handler,
 		},
 		{
 			MethodName: "ListShipments",
