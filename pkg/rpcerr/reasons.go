@@ -51,6 +51,7 @@ const (
 	CarrierRefused         Reason = "CARRIER_REFUSED"
 	CarrierOutcomeUnknown  Reason = "CARRIER_OUTCOME_UNKNOWN"
 	ShipmentHandedOver     Reason = "SHIPMENT_HANDED_OVER"
+	ShipmentStateRefused   Reason = "SHIPMENT_STATE_REFUSED"
 	DestinationDown        Reason = "DESTINATION_DOWN"
 	DeadlineTooShort       Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded       Reason = "DEADLINE_EXCEEDED"
@@ -106,6 +107,7 @@ var registry = []Registration{
 	{CarrierRefused, codes.FailedPrecondition, "The carrier does not take the shipment."},
 	{CarrierOutcomeUnknown, codes.Unavailable, "The carrier was asked and its answer was lost; ask again under the same key."},
 	{ShipmentHandedOver, codes.FailedPrecondition, "The carrier has the shipment, which cannot be cancelled any more; a person has to look."},
+	{ShipmentStateRefused, codes.FailedPrecondition, "What is asked of the shipment is not possible in the state in which it is."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

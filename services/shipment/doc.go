@@ -1,7 +1,7 @@
 // Package shipment has a carrier bring what was ordered.
 //
-// It owns the tables shipment and tracking_event (what carriers have told of shipments: added to, and never changed). A
-// shipment is scheduling until the carrier's answer is known:
+// It owns the tables shipment, tracking_event (what carriers have told of shipments: added to, and never changed) and
+// operator_action (what people did). A shipment is scheduling until the carrier's answer is known:
 //
 //	scheduling ──► scheduled ──► cancelled
 //	    │   └──────────│────────────┘
@@ -19,6 +19,10 @@
 // the saga is parked. A shipment that is known to be handed over is left as it is, with its Schedule. Where the carrier
 // says so when it is asked to cancel, the Schedule is refused from then on as after every Cancel, the shipment is handed
 // over, and stays so.
+//
+// An operator may have a shipment cancelled that is scheduled (CancelShipment, decide.go), with a reason and an audit row in
+// the transaction that begins it. What may or may not be scheduled is not cancelled so: it is found out first. The order
+// goes on, and its saga's Schedule is answered as before.
 //
 // A request may name its carrier and service level; what none is named for goes by the default one, as standard. Whom a
 // shipment was given to is written down with its intent: whatever the default is later, nobody else is asked about it.

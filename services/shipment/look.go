@@ -87,6 +87,12 @@ func (s *shipments) look(ctx context.Context, p *parcel) error {
 		return nil
 	case p.state.left(), p.state == scheduled && !p.cancelling:
 		return s.askHowFar(ctx, p)
+	case p.cancelling && p.byOperator:
+		d, err := newStore(s.pool).decision(ctx, p)
+		if err != nil {
+			return err
+		}
+		return inVain(s.decisions.DoAll(ctx, []*decision{d})[0].Err)
 	case p.key == "":
 		return errors.New("who asked for it is not known")
 	case p.cancelling:

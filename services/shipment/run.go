@@ -84,8 +84,9 @@ func (s *shipments) startErrands(env *service.Env, patience time.Duration) error
 	schedule, err1 := service.NewIdleGroup(env, "schedule", s.beginSchedule)
 	lookUp, err2 := service.NewIdleGroup(env, "lookup", s.beginLookUp)
 	cancel, err3 := service.NewIdleGroup(env, "cancel", s.beginCancel)
-	end, err4 := service.NewIdleGroup(env, "end", s.end)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	decide, err4 := service.NewIdleGroup(env, "decide", s.beginDecision)
+	end, err5 := service.NewIdleGroup(env, "end", s.end)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
 	crew := errand.NewCrew(atOnce)
@@ -102,8 +103,12 @@ func (s *shipments) startErrands(env *service.Env, patience time.Duration) error
 		Method: methodCancel, Crew: crew, Begin: cancel.DoAll, Work: s.cancel, End: s.finish,
 		Limit: limit, Patience: patience, Log: env.Log,
 	})
+	s.decisions = errand.New(errand.Config[*decision, ending, *shipment]{
+		Method: methodCancelShipment, Crew: crew, Begin: decide.DoAll, Work: s.cancelDecided, End: s.finish,
+		Limit: limit, Patience: patience, Log: env.Log,
+	})
 	env.Go("errands to the carriers", func(ctx context.Context) error {
-		return crew.Run(ctx, schedule.Run, lookUp.Run, cancel.Run, end.Run)
+		return crew.Run(ctx, schedule.Run, lookUp.Run, cancel.Run, decide.Run, end.Run)
 	})
 	return nil
 }

@@ -38,7 +38,8 @@ type parcel struct {
 
 	caller, key string // of the Schedule; empty for shipments from before these were kept
 	byDefault   bool   // the Schedule names no carrier
-	cancelling  bool   // a Cancel was begun
+	cancelling  bool   // that was begun
+	byOperator  bool   // a person decided it
 }
 
 func (c *scheduleCommand) opening() (idem.Opening, error) {

@@ -126,6 +126,21 @@ func (s *server) BatchCancel(ctx context.Context, r *shipmentv1.BatchCancelReque
 	return out, nil
 }
 
+func decisionOf(ctx context.Context, r *shipmentv1.CancelShipmentRequest) *decision {
+	return &decision{
+		request:    request{caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), token: uuid.New()},
+		shipmentID: r.GetShipmentId(), reason: r.GetReason(),
+	}
+}
+
+func cancelShipmentResponse(sh *shipmentv1.Shipment) *shipmentv1.CancelShipmentResponse {
+	return &shipmentv1.CancelShipmentResponse{Shipment: sh}
+}
+
+func (s *server) CancelShipment(ctx context.Context, r *shipmentv1.CancelShipmentRequest) (*shipmentv1.CancelShipmentResponse, error) {
+	return rpc.Single(ctx, r, answering(alone(s.shipments.decisions), decisionOf, cancelShipmentResponse))
+}
+
 func (s *server) GetShipment(ctx context.Context, r *shipmentv1.GetShipmentRequest) (*shipmentv1.GetShipmentResponse, error) {
 	sh, err := s.shipments.get(ctx, r.GetShipmentId())
 	if err != nil {
@@ -140,7 +155,8 @@ func (s *server) ListShipments(ctx context.Context, r *shipmentv1.ListShipmentsR
 		return nil, err
 	}
 	n := rpc.PageSize(r.GetPageSize())
-	list, err := s.shipments.list(ctx, before, n+1)
+	wanted := selection{shipmentState(r.GetState()), r.GetReference()}
+	list, err := s.shipments.list(ctx, wanted, before, n+1)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ type shipments struct {
 
 	schedules, lookUps *errands[*scheduleCommand]
 	cancels            *errands[*cancelCommand]
+	decisions          *errands[*decision]
 	ends               *groupcommit.Group[ending, *shipment]
 	reports            *groupcommit.Group[report, struct{}]
 }
@@ -70,6 +71,14 @@ const (
 	returned   shipmentState = 8
 	lost       shipmentState = 9
 )
+
+// String gives the state as people say it.
+func (s shipmentState) String() string {
+	return map[shipmentState]string{
+		scheduling: "scheduling", scheduled: "scheduled", refused: "refused", cancelled: "cancelled", handedOver: "handed over",
+		inTransit: "in transit", delivered: "delivered", returned: "returned", lost: "lost",
+	}[s]
+}
 
 // left tells whether the carrier has it, or had: it cannot be cancelled.
 func (s shipmentState) left() bool { return s >= handedOver }

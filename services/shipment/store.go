@@ -64,7 +64,7 @@ func (s store) parcels(ctx context.Context, shipmentIDs []string) (map[string]*p
 	for _, row := range rows {
 		p := &parcel{
 			id: shipmentID(row.ID), state: shipmentState(row.State), carrier: row.Carrier,
-			caller: row.Caller, key: row.IdempotencyKey, byDefault: row.DefaultCarrier, cancelling: row.Cancelling,
+			caller: row.Caller, key: row.IdempotencyKey, byDefault: row.DefaultCarrier, cancelling: row.Cancelling, byOperator: row.ByOperator,
 			booking: carrier.Booking{Key: row.CarrierKey, Reference: row.Reference, Level: carrier.Level(row.ServiceLevel),
 				BookedAt: madeAt(shipmentID(row.ID))},
 		}
@@ -192,9 +192,11 @@ func (s store) get(ctx context.Context, shipmentID string) (shipment, error) {
 	return shipmentOf(row)
 }
 
-// list reads up to n shipments behind one in the order newest first.
-func (s store) list(ctx context.Context, before shipmentID, n int32) ([]shipment, error) {
-	rows, err := s.q.ListShipments(ctx, shipmentdb.ListShipmentsParams{Before: before.UUID(), N: n})
+// list reads up to n of the wanted shipments behind one in the order newest first.
+func (s store) list(ctx context.Context, wanted selection, before shipmentID, n int32) ([]shipment, error) {
+	rows, err := s.q.ListShipments(ctx, shipmentdb.ListShipmentsParams{
+		Before: before.UUID(), State: int16(wanted.state), Reference: wanted.reference, N: n,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing shipments: %w", err)
 	}

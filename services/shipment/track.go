@@ -13,9 +13,15 @@ func (s *shipments) get(ctx context.Context, shipmentID string) (shipment, error
 	return newStore(s.pool).get(ctx, shipmentID)
 }
 
-// list gives up to n shipments made before one, newest first.
-func (s *shipments) list(ctx context.Context, before shipmentID, n int32) ([]shipment, error) {
-	return newStore(s.pool).list(ctx, before, n)
+// selection is which shipments are wanted: in a state, for an order; the zero value for all.
+type selection struct {
+	state     shipmentState
+	reference string
+}
+
+// list gives up to n of the wanted shipments made before one, newest first.
+func (s *shipments) list(ctx context.Context, wanted selection, before shipmentID, n int32) ([]shipment, error) {
+	return newStore(s.pool).list(ctx, wanted, before, n)
 }
 
 // track asks the carrier now how far a shipment is, and gives it as it is then.

@@ -40,10 +40,10 @@ func (q *Queries) FindHandedOver(ctx context.Context, carrierKeys []string) ([]s
 
 const findParcels = `-- name: FindParcels :many
 SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.service_level, s.caller, s.idempotency_key,
-       s.default_carrier, s.cancelling
+       s.default_carrier, s.cancelling, s.by_operator
   FROM (SELECT unnest($1::uuid[]) AS id) AS n
  CROSS JOIN LATERAL (SELECT id, state, reference, address, carrier_key, carrier, service_level, caller, idempotency_key,
-                            default_carrier, cancelling
+                            default_carrier, cancelling, by_operator
                        FROM shipment WHERE id = n.id OFFSET 0) AS s
 `
 
@@ -59,6 +59,7 @@ type FindParcelsRow struct {
 	IdempotencyKey string
 	DefaultCarrier bool
 	Cancelling     bool
+	ByOperator     bool
 }
 
 // OFFSET 0 keeps it one index lookup each: as a join it would be planned while the table is small, and would read all
@@ -84,6 +85,7 @@ func (q *Queries) FindParcels(ctx context.Context, ids []uuid.UUID) ([]FindParce
 			&i.IdempotencyKey,
 			&i.DefaultCarrier,
 			&i.Cancelling,
+			&i.ByOperator,
 		); err != nil {
 			return nil, err
 		}
@@ -126,6 +128,25 @@ func (q *Queries) FindTrackingEvents(ctx context.Context, shipmentIds []uuid.UUI
 	return items, nil
 }
 
+const getCancellation = `-- name: GetCancellation :one
+SELECT actor, reason, idempotency_key FROM operator_action
+ WHERE shipment_id = $1 AND verb = 'cancel' ORDER BY at DESC, id DESC LIMIT 1
+`
+
+type GetCancellationRow struct {
+	Actor          string
+	Reason         string
+	IdempotencyKey string
+}
+
+// The last one that a person began.
+func (q *Queries) GetCancellation(ctx context.Context, shipmentID uuid.UUID) (GetCancellationRow, error) {
+	row := q.db.QueryRow(ctx, getCancellation, shipmentID)
+	var i GetCancellationRow
+	err := row.Scan(&i.Actor, &i.Reason, &i.IdempotencyKey)
+	return i, err
+}
+
 const getShipment = `-- name: GetShipment :one
 SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at, carrier, service_level
   FROM shipment WHERE id = $1
@@ -160,6 +181,31 @@ func (q *Queries) GetShipment(ctx context.Context, id uuid.UUID) (GetShipmentRow
 		&i.ServiceLevel,
 	)
 	return i, err
+}
+
+const insertActions = `-- name: InsertActions :exec
+INSERT INTO operator_action (id, actor, verb, reason, shipment_id, idempotency_key)
+SELECT unnest($1::uuid[]), unnest($2::text[]), 'cancel', unnest($3::text[]), unnest($4::uuid[]),
+       unnest($5::text[])
+`
+
+type InsertActionsParams struct {
+	Ids             []uuid.UUID
+	Actors          []string
+	Reasons         []string
+	ShipmentIds     []uuid.UUID
+	IdempotencyKeys []string
+}
+
+func (q *Queries) InsertActions(ctx context.Context, arg InsertActionsParams) error {
+	_, err := q.db.Exec(ctx, insertActions,
+		arg.Ids,
+		arg.Actors,
+		arg.Reasons,
+		arg.ShipmentIds,
+		arg.IdempotencyKeys,
+	)
+	return err
 }
 
 const insertShipments = `-- name: InsertShipments :exec
@@ -236,12 +282,16 @@ func (q *Queries) InsertTrackingEvents(ctx context.Context, arg InsertTrackingEv
 
 const listShipments = `-- name: ListShipments :many
 SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at, carrier, service_level
-  FROM shipment WHERE id < $1 ORDER BY id DESC LIMIT $2
+  FROM shipment
+ WHERE id < $1 AND ($2::smallint = 0 OR state = $2) AND ($3::text = '' OR reference = $3)
+ ORDER BY id DESC LIMIT $4
 `
 
 type ListShipmentsParams struct {
-	Before uuid.UUID
-	N      int32
+	Before    uuid.UUID
+	State     int16
+	Reference string
+	N         int32
 }
 
 type ListShipmentsRow struct {
@@ -259,7 +309,12 @@ type ListShipmentsRow struct {
 
 // Ids are UUIDv7: by id is by time.
 func (q *Queries) ListShipments(ctx context.Context, arg ListShipmentsParams) ([]ListShipmentsRow, error) {
-	rows, err := q.db.Query(ctx, listShipments, arg.Before, arg.N)
+	rows, err := q.db.Query(ctx, listShipments,
+		arg.Before,
+		arg.State,
+		arg.Reference,
+		arg.N,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -365,6 +420,16 @@ func (q *Queries) LockShipments(ctx context.Context, ids []uuid.UUID) ([]LockShi
 		return nil, err
 	}
 	return items, nil
+}
+
+const markByOperator = `-- name: MarkByOperator :exec
+UPDATE shipment SET by_operator = true WHERE id = ANY ($1::uuid[])
+`
+
+// Shipments that are locked.
+func (q *Queries) MarkByOperator(ctx context.Context, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, markByOperator, ids)
+	return err
 }
 
 const markCancelling = `-- name: MarkCancelling :exec

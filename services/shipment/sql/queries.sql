@@ -15,10 +15,10 @@ ON CONFLICT (carrier_key) DO NOTHING;
 -- OFFSET 0 keeps it one index lookup each: as a join it would be planned while the table is small, and would read all
 -- of it when it has grown.
 SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.service_level, s.caller, s.idempotency_key,
-       s.default_carrier, s.cancelling
+       s.default_carrier, s.cancelling, s.by_operator
   FROM (SELECT unnest(@ids::uuid[]) AS id) AS n
  CROSS JOIN LATERAL (SELECT id, state, reference, address, carrier_key, carrier, service_level, caller, idempotency_key,
-                            default_carrier, cancelling
+                            default_carrier, cancelling, by_operator
                        FROM shipment WHERE id = n.id OFFSET 0) AS s;
 
 -- name: LockShipments :many
@@ -52,7 +52,9 @@ SELECT id, state, reference, address, tracking_number, refusal_reason, created_a
 -- name: ListShipments :many
 -- Ids are UUIDv7: by id is by time.
 SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at, carrier, service_level
-  FROM shipment WHERE id < @before ORDER BY id DESC LIMIT @n;
+  FROM shipment
+ WHERE id < @before AND (@state::smallint = 0 OR state = @state) AND (@reference::text = '' OR reference = @reference)
+ ORDER BY id DESC LIMIT @n;
 
 -- name: MarkCancelling :exec
 -- From now on the resolver asks for the cancellation, if nobody else does.
@@ -82,3 +84,17 @@ RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_re
 -- name: ListTrackingEvents :many
 SELECT seq, event_id, state, detail, happened_at, created_at
   FROM tracking_event WHERE shipment_id = @shipment_id AND seq > @after ORDER BY seq LIMIT @n;
+
+-- name: MarkByOperator :exec
+-- Shipments that are locked.
+UPDATE shipment SET by_operator = true WHERE id = ANY (@ids::uuid[]);
+
+-- name: InsertActions :exec
+INSERT INTO operator_action (id, actor, verb, reason, shipment_id, idempotency_key)
+SELECT unnest(@ids::uuid[]), unnest(@actors::text[]), 'cancel', unnest(@reasons::text[]), unnest(@shipment_ids::uuid[]),
+       unnest(@idempotency_keys::text[]);
+
+-- name: GetCancellation :one
+-- The last one that a person began.
+SELECT actor, reason, idempotency_key FROM operator_action
+ WHERE shipment_id = @shipment_id AND verb = 'cancel' ORDER BY at DESC, id DESC LIMIT 1;

@@ -623,6 +623,116 @@ func (x *GetShipmentResponse) GetShipment() *Shipment {
 	return nil
 }
 
+// CancelShipmentRequest names a shipment and says why it is cancelled.
+type CancelShipmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A key of this cancellation's own.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The shipment's id.
+	ShipmentId string `protobuf:"bytes,2,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// Why; it stands in the audit trail with the caller's name.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelShipmentRequest) Reset() {
+	*x = CancelShipmentRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelShipmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelShipmentRequest) ProtoMessage() {}
+
+func (x *CancelShipmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelShipmentRequest.ProtoReflect.Descriptor instead.
+func (*CancelShipmentRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CancelShipmentRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CancelShipmentRequest) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *CancelShipmentRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CancelShipmentResponse is the cancelled shipment.
+type CancelShipmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	Shipment      *Shipment `protobuf:"bytes,1,opt,name=shipment,proto3" json:"shipment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelShipmentResponse) Reset() {
+	*x = CancelShipmentResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelShipmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelShipmentResponse) ProtoMessage() {}
+
+func (x *CancelShipmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelShipmentResponse.ProtoReflect.Descriptor instead.
+func (*CancelShipmentResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CancelShipmentResponse) GetShipment() *Shipment {
+	if x != nil {
+		return x.Shipment
+	}
+	return nil
+}
+
 // TrackShipmentRequest names one shipment.
 type TrackShipmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -634,7 +744,7 @@ type TrackShipmentRequest struct {
 
 func (x *TrackShipmentRequest) Reset() {
 	*x = TrackShipmentRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +756,7 @@ func (x *TrackShipmentRequest) String() string {
 func (*TrackShipmentRequest) ProtoMessage() {}
 
 func (x *TrackShipmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +769,7 @@ func (x *TrackShipmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackShipmentRequest.ProtoReflect.Descriptor instead.
 func (*TrackShipmentRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{7}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TrackShipmentRequest) GetShipmentId() string {
@@ -680,7 +790,7 @@ type TrackShipmentResponse struct {
 
 func (x *TrackShipmentResponse) Reset() {
 	*x = TrackShipmentResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +802,7 @@ func (x *TrackShipmentResponse) String() string {
 func (*TrackShipmentResponse) ProtoMessage() {}
 
 func (x *TrackShipmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +815,7 @@ func (x *TrackShipmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackShipmentResponse.ProtoReflect.Descriptor instead.
 func (*TrackShipmentResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{8}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TrackShipmentResponse) GetShipment() *Shipment {
@@ -736,7 +846,7 @@ type TrackingEvent struct {
 
 func (x *TrackingEvent) Reset() {
 	*x = TrackingEvent{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +858,7 @@ func (x *TrackingEvent) String() string {
 func (*TrackingEvent) ProtoMessage() {}
 
 func (x *TrackingEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +871,7 @@ func (x *TrackingEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackingEvent.ProtoReflect.Descriptor instead.
 func (*TrackingEvent) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{9}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TrackingEvent) GetEventId() string {
@@ -821,7 +931,7 @@ type ListTrackingEventsRequest struct {
 
 func (x *ListTrackingEventsRequest) Reset() {
 	*x = ListTrackingEventsRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +943,7 @@ func (x *ListTrackingEventsRequest) String() string {
 func (*ListTrackingEventsRequest) ProtoMessage() {}
 
 func (x *ListTrackingEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +956,7 @@ func (x *ListTrackingEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrackingEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListTrackingEventsRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListTrackingEventsRequest) GetShipmentId() string {
@@ -883,7 +993,7 @@ type ListTrackingEventsResponse struct {
 
 func (x *ListTrackingEventsResponse) Reset() {
 	*x = ListTrackingEventsResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +1005,7 @@ func (x *ListTrackingEventsResponse) String() string {
 func (*ListTrackingEventsResponse) ProtoMessage() {}
 
 func (x *ListTrackingEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +1018,7 @@ func (x *ListTrackingEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTrackingEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListTrackingEventsResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{11}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListTrackingEventsResponse) GetTrackingEvents() []*TrackingEvent {
@@ -931,14 +1041,18 @@ type ListShipmentsRequest struct {
 	// How many at most; 0 means 50, more than 1,000 means 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before; empty for the first page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only shipments in this state; unspecified for all.
+	State ShipmentState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.shipment.v1.ShipmentState" json:"state,omitempty"`
+	// Only shipments for this order; empty for all.
+	Reference     string `protobuf:"bytes,4,opt,name=reference,proto3" json:"reference,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListShipmentsRequest) Reset() {
 	*x = ListShipmentsRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1064,7 @@ func (x *ListShipmentsRequest) String() string {
 func (*ListShipmentsRequest) ProtoMessage() {}
 
 func (x *ListShipmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1077,7 @@ func (x *ListShipmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListShipmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListShipmentsRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListShipmentsRequest) GetPageSize() int32 {
@@ -976,6 +1090,20 @@ func (x *ListShipmentsRequest) GetPageSize() int32 {
 func (x *ListShipmentsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListShipmentsRequest) GetState() ShipmentState {
+	if x != nil {
+		return x.State
+	}
+	return ShipmentState_SHIPMENT_STATE_UNSPECIFIED
+}
+
+func (x *ListShipmentsRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
 	}
 	return ""
 }
@@ -993,7 +1121,7 @@ type ListShipmentsResponse struct {
 
 func (x *ListShipmentsResponse) Reset() {
 	*x = ListShipmentsResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1133,7 @@ func (x *ListShipmentsResponse) String() string {
 func (*ListShipmentsResponse) ProtoMessage() {}
 
 func (x *ListShipmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1146,7 @@ func (x *ListShipmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListShipmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListShipmentsResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{13}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListShipmentsResponse) GetShipments() []*Shipment {
@@ -1046,7 +1174,7 @@ type BatchScheduleRequest struct {
 
 func (x *BatchScheduleRequest) Reset() {
 	*x = BatchScheduleRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1186,7 @@ func (x *BatchScheduleRequest) String() string {
 func (*BatchScheduleRequest) ProtoMessage() {}
 
 func (x *BatchScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1199,7 @@ func (x *BatchScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleRequest.ProtoReflect.Descriptor instead.
 func (*BatchScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{14}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BatchScheduleRequest) GetRequests() []*ScheduleRequest {
@@ -1092,7 +1220,7 @@ type BatchScheduleResponse struct {
 
 func (x *BatchScheduleResponse) Reset() {
 	*x = BatchScheduleResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1232,7 @@ func (x *BatchScheduleResponse) String() string {
 func (*BatchScheduleResponse) ProtoMessage() {}
 
 func (x *BatchScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1245,7 @@ func (x *BatchScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleResponse.ProtoReflect.Descriptor instead.
 func (*BatchScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{15}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BatchScheduleResponse) GetResults() []*BatchScheduleResponse_Result {
@@ -1138,7 +1266,7 @@ type BatchCancelRequest struct {
 
 func (x *BatchCancelRequest) Reset() {
 	*x = BatchCancelRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1278,7 @@ func (x *BatchCancelRequest) String() string {
 func (*BatchCancelRequest) ProtoMessage() {}
 
 func (x *BatchCancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1291,7 @@ func (x *BatchCancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelRequest.ProtoReflect.Descriptor instead.
 func (*BatchCancelRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{16}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BatchCancelRequest) GetRequests() []*CancelRequest {
@@ -1184,7 +1312,7 @@ type BatchCancelResponse struct {
 
 func (x *BatchCancelResponse) Reset() {
 	*x = BatchCancelResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[17]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1324,7 @@ func (x *BatchCancelResponse) String() string {
 func (*BatchCancelResponse) ProtoMessage() {}
 
 func (x *BatchCancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[17]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1337,7 @@ func (x *BatchCancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelResponse.ProtoReflect.Descriptor instead.
 func (*BatchCancelResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{17}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BatchCancelResponse) GetResults() []*BatchCancelResponse_Result {
@@ -1230,7 +1358,7 @@ type BatchLookUpScheduleRequest struct {
 
 func (x *BatchLookUpScheduleRequest) Reset() {
 	*x = BatchLookUpScheduleRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[18]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +1370,7 @@ func (x *BatchLookUpScheduleRequest) String() string {
 func (*BatchLookUpScheduleRequest) ProtoMessage() {}
 
 func (x *BatchLookUpScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[18]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +1383,7 @@ func (x *BatchLookUpScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLookUpScheduleRequest.ProtoReflect.Descriptor instead.
 func (*BatchLookUpScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{18}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BatchLookUpScheduleRequest) GetRequests() []*ScheduleRequest {
@@ -1276,7 +1404,7 @@ type BatchLookUpScheduleResponse struct {
 
 func (x *BatchLookUpScheduleResponse) Reset() {
 	*x = BatchLookUpScheduleResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[19]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1416,7 @@ func (x *BatchLookUpScheduleResponse) String() string {
 func (*BatchLookUpScheduleResponse) ProtoMessage() {}
 
 func (x *BatchLookUpScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[19]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1429,7 @@ func (x *BatchLookUpScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLookUpScheduleResponse.ProtoReflect.Descriptor instead.
 func (*BatchLookUpScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{19}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BatchLookUpScheduleResponse) GetResults() []*BatchScheduleResponse_Result {
@@ -1326,7 +1454,7 @@ type BatchScheduleResponse_Result struct {
 
 func (x *BatchScheduleResponse_Result) Reset() {
 	*x = BatchScheduleResponse_Result{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[20]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1466,7 @@ func (x *BatchScheduleResponse_Result) String() string {
 func (*BatchScheduleResponse_Result) ProtoMessage() {}
 
 func (x *BatchScheduleResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[20]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1479,7 @@ func (x *BatchScheduleResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchScheduleResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{15, 0}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{17, 0}
 }
 
 func (x *BatchScheduleResponse_Result) GetStatus() *status.Status {
@@ -1390,7 +1518,7 @@ type BatchCancelResponse_Result struct {
 
 func (x *BatchCancelResponse_Result) Reset() {
 	*x = BatchCancelResponse_Result{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[21]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1530,7 @@ func (x *BatchCancelResponse_Result) String() string {
 func (*BatchCancelResponse_Result) ProtoMessage() {}
 
 func (x *BatchCancelResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[21]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1543,7 @@ func (x *BatchCancelResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCancelResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{17, 0}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{19, 0}
 }
 
 func (x *BatchCancelResponse_Result) GetStatus() *status.Status {
@@ -1478,6 +1606,15 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\vshipment_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\n" +
 	"shipmentId\"O\n" +
 	"\x13GetShipmentResponse\x128\n" +
+	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"\x91\x01\n" +
+	"\x15CancelShipmentRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12+\n" +
+	"\vshipment_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
+	"shipmentId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"R\n" +
+	"\x16CancelShipmentResponse\x128\n" +
 	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"C\n" +
 	"\x14TrackShipmentRequest\x12+\n" +
 	"\vshipment_id\x18\x01 \x01(\tB\n" +
@@ -1503,11 +1640,13 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x90\x01\n" +
 	"\x1aListTrackingEventsResponse\x12J\n" +
 	"\x0ftracking_events\x18\x01 \x03(\v2!.tieout.shipment.v1.TrackingEventR\x0etrackingEvents\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"e\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd0\x01\n" +
 	"\x14ListShipmentsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"{\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12A\n" +
+	"\x05state\x18\x03 \x01(\x0e2!.tieout.shipment.v1.ShipmentStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12&\n" +
+	"\treference\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\treference\"{\n" +
 	"\x15ListShipmentsResponse\x12:\n" +
 	"\tshipments\x18\x01 \x03(\v2\x1c.tieout.shipment.v1.ShipmentR\tshipments\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"i\n" +
@@ -1549,7 +1688,7 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\x19SERVICE_LEVEL_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SERVICE_LEVEL_STANDARD\x10\x01\x12\x19\n" +
 	"\x15SERVICE_LEVEL_EXPRESS\x10\x02\x12\x1b\n" +
-	"\x17SERVICE_LEVEL_OVERNIGHT\x10\x032\x9c\b\n" +
+	"\x17SERVICE_LEVEL_OVERNIGHT\x10\x032\x95\t\n" +
 	"\x0fShipmentService\x12e\n" +
 	"\bSchedule\x12#.tieout.shipment.v1.ScheduleRequest\x1a$.tieout.shipment.v1.ScheduleResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -1563,7 +1702,10 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\x12l\n" +
 	"\vBatchCancel\x12&.tieout.shipment.v1.BatchCancelRequest\x1a'.tieout.shipment.v1.BatchCancelResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
 	"\x12l\n" +
-	"\vGetShipment\x12&.tieout.shipment.v1.GetShipmentRequest\x1a'.tieout.shipment.v1.GetShipmentResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12r\n" +
+	"\vGetShipment\x12&.tieout.shipment.v1.GetShipmentRequest\x1a'.tieout.shipment.v1.GetShipmentResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12w\n" +
+	"\x0eCancelShipment\x12).tieout.shipment.v1.CancelShipmentRequest\x1a*.tieout.shipment.v1.CancelShipmentResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12r\n" +
 	"\rTrackShipment\x12(.tieout.shipment.v1.TrackShipmentRequest\x1a).tieout.shipment.v1.TrackShipmentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"\x12\x81\x01\n" +
 	"\x12ListTrackingEvents\x12-.tieout.shipment.v1.ListTrackingEventsRequest\x1a..tieout.shipment.v1.ListTrackingEventsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12r\n" +
@@ -1584,7 +1726,7 @@ func file_tieout_shipment_v1_shipment_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_shipment_v1_shipment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_tieout_shipment_v1_shipment_proto_goTypes = []any{
 	(ShipmentState)(0),                   // 0: tieout.shipment.v1.ShipmentState
 	(ServiceLevel)(0),                    // 1: tieout.shipment.v1.ServiceLevel
@@ -1595,78 +1737,84 @@ var file_tieout_shipment_v1_shipment_proto_goTypes = []any{
 	(*CancelResponse)(nil),               // 6: tieout.shipment.v1.CancelResponse
 	(*GetShipmentRequest)(nil),           // 7: tieout.shipment.v1.GetShipmentRequest
 	(*GetShipmentResponse)(nil),          // 8: tieout.shipment.v1.GetShipmentResponse
-	(*TrackShipmentRequest)(nil),         // 9: tieout.shipment.v1.TrackShipmentRequest
-	(*TrackShipmentResponse)(nil),        // 10: tieout.shipment.v1.TrackShipmentResponse
-	(*TrackingEvent)(nil),                // 11: tieout.shipment.v1.TrackingEvent
-	(*ListTrackingEventsRequest)(nil),    // 12: tieout.shipment.v1.ListTrackingEventsRequest
-	(*ListTrackingEventsResponse)(nil),   // 13: tieout.shipment.v1.ListTrackingEventsResponse
-	(*ListShipmentsRequest)(nil),         // 14: tieout.shipment.v1.ListShipmentsRequest
-	(*ListShipmentsResponse)(nil),        // 15: tieout.shipment.v1.ListShipmentsResponse
-	(*BatchScheduleRequest)(nil),         // 16: tieout.shipment.v1.BatchScheduleRequest
-	(*BatchScheduleResponse)(nil),        // 17: tieout.shipment.v1.BatchScheduleResponse
-	(*BatchCancelRequest)(nil),           // 18: tieout.shipment.v1.BatchCancelRequest
-	(*BatchCancelResponse)(nil),          // 19: tieout.shipment.v1.BatchCancelResponse
-	(*BatchLookUpScheduleRequest)(nil),   // 20: tieout.shipment.v1.BatchLookUpScheduleRequest
-	(*BatchLookUpScheduleResponse)(nil),  // 21: tieout.shipment.v1.BatchLookUpScheduleResponse
-	(*BatchScheduleResponse_Result)(nil), // 22: tieout.shipment.v1.BatchScheduleResponse.Result
-	(*BatchCancelResponse_Result)(nil),   // 23: tieout.shipment.v1.BatchCancelResponse.Result
-	(*v1.Address)(nil),                   // 24: tieout.common.v1.Address
-	(*timestamppb.Timestamp)(nil),        // 25: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                    // 26: tieout.common.v1.Origin
-	(*status.Status)(nil),                // 27: google.rpc.Status
+	(*CancelShipmentRequest)(nil),        // 9: tieout.shipment.v1.CancelShipmentRequest
+	(*CancelShipmentResponse)(nil),       // 10: tieout.shipment.v1.CancelShipmentResponse
+	(*TrackShipmentRequest)(nil),         // 11: tieout.shipment.v1.TrackShipmentRequest
+	(*TrackShipmentResponse)(nil),        // 12: tieout.shipment.v1.TrackShipmentResponse
+	(*TrackingEvent)(nil),                // 13: tieout.shipment.v1.TrackingEvent
+	(*ListTrackingEventsRequest)(nil),    // 14: tieout.shipment.v1.ListTrackingEventsRequest
+	(*ListTrackingEventsResponse)(nil),   // 15: tieout.shipment.v1.ListTrackingEventsResponse
+	(*ListShipmentsRequest)(nil),         // 16: tieout.shipment.v1.ListShipmentsRequest
+	(*ListShipmentsResponse)(nil),        // 17: tieout.shipment.v1.ListShipmentsResponse
+	(*BatchScheduleRequest)(nil),         // 18: tieout.shipment.v1.BatchScheduleRequest
+	(*BatchScheduleResponse)(nil),        // 19: tieout.shipment.v1.BatchScheduleResponse
+	(*BatchCancelRequest)(nil),           // 20: tieout.shipment.v1.BatchCancelRequest
+	(*BatchCancelResponse)(nil),          // 21: tieout.shipment.v1.BatchCancelResponse
+	(*BatchLookUpScheduleRequest)(nil),   // 22: tieout.shipment.v1.BatchLookUpScheduleRequest
+	(*BatchLookUpScheduleResponse)(nil),  // 23: tieout.shipment.v1.BatchLookUpScheduleResponse
+	(*BatchScheduleResponse_Result)(nil), // 24: tieout.shipment.v1.BatchScheduleResponse.Result
+	(*BatchCancelResponse_Result)(nil),   // 25: tieout.shipment.v1.BatchCancelResponse.Result
+	(*v1.Address)(nil),                   // 26: tieout.common.v1.Address
+	(*timestamppb.Timestamp)(nil),        // 27: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                    // 28: tieout.common.v1.Origin
+	(*status.Status)(nil),                // 29: google.rpc.Status
 }
 var file_tieout_shipment_v1_shipment_proto_depIdxs = []int32{
 	0,  // 0: tieout.shipment.v1.Shipment.state:type_name -> tieout.shipment.v1.ShipmentState
-	24, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
-	25, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
-	25, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
+	26, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
+	27, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
+	27, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: tieout.shipment.v1.Shipment.service_level:type_name -> tieout.shipment.v1.ServiceLevel
-	24, // 5: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
+	26, // 5: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
 	1,  // 6: tieout.shipment.v1.ScheduleRequest.service_level:type_name -> tieout.shipment.v1.ServiceLevel
-	26, // 7: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
+	28, // 7: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
 	2,  // 8: tieout.shipment.v1.ScheduleResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	26, // 9: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
+	28, // 9: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
 	2,  // 10: tieout.shipment.v1.CancelResponse.shipment:type_name -> tieout.shipment.v1.Shipment
 	2,  // 11: tieout.shipment.v1.GetShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	2,  // 12: tieout.shipment.v1.TrackShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	0,  // 13: tieout.shipment.v1.TrackingEvent.state:type_name -> tieout.shipment.v1.ShipmentState
-	25, // 14: tieout.shipment.v1.TrackingEvent.event_time:type_name -> google.protobuf.Timestamp
-	25, // 15: tieout.shipment.v1.TrackingEvent.create_time:type_name -> google.protobuf.Timestamp
-	11, // 16: tieout.shipment.v1.ListTrackingEventsResponse.tracking_events:type_name -> tieout.shipment.v1.TrackingEvent
-	2,  // 17: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
-	3,  // 18: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
-	22, // 19: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
-	5,  // 20: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
-	23, // 21: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
-	3,  // 22: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
-	22, // 23: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
-	27, // 24: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
-	4,  // 25: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
-	27, // 26: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
-	6,  // 27: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
-	3,  // 28: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
-	16, // 29: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
-	20, // 30: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
-	5,  // 31: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
-	18, // 32: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
-	7,  // 33: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
-	9,  // 34: tieout.shipment.v1.ShipmentService.TrackShipment:input_type -> tieout.shipment.v1.TrackShipmentRequest
-	12, // 35: tieout.shipment.v1.ShipmentService.ListTrackingEvents:input_type -> tieout.shipment.v1.ListTrackingEventsRequest
-	14, // 36: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
-	4,  // 37: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
-	17, // 38: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
-	21, // 39: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
-	6,  // 40: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
-	19, // 41: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
-	8,  // 42: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
-	10, // 43: tieout.shipment.v1.ShipmentService.TrackShipment:output_type -> tieout.shipment.v1.TrackShipmentResponse
-	13, // 44: tieout.shipment.v1.ShipmentService.ListTrackingEvents:output_type -> tieout.shipment.v1.ListTrackingEventsResponse
-	15, // 45: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
-	37, // [37:46] is the sub-list for method output_type
-	28, // [28:37] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	2,  // 12: tieout.shipment.v1.CancelShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	2,  // 13: tieout.shipment.v1.TrackShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	0,  // 14: tieout.shipment.v1.TrackingEvent.state:type_name -> tieout.shipment.v1.ShipmentState
+	27, // 15: tieout.shipment.v1.TrackingEvent.event_time:type_name -> google.protobuf.Timestamp
+	27, // 16: tieout.shipment.v1.TrackingEvent.create_time:type_name -> google.protobuf.Timestamp
+	13, // 17: tieout.shipment.v1.ListTrackingEventsResponse.tracking_events:type_name -> tieout.shipment.v1.TrackingEvent
+	0,  // 18: tieout.shipment.v1.ListShipmentsRequest.state:type_name -> tieout.shipment.v1.ShipmentState
+	2,  // 19: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
+	3,  // 20: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	24, // 21: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	5,  // 22: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
+	25, // 23: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
+	3,  // 24: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	24, // 25: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	29, // 26: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
+	4,  // 27: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
+	29, // 28: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
+	6,  // 29: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
+	3,  // 30: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
+	18, // 31: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
+	22, // 32: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
+	5,  // 33: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
+	20, // 34: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
+	7,  // 35: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
+	9,  // 36: tieout.shipment.v1.ShipmentService.CancelShipment:input_type -> tieout.shipment.v1.CancelShipmentRequest
+	11, // 37: tieout.shipment.v1.ShipmentService.TrackShipment:input_type -> tieout.shipment.v1.TrackShipmentRequest
+	14, // 38: tieout.shipment.v1.ShipmentService.ListTrackingEvents:input_type -> tieout.shipment.v1.ListTrackingEventsRequest
+	16, // 39: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
+	4,  // 40: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
+	19, // 41: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
+	23, // 42: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
+	6,  // 43: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
+	21, // 44: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
+	8,  // 45: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
+	10, // 46: tieout.shipment.v1.ShipmentService.CancelShipment:output_type -> tieout.shipment.v1.CancelShipmentResponse
+	12, // 47: tieout.shipment.v1.ShipmentService.TrackShipment:output_type -> tieout.shipment.v1.TrackShipmentResponse
+	15, // 48: tieout.shipment.v1.ShipmentService.ListTrackingEvents:output_type -> tieout.shipment.v1.ListTrackingEventsResponse
+	17, // 49: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
+	40, // [40:50] is the sub-list for method output_type
+	30, // [30:40] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_tieout_shipment_v1_shipment_proto_init() }
@@ -1680,7 +1828,7 @@ func file_tieout_shipment_v1_shipment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_shipment_v1_shipment_proto_rawDesc), len(file_tieout_shipment_v1_shipment_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	ShipmentService_Cancel_FullMethodName              = "/tieout.shipment.v1.ShipmentService/Cancel"
 	ShipmentService_BatchCancel_FullMethodName         = "/tieout.shipment.v1.ShipmentService/BatchCancel"
 	ShipmentService_GetShipment_FullMethodName         = "/tieout.shipment.v1.ShipmentService/GetShipment"
+	ShipmentService_CancelShipment_FullMethodName      = "/tieout.shipment.v1.ShipmentService/CancelShipment"
 	ShipmentService_TrackShipment_FullMethodName       = "/tieout.shipment.v1.ShipmentService/TrackShipment"
 	ShipmentService_ListTrackingEvents_FullMethodName  = "/tieout.shipment.v1.ShipmentService/ListTrackingEvents"
 	ShipmentService_ListShipments_FullMethodName       = "/tieout.shipment.v1.ShipmentService/ListShipments"
@@ -58,6 +59,9 @@ type ShipmentServiceClient interface {
 	BatchCancel(ctx context.Context, in *BatchCancelRequest, opts ...grpc.CallOption) (*BatchCancelResponse, error)
 	// Returns one shipment.
 	GetShipment(ctx context.Context, in *GetShipmentRequest, opts ...grpc.CallOption) (*GetShipmentResponse, error)
+	// Cancels a shipment that is scheduled, as an operator decides. Refused with SHIPMENT_HANDED_OVER when the carrier has
+	// it, and with SHIPMENT_STATE_REFUSED when it is not scheduled, or may not be.
+	CancelShipment(ctx context.Context, in *CancelShipmentRequest, opts ...grpc.CallOption) (*CancelShipmentResponse, error)
 	// Asks the carrier now how far a shipment is, takes down what it says, and returns the shipment as it stands then. It
 	// is asked by itself as well, less and less often. CARRIER_OUTCOME_UNKNOWN when it does not answer.
 	TrackShipment(ctx context.Context, in *TrackShipmentRequest, opts ...grpc.CallOption) (*TrackShipmentResponse, error)
@@ -135,6 +139,16 @@ func (c *shipmentServiceClient) GetShipment(ctx context.Context, in *GetShipment
 	return out, nil
 }
 
+func (c *shipmentServiceClient) CancelShipment(ctx context.Context, in *CancelShipmentRequest, opts ...grpc.CallOption) (*CancelShipmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelShipmentResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_CancelShipment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *shipmentServiceClient) TrackShipment(ctx context.Context, in *TrackShipmentRequest, opts ...grpc.CallOption) (*TrackShipmentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TrackShipmentResponse)
@@ -191,6 +205,9 @@ type ShipmentServiceServer interface {
 	BatchCancel(context.Context, *BatchCancelRequest) (*BatchCancelResponse, error)
 	// Returns one shipment.
 	GetShipment(context.Context, *GetShipmentRequest) (*GetShipmentResponse, error)
+	// Cancels a shipment that is scheduled, as an operator decides. Refused with SHIPMENT_HANDED_OVER when the carrier has
+	// it, and with SHIPMENT_STATE_REFUSED when it is not scheduled, or may not be.
+	CancelShipment(context.Context, *CancelShipmentRequest) (*CancelShipmentResponse, error)
 	// Asks the carrier now how far a shipment is, takes down what it says, and returns the shipment as it stands then. It
 	// is asked by itself as well, less and less often. CARRIER_OUTCOME_UNKNOWN when it does not answer.
 	TrackShipment(context.Context, *TrackShipmentRequest) (*TrackShipmentResponse, error)
@@ -225,6 +242,9 @@ func (UnimplementedShipmentServiceServer) BatchCancel(context.Context, *BatchCan
 }
 func (UnimplementedShipmentServiceServer) GetShipment(context.Context, *GetShipmentRequest) (*GetShipmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetShipment not implemented")
+}
+func (UnimplementedShipmentServiceServer) CancelShipment(context.Context, *CancelShipmentRequest) (*CancelShipmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelShipment not implemented")
 }
 func (UnimplementedShipmentServiceServer) TrackShipment(context.Context, *TrackShipmentRequest) (*TrackShipmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TrackShipment not implemented")
@@ -364,6 +384,24 @@ func _ShipmentService_GetShipment_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ShipmentService_CancelShipment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelShipmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).CancelShipment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_CancelShipment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).CancelShipment(ctx, req.(*CancelShipmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ShipmentService_TrackShipment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(TrackShipmentRequest)
 	if err := dec(in); err != nil {
@@ -448,6 +486,10 @@ var ShipmentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetShipment",
 			Handler:    _ShipmentService_GetShipment_Handler,
+		},
+		{
+			MethodName: "CancelShipment",
+			Handler:    _ShipmentService_CancelShipment_Handler,
 		},
 		{
 			MethodName: "TrackShipment",
