@@ -46,8 +46,12 @@ const (
 	VoidRefused            Reason = "VOID_REFUSED"
 	RefundExceeded         Reason = "REFUND_EXCEEDED"
 	RefundRefused          Reason = "REFUND_REFUSED"
+	CarrierUnknown         Reason = "CARRIER_UNKNOWN"
+	ServiceLevelNotOffered Reason = "SERVICE_LEVEL_NOT_OFFERED"
 	CarrierRefused         Reason = "CARRIER_REFUSED"
 	CarrierOutcomeUnknown  Reason = "CARRIER_OUTCOME_UNKNOWN"
+	ShipmentHandedOver     Reason = "SHIPMENT_HANDED_OVER"
+	ShipmentStateRefused   Reason = "SHIPMENT_STATE_REFUSED"
 	DestinationDown        Reason = "DESTINATION_DOWN"
 	DeadlineTooShort       Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded       Reason = "DEADLINE_EXCEEDED"
@@ -98,8 +102,12 @@ var registry = []Registration{
 	{VoidRefused, codes.FailedPrecondition, "The payment provider does not release what was authorized; a person has to look."},
 	{RefundExceeded, codes.FailedPrecondition, "More is to be given back than is left of what was captured."},
 	{RefundRefused, codes.FailedPrecondition, "The payment provider does not give the money back; a person has to look."},
+	{CarrierUnknown, codes.InvalidArgument, "The service has no carrier of that name."},
+	{ServiceLevelNotOffered, codes.InvalidArgument, "The carrier does not offer the service level."},
 	{CarrierRefused, codes.FailedPrecondition, "The carrier does not take the shipment."},
 	{CarrierOutcomeUnknown, codes.Unavailable, "The carrier was asked and its answer was lost; ask again under the same key."},
+	{ShipmentHandedOver, codes.FailedPrecondition, "The carrier has the shipment, which cannot be cancelled any more; a person has to look."},
+	{ShipmentStateRefused, codes.FailedPrecondition, "What is asked of the shipment is not possible in the state in which it is."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

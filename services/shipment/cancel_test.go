@@ -148,10 +148,66 @@ func TestShipment_TableRefusesStatesThatCannotBe(t *testing.T) {
 		`UPDATE shipment SET refusal_reason = 'no'`,
 		`UPDATE shipment SET state = 3, tracking_number = ''`,
 		`UPDATE shipment SET state = 1`,
-		`UPDATE shipment SET state = 5`,
+		`UPDATE shipment SET state = 5, tracking_number = ''`,
+		`UPDATE shipment SET state = 10`,
 	} {
 		if _, err := b.db.Exec(t.Context(), impossible); err == nil {
 			t.Errorf("%s was accepted", impossible)
 		}
+	}
+}
+
+func TestCancel_OfWhatTheCarrierHasIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, inDoubt := range map[string]int32{"scheduled": 0, "of unknown outcome": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			by := newLedger(t)
+			by.answers.Store(inDoubt)
+			b := setup(t, by)
+			_, _ = b.Schedule(t.Context(), toSchedule(key, "GB"))
+			by.has.Store(true)
+			for range 3 {
+				_, err := b.Cancel(t.Context(), &shipmentv1.CancelRequest{IdempotencyKey: key})
+				rpcerrtest.Want(t, err, rpcerr.ShipmentHandedOver)
+			}
+			wantStatus(t, b.cancelBatch(t, &shipmentv1.CancelRequest{IdempotencyKey: key})[0].GetStatus(), rpcerr.ShipmentHandedOver)
+			if n := by.undone.Load(); n != 1 {
+				t.Errorf("the carrier was asked to cancel %d times, want 1: it has the parcel", n)
+			}
+			by.wantKnown(1)
+			if got := b.rows(t, `SELECT state, tracking_number <> '' FROM shipment`); !cmp.Equal(got, []string{"5 true"}) {
+				t.Errorf("got shipments %v, want one that is handed over and has a number", got)
+			}
+			want := map[string]int64{"scheduled": 1 - int64(inDoubt), "handed_over": 1}
+			got := counts(b.events(t))
+			if got["scheduled"] != want["scheduled"] || got["handed_over"] != 1 || got["cancelled"] != 0 {
+				t.Errorf("events: got %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestCancel_OfWhatIsKnownToBeHandedOverChangesNothing(t *testing.T) {
+	t.Parallel()
+	by := newLedger(t)
+	b := setup(t, by)
+	made := b.mustSchedule(t, key)
+	if _, err := b.db.Exec(t.Context(), `UPDATE shipment SET state = 5`); err != nil {
+		t.Fatal(err)
+	}
+	before := b.rows(t, `SELECT i, s FROM idem i, shipment s`)
+	for range 2 {
+		_, err := b.Cancel(t.Context(), &shipmentv1.CancelRequest{IdempotencyKey: key})
+		rpcerrtest.Want(t, err, rpcerr.ShipmentHandedOver)
+	}
+	if diff := cmp.Diff(before, b.rows(t, `SELECT i, s FROM idem i, shipment s`)); diff != "" {
+		t.Errorf("rows (-before +after):\n%s", diff)
+	}
+	if n := by.undone.Load(); n != 0 {
+		t.Errorf("the carrier was asked %d times, want never", n)
+	}
+	if diff := cmp.Diff(made, b.mustSchedule(t, key), protocmp.Transform()); diff != "" {
+		t.Errorf("scheduled again (-first +again):\n%s", diff)
 	}
 }

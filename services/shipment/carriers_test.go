@@ -19,6 +19,7 @@ type ledger struct {
 	t       testing.TB
 	holding chan struct{} // when there is one, bookings to France wait until it is closed
 
+	has                    atomic.Bool  // it has all parcels, and cancels none
 	calls, answers         atomic.Int32 // still to be lost
 	booked, looked, undone atomic.Int32 // how often it was asked
 	traced                 atomic.Value // the context of the last booking
@@ -65,19 +66,23 @@ func (l *ledger) Lookup(ctx context.Context, b carrier.Booking) (string, bool, e
 	return l.Simulator.Lookup(ctx, b)
 }
 
-func (l *ledger) Cancel(ctx context.Context, key string) error {
+func (l *ledger) Cancel(ctx context.Context, b carrier.Booking) error {
 	l.undone.Add(1)
 	if l.calls.Add(-1) >= 0 {
 		return errLost
 	}
+	if l.has.Load() {
+		tracking, err := l.Simulator.Book(ctx, b)
+		return errors.Join(err, &carrier.HandedOverError{Tracking: tracking})
+	}
 	l.mu.Lock()
-	l.cancelled[key] = true
-	delete(l.known, key)
+	l.cancelled[b.Key] = true
+	delete(l.known, b.Key)
 	l.mu.Unlock()
 	if l.answers.Add(-1) >= 0 {
 		return errLost
 	}
-	return l.Simulator.Cancel(ctx, key)
+	return l.Simulator.Cancel(ctx, b)
 }
 
 // wantKnown fails the test unless the carrier will come for so many parcels.

@@ -22,9 +22,9 @@ func (c cutting) Book(ctx context.Context, b carrier.Booking) (string, error) {
 	return c.ledger.Book(ctx, b)
 }
 
-func (c cutting) Cancel(ctx context.Context, key string) error {
+func (c cutting) Cancel(ctx context.Context, b carrier.Booking) error {
 	defer c.cut()
-	return c.ledger.Cancel(ctx, key)
+	return c.ledger.Cancel(ctx, b)
 }
 
 // Each COMMIT of a schedule and of its cancellation is lost, before or after it has happened.

@@ -8,6 +8,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
 // errNeverSeen says of a schedule that is looked up that nobody has asked for it. It is no refusal, so that nothing
@@ -20,13 +21,17 @@ func (s *shipments) beginLookUp(ctx context.Context, tx *pg.Tx, batch []*schedul
 	if err != nil {
 		return nil, err
 	}
-	return idem.BeginAll[*shipment](ctx, tx, all, lease, func(_ context.Context, _ *pg.Tx, fresh []int) ([]idem.Intent, error) {
+	begun, err := idem.BeginAll[*shipment](ctx, tx, all, lease, func(_ context.Context, _ *pg.Tx, fresh []int) ([]idem.Intent, error) {
 		intents := make([]idem.Intent, len(fresh))
 		for n := range intents {
 			intents[n].Err = errNeverSeen
 		}
 		return intents, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return begun, completed(ctx, tx, batch, begun)
 }
 
 // lookUp asks the carrier what became of a schedule, whose answer was lost or was never asked for. What it knows is
@@ -36,8 +41,8 @@ func (s *shipments) beginLookUp(ctx context.Context, tx *pg.Tx, batch []*schedul
 // still be travelling, to this service or from it to the carrier, and whichever comes second is then the same intent
 // as the first, to both of them.
 func (s *shipments) lookUp(ctx context.Context, c *scheduleCommand, claim *idem.Claim) (ending, error) {
-	return s.ask(ctx, c.request, "shipment.LookUpSchedule", claim, func(ctx context.Context) (ending, error) {
-		tracking, found, err := s.carrier.Lookup(ctx, c.booking())
+	return s.ask(ctx, c.request, "shipment.LookUpSchedule", claim, c.parcel, func(ctx context.Context, by carrier.Carrier) (ending, error) {
+		tracking, found, err := by.Lookup(ctx, c.parcel.booking)
 		if err == nil && !found {
 			return ending{Ending: idem.Ending{GiveBack: notScheduled()}}, nil
 		}

@@ -3,6 +3,7 @@ package shipment
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/tieout/tieout/pkg/bus"
@@ -42,15 +43,13 @@ func outcomeUnknown() error {
 	return e
 }
 
-// ask asks the carrier on a claim, in the trace of its request. When the carrier's answer is lost, the claim is given
-// back, so that the next request under the key asks again at once.
-func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem.Claim,
-	question func(context.Context) (ending, error),
+// ask asks a parcel's carrier on a claim, in the trace of its request; without a parcel there is nothing to ask. When the
+// carrier's answer is lost, the claim is given back, so that the next request under the key asks again at once.
+func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem.Claim, p *parcel,
+	question func(context.Context, carrier.Carrier) (ending, error),
 ) (ending, error) {
 	ctx, span := rpc.StartItem(ctx, s.tracer, name, r.traceparent)
-	calling, cancel := context.WithTimeout(ctx, carrierTimeout)
-	defer cancel()
-	e, err := question(calling)
+	e, err := s.asked(ctx, p, question)
 	e.Claim = claim
 	e.traceparent, e.tracestate = bus.TraceContext(ctx)
 	said := e.GiveBack
@@ -61,9 +60,25 @@ func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem
 		e = ending{Ending: idem.Ending{Claim: claim, GiveBack: said}}
 	case e.state == refused:
 		said = carrierRefused(e.reason)
+	case e.state == handedOver:
+		said = hasLeft()
 	}
 	rpc.EndItem(span, said)
 	return e, nil
+}
+
+// asked gives what a parcel's carrier says. One that this service does not have any more is not known to say anything.
+func (s *shipments) asked(ctx context.Context, p *parcel, question func(context.Context, carrier.Carrier) (ending, error)) (ending, error) {
+	if p == nil {
+		return ending{}, nil
+	}
+	by, known := s.carriers.Carriers[p.carrier]
+	if !known {
+		return ending{}, fmt.Errorf("there is no carrier %q any more", p.carrier)
+	}
+	ctx, cancel := context.WithTimeout(ctx, carrierTimeout)
+	defer cancel()
+	return question(ctx, by)
 }
 
 // finish writes down how requests of a batch ended.
@@ -99,19 +114,26 @@ func (s *shipments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]group
 		if err != nil {
 			return nil, err
 		}
-		events := make([]bus.Event, len(settled))
+		var events []bus.Event
 		for k, sh := range settled {
-			outcomes[at[k]] = outcomeOf(sh)
-			events[k] = eventOf(sh)
-			events[k].Traceparent, events[k].Tracestate = changed[k].traceparent, changed[k].tracestate
+			outcomes[at[k]] = changed[k].outcome(sh.shipment)
+			if sh.changed {
+				e := eventOf(sh.shipment)
+				e.Traceparent, e.Tracestate = changed[k].traceparent, changed[k].tracestate
+				events = append(events, e)
+			}
 		}
 		return outcomes, s.outbox.Write(ctx, tx, events...)
 	})
 }
 
-func outcomeOf(sh shipment) idem.Outcome[*shipment] {
-	if sh.State == refused {
+// outcome is what a request is answered, by what its shipment is now.
+func (e ending) outcome(sh shipment) idem.Outcome[*shipment] {
+	switch {
+	case sh.State == refused:
 		return idem.Outcome[*shipment]{Err: carrierRefused(sh.RefusalReason)}
+	case sh.State.left() && e.state != scheduled:
+		return idem.Outcome[*shipment]{Err: hasLeft()}
 	}
 	return idem.Outcome[*shipment]{Answer: &sh, Resource: sh.ID.String()}
 }

@@ -23,7 +23,8 @@ func TestSchedule_BooksAndTellsWithOneEvent(t *testing.T) {
 	b := setup(t, carrier.Simulator{})
 	got := b.mustSchedule(t, key)
 
-	want := &shipmentv1.Shipment{State: shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULED, Reference: "ord_1", Address: address("GB")}
+	want := &shipmentv1.Shipment{State: shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULED, Reference: "ord_1", Address: address("GB"),
+		Carrier: "simulator", ServiceLevel: standard}
 	if diff := cmp.Diff(want, got, protocmp.Transform(),
 		protocmp.IgnoreFields(want, "shipment_id", "tracking_number", "create_time", "update_time")); diff != "" {
 		t.Errorf("shipment (-want +got):\n%s", diff)
@@ -51,7 +52,8 @@ func TestSchedule_BooksAndTellsWithOneEvent(t *testing.T) {
 	if name != "scheduled" || subject != got.GetShipmentId() || reference != "ord_1" {
 		t.Errorf("got event %s of %s for %s", name, subject, reference)
 	}
-	wantEvent := &eventv1.ShipmentScheduled{ShipmentId: got.GetShipmentId(), Reference: "ord_1", TrackingNumber: got.GetTrackingNumber()}
+	wantEvent := &eventv1.ShipmentScheduled{ShipmentId: got.GetShipmentId(), Reference: "ord_1", TrackingNumber: got.GetTrackingNumber(),
+		Carrier: "simulator", ServiceLevel: "standard"}
 	if diff := cmp.Diff(wantEvent, &event, protocmp.Transform()); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}

@@ -1,8 +1,10 @@
 package shipment
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
@@ -11,6 +13,7 @@ import (
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/errand"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
 // server is the gRPC face of the use cases.
@@ -69,7 +72,10 @@ func answering[C, Q, R any](run runner[C], command func(context.Context, Q) C, r
 }
 
 func scheduleOf(ctx context.Context, r *shipmentv1.ScheduleRequest) *scheduleCommand {
-	return &scheduleCommand{requestOf(ctx, r), r.GetReference(), addressFromProto(r.GetAddress())}
+	return &scheduleCommand{
+		request: requestOf(ctx, r), reference: r.GetReference(), address: addressFromProto(r.GetAddress()),
+		carrier: r.GetCarrier(), level: levelFromProto(r.GetServiceLevel()),
+	}
 }
 
 func scheduleResponse(sh *shipmentv1.Shipment) *shipmentv1.ScheduleResponse {
@@ -120,6 +126,21 @@ func (s *server) BatchCancel(ctx context.Context, r *shipmentv1.BatchCancelReque
 	return out, nil
 }
 
+func decisionOf(ctx context.Context, r *shipmentv1.CancelShipmentRequest) *decision {
+	return &decision{
+		request:    request{caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), token: uuid.New()},
+		shipmentID: r.GetShipmentId(), reason: r.GetReason(),
+	}
+}
+
+func cancelShipmentResponse(sh *shipmentv1.Shipment) *shipmentv1.CancelShipmentResponse {
+	return &shipmentv1.CancelShipmentResponse{Shipment: sh}
+}
+
+func (s *server) CancelShipment(ctx context.Context, r *shipmentv1.CancelShipmentRequest) (*shipmentv1.CancelShipmentResponse, error) {
+	return rpc.Single(ctx, r, answering(alone(s.shipments.decisions), decisionOf, cancelShipmentResponse))
+}
+
 func (s *server) GetShipment(ctx context.Context, r *shipmentv1.GetShipmentRequest) (*shipmentv1.GetShipmentResponse, error) {
 	sh, err := s.shipments.get(ctx, r.GetShipmentId())
 	if err != nil {
@@ -134,10 +155,37 @@ func (s *server) ListShipments(ctx context.Context, r *shipmentv1.ListShipmentsR
 		return nil, err
 	}
 	n := rpc.PageSize(r.GetPageSize())
-	list, err := s.shipments.list(ctx, before, n+1)
+	wanted := selection{shipmentState(r.GetState()), r.GetReference()}
+	list, err := s.shipments.list(ctx, wanted, before, n+1)
 	if err != nil {
 		return nil, err
 	}
 	page, next := rpc.Page(list, n, shipmentToProto, (*shipmentv1.Shipment).GetShipmentId)
 	return &shipmentv1.ListShipmentsResponse{Shipments: page, NextPageToken: next}, nil
+}
+
+func (s *server) TrackShipment(ctx context.Context, r *shipmentv1.TrackShipmentRequest) (*shipmentv1.TrackShipmentResponse, error) {
+	sh, err := s.shipments.track(ctx, r.GetShipmentId())
+	if err != nil {
+		return nil, err
+	}
+	return &shipmentv1.TrackShipmentResponse{Shipment: shipmentToProto(sh)}, nil
+}
+
+func (s *server) ListTrackingEvents(ctx context.Context, r *shipmentv1.ListTrackingEventsRequest) (*shipmentv1.ListTrackingEventsResponse, error) {
+	key, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	after, err := strconv.ParseInt(cmp.Or(key, "0"), 10, 32)
+	if err != nil {
+		return nil, rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	list, err := s.shipments.told(ctx, r.GetShipmentId(), int32(after), n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(list, n, trackingEventToProto, func(e *shipmentv1.TrackingEvent) string { return strconv.Itoa(int(e.GetSequence())) })
+	return &shipmentv1.ListTrackingEventsResponse{TrackingEvents: page, NextPageToken: next}, nil
 }

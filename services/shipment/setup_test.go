@@ -26,6 +26,7 @@ type bundle struct {
 	shipmentv1.ShipmentServiceClient
 	db     *pgxpool.Pool
 	faults *pgtest.FaultySwitch // of the service's COMMITs
+	duties *shipments           // for the duties, which tests begin themselves
 }
 
 // patient is a configuration under which no batch is answered before all of it has ended.
@@ -49,15 +50,30 @@ func setupWith(t *testing.T, by carrier.Carrier, cfg Config, process service.Con
 	return b
 }
 
+// start runs the service on a database that is there.
+func (b *bundle) start(t *testing.T, dsn string, by carrier.Carrier) {
+	t.Helper()
+	b.connect(t, servicetest.StartWith(t, servicetest.Config(), b.service(t, dsn, by, patient())), dsn)
+}
+
 // service is the service with a carrier, on a pool that loses COMMITs as b.faults says.
 func (b *bundle) service(t *testing.T, dsn string, by carrier.Carrier, cfg Config) service.Service {
 	return service.Service{
 		Name: "shipment", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: 16},
 		Run: func(_ context.Context, env *service.Env) error {
 			env.Pool, b.faults = pgtest.Faulty(t, env.Pool)
-			return wire(env, cfg, by)
+			var err error
+			b.duties, err = wire(env, cfg, among(by))
+			return err
 		},
 	}
+}
+
+// among are a carrier, which is the default one, and another that only offers standard.
+func among(by carrier.Carrier) carrier.Directory {
+	return carrier.Directory{Default: "simulator", Carriers: map[string]carrier.Carrier{
+		"simulator": by, "economy": carrier.NewSimulator(carrier.SimulatorConfig{}, carrier.Standard),
+	}}
 }
 
 func (b *bundle) connect(t *testing.T, p *service.Process, dsn string) {

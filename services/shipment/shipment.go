@@ -35,15 +35,17 @@ const askAgainAfter = time.Second
 
 // shipments holds what the use cases share.
 type shipments struct {
-	outbox  *outbox.Outbox
-	carrier carrier.Carrier
-	log     *slog.Logger
-	tracer  trace.Tracer
-	pool    *pgxpool.Pool // to read
+	outbox   *outbox.Outbox
+	carriers carrier.Directory
+	log      *slog.Logger
+	tracer   trace.Tracer
+	pool     *pgxpool.Pool // to read
 
 	schedules, lookUps *errands[*scheduleCommand]
 	cancels            *errands[*cancelCommand]
+	decisions          *errands[*decision]
 	ends               *groupcommit.Group[ending, *shipment]
+	reports            *groupcommit.Group[report, struct{}]
 }
 
 // errands are requests that the carrier is asked for. They answer with the shipment; nil where a Cancel found none.
@@ -63,7 +65,37 @@ const (
 	scheduled  shipmentState = 2
 	refused    shipmentState = 3
 	cancelled  shipmentState = 4
+	handedOver shipmentState = 5
+	inTransit  shipmentState = 6
+	delivered  shipmentState = 7
+	returned   shipmentState = 8
+	lost       shipmentState = 9
 )
+
+// String gives the state as people say it.
+func (s shipmentState) String() string {
+	return map[shipmentState]string{
+		scheduling: "scheduling", scheduled: "scheduled", refused: "refused", cancelled: "cancelled", handedOver: "handed over",
+		inTransit: "in transit", delivered: "delivered", returned: "returned", lost: "lost",
+	}[s]
+}
+
+// left tells whether the carrier has it, or had: it cannot be cancelled.
+func (s shipmentState) left() bool { return s >= handedOver }
+
+// follow tells whether a shipment in state s may get to another. What the carrier has does not come back, and of an
+// outcome that was written down nothing else is learnt by being late.
+func (s shipmentState) follow(to shipmentState) bool {
+	switch {
+	case s == scheduling:
+		return to != scheduling
+	case s == scheduled:
+		return to == cancelled || to.left()
+	case s == handedOver, s == inTransit:
+		return to > s
+	}
+	return false
+}
 
 // shipment is what a carrier was asked to bring.
 type shipment struct {
@@ -73,6 +105,8 @@ type shipment struct {
 	Address        carrier.Address `json:"address"`
 	TrackingNumber string          `json:"tracking_number"` // empty until it is scheduled
 	RefusalReason  string          `json:"refusal_reason"`  // the carrier's; empty unless refused
+	Carrier        string          `json:"carrier"`         // its name; empty in answers from before there were several
+	Level          carrier.Level   `json:"service_level"`   // 0 in such answers
 	CreatedAt      time.Time       `json:"created_at"`
 	UpdatedAt      time.Time       `json:"updated_at"`
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/shipment/carrier"
 	"github.com/tieout/tieout/services/shipment/shipmentdb"
 )
 
@@ -20,15 +21,21 @@ type store struct{ q *shipmentdb.Queries }
 func newStore(db shipmentdb.DBTX) store { return store{shipmentdb.New(db)} }
 
 // insert writes shipments in state scheduling.
-func (s store) insert(ctx context.Context, made []shipmentID, commands []*scheduleCommand) error {
+func (s store) insert(ctx context.Context, made []*parcel) error {
+	if len(made) == 0 {
+		return nil
+	}
 	var p shipmentdb.InsertShipmentsParams
-	for i, c := range commands {
-		address, err := json.Marshal(c.address)
+	for _, m := range made {
+		address, err := json.Marshal(m.booking.Address)
 		if err != nil {
 			return fmt.Errorf("encoding address: %w", err)
 		}
-		p.Ids, p.Refs = append(p.Ids, made[i].UUID()), append(p.Refs, c.reference)
-		p.Addresses, p.CarrierKeys = append(p.Addresses, address), append(p.CarrierKeys, c.carrierKey())
+		p.Ids, p.Refs = append(p.Ids, m.id.UUID()), append(p.Refs, m.booking.Reference)
+		p.Addresses, p.CarrierKeys = append(p.Addresses, address), append(p.CarrierKeys, m.booking.Key)
+		p.Carriers, p.ServiceLevels = append(p.Carriers, m.carrier), append(p.ServiceLevels, int16(m.booking.Level))
+		p.Callers, p.IdempotencyKeys = append(p.Callers, m.caller), append(p.IdempotencyKeys, m.key)
+		p.DefaultCarriers = append(p.DefaultCarriers, m.byDefault)
 	}
 	if err := s.q.InsertShipments(ctx, p); err != nil {
 		return fmt.Errorf("writing shipments: %w", err)
@@ -36,8 +43,11 @@ func (s store) insert(ctx context.Context, made []shipmentID, commands []*schedu
 	return nil
 }
 
-// refused gives those of some shipments, by id, that the carrier refused.
-func (s store) refused(ctx context.Context, shipmentIDs []string) (map[string]bool, error) {
+// parcels gives shipments as their carriers know them, by id.
+func (s store) parcels(ctx context.Context, shipmentIDs []string) (map[string]*parcel, error) {
+	if len(shipmentIDs) == 0 {
+		return nil, nil
+	}
 	var known []uuid.UUID
 	for _, text := range shipmentIDs {
 		sid, err := id.Parse[shipmentKind](text)
@@ -46,30 +56,109 @@ func (s store) refused(ctx context.Context, shipmentIDs []string) (map[string]bo
 		}
 		known = append(known, sid.UUID())
 	}
-	rows, err := s.q.FindRefused(ctx, known)
+	rows, err := s.q.FindParcels(ctx, known)
 	if err != nil {
 		return nil, fmt.Errorf("reading shipments: %w", err)
 	}
-	found := make(map[string]bool, len(rows))
+	found := make(map[string]*parcel, len(rows))
 	for _, row := range rows {
-		found[shipmentID(row).String()] = true
+		p := &parcel{
+			id: shipmentID(row.ID), state: shipmentState(row.State), carrier: row.Carrier,
+			caller: row.Caller, key: row.IdempotencyKey, byDefault: row.DefaultCarrier, cancelling: row.Cancelling, byOperator: row.ByOperator,
+			booking: carrier.Booking{Key: row.CarrierKey, Reference: row.Reference, Level: carrier.Level(row.ServiceLevel),
+				BookedAt: madeAt(shipmentID(row.ID))},
+		}
+		if err := json.Unmarshal(row.Address, &p.booking.Address); err != nil {
+			return nil, fmt.Errorf("decoding address: %w", err)
+		}
+		found[p.id.String()] = p
 	}
 	return found, nil
 }
 
+// handedOver tells which shipments of cancellations the carrier has, by the key by which it knows them.
+func (s store) handedOver(ctx context.Context, commands []*cancelCommand) (map[string]bool, error) {
+	keys := make([]string, len(commands))
+	for i, c := range commands {
+		keys[i] = c.carrierKey()
+	}
+	rows, err := s.q.FindHandedOver(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading shipments: %w", err)
+	}
+	found := make(map[string]bool, len(rows))
+	for _, k := range rows {
+		found[k] = true
+	}
+	return found, nil
+}
+
+// markCancelling notes that parcels are to be cancelled.
+func (s store) markCancelling(ctx context.Context, parcels []*parcel) error {
+	if len(parcels) == 0 {
+		return nil
+	}
+	if err := s.q.MarkCancelling(ctx, parcelIDs(parcels)); err != nil {
+		return fmt.Errorf("marking shipments: %w", err)
+	}
+	return nil
+}
+
+func parcelIDs(parcels []*parcel) []uuid.UUID {
+	ids := make([]uuid.UUID, len(parcels))
+	for i, p := range parcels {
+		ids[i] = p.id.UUID()
+	}
+	return ids
+}
+
+// lock holds shipments, and gives the state in which each is.
+func (s store) lock(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]shipmentState, error) {
+	rows, err := s.q.LockShipments(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("locking shipments: %w", err)
+	}
+	now := make(map[uuid.UUID]shipmentState, len(rows))
+	for _, row := range rows {
+		now[row.ID] = shipmentState(row.State)
+	}
+	return now, nil
+}
+
+// settled is a shipment as it is now, and whether that is another state than before.
+type settled struct {
+	shipment
+	changed bool
+}
+
 // put writes down what came of shipments that the service itself names: that they are there is no question of the
-// client's. It gives them as they are now, in the order of their endings.
-func (s store) put(ctx context.Context, endings []ending) ([]shipment, error) {
+// client's. It gives them as they are now, in the order of their endings. One that somebody else has brought to where
+// this outcome does not lead stays there.
+func (s store) put(ctx context.Context, endings []ending) ([]settled, error) {
 	var p shipmentdb.PutOutcomesParams
-	at := make(map[string]int, len(endings))
+	at := make(map[uuid.UUID]int, len(endings))
 	for i, e := range endings {
 		sid, err := id.Parse[shipmentKind](e.Claim.Resource)
 		if err != nil {
 			return nil, fmt.Errorf("writing shipments: %w", err)
 		}
-		at[e.Claim.Resource] = i
-		p.Ids, p.States = append(p.Ids, sid.UUID()), append(p.States, int16(e.state))
+		at[sid.UUID()] = i
+		p.Ids = append(p.Ids, sid.UUID())
 		p.TrackingNumbers, p.RefusalReasons = append(p.TrackingNumbers, e.tracking), append(p.RefusalReasons, e.reason)
+	}
+	was, err := s.lock(ctx, p.Ids)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]settled, len(endings))
+	for i, e := range endings {
+		state := was[p.Ids[i]]
+		if all[i].changed = state.follow(e.state); all[i].changed {
+			state = e.state
+		} else {
+			p.RefusalReasons[i] = ""
+		}
+		p.States = append(p.States, int16(state))
 	}
 	rows, err := s.q.PutOutcomes(ctx, p)
 	if err != nil {
@@ -78,15 +167,12 @@ func (s store) put(ctx context.Context, endings []ending) ([]shipment, error) {
 	if len(rows) != len(endings) {
 		return nil, fmt.Errorf("writing shipments: %d are there of %d", len(rows), len(endings))
 	}
-	settled := make([]shipment, len(endings))
 	for _, row := range rows {
-		sh, err := shipmentOf(shipmentdb.GetShipmentRow(row))
-		if err != nil {
+		if all[at[row.ID]].shipment, err = shipmentOf(shipmentdb.GetShipmentRow(row)); err != nil {
 			return nil, err
 		}
-		settled[at[sh.ID.String()]] = sh
 	}
-	return settled, nil
+	return all, nil
 }
 
 // get reads a shipment; NOT_FOUND when there is none.
@@ -106,9 +192,11 @@ func (s store) get(ctx context.Context, shipmentID string) (shipment, error) {
 	return shipmentOf(row)
 }
 
-// list reads up to n shipments behind one in the order newest first.
-func (s store) list(ctx context.Context, before shipmentID, n int32) ([]shipment, error) {
-	rows, err := s.q.ListShipments(ctx, shipmentdb.ListShipmentsParams{Before: before.UUID(), N: n})
+// list reads up to n of the wanted shipments behind one in the order newest first.
+func (s store) list(ctx context.Context, wanted selection, before shipmentID, n int32) ([]shipment, error) {
+	rows, err := s.q.ListShipments(ctx, shipmentdb.ListShipmentsParams{
+		Before: before.UUID(), State: int16(wanted.state), Reference: wanted.reference, N: n,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing shipments: %w", err)
 	}
@@ -125,7 +213,7 @@ func shipmentOf(row shipmentdb.GetShipmentRow) (shipment, error) {
 	sh := shipment{
 		ID: shipmentID(row.ID), State: shipmentState(row.State), Reference: row.Reference,
 		TrackingNumber: row.TrackingNumber, RefusalReason: row.RefusalReason,
-		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		Carrier: row.Carrier, Level: carrier.Level(row.ServiceLevel), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
 	if err := json.Unmarshal(row.Address, &sh.Address); err != nil {
 		return shipment{}, fmt.Errorf("decoding address: %w", err)

@@ -21,7 +21,7 @@ import (
 
 // reads are how the methods begin that change nothing. All others do, and are called again after a lost
 // answer.
-var reads = []string{"Get", "BatchGet", "List", "Watch", "Lookup", "Inquire", "Explain", "RunAudit"}
+var reads = []string{"Get", "BatchGet", "List", "Watch", "Lookup", "Inquire", "Track", "Explain", "RunAudit"}
 
 func TestContracts_AreAllUnderTheseRules(t *testing.T) {
 	t.Parallel()

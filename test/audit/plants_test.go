@@ -131,4 +131,8 @@ var shipmentPlants = []plant{
 	{"an order ships twice", `
 		INSERT INTO shipment (id, state, reference, address, tracking_number, refusal_reason, carrier_key)
 		VALUES (gen_random_uuid(), 2, 'ord_1', '{}', 'T9', '', 'k9')`, "15_one_shipment_per_order"},
+	{"an order ships twice, and one is there", `
+		INSERT INTO shipment (id, state, reference, address, tracking_number, refusal_reason, carrier_key)
+		VALUES (gen_random_uuid(), 7, 'ord_1', '{}', 'T9', '', 'k9')`, "15_one_shipment_per_order"},
+	{"a person cancels without an audit row", `UPDATE shipment SET by_operator = true WHERE state = 4`, "36_cancellations_of_operators"},
 }

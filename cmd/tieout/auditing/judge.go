@@ -38,7 +38,7 @@ func (e effects) judge() {
 	case orderv1.OrderState_ORDER_STATE_COMPENSATED:
 		e.judgeEnded(false)
 		for _, s := range e.shipments {
-			if s.GetState() == shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULED {
+			if comes(s) {
 				e.report(shipmentsOfOrders, s.GetShipmentId(), "is scheduled, and order %s is compensated", e.order.GetOrderId())
 			}
 		}
@@ -152,13 +152,18 @@ func (e effects) judgeCompleted() {
 		}
 	}
 	for _, s := range e.shipments {
-		if s.GetState() == shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULED {
+		if comes(s) {
 			scheduled++
 		}
 	}
 	if captured != 1 || scheduled != 1 {
 		e.report(completedOnce, e.order.GetOrderId(), "has %d captured payments and %d scheduled shipments", captured, scheduled)
 	}
+}
+
+// comes tells whether a carrier comes for a shipment, or came.
+func comes(s *shipmentv1.Shipment) bool {
+	return s.GetState() == shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULED || s.GetState() >= shipmentv1.ShipmentState_SHIPMENT_STATE_HANDED_OVER
 }
 
 // judgeRest reports what is held for orders that did not come up.

@@ -12,27 +12,25 @@ import (
 	"github.com/google/uuid"
 )
 
-const findRefused = `-- name: FindRefused :many
-SELECT s.id FROM (SELECT unnest($1::uuid[]) AS id) AS n
- CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id OFFSET 0) AS s
- WHERE s.state = 3
+const findHandedOver = `-- name: FindHandedOver :many
+SELECT s.carrier_key FROM (SELECT unnest($1::text[]) AS carrier_key) AS n
+ CROSS JOIN LATERAL (SELECT carrier_key, state FROM shipment WHERE carrier_key = n.carrier_key OFFSET 0) AS s
+ WHERE s.state >= 5
 `
 
-// OFFSET 0 keeps it one index lookup each: as a join it would be planned while the table is small, and would read all
-// of it when it has grown.
-func (q *Queries) FindRefused(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, findRefused, ids)
+func (q *Queries) FindHandedOver(ctx context.Context, carrierKeys []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, findHandedOver, carrierKeys)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []uuid.UUID{}
+	items := []string{}
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var carrier_key string
+		if err := rows.Scan(&carrier_key); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, carrier_key)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -40,8 +38,117 @@ func (q *Queries) FindRefused(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID
 	return items, nil
 }
 
+const findParcels = `-- name: FindParcels :many
+SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.service_level, s.caller, s.idempotency_key,
+       s.default_carrier, s.cancelling, s.by_operator
+  FROM (SELECT unnest($1::uuid[]) AS id) AS n
+ CROSS JOIN LATERAL (SELECT id, state, reference, address, carrier_key, carrier, service_level, caller, idempotency_key,
+                            default_carrier, cancelling, by_operator
+                       FROM shipment WHERE id = n.id OFFSET 0) AS s
+`
+
+type FindParcelsRow struct {
+	ID             uuid.UUID
+	State          int16
+	Reference      string
+	Address        []byte
+	CarrierKey     string
+	Carrier        string
+	ServiceLevel   int16
+	Caller         string
+	IdempotencyKey string
+	DefaultCarrier bool
+	Cancelling     bool
+	ByOperator     bool
+}
+
+// OFFSET 0 keeps it one index lookup each: as a join it would be planned while the table is small, and would read all
+// of it when it has grown.
+func (q *Queries) FindParcels(ctx context.Context, ids []uuid.UUID) ([]FindParcelsRow, error) {
+	rows, err := q.db.Query(ctx, findParcels, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindParcelsRow{}
+	for rows.Next() {
+		var i FindParcelsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Reference,
+			&i.Address,
+			&i.CarrierKey,
+			&i.Carrier,
+			&i.ServiceLevel,
+			&i.Caller,
+			&i.IdempotencyKey,
+			&i.DefaultCarrier,
+			&i.Cancelling,
+			&i.ByOperator,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findTrackingEvents = `-- name: FindTrackingEvents :many
+SELECT e.shipment_id, e.seq, e.event_id FROM tracking_event e WHERE e.shipment_id = ANY ($1::uuid[])
+ ORDER BY e.shipment_id, e.seq
+`
+
+type FindTrackingEventsRow struct {
+	ShipmentID uuid.UUID
+	Seq        int32
+	EventID    string
+}
+
+func (q *Queries) FindTrackingEvents(ctx context.Context, shipmentIds []uuid.UUID) ([]FindTrackingEventsRow, error) {
+	rows, err := q.db.Query(ctx, findTrackingEvents, shipmentIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindTrackingEventsRow{}
+	for rows.Next() {
+		var i FindTrackingEventsRow
+		if err := rows.Scan(&i.ShipmentID, &i.Seq, &i.EventID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getCancellation = `-- name: GetCancellation :one
+SELECT actor, reason, idempotency_key FROM operator_action
+ WHERE shipment_id = $1 AND verb = 'cancel' ORDER BY at DESC, id DESC LIMIT 1
+`
+
+type GetCancellationRow struct {
+	Actor          string
+	Reason         string
+	IdempotencyKey string
+}
+
+// The last one that a person began.
+func (q *Queries) GetCancellation(ctx context.Context, shipmentID uuid.UUID) (GetCancellationRow, error) {
+	row := q.db.QueryRow(ctx, getCancellation, shipmentID)
+	var i GetCancellationRow
+	err := row.Scan(&i.Actor, &i.Reason, &i.IdempotencyKey)
+	return i, err
+}
+
 const getShipment = `-- name: GetShipment :one
-SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at
+SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at, carrier, service_level
   FROM shipment WHERE id = $1
 `
 
@@ -54,6 +161,8 @@ type GetShipmentRow struct {
 	RefusalReason  string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
 }
 
 func (q *Queries) GetShipment(ctx context.Context, id uuid.UUID) (GetShipmentRow, error) {
@@ -68,24 +177,58 @@ func (q *Queries) GetShipment(ctx context.Context, id uuid.UUID) (GetShipmentRow
 		&i.RefusalReason,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Carrier,
+		&i.ServiceLevel,
 	)
 	return i, err
 }
 
+const insertActions = `-- name: InsertActions :exec
+INSERT INTO operator_action (id, actor, verb, reason, shipment_id, idempotency_key)
+SELECT unnest($1::uuid[]), unnest($2::text[]), 'cancel', unnest($3::text[]), unnest($4::uuid[]),
+       unnest($5::text[])
+`
+
+type InsertActionsParams struct {
+	Ids             []uuid.UUID
+	Actors          []string
+	Reasons         []string
+	ShipmentIds     []uuid.UUID
+	IdempotencyKeys []string
+}
+
+func (q *Queries) InsertActions(ctx context.Context, arg InsertActionsParams) error {
+	_, err := q.db.Exec(ctx, insertActions,
+		arg.Ids,
+		arg.Actors,
+		arg.Reasons,
+		arg.ShipmentIds,
+		arg.IdempotencyKeys,
+	)
+	return err
+}
+
 const insertShipments = `-- name: InsertShipments :exec
-INSERT INTO shipment (id, state, reference, address, carrier_key)
-SELECT id, 1, reference, address, carrier_key
+INSERT INTO shipment (id, state, reference, address, carrier_key, carrier, service_level, caller, idempotency_key, default_carrier)
+SELECT id, 1, reference, address, carrier_key, carrier, service_level, caller, idempotency_key, default_carrier
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference, unnest($3::jsonb[]) AS address,
-               unnest($4::text[]) AS carrier_key) AS s
+               unnest($4::text[]) AS carrier_key, unnest($5::text[]) AS carrier,
+               unnest($6::smallint[]) AS service_level, unnest($7::text[]) AS caller,
+               unnest($8::text[]) AS idempotency_key, unnest($9::boolean[]) AS default_carrier) AS s
  ORDER BY carrier_key
 ON CONFLICT (carrier_key) DO NOTHING
 `
 
 type InsertShipmentsParams struct {
-	Ids         []uuid.UUID
-	Refs        []string
-	Addresses   [][]byte
-	CarrierKeys []string
+	Ids             []uuid.UUID
+	Refs            []string
+	Addresses       [][]byte
+	CarrierKeys     []string
+	Carriers        []string
+	ServiceLevels   []int16
+	Callers         []string
+	IdempotencyKeys []string
+	DefaultCarriers []bool
 }
 
 // Two first requests under one key meet here: the second waits for the first, and then writes nothing. Its
@@ -97,18 +240,58 @@ func (q *Queries) InsertShipments(ctx context.Context, arg InsertShipmentsParams
 		arg.Refs,
 		arg.Addresses,
 		arg.CarrierKeys,
+		arg.Carriers,
+		arg.ServiceLevels,
+		arg.Callers,
+		arg.IdempotencyKeys,
+		arg.DefaultCarriers,
+	)
+	return err
+}
+
+const insertTrackingEvents = `-- name: InsertTrackingEvents :exec
+INSERT INTO tracking_event (shipment_id, seq, carrier, event_id, state, detail, happened_at)
+SELECT unnest($1::uuid[]), unnest($2::int[]), unnest($3::text[]), unnest($4::text[]),
+       unnest($5::smallint[]), unnest($6::text[]), unnest($7::timestamptz[])
+ON CONFLICT (carrier, event_id) DO NOTHING
+`
+
+type InsertTrackingEventsParams struct {
+	ShipmentIds []uuid.UUID
+	Seqs        []int32
+	Carriers    []string
+	EventIds    []string
+	States      []int16
+	Details     []string
+	HappenedAts []time.Time
+}
+
+// What a carrier says of two shipments under one id is told of the first only.
+func (q *Queries) InsertTrackingEvents(ctx context.Context, arg InsertTrackingEventsParams) error {
+	_, err := q.db.Exec(ctx, insertTrackingEvents,
+		arg.ShipmentIds,
+		arg.Seqs,
+		arg.Carriers,
+		arg.EventIds,
+		arg.States,
+		arg.Details,
+		arg.HappenedAts,
 	)
 	return err
 }
 
 const listShipments = `-- name: ListShipments :many
-SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at
-  FROM shipment WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at, carrier, service_level
+  FROM shipment
+ WHERE id < $1 AND ($2::smallint = 0 OR state = $2) AND ($3::text = '' OR reference = $3)
+ ORDER BY id DESC LIMIT $4
 `
 
 type ListShipmentsParams struct {
-	Before uuid.UUID
-	N      int32
+	Before    uuid.UUID
+	State     int16
+	Reference string
+	N         int32
 }
 
 type ListShipmentsRow struct {
@@ -120,11 +303,18 @@ type ListShipmentsRow struct {
 	RefusalReason  string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
 }
 
 // Ids are UUIDv7: by id is by time.
 func (q *Queries) ListShipments(ctx context.Context, arg ListShipmentsParams) ([]ListShipmentsRow, error) {
-	rows, err := q.db.Query(ctx, listShipments, arg.Before, arg.N)
+	rows, err := q.db.Query(ctx, listShipments,
+		arg.Before,
+		arg.State,
+		arg.Reference,
+		arg.N,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +331,8 @@ func (q *Queries) ListShipments(ctx context.Context, arg ListShipmentsParams) ([
 			&i.RefusalReason,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Carrier,
+			&i.ServiceLevel,
 		); err != nil {
 			return nil, err
 		}
@@ -152,16 +344,116 @@ func (q *Queries) ListShipments(ctx context.Context, arg ListShipmentsParams) ([
 	return items, nil
 }
 
+const listTrackingEvents = `-- name: ListTrackingEvents :many
+SELECT seq, event_id, state, detail, happened_at, created_at
+  FROM tracking_event WHERE shipment_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+`
+
+type ListTrackingEventsParams struct {
+	ShipmentID uuid.UUID
+	After      int32
+	N          int32
+}
+
+type ListTrackingEventsRow struct {
+	Seq        int32
+	EventID    string
+	State      int16
+	Detail     string
+	HappenedAt time.Time
+	CreatedAt  time.Time
+}
+
+func (q *Queries) ListTrackingEvents(ctx context.Context, arg ListTrackingEventsParams) ([]ListTrackingEventsRow, error) {
+	rows, err := q.db.Query(ctx, listTrackingEvents, arg.ShipmentID, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListTrackingEventsRow{}
+	for rows.Next() {
+		var i ListTrackingEventsRow
+		if err := rows.Scan(
+			&i.Seq,
+			&i.EventID,
+			&i.State,
+			&i.Detail,
+			&i.HappenedAt,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockShipments = `-- name: LockShipments :many
+SELECT s.id, s.state FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
+ CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS s
+`
+
+type LockShipmentsRow struct {
+	ID    uuid.UUID
+	State int16
+}
+
+// In one order for all, so that none waits for another in a circle.
+func (q *Queries) LockShipments(ctx context.Context, ids []uuid.UUID) ([]LockShipmentsRow, error) {
+	rows, err := q.db.Query(ctx, lockShipments, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockShipmentsRow{}
+	for rows.Next() {
+		var i LockShipmentsRow
+		if err := rows.Scan(&i.ID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const markByOperator = `-- name: MarkByOperator :exec
+UPDATE shipment SET by_operator = true WHERE id = ANY ($1::uuid[])
+`
+
+// Shipments that are locked.
+func (q *Queries) MarkByOperator(ctx context.Context, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, markByOperator, ids)
+	return err
+}
+
+const markCancelling = `-- name: MarkCancelling :exec
+UPDATE shipment SET cancelling = true, looks = 0, look_at = now() + interval '30 seconds'
+ WHERE id IN (SELECT id FROM shipment WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE)
+`
+
+// From now on the resolver asks for the cancellation, if nobody else does.
+func (q *Queries) MarkCancelling(ctx context.Context, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, markCancelling, ids)
+	return err
+}
+
 const putOutcomes = `-- name: PutOutcomes :many
 UPDATE shipment AS s
-   SET state = o.state, refusal_reason = o.refusal_reason, updated_at = now(),
+   SET state = o.state, refusal_reason = coalesce(NULLIF(o.refusal_reason, ''), s.refusal_reason), updated_at = now(),
        tracking_number = coalesce(NULLIF(o.tracking_number, ''), s.tracking_number)
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS state,
                unnest($3::text[]) AS tracking_number, unnest($4::text[]) AS refusal_reason) AS o
  WHERE s.id = o.id AND s.ctid = ANY (ARRAY (
        SELECT r.ctid FROM (SELECT unnest($1::uuid[]) AS id) AS n
         CROSS JOIN LATERAL (SELECT ctid FROM shipment WHERE id = n.id OFFSET 0) AS r))
-RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at
+RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at, s.carrier,
+          s.service_level
 `
 
 type PutOutcomesParams struct {
@@ -180,10 +472,12 @@ type PutOutcomesRow struct {
 	RefusalReason  string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
 }
 
-// What came of shipments whose requests are held, so that nobody else changes them. A number is kept when none is
-// given. They are found by their place in the table, which is looked up as above.
+// What came of shipments that are locked. A number and a reason are kept when none is given. They are found by their
+// place in the table, which is looked up as above.
 func (q *Queries) PutOutcomes(ctx context.Context, arg PutOutcomesParams) ([]PutOutcomesRow, error) {
 	rows, err := q.db.Query(ctx, putOutcomes,
 		arg.Ids,
@@ -207,6 +501,67 @@ func (q *Queries) PutOutcomes(ctx context.Context, arg PutOutcomesParams) ([]Put
 			&i.RefusalReason,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Carrier,
+			&i.ServiceLevel,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const tracked = `-- name: Tracked :many
+UPDATE shipment AS s
+   SET state = o.state, looks = 0, updated_at = now(), look_at = CASE WHEN o.state IN (2, 5, 6) THEN now() + interval '1 minute' END
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS state) AS o
+ WHERE s.id = o.id
+RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at, s.carrier,
+          s.service_level
+`
+
+type TrackedParams struct {
+	Ids    []uuid.UUID
+	States []int16
+}
+
+type TrackedRow struct {
+	ID             uuid.UUID
+	State          int16
+	Reference      string
+	Address        []byte
+	TrackingNumber string
+	RefusalReason  string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
+}
+
+// Shipments that are locked, of which something new was told: they are asked about soon again, unless they have ended.
+func (q *Queries) Tracked(ctx context.Context, arg TrackedParams) ([]TrackedRow, error) {
+	rows, err := q.db.Query(ctx, tracked, arg.Ids, arg.States)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TrackedRow{}
+	for rows.Next() {
+		var i TrackedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Reference,
+			&i.Address,
+			&i.TrackingNumber,
+			&i.RefusalReason,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.Carrier,
+			&i.ServiceLevel,
 		); err != nil {
 			return nil, err
 		}

@@ -1409,8 +1409,12 @@ type ShipmentScheduled struct {
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// The carrier's tracking number.
 	TrackingNumber string `protobuf:"bytes,3,opt,name=tracking_number,json=trackingNumber,proto3" json:"tracking_number,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The carrier.
+	Carrier string `protobuf:"bytes,4,opt,name=carrier,proto3" json:"carrier,omitempty"`
+	// How fast it travels: "standard", "express" or "overnight".
+	ServiceLevel  string `protobuf:"bytes,5,opt,name=service_level,json=serviceLevel,proto3" json:"service_level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShipmentScheduled) Reset() {
@@ -1460,6 +1464,20 @@ func (x *ShipmentScheduled) GetReference() string {
 func (x *ShipmentScheduled) GetTrackingNumber() string {
 	if x != nil {
 		return x.TrackingNumber
+	}
+	return ""
+}
+
+func (x *ShipmentScheduled) GetCarrier() string {
+	if x != nil {
+		return x.Carrier
+	}
+	return ""
+}
+
+func (x *ShipmentScheduled) GetServiceLevel() string {
+	if x != nil {
+		return x.ServiceLevel
 	}
 	return ""
 }
@@ -1583,6 +1601,326 @@ func (x *ShipmentCancelled) GetReference() string {
 	return ""
 }
 
+// ShipmentHandedOver: the carrier has it, and it cannot be cancelled any more. Type tieout.shipment.shipment.handed_over.v1.
+type ShipmentHandedOver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	ShipmentId string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The carrier's tracking number.
+	TrackingNumber string `protobuf:"bytes,3,opt,name=tracking_number,json=trackingNumber,proto3" json:"tracking_number,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ShipmentHandedOver) Reset() {
+	*x = ShipmentHandedOver{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShipmentHandedOver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShipmentHandedOver) ProtoMessage() {}
+
+func (x *ShipmentHandedOver) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShipmentHandedOver.ProtoReflect.Descriptor instead.
+func (*ShipmentHandedOver) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ShipmentHandedOver) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *ShipmentHandedOver) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ShipmentHandedOver) GetTrackingNumber() string {
+	if x != nil {
+		return x.TrackingNumber
+	}
+	return ""
+}
+
+// ShipmentInTransit: it is on its way. Type tieout.shipment.shipment.in_transit.v1.
+type ShipmentInTransit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	ShipmentId string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The carrier's tracking number.
+	TrackingNumber string `protobuf:"bytes,3,opt,name=tracking_number,json=trackingNumber,proto3" json:"tracking_number,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ShipmentInTransit) Reset() {
+	*x = ShipmentInTransit{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShipmentInTransit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShipmentInTransit) ProtoMessage() {}
+
+func (x *ShipmentInTransit) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShipmentInTransit.ProtoReflect.Descriptor instead.
+func (*ShipmentInTransit) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ShipmentInTransit) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *ShipmentInTransit) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ShipmentInTransit) GetTrackingNumber() string {
+	if x != nil {
+		return x.TrackingNumber
+	}
+	return ""
+}
+
+// ShipmentDelivered: it was brought to where it goes. Type tieout.shipment.shipment.delivered.v1.
+type ShipmentDelivered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	ShipmentId string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The carrier's tracking number.
+	TrackingNumber string `protobuf:"bytes,3,opt,name=tracking_number,json=trackingNumber,proto3" json:"tracking_number,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ShipmentDelivered) Reset() {
+	*x = ShipmentDelivered{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShipmentDelivered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShipmentDelivered) ProtoMessage() {}
+
+func (x *ShipmentDelivered) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShipmentDelivered.ProtoReflect.Descriptor instead.
+func (*ShipmentDelivered) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ShipmentDelivered) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *ShipmentDelivered) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ShipmentDelivered) GetTrackingNumber() string {
+	if x != nil {
+		return x.TrackingNumber
+	}
+	return ""
+}
+
+// ShipmentReturned: it was brought back to the sender. Type tieout.shipment.shipment.returned.v1.
+type ShipmentReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	ShipmentId string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The carrier's tracking number.
+	TrackingNumber string `protobuf:"bytes,3,opt,name=tracking_number,json=trackingNumber,proto3" json:"tracking_number,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ShipmentReturned) Reset() {
+	*x = ShipmentReturned{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShipmentReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShipmentReturned) ProtoMessage() {}
+
+func (x *ShipmentReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShipmentReturned.ProtoReflect.Descriptor instead.
+func (*ShipmentReturned) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ShipmentReturned) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *ShipmentReturned) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ShipmentReturned) GetTrackingNumber() string {
+	if x != nil {
+		return x.TrackingNumber
+	}
+	return ""
+}
+
+// ShipmentLost: the carrier does not know where it is. Type tieout.shipment.shipment.lost.v1.
+type ShipmentLost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	ShipmentId string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// What it is for: the order's id.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The carrier's tracking number.
+	TrackingNumber string `protobuf:"bytes,3,opt,name=tracking_number,json=trackingNumber,proto3" json:"tracking_number,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ShipmentLost) Reset() {
+	*x = ShipmentLost{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShipmentLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShipmentLost) ProtoMessage() {}
+
+func (x *ShipmentLost) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShipmentLost.ProtoReflect.Descriptor instead.
+func (*ShipmentLost) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ShipmentLost) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *ShipmentLost) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ShipmentLost) GetTrackingNumber() string {
+	if x != nil {
+		return x.TrackingNumber
+	}
+	return ""
+}
+
 var File_tieout_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tieout_event_v1_event_proto_rawDesc = "" +
@@ -1685,12 +2023,14 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
 	"\x05actor\x18\x03 \x01(\tR\x05actor\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"{\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xba\x01\n" +
 	"\x11ShipmentScheduled\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
-	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\"w\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\x12\x18\n" +
+	"\acarrier\x18\x04 \x01(\tR\acarrier\x12#\n" +
+	"\rservice_level\x18\x05 \x01(\tR\fserviceLevel\"w\n" +
 	"\x0fShipmentRefused\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x12\x1c\n" +
@@ -1699,7 +2039,32 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\x11ShipmentCancelled\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x12\x1c\n" +
-	"\treference\x18\x02 \x01(\tR\treferenceB\xb5\x01\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"|\n" +
+	"\x12ShipmentHandedOver\x12\x1f\n" +
+	"\vshipment_id\x18\x01 \x01(\tR\n" +
+	"shipmentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\"{\n" +
+	"\x11ShipmentInTransit\x12\x1f\n" +
+	"\vshipment_id\x18\x01 \x01(\tR\n" +
+	"shipmentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\"{\n" +
+	"\x11ShipmentDelivered\x12\x1f\n" +
+	"\vshipment_id\x18\x01 \x01(\tR\n" +
+	"shipmentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\"z\n" +
+	"\x10ShipmentReturned\x12\x1f\n" +
+	"\vshipment_id\x18\x01 \x01(\tR\n" +
+	"shipmentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\"v\n" +
+	"\fShipmentLost\x12\x1f\n" +
+	"\vshipment_id\x18\x01 \x01(\tR\n" +
+	"shipmentId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumberB\xb5\x01\n" +
 	"\x13com.tieout.event.v1B\n" +
 	"EventProtoP\x01Z4github.com/tieout/tieout/gen/tieout/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTieout.Event.V1\xca\x02\x0fTieout\\Event\\V1\xe2\x02\x1bTieout\\Event\\V1\\GPBMetadata\xea\x02\x11Tieout::Event::V1b\x06proto3"
 
@@ -1715,7 +2080,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),               // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),            // 1: tieout.event.v1.OrderCompleted
@@ -1741,20 +2106,25 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*ShipmentScheduled)(nil),         // 21: tieout.event.v1.ShipmentScheduled
 	(*ShipmentRefused)(nil),           // 22: tieout.event.v1.ShipmentRefused
 	(*ShipmentCancelled)(nil),         // 23: tieout.event.v1.ShipmentCancelled
-	(*v1.Amount)(nil),                 // 24: tieout.common.v1.Amount
+	(*ShipmentHandedOver)(nil),        // 24: tieout.event.v1.ShipmentHandedOver
+	(*ShipmentInTransit)(nil),         // 25: tieout.event.v1.ShipmentInTransit
+	(*ShipmentDelivered)(nil),         // 26: tieout.event.v1.ShipmentDelivered
+	(*ShipmentReturned)(nil),          // 27: tieout.event.v1.ShipmentReturned
+	(*ShipmentLost)(nil),              // 28: tieout.event.v1.ShipmentLost
+	(*v1.Amount)(nil),                 // 29: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	24, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	29, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	9,  // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	9,  // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	24, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	24, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	24, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	24, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
-	24, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	24, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	24, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	24, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	29, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	29, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	29, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	29, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
+	29, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	29, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	29, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	29, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -1773,7 +2143,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

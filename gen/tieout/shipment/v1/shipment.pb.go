@@ -42,6 +42,16 @@ const (
 	ShipmentState_SHIPMENT_STATE_REFUSED ShipmentState = 3
 	// Cancelled: nothing leaves.
 	ShipmentState_SHIPMENT_STATE_CANCELLED ShipmentState = 4
+	// The carrier has it: it cannot be cancelled any more.
+	ShipmentState_SHIPMENT_STATE_HANDED_OVER ShipmentState = 5
+	// On its way.
+	ShipmentState_SHIPMENT_STATE_IN_TRANSIT ShipmentState = 6
+	// Brought to where it goes.
+	ShipmentState_SHIPMENT_STATE_DELIVERED ShipmentState = 7
+	// Brought back to the sender.
+	ShipmentState_SHIPMENT_STATE_RETURNED ShipmentState = 8
+	// The carrier does not know where it is.
+	ShipmentState_SHIPMENT_STATE_LOST ShipmentState = 9
 )
 
 // Enum value maps for ShipmentState.
@@ -52,6 +62,11 @@ var (
 		2: "SHIPMENT_STATE_SCHEDULED",
 		3: "SHIPMENT_STATE_REFUSED",
 		4: "SHIPMENT_STATE_CANCELLED",
+		5: "SHIPMENT_STATE_HANDED_OVER",
+		6: "SHIPMENT_STATE_IN_TRANSIT",
+		7: "SHIPMENT_STATE_DELIVERED",
+		8: "SHIPMENT_STATE_RETURNED",
+		9: "SHIPMENT_STATE_LOST",
 	}
 	ShipmentState_value = map[string]int32{
 		"SHIPMENT_STATE_UNSPECIFIED": 0,
@@ -59,6 +74,11 @@ var (
 		"SHIPMENT_STATE_SCHEDULED":   2,
 		"SHIPMENT_STATE_REFUSED":     3,
 		"SHIPMENT_STATE_CANCELLED":   4,
+		"SHIPMENT_STATE_HANDED_OVER": 5,
+		"SHIPMENT_STATE_IN_TRANSIT":  6,
+		"SHIPMENT_STATE_DELIVERED":   7,
+		"SHIPMENT_STATE_RETURNED":    8,
+		"SHIPMENT_STATE_LOST":        9,
 	}
 )
 
@@ -89,6 +109,63 @@ func (ShipmentState) EnumDescriptor() ([]byte, []int) {
 	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{0}
 }
 
+// ServiceLevel is how fast a shipment travels.
+type ServiceLevel int32
+
+const (
+	// In a request: standard.
+	ServiceLevel_SERVICE_LEVEL_UNSPECIFIED ServiceLevel = 0
+	// As the carrier brings parcels usually; every carrier offers it.
+	ServiceLevel_SERVICE_LEVEL_STANDARD ServiceLevel = 1
+	// Before the usual parcels.
+	ServiceLevel_SERVICE_LEVEL_EXPRESS ServiceLevel = 2
+	// By the next working day.
+	ServiceLevel_SERVICE_LEVEL_OVERNIGHT ServiceLevel = 3
+)
+
+// Enum value maps for ServiceLevel.
+var (
+	ServiceLevel_name = map[int32]string{
+		0: "SERVICE_LEVEL_UNSPECIFIED",
+		1: "SERVICE_LEVEL_STANDARD",
+		2: "SERVICE_LEVEL_EXPRESS",
+		3: "SERVICE_LEVEL_OVERNIGHT",
+	}
+	ServiceLevel_value = map[string]int32{
+		"SERVICE_LEVEL_UNSPECIFIED": 0,
+		"SERVICE_LEVEL_STANDARD":    1,
+		"SERVICE_LEVEL_EXPRESS":     2,
+		"SERVICE_LEVEL_OVERNIGHT":   3,
+	}
+)
+
+func (x ServiceLevel) Enum() *ServiceLevel {
+	p := new(ServiceLevel)
+	*p = x
+	return p
+}
+
+func (x ServiceLevel) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ServiceLevel) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_shipment_v1_shipment_proto_enumTypes[1].Descriptor()
+}
+
+func (ServiceLevel) Type() protoreflect.EnumType {
+	return &file_tieout_shipment_v1_shipment_proto_enumTypes[1]
+}
+
+func (x ServiceLevel) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ServiceLevel.Descriptor instead.
+func (ServiceLevel) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{1}
+}
+
 // Shipment is what a carrier was asked to bring.
 type Shipment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -107,7 +184,11 @@ type Shipment struct {
 	// When it was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The carrier that brings it.
+	Carrier string `protobuf:"bytes,9,opt,name=carrier,proto3" json:"carrier,omitempty"`
+	// How fast it travels.
+	ServiceLevel  ServiceLevel `protobuf:"varint,10,opt,name=service_level,json=serviceLevel,proto3,enum=tieout.shipment.v1.ServiceLevel" json:"service_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,6 +279,20 @@ func (x *Shipment) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Shipment) GetCarrier() string {
+	if x != nil {
+		return x.Carrier
+	}
+	return ""
+}
+
+func (x *Shipment) GetServiceLevel() ServiceLevel {
+	if x != nil {
+		return x.ServiceLevel
+	}
+	return ServiceLevel_SERVICE_LEVEL_UNSPECIFIED
+}
+
 // ScheduleRequest asks for a shipment.
 type ScheduleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -207,6 +302,10 @@ type ScheduleRequest struct {
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// Where it goes.
 	Address *v1.Address `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	// The carrier that is to bring it, by its name; empty for the service's default.
+	Carrier string `protobuf:"bytes,4,opt,name=carrier,proto3" json:"carrier,omitempty"`
+	// How fast it is to travel; unspecified is the same as standard.
+	ServiceLevel ServiceLevel `protobuf:"varint,5,opt,name=service_level,json=serviceLevel,proto3,enum=tieout.shipment.v1.ServiceLevel" json:"service_level,omitempty"`
 	// Where the request comes from, when a saga's step sends it.
 	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -262,6 +361,20 @@ func (x *ScheduleRequest) GetAddress() *v1.Address {
 		return x.Address
 	}
 	return nil
+}
+
+func (x *ScheduleRequest) GetCarrier() string {
+	if x != nil {
+		return x.Carrier
+	}
+	return ""
+}
+
+func (x *ScheduleRequest) GetServiceLevel() ServiceLevel {
+	if x != nil {
+		return x.ServiceLevel
+	}
+	return ServiceLevel_SERVICE_LEVEL_UNSPECIFIED
 }
 
 func (x *ScheduleRequest) GetOrigin() *v1.Origin {
@@ -510,20 +623,436 @@ func (x *GetShipmentResponse) GetShipment() *Shipment {
 	return nil
 }
 
+// CancelShipmentRequest names a shipment and says why it is cancelled.
+type CancelShipmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A key of this cancellation's own.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The shipment's id.
+	ShipmentId string `protobuf:"bytes,2,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// Why; it stands in the audit trail with the caller's name.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelShipmentRequest) Reset() {
+	*x = CancelShipmentRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelShipmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelShipmentRequest) ProtoMessage() {}
+
+func (x *CancelShipmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelShipmentRequest.ProtoReflect.Descriptor instead.
+func (*CancelShipmentRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CancelShipmentRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CancelShipmentRequest) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *CancelShipmentRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CancelShipmentResponse is the cancelled shipment.
+type CancelShipmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	Shipment      *Shipment `protobuf:"bytes,1,opt,name=shipment,proto3" json:"shipment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelShipmentResponse) Reset() {
+	*x = CancelShipmentResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelShipmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelShipmentResponse) ProtoMessage() {}
+
+func (x *CancelShipmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelShipmentResponse.ProtoReflect.Descriptor instead.
+func (*CancelShipmentResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CancelShipmentResponse) GetShipment() *Shipment {
+	if x != nil {
+		return x.Shipment
+	}
+	return nil
+}
+
+// TrackShipmentRequest names one shipment.
+type TrackShipmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment's id.
+	ShipmentId    string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrackShipmentRequest) Reset() {
+	*x = TrackShipmentRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrackShipmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrackShipmentRequest) ProtoMessage() {}
+
+func (x *TrackShipmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrackShipmentRequest.ProtoReflect.Descriptor instead.
+func (*TrackShipmentRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TrackShipmentRequest) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+// TrackShipmentResponse is where the shipment stands.
+type TrackShipmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment.
+	Shipment      *Shipment `protobuf:"bytes,1,opt,name=shipment,proto3" json:"shipment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrackShipmentResponse) Reset() {
+	*x = TrackShipmentResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrackShipmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrackShipmentResponse) ProtoMessage() {}
+
+func (x *TrackShipmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrackShipmentResponse.ProtoReflect.Descriptor instead.
+func (*TrackShipmentResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TrackShipmentResponse) GetShipment() *Shipment {
+	if x != nil {
+		return x.Shipment
+	}
+	return nil
+}
+
+// TrackingEvent is something that a carrier has told of a shipment.
+type TrackingEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The carrier's own id of it; each is taken down once.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Where the shipment stood then.
+	State ShipmentState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.shipment.v1.ShipmentState" json:"state,omitempty"`
+	// What the carrier says besides; it may be empty.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When it happened, by the carrier.
+	EventTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// When it was taken down.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Its place among what was told of the shipment.
+	Sequence      int32 `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrackingEvent) Reset() {
+	*x = TrackingEvent{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrackingEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrackingEvent) ProtoMessage() {}
+
+func (x *TrackingEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrackingEvent.ProtoReflect.Descriptor instead.
+func (*TrackingEvent) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TrackingEvent) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *TrackingEvent) GetState() ShipmentState {
+	if x != nil {
+		return x.State
+	}
+	return ShipmentState_SHIPMENT_STATE_UNSPECIFIED
+}
+
+func (x *TrackingEvent) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *TrackingEvent) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *TrackingEvent) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *TrackingEvent) GetSequence() int32 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// ListTrackingEventsRequest asks for a page.
+type ListTrackingEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The shipment's id.
+	ShipmentId string `protobuf:"bytes,1,opt,name=shipment_id,json=shipmentId,proto3" json:"shipment_id,omitempty"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTrackingEventsRequest) Reset() {
+	*x = ListTrackingEventsRequest{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTrackingEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTrackingEventsRequest) ProtoMessage() {}
+
+func (x *ListTrackingEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTrackingEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListTrackingEventsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListTrackingEventsRequest) GetShipmentId() string {
+	if x != nil {
+		return x.ShipmentId
+	}
+	return ""
+}
+
+func (x *ListTrackingEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListTrackingEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListTrackingEventsResponse is a page.
+type ListTrackingEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events, in the order in which they were taken down.
+	TrackingEvents []*TrackingEvent `protobuf:"bytes,1,rep,name=tracking_events,json=trackingEvents,proto3" json:"tracking_events,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTrackingEventsResponse) Reset() {
+	*x = ListTrackingEventsResponse{}
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTrackingEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTrackingEventsResponse) ProtoMessage() {}
+
+func (x *ListTrackingEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTrackingEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListTrackingEventsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListTrackingEventsResponse) GetTrackingEvents() []*TrackingEvent {
+	if x != nil {
+		return x.TrackingEvents
+	}
+	return nil
+}
+
+func (x *ListTrackingEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // ListShipmentsRequest asks for a page.
 type ListShipmentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many at most; 0 means 50, more than 1,000 means 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before; empty for the first page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only shipments in this state; unspecified for all.
+	State ShipmentState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.shipment.v1.ShipmentState" json:"state,omitempty"`
+	// Only shipments for this order; empty for all.
+	Reference     string `protobuf:"bytes,4,opt,name=reference,proto3" json:"reference,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListShipmentsRequest) Reset() {
 	*x = ListShipmentsRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +1064,7 @@ func (x *ListShipmentsRequest) String() string {
 func (*ListShipmentsRequest) ProtoMessage() {}
 
 func (x *ListShipmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[7]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +1077,7 @@ func (x *ListShipmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListShipmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListShipmentsRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{7}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListShipmentsRequest) GetPageSize() int32 {
@@ -561,6 +1090,20 @@ func (x *ListShipmentsRequest) GetPageSize() int32 {
 func (x *ListShipmentsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListShipmentsRequest) GetState() ShipmentState {
+	if x != nil {
+		return x.State
+	}
+	return ShipmentState_SHIPMENT_STATE_UNSPECIFIED
+}
+
+func (x *ListShipmentsRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
 	}
 	return ""
 }
@@ -578,7 +1121,7 @@ type ListShipmentsResponse struct {
 
 func (x *ListShipmentsResponse) Reset() {
 	*x = ListShipmentsResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +1133,7 @@ func (x *ListShipmentsResponse) String() string {
 func (*ListShipmentsResponse) ProtoMessage() {}
 
 func (x *ListShipmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[8]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +1146,7 @@ func (x *ListShipmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListShipmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListShipmentsResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{8}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListShipmentsResponse) GetShipments() []*Shipment {
@@ -631,7 +1174,7 @@ type BatchScheduleRequest struct {
 
 func (x *BatchScheduleRequest) Reset() {
 	*x = BatchScheduleRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +1186,7 @@ func (x *BatchScheduleRequest) String() string {
 func (*BatchScheduleRequest) ProtoMessage() {}
 
 func (x *BatchScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[9]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +1199,7 @@ func (x *BatchScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleRequest.ProtoReflect.Descriptor instead.
 func (*BatchScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{9}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BatchScheduleRequest) GetRequests() []*ScheduleRequest {
@@ -677,7 +1220,7 @@ type BatchScheduleResponse struct {
 
 func (x *BatchScheduleResponse) Reset() {
 	*x = BatchScheduleResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +1232,7 @@ func (x *BatchScheduleResponse) String() string {
 func (*BatchScheduleResponse) ProtoMessage() {}
 
 func (x *BatchScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[10]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +1245,7 @@ func (x *BatchScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleResponse.ProtoReflect.Descriptor instead.
 func (*BatchScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BatchScheduleResponse) GetResults() []*BatchScheduleResponse_Result {
@@ -723,7 +1266,7 @@ type BatchCancelRequest struct {
 
 func (x *BatchCancelRequest) Reset() {
 	*x = BatchCancelRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +1278,7 @@ func (x *BatchCancelRequest) String() string {
 func (*BatchCancelRequest) ProtoMessage() {}
 
 func (x *BatchCancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[11]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +1291,7 @@ func (x *BatchCancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelRequest.ProtoReflect.Descriptor instead.
 func (*BatchCancelRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{11}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BatchCancelRequest) GetRequests() []*CancelRequest {
@@ -769,7 +1312,7 @@ type BatchCancelResponse struct {
 
 func (x *BatchCancelResponse) Reset() {
 	*x = BatchCancelResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +1324,7 @@ func (x *BatchCancelResponse) String() string {
 func (*BatchCancelResponse) ProtoMessage() {}
 
 func (x *BatchCancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[12]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +1337,7 @@ func (x *BatchCancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelResponse.ProtoReflect.Descriptor instead.
 func (*BatchCancelResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BatchCancelResponse) GetResults() []*BatchCancelResponse_Result {
@@ -815,7 +1358,7 @@ type BatchLookUpScheduleRequest struct {
 
 func (x *BatchLookUpScheduleRequest) Reset() {
 	*x = BatchLookUpScheduleRequest{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1370,7 @@ func (x *BatchLookUpScheduleRequest) String() string {
 func (*BatchLookUpScheduleRequest) ProtoMessage() {}
 
 func (x *BatchLookUpScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[13]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1383,7 @@ func (x *BatchLookUpScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLookUpScheduleRequest.ProtoReflect.Descriptor instead.
 func (*BatchLookUpScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{13}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BatchLookUpScheduleRequest) GetRequests() []*ScheduleRequest {
@@ -861,7 +1404,7 @@ type BatchLookUpScheduleResponse struct {
 
 func (x *BatchLookUpScheduleResponse) Reset() {
 	*x = BatchLookUpScheduleResponse{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1416,7 @@ func (x *BatchLookUpScheduleResponse) String() string {
 func (*BatchLookUpScheduleResponse) ProtoMessage() {}
 
 func (x *BatchLookUpScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[14]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1429,7 @@ func (x *BatchLookUpScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLookUpScheduleResponse.ProtoReflect.Descriptor instead.
 func (*BatchLookUpScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{14}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BatchLookUpScheduleResponse) GetResults() []*BatchScheduleResponse_Result {
@@ -911,7 +1454,7 @@ type BatchScheduleResponse_Result struct {
 
 func (x *BatchScheduleResponse_Result) Reset() {
 	*x = BatchScheduleResponse_Result{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1466,7 @@ func (x *BatchScheduleResponse_Result) String() string {
 func (*BatchScheduleResponse_Result) ProtoMessage() {}
 
 func (x *BatchScheduleResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[15]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1479,7 @@ func (x *BatchScheduleResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchScheduleResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchScheduleResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{10, 0}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{17, 0}
 }
 
 func (x *BatchScheduleResponse_Result) GetStatus() *status.Status {
@@ -975,7 +1518,7 @@ type BatchCancelResponse_Result struct {
 
 func (x *BatchCancelResponse_Result) Reset() {
 	*x = BatchCancelResponse_Result{}
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1530,7 @@ func (x *BatchCancelResponse_Result) String() string {
 func (*BatchCancelResponse_Result) ProtoMessage() {}
 
 func (x *BatchCancelResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[16]
+	mi := &file_tieout_shipment_v1_shipment_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1543,7 @@ func (x *BatchCancelResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCancelResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{12, 0}
+	return file_tieout_shipment_v1_shipment_proto_rawDescGZIP(), []int{19, 0}
 }
 
 func (x *BatchCancelResponse_Result) GetStatus() *status.Status {
@@ -1028,7 +1571,7 @@ var File_tieout_shipment_v1_shipment_proto protoreflect.FileDescriptor
 
 const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\n" +
-	"!tieout/shipment/v1/shipment.proto\x12\x12tieout.shipment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\x81\x03\n" +
+	"!tieout/shipment/v1/shipment.proto\x12\x12tieout.shipment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x03\n" +
 	"\bShipment\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x127\n" +
@@ -1040,12 +1583,17 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xd3\x01\n" +
+	"updateTime\x12\x18\n" +
+	"\acarrier\x18\t \x01(\tR\acarrier\x12E\n" +
+	"\rservice_level\x18\n" +
+	" \x01(\x0e2 .tieout.shipment.v1.ServiceLevelR\fserviceLevel\"\xc7\x02\n" +
 	"\x0fScheduleRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12(\n" +
 	"\treference\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\treference\x12;\n" +
-	"\aaddress\x18\x03 \x01(\v2\x19.tieout.common.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\aaddress\x120\n" +
+	"\aaddress\x18\x03 \x01(\v2\x19.tieout.common.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\aaddress\x12!\n" +
+	"\acarrier\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\acarrier\x12O\n" +
+	"\rservice_level\x18\x05 \x01(\x0e2 .tieout.shipment.v1.ServiceLevelB\b\xbaH\x05\x82\x01\x02\x10\x01R\fserviceLevel\x120\n" +
 	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"L\n" +
 	"\x10ScheduleResponse\x128\n" +
 	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"j\n" +
@@ -1058,11 +1606,47 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\vshipment_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\n" +
 	"shipmentId\"O\n" +
 	"\x13GetShipmentResponse\x128\n" +
-	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"e\n" +
+	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"\x91\x01\n" +
+	"\x15CancelShipmentRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12+\n" +
+	"\vshipment_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
+	"shipmentId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"R\n" +
+	"\x16CancelShipmentResponse\x128\n" +
+	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"C\n" +
+	"\x14TrackShipmentRequest\x12+\n" +
+	"\vshipment_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
+	"shipmentId\"Q\n" +
+	"\x15TrackShipmentResponse\x128\n" +
+	"\bshipment\x18\x01 \x01(\v2\x1c.tieout.shipment.v1.ShipmentR\bshipment\"\x8f\x02\n" +
+	"\rTrackingEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x127\n" +
+	"\x05state\x18\x02 \x01(\x0e2!.tieout.shipment.v1.ShipmentStateR\x05state\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x129\n" +
+	"\n" +
+	"event_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x1a\n" +
+	"\bsequence\x18\x06 \x01(\x05R\bsequence\"\x97\x01\n" +
+	"\x19ListTrackingEventsRequest\x12+\n" +
+	"\vshipment_id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
+	"shipmentId\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x90\x01\n" +
+	"\x1aListTrackingEventsResponse\x12J\n" +
+	"\x0ftracking_events\x18\x01 \x03(\v2!.tieout.shipment.v1.TrackingEventR\x0etrackingEvents\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd0\x01\n" +
 	"\x14ListShipmentsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"{\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12A\n" +
+	"\x05state\x18\x03 \x01(\x0e2!.tieout.shipment.v1.ShipmentStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12&\n" +
+	"\treference\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\treference\"{\n" +
 	"\x15ListShipmentsResponse\x12:\n" +
 	"\tshipments\x18\x01 \x03(\v2\x1c.tieout.shipment.v1.ShipmentR\tshipments\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"i\n" +
@@ -1088,13 +1672,23 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\brequests\x18\x01 \x03(\v2#.tieout.shipment.v1.ScheduleRequestB\x10\xbaH\r\x92\x01\n" +
 	"\b\x01\x10\x80\x02\"\x03\xd8\x01\x03R\brequests\"i\n" +
 	"\x1bBatchLookUpScheduleResponse\x12J\n" +
-	"\aresults\x18\x01 \x03(\v20.tieout.shipment.v1.BatchScheduleResponse.ResultR\aresults*\xa6\x01\n" +
+	"\aresults\x18\x01 \x03(\v20.tieout.shipment.v1.BatchScheduleResponse.ResultR\aresults*\xb9\x02\n" +
 	"\rShipmentState\x12\x1e\n" +
 	"\x1aSHIPMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SHIPMENT_STATE_SCHEDULING\x10\x01\x12\x1c\n" +
 	"\x18SHIPMENT_STATE_SCHEDULED\x10\x02\x12\x1a\n" +
 	"\x16SHIPMENT_STATE_REFUSED\x10\x03\x12\x1c\n" +
-	"\x18SHIPMENT_STATE_CANCELLED\x10\x042\xa4\x06\n" +
+	"\x18SHIPMENT_STATE_CANCELLED\x10\x04\x12\x1e\n" +
+	"\x1aSHIPMENT_STATE_HANDED_OVER\x10\x05\x12\x1d\n" +
+	"\x19SHIPMENT_STATE_IN_TRANSIT\x10\x06\x12\x1c\n" +
+	"\x18SHIPMENT_STATE_DELIVERED\x10\a\x12\x1b\n" +
+	"\x17SHIPMENT_STATE_RETURNED\x10\b\x12\x17\n" +
+	"\x13SHIPMENT_STATE_LOST\x10\t*\x81\x01\n" +
+	"\fServiceLevel\x12\x1d\n" +
+	"\x19SERVICE_LEVEL_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16SERVICE_LEVEL_STANDARD\x10\x01\x12\x19\n" +
+	"\x15SERVICE_LEVEL_EXPRESS\x10\x02\x12\x1b\n" +
+	"\x17SERVICE_LEVEL_OVERNIGHT\x10\x032\x95\t\n" +
 	"\x0fShipmentService\x12e\n" +
 	"\bSchedule\x12#.tieout.shipment.v1.ScheduleRequest\x1a$.tieout.shipment.v1.ScheduleResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -1108,7 +1702,13 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\x12l\n" +
 	"\vBatchCancel\x12&.tieout.shipment.v1.BatchCancelRequest\x1a'.tieout.shipment.v1.BatchCancelResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
 	"\x12l\n" +
-	"\vGetShipment\x12&.tieout.shipment.v1.GetShipmentRequest\x1a'.tieout.shipment.v1.GetShipmentResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12r\n" +
+	"\vGetShipment\x12&.tieout.shipment.v1.GetShipmentRequest\x1a'.tieout.shipment.v1.GetShipmentResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12w\n" +
+	"\x0eCancelShipment\x12).tieout.shipment.v1.CancelShipmentRequest\x1a*.tieout.shipment.v1.CancelShipmentResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12r\n" +
+	"\rTrackShipment\x12(.tieout.shipment.v1.TrackShipmentRequest\x1a).tieout.shipment.v1.TrackShipmentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12\x81\x01\n" +
+	"\x12ListTrackingEvents\x12-.tieout.shipment.v1.ListTrackingEventsRequest\x1a..tieout.shipment.v1.ListTrackingEventsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12r\n" +
 	"\rListShipments\x12(.tieout.shipment.v1.ListShipmentsRequest\x1a).tieout.shipment.v1.ListShipmentsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"B\xcd\x01\n" +
 	"\x16com.tieout.shipment.v1B\rShipmentProtoP\x01Z:github.com/tieout/tieout/gen/tieout/shipment/v1;shipmentv1\xa2\x02\x03TSX\xaa\x02\x12Tieout.Shipment.V1\xca\x02\x12Tieout\\Shipment\\V1\xe2\x02\x1eTieout\\Shipment\\V1\\GPBMetadata\xea\x02\x14Tieout::Shipment::V1b\x06proto3"
@@ -1125,73 +1725,96 @@ func file_tieout_shipment_v1_shipment_proto_rawDescGZIP() []byte {
 	return file_tieout_shipment_v1_shipment_proto_rawDescData
 }
 
-var file_tieout_shipment_v1_shipment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_tieout_shipment_v1_shipment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tieout_shipment_v1_shipment_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_tieout_shipment_v1_shipment_proto_goTypes = []any{
 	(ShipmentState)(0),                   // 0: tieout.shipment.v1.ShipmentState
-	(*Shipment)(nil),                     // 1: tieout.shipment.v1.Shipment
-	(*ScheduleRequest)(nil),              // 2: tieout.shipment.v1.ScheduleRequest
-	(*ScheduleResponse)(nil),             // 3: tieout.shipment.v1.ScheduleResponse
-	(*CancelRequest)(nil),                // 4: tieout.shipment.v1.CancelRequest
-	(*CancelResponse)(nil),               // 5: tieout.shipment.v1.CancelResponse
-	(*GetShipmentRequest)(nil),           // 6: tieout.shipment.v1.GetShipmentRequest
-	(*GetShipmentResponse)(nil),          // 7: tieout.shipment.v1.GetShipmentResponse
-	(*ListShipmentsRequest)(nil),         // 8: tieout.shipment.v1.ListShipmentsRequest
-	(*ListShipmentsResponse)(nil),        // 9: tieout.shipment.v1.ListShipmentsResponse
-	(*BatchScheduleRequest)(nil),         // 10: tieout.shipment.v1.BatchScheduleRequest
-	(*BatchScheduleResponse)(nil),        // 11: tieout.shipment.v1.BatchScheduleResponse
-	(*BatchCancelRequest)(nil),           // 12: tieout.shipment.v1.BatchCancelRequest
-	(*BatchCancelResponse)(nil),          // 13: tieout.shipment.v1.BatchCancelResponse
-	(*BatchLookUpScheduleRequest)(nil),   // 14: tieout.shipment.v1.BatchLookUpScheduleRequest
-	(*BatchLookUpScheduleResponse)(nil),  // 15: tieout.shipment.v1.BatchLookUpScheduleResponse
-	(*BatchScheduleResponse_Result)(nil), // 16: tieout.shipment.v1.BatchScheduleResponse.Result
-	(*BatchCancelResponse_Result)(nil),   // 17: tieout.shipment.v1.BatchCancelResponse.Result
-	(*v1.Address)(nil),                   // 18: tieout.common.v1.Address
-	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                    // 20: tieout.common.v1.Origin
-	(*status.Status)(nil),                // 21: google.rpc.Status
+	(ServiceLevel)(0),                    // 1: tieout.shipment.v1.ServiceLevel
+	(*Shipment)(nil),                     // 2: tieout.shipment.v1.Shipment
+	(*ScheduleRequest)(nil),              // 3: tieout.shipment.v1.ScheduleRequest
+	(*ScheduleResponse)(nil),             // 4: tieout.shipment.v1.ScheduleResponse
+	(*CancelRequest)(nil),                // 5: tieout.shipment.v1.CancelRequest
+	(*CancelResponse)(nil),               // 6: tieout.shipment.v1.CancelResponse
+	(*GetShipmentRequest)(nil),           // 7: tieout.shipment.v1.GetShipmentRequest
+	(*GetShipmentResponse)(nil),          // 8: tieout.shipment.v1.GetShipmentResponse
+	(*CancelShipmentRequest)(nil),        // 9: tieout.shipment.v1.CancelShipmentRequest
+	(*CancelShipmentResponse)(nil),       // 10: tieout.shipment.v1.CancelShipmentResponse
+	(*TrackShipmentRequest)(nil),         // 11: tieout.shipment.v1.TrackShipmentRequest
+	(*TrackShipmentResponse)(nil),        // 12: tieout.shipment.v1.TrackShipmentResponse
+	(*TrackingEvent)(nil),                // 13: tieout.shipment.v1.TrackingEvent
+	(*ListTrackingEventsRequest)(nil),    // 14: tieout.shipment.v1.ListTrackingEventsRequest
+	(*ListTrackingEventsResponse)(nil),   // 15: tieout.shipment.v1.ListTrackingEventsResponse
+	(*ListShipmentsRequest)(nil),         // 16: tieout.shipment.v1.ListShipmentsRequest
+	(*ListShipmentsResponse)(nil),        // 17: tieout.shipment.v1.ListShipmentsResponse
+	(*BatchScheduleRequest)(nil),         // 18: tieout.shipment.v1.BatchScheduleRequest
+	(*BatchScheduleResponse)(nil),        // 19: tieout.shipment.v1.BatchScheduleResponse
+	(*BatchCancelRequest)(nil),           // 20: tieout.shipment.v1.BatchCancelRequest
+	(*BatchCancelResponse)(nil),          // 21: tieout.shipment.v1.BatchCancelResponse
+	(*BatchLookUpScheduleRequest)(nil),   // 22: tieout.shipment.v1.BatchLookUpScheduleRequest
+	(*BatchLookUpScheduleResponse)(nil),  // 23: tieout.shipment.v1.BatchLookUpScheduleResponse
+	(*BatchScheduleResponse_Result)(nil), // 24: tieout.shipment.v1.BatchScheduleResponse.Result
+	(*BatchCancelResponse_Result)(nil),   // 25: tieout.shipment.v1.BatchCancelResponse.Result
+	(*v1.Address)(nil),                   // 26: tieout.common.v1.Address
+	(*timestamppb.Timestamp)(nil),        // 27: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                    // 28: tieout.common.v1.Origin
+	(*status.Status)(nil),                // 29: google.rpc.Status
 }
 var file_tieout_shipment_v1_shipment_proto_depIdxs = []int32{
 	0,  // 0: tieout.shipment.v1.Shipment.state:type_name -> tieout.shipment.v1.ShipmentState
-	18, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
-	19, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
-	19, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
-	18, // 4: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
-	20, // 5: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
-	1,  // 6: tieout.shipment.v1.ScheduleResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	20, // 7: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
-	1,  // 8: tieout.shipment.v1.CancelResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	1,  // 9: tieout.shipment.v1.GetShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
-	1,  // 10: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
-	2,  // 11: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
-	16, // 12: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
-	4,  // 13: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
-	17, // 14: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
-	2,  // 15: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
-	16, // 16: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
-	21, // 17: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
-	3,  // 18: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
-	21, // 19: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
-	5,  // 20: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
-	2,  // 21: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
-	10, // 22: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
-	14, // 23: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
-	4,  // 24: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
-	12, // 25: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
-	6,  // 26: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
-	8,  // 27: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
-	3,  // 28: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
-	11, // 29: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
-	15, // 30: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
-	5,  // 31: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
-	13, // 32: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
-	7,  // 33: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
-	9,  // 34: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
-	28, // [28:35] is the sub-list for method output_type
-	21, // [21:28] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	26, // 1: tieout.shipment.v1.Shipment.address:type_name -> tieout.common.v1.Address
+	27, // 2: tieout.shipment.v1.Shipment.create_time:type_name -> google.protobuf.Timestamp
+	27, // 3: tieout.shipment.v1.Shipment.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 4: tieout.shipment.v1.Shipment.service_level:type_name -> tieout.shipment.v1.ServiceLevel
+	26, // 5: tieout.shipment.v1.ScheduleRequest.address:type_name -> tieout.common.v1.Address
+	1,  // 6: tieout.shipment.v1.ScheduleRequest.service_level:type_name -> tieout.shipment.v1.ServiceLevel
+	28, // 7: tieout.shipment.v1.ScheduleRequest.origin:type_name -> tieout.common.v1.Origin
+	2,  // 8: tieout.shipment.v1.ScheduleResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	28, // 9: tieout.shipment.v1.CancelRequest.origin:type_name -> tieout.common.v1.Origin
+	2,  // 10: tieout.shipment.v1.CancelResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	2,  // 11: tieout.shipment.v1.GetShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	2,  // 12: tieout.shipment.v1.CancelShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	2,  // 13: tieout.shipment.v1.TrackShipmentResponse.shipment:type_name -> tieout.shipment.v1.Shipment
+	0,  // 14: tieout.shipment.v1.TrackingEvent.state:type_name -> tieout.shipment.v1.ShipmentState
+	27, // 15: tieout.shipment.v1.TrackingEvent.event_time:type_name -> google.protobuf.Timestamp
+	27, // 16: tieout.shipment.v1.TrackingEvent.create_time:type_name -> google.protobuf.Timestamp
+	13, // 17: tieout.shipment.v1.ListTrackingEventsResponse.tracking_events:type_name -> tieout.shipment.v1.TrackingEvent
+	0,  // 18: tieout.shipment.v1.ListShipmentsRequest.state:type_name -> tieout.shipment.v1.ShipmentState
+	2,  // 19: tieout.shipment.v1.ListShipmentsResponse.shipments:type_name -> tieout.shipment.v1.Shipment
+	3,  // 20: tieout.shipment.v1.BatchScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	24, // 21: tieout.shipment.v1.BatchScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	5,  // 22: tieout.shipment.v1.BatchCancelRequest.requests:type_name -> tieout.shipment.v1.CancelRequest
+	25, // 23: tieout.shipment.v1.BatchCancelResponse.results:type_name -> tieout.shipment.v1.BatchCancelResponse.Result
+	3,  // 24: tieout.shipment.v1.BatchLookUpScheduleRequest.requests:type_name -> tieout.shipment.v1.ScheduleRequest
+	24, // 25: tieout.shipment.v1.BatchLookUpScheduleResponse.results:type_name -> tieout.shipment.v1.BatchScheduleResponse.Result
+	29, // 26: tieout.shipment.v1.BatchScheduleResponse.Result.status:type_name -> google.rpc.Status
+	4,  // 27: tieout.shipment.v1.BatchScheduleResponse.Result.response:type_name -> tieout.shipment.v1.ScheduleResponse
+	29, // 28: tieout.shipment.v1.BatchCancelResponse.Result.status:type_name -> google.rpc.Status
+	6,  // 29: tieout.shipment.v1.BatchCancelResponse.Result.response:type_name -> tieout.shipment.v1.CancelResponse
+	3,  // 30: tieout.shipment.v1.ShipmentService.Schedule:input_type -> tieout.shipment.v1.ScheduleRequest
+	18, // 31: tieout.shipment.v1.ShipmentService.BatchSchedule:input_type -> tieout.shipment.v1.BatchScheduleRequest
+	22, // 32: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:input_type -> tieout.shipment.v1.BatchLookUpScheduleRequest
+	5,  // 33: tieout.shipment.v1.ShipmentService.Cancel:input_type -> tieout.shipment.v1.CancelRequest
+	20, // 34: tieout.shipment.v1.ShipmentService.BatchCancel:input_type -> tieout.shipment.v1.BatchCancelRequest
+	7,  // 35: tieout.shipment.v1.ShipmentService.GetShipment:input_type -> tieout.shipment.v1.GetShipmentRequest
+	9,  // 36: tieout.shipment.v1.ShipmentService.CancelShipment:input_type -> tieout.shipment.v1.CancelShipmentRequest
+	11, // 37: tieout.shipment.v1.ShipmentService.TrackShipment:input_type -> tieout.shipment.v1.TrackShipmentRequest
+	14, // 38: tieout.shipment.v1.ShipmentService.ListTrackingEvents:input_type -> tieout.shipment.v1.ListTrackingEventsRequest
+	16, // 39: tieout.shipment.v1.ShipmentService.ListShipments:input_type -> tieout.shipment.v1.ListShipmentsRequest
+	4,  // 40: tieout.shipment.v1.ShipmentService.Schedule:output_type -> tieout.shipment.v1.ScheduleResponse
+	19, // 41: tieout.shipment.v1.ShipmentService.BatchSchedule:output_type -> tieout.shipment.v1.BatchScheduleResponse
+	23, // 42: tieout.shipment.v1.ShipmentService.BatchLookUpSchedule:output_type -> tieout.shipment.v1.BatchLookUpScheduleResponse
+	6,  // 43: tieout.shipment.v1.ShipmentService.Cancel:output_type -> tieout.shipment.v1.CancelResponse
+	21, // 44: tieout.shipment.v1.ShipmentService.BatchCancel:output_type -> tieout.shipment.v1.BatchCancelResponse
+	8,  // 45: tieout.shipment.v1.ShipmentService.GetShipment:output_type -> tieout.shipment.v1.GetShipmentResponse
+	10, // 46: tieout.shipment.v1.ShipmentService.CancelShipment:output_type -> tieout.shipment.v1.CancelShipmentResponse
+	12, // 47: tieout.shipment.v1.ShipmentService.TrackShipment:output_type -> tieout.shipment.v1.TrackShipmentResponse
+	15, // 48: tieout.shipment.v1.ShipmentService.ListTrackingEvents:output_type -> tieout.shipment.v1.ListTrackingEventsResponse
+	17, // 49: tieout.shipment.v1.ShipmentService.ListShipments:output_type -> tieout.shipment.v1.ListShipmentsResponse
+	40, // [40:50] is the sub-list for method output_type
+	30, // [30:40] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_tieout_shipment_v1_shipment_proto_init() }
@@ -1204,8 +1827,8 @@ func file_tieout_shipment_v1_shipment_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_shipment_v1_shipment_proto_rawDesc), len(file_tieout_shipment_v1_shipment_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   17,
+			NumEnums:      2,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,9 @@ const (
 	ShipmentService_Cancel_FullMethodName              = "/tieout.shipment.v1.ShipmentService/Cancel"
 	ShipmentService_BatchCancel_FullMethodName         = "/tieout.shipment.v1.ShipmentService/BatchCancel"
 	ShipmentService_GetShipment_FullMethodName         = "/tieout.shipment.v1.ShipmentService/GetShipment"
+	ShipmentService_CancelShipment_FullMethodName      = "/tieout.shipment.v1.ShipmentService/CancelShipment"
+	ShipmentService_TrackShipment_FullMethodName       = "/tieout.shipment.v1.ShipmentService/TrackShipment"
+	ShipmentService_ListTrackingEvents_FullMethodName  = "/tieout.shipment.v1.ShipmentService/ListTrackingEvents"
 	ShipmentService_ListShipments_FullMethodName       = "/tieout.shipment.v1.ShipmentService/ListShipments"
 )
 
@@ -36,7 +39,8 @@ const (
 //
 // ShipmentService schedules shipments with a carrier.
 type ShipmentServiceClient interface {
-	// Schedules a shipment. Refused with CARRIER_REFUSED when the carrier does not serve the address.
+	// Schedules a shipment. Refused with CARRIER_UNKNOWN and SERVICE_LEVEL_NOT_OFFERED before any carrier is asked, and
+	// with CARRIER_REFUSED when the carrier does not take it.
 	Schedule(ctx context.Context, in *ScheduleRequest, opts ...grpc.CallOption) (*ScheduleResponse, error)
 	// Does several Schedules, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
@@ -48,13 +52,21 @@ type ShipmentServiceClient interface {
 	// under the same key, by which both are one.
 	BatchLookUpSchedule(ctx context.Context, in *BatchLookUpScheduleRequest, opts ...grpc.CallOption) (*BatchLookUpScheduleResponse, error)
 	// Undoes the Schedule of the same key. When that Schedule was never seen, nothing is cancelled and it is
-	// refused for ever (STEP_TOMBSTONED).
+	// refused for ever (STEP_TOMBSTONED). Refused with SHIPMENT_HANDED_OVER when the carrier has it: it will come.
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 	// Does several Cancels, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
 	BatchCancel(ctx context.Context, in *BatchCancelRequest, opts ...grpc.CallOption) (*BatchCancelResponse, error)
 	// Returns one shipment.
 	GetShipment(ctx context.Context, in *GetShipmentRequest, opts ...grpc.CallOption) (*GetShipmentResponse, error)
+	// Cancels a shipment that is scheduled, as an operator decides. Refused with SHIPMENT_HANDED_OVER when the carrier has
+	// it, and with SHIPMENT_STATE_REFUSED when it is not scheduled, or may not be.
+	CancelShipment(ctx context.Context, in *CancelShipmentRequest, opts ...grpc.CallOption) (*CancelShipmentResponse, error)
+	// Asks the carrier now how far a shipment is, takes down what it says, and returns the shipment as it stands then. It
+	// is asked by itself as well, less and less often. CARRIER_OUTCOME_UNKNOWN when it does not answer.
+	TrackShipment(ctx context.Context, in *TrackShipmentRequest, opts ...grpc.CallOption) (*TrackShipmentResponse, error)
+	// Lists what the carrier has told of a shipment, in the order in which it was taken down.
+	ListTrackingEvents(ctx context.Context, in *ListTrackingEventsRequest, opts ...grpc.CallOption) (*ListTrackingEventsResponse, error)
 	// Lists shipments, newest first.
 	ListShipments(ctx context.Context, in *ListShipmentsRequest, opts ...grpc.CallOption) (*ListShipmentsResponse, error)
 }
@@ -127,6 +139,36 @@ func (c *shipmentServiceClient) GetShipment(ctx context.Context, in *GetShipment
 	return out, nil
 }
 
+func (c *shipmentServiceClient) CancelShipment(ctx context.Context, in *CancelShipmentRequest, opts ...grpc.CallOption) (*CancelShipmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelShipmentResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_CancelShipment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shipmentServiceClient) TrackShipment(ctx context.Context, in *TrackShipmentRequest, opts ...grpc.CallOption) (*TrackShipmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TrackShipmentResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_TrackShipment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shipmentServiceClient) ListTrackingEvents(ctx context.Context, in *ListTrackingEventsRequest, opts ...grpc.CallOption) (*ListTrackingEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListTrackingEventsResponse)
+	err := c.cc.Invoke(ctx, ShipmentService_ListTrackingEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *shipmentServiceClient) ListShipments(ctx context.Context, in *ListShipmentsRequest, opts ...grpc.CallOption) (*ListShipmentsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListShipmentsResponse)
@@ -143,7 +185,8 @@ func (c *shipmentServiceClient) ListShipments(ctx context.Context, in *ListShipm
 //
 // ShipmentService schedules shipments with a carrier.
 type ShipmentServiceServer interface {
-	// Schedules a shipment. Refused with CARRIER_REFUSED when the carrier does not serve the address.
+	// Schedules a shipment. Refused with CARRIER_UNKNOWN and SERVICE_LEVEL_NOT_OFFERED before any carrier is asked, and
+	// with CARRIER_REFUSED when the carrier does not take it.
 	Schedule(context.Context, *ScheduleRequest) (*ScheduleResponse, error)
 	// Does several Schedules, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
@@ -155,13 +198,21 @@ type ShipmentServiceServer interface {
 	// under the same key, by which both are one.
 	BatchLookUpSchedule(context.Context, *BatchLookUpScheduleRequest) (*BatchLookUpScheduleResponse, error)
 	// Undoes the Schedule of the same key. When that Schedule was never seen, nothing is cancelled and it is
-	// refused for ever (STEP_TOMBSTONED).
+	// refused for ever (STEP_TOMBSTONED). Refused with SHIPMENT_HANDED_OVER when the carrier has it: it will come.
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	// Does several Cancels, each by itself. One that takes longer than the rest comes back as
 	// IDEMPOTENCY_KEY_IN_FLIGHT while it goes on: ask again under its key.
 	BatchCancel(context.Context, *BatchCancelRequest) (*BatchCancelResponse, error)
 	// Returns one shipment.
 	GetShipment(context.Context, *GetShipmentRequest) (*GetShipmentResponse, error)
+	// Cancels a shipment that is scheduled, as an operator decides. Refused with SHIPMENT_HANDED_OVER when the carrier has
+	// it, and with SHIPMENT_STATE_REFUSED when it is not scheduled, or may not be.
+	CancelShipment(context.Context, *CancelShipmentRequest) (*CancelShipmentResponse, error)
+	// Asks the carrier now how far a shipment is, takes down what it says, and returns the shipment as it stands then. It
+	// is asked by itself as well, less and less often. CARRIER_OUTCOME_UNKNOWN when it does not answer.
+	TrackShipment(context.Context, *TrackShipmentRequest) (*TrackShipmentResponse, error)
+	// Lists what the carrier has told of a shipment, in the order in which it was taken down.
+	ListTrackingEvents(context.Context, *ListTrackingEventsRequest) (*ListTrackingEventsResponse, error)
 	// Lists shipments, newest first.
 	ListShipments(context.Context, *ListShipmentsRequest) (*ListShipmentsResponse, error)
 	mustEmbedUnimplementedShipmentServiceServer()
@@ -191,6 +242,15 @@ func (UnimplementedShipmentServiceServer) BatchCancel(context.Context, *BatchCan
 }
 func (UnimplementedShipmentServiceServer) GetShipment(context.Context, *GetShipmentRequest) (*GetShipmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetShipment not implemented")
+}
+func (UnimplementedShipmentServiceServer) CancelShipment(context.Context, *CancelShipmentRequest) (*CancelShipmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelShipment not implemented")
+}
+func (UnimplementedShipmentServiceServer) TrackShipment(context.Context, *TrackShipmentRequest) (*TrackShipmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TrackShipment not implemented")
+}
+func (UnimplementedShipmentServiceServer) ListTrackingEvents(context.Context, *ListTrackingEventsRequest) (*ListTrackingEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListTrackingEvents not implemented")
 }
 func (UnimplementedShipmentServiceServer) ListShipments(context.Context, *ListShipmentsRequest) (*ListShipmentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListShipments not implemented")
@@ -324,6 +384,60 @@ func _ShipmentService_GetShipment_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ShipmentService_CancelShipment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelShipmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).CancelShipment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_CancelShipment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).CancelShipment(ctx, req.(*CancelShipmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ShipmentService_TrackShipment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TrackShipmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).TrackShipment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_TrackShipment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).TrackShipment(ctx, req.(*TrackShipmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ShipmentService_ListTrackingEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListTrackingEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShipmentServiceServer).ListTrackingEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShipmentService_ListTrackingEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShipmentServiceServer).ListTrackingEvents(ctx, req.(*ListTrackingEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ShipmentService_ListShipments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListShipmentsRequest)
 	if err := dec(in); err != nil {
@@ -372,6 +486,18 @@ var ShipmentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetShipment",
 			Handler:    _ShipmentService_GetShipment_Handler,
+		},
+		{
+			MethodName: "CancelShipment",
+			Handler:    _ShipmentService_CancelShipment_Handler,
+		},
+		{
+			MethodName: "TrackShipment",
+			Handler:    _ShipmentService_TrackShipment_Handler,
+		},
+		{
+			MethodName: "ListTrackingEvents",
+			Handler:    _ShipmentService_ListTrackingEvents_Handler,
 		},
 		{
 			MethodName: "ListShipments",
