@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"time"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
@@ -18,7 +20,7 @@ func linesFromProto(lines []*inventoryv1.StockLine) []stock.Line {
 func levelToProto(l levelAt) *inventoryv1.Stock {
 	return &inventoryv1.Stock{
 		Sku: l.SKU, Available: l.Available, Reserved: l.Reserved, Shipped: l.Shipped, Received: l.Received(),
-		UpdateTime: timestamppb.New(l.UpdatedAt),
+		Adjusted: l.Adjusted, UpdateTime: timestamppb.New(l.UpdatedAt),
 	}
 }
 
@@ -28,6 +30,20 @@ func levelsToProto(levels []levelAt) []*inventoryv1.Stock {
 		out[i] = levelToProto(l)
 	}
 	return out
+}
+
+func itemToProto(i item) *inventoryv1.Item {
+	return &inventoryv1.Item{
+		Sku: i.SKU, Description: i.Description, Unit: i.Unit, CreateTime: timeToProto(i.CreatedAt), UpdateTime: timeToProto(i.UpdatedAt),
+	}
+}
+
+// timeToProto is unset for no time.
+func timeToProto(at *time.Time) *timestamppb.Timestamp {
+	if at == nil {
+		return nil
+	}
+	return timestamppb.New(*at)
 }
 
 func reservationToProto(r reservation) *inventoryv1.Reservation {

@@ -1,7 +1,8 @@
 // Package inventory keeps stock.
 //
-// It owns the tables stock_event (the truth), stock_level (a projection of it, written in the same transaction)
-// and reservation. A reservation is held, and then released or committed:
+// It owns the tables stock_event (the truth), stock_level (a projection of it, written in the same transaction),
+// reservation, item (what people say about a SKU) and operator_action (who corrected what, and why). A reservation is
+// held, and then released or committed:
 //
 //	held ──► released   the pieces are available again
 //	   └───► committed  the pieces have left the warehouse
@@ -11,7 +12,9 @@
 // saga is: one of an owner that was followed by another is refused, and spans and events of the rest belong to their
 // sagas' traces, not to that of the call that brings many.
 //
-// Events: stock.received, reservation.held, reservation.released, reservation.committed.
+// A count that finds more pieces than the books say, or fewer, is an adjustment: it never takes away what is promised.
+//
+// Events: stock.received, stock.adjusted, reservation.held, reservation.released, reservation.committed.
 //
 // What is written is written in batches: whatever waits of one kind (reserves, releases, commits, receipts) is decided
 // in memory, in the order it came, and becomes one transaction of a statement a table, so that a SKU that many want at

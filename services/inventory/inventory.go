@@ -29,6 +29,7 @@ type inventory struct {
 	releases *group[request, *reservation]
 	commits  *group[commitCommand, reservation]
 	receipts *group[receiveCommand, []levelAt]
+	adjusts  *group[adjustCommand, []levelAt]
 }
 
 type group[C, A any] = groupcommit.Group[C, idem.Answer[A]]
@@ -48,6 +49,11 @@ type receiptKind struct{}
 
 // Prefix implements id.Kind.
 func (receiptKind) Prefix() string { return "rcp" }
+
+type adjustmentKind struct{}
+
+// Prefix implements id.Kind.
+func (adjustmentKind) Prefix() string { return "adj" }
 
 type reservationState int16
 

@@ -61,7 +61,7 @@ func (w *work) reserve(c reserveCommand) (idem.Outcome[reservation], error) {
 		return idem.Outcome[reservation]{Err: insufficient(short)}, nil
 	}
 	made := reservation{ID: id.New[reservationKind](), Reference: c.reference, State: held, Lines: lines}
-	if err := w.record(stock.Reserved, lines, made.ID); err != nil {
+	if err := w.record(stock.Reserved, lines, made.ID.UUID()); err != nil {
 		return idem.Outcome[reservation]{}, err
 	}
 	w.made = append(w.made, made)

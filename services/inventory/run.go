@@ -36,11 +36,12 @@ func Migrations() []pg.Migrations {
 func Run(_ context.Context, env *service.Env, cfg Config) error {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	s := &inventory{pool: env.Pool, outbox: events, tracer: env.Tracer, keyTTL: cfg.IdempotencyTTL}
-	var errs [4]error
+	var errs [5]error
 	s.reserves, errs[0] = service.NewGroup(env, "reserve", s.reserve)
 	s.releases, errs[1] = service.NewGroup(env, "release", s.release)
 	s.commits, errs[2] = service.NewGroup(env, "commit", s.commit)
 	s.receipts, errs[3] = service.NewGroup(env, "receive", s.receive)
+	s.adjusts, errs[4] = service.NewGroup(env, "adjust", s.adjust)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}

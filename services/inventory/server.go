@@ -9,6 +9,7 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/services/inventory/stock"
 )
 
 // server is the gRPC face of the use cases.
@@ -63,6 +64,51 @@ func (s *server) receive(ctx context.Context, requests []*inventoryv1.ReceiveSto
 
 func (s *server) ReceiveStock(ctx context.Context, r *inventoryv1.ReceiveStockRequest) (*inventoryv1.ReceiveStockResponse, error) {
 	return rpc.Single(ctx, r, s.receive)
+}
+
+func (s *server) adjust(ctx context.Context, requests []*inventoryv1.AdjustStockRequest) []rpc.Answered[*inventoryv1.AdjustStockResponse] {
+	return handIn(ctx, s, "inventory.AdjustStock", s.inventory.adjusts, requests,
+		func(from request, r *inventoryv1.AdjustStockRequest) adjustCommand {
+			return adjustCommand{from, stock.Line{SKU: r.GetSku(), Quantity: int64(r.GetQuantity())}, r.GetReason()}
+		},
+		func(levels []levelAt) *inventoryv1.AdjustStockResponse {
+			return &inventoryv1.AdjustStockResponse{Stock: levelToProto(levels[0])}
+		})
+}
+
+func (s *server) AdjustStock(ctx context.Context, r *inventoryv1.AdjustStockRequest) (*inventoryv1.AdjustStockResponse, error) {
+	return rpc.Single(ctx, r, s.adjust)
+}
+
+func (s *server) PutItem(ctx context.Context, r *inventoryv1.PutItemRequest) (*inventoryv1.PutItemResponse, error) {
+	put, err := s.inventory.putItem(ctx, request{caller: rpc.Caller(ctx), key: r.GetIdempotencyKey()},
+		item{SKU: r.GetSku(), Description: r.GetDescription(), Unit: r.GetUnit()})
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryv1.PutItemResponse{Item: itemToProto(put)}, nil
+}
+
+func (s *server) GetItem(ctx context.Context, r *inventoryv1.GetItemRequest) (*inventoryv1.GetItemResponse, error) {
+	found, err := s.inventory.getItem(ctx, r.GetSku())
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryv1.GetItemResponse{Item: itemToProto(found)}, nil
+}
+
+func (s *server) ListItems(ctx context.Context, r *inventoryv1.ListItemsRequest) (*inventoryv1.ListItemsResponse, error) {
+	after, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	items, err := s.inventory.listItems(ctx, after, n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(items, n, itemToProto, (*inventoryv1.Item).GetSku)
+	return &inventoryv1.ListItemsResponse{Items: page, NextPageToken: next}, nil
 }
 
 func (s *server) GetStock(ctx context.Context, r *inventoryv1.GetStockRequest) (*inventoryv1.GetStockResponse, error) {

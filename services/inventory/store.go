@@ -49,6 +49,7 @@ func (s store) putLevels(ctx context.Context, w *work) error {
 		}
 		into.Skus, into.Available = append(into.Skus, sku), append(into.Available, l.Available)
 		into.Reserved, into.Shipped = append(into.Reserved, l.Reserved), append(into.Shipped, l.Shipped)
+		into.Adjusted = append(into.Adjusted, l.Adjusted)
 	}
 	if len(changed.Skus) > 0 {
 		if err := s.q.PutLevels(ctx, changed); err != nil {
@@ -67,11 +68,23 @@ func (s store) putLevels(ctx context.Context, w *work) error {
 	return nil
 }
 
+func (s store) insertActions(ctx context.Context, actions ...action) error {
+	var p inventorydb.InsertActionsParams
+	for _, a := range actions {
+		p.Ids, p.Actors, p.Verbs = append(p.Ids, a.id), append(p.Actors, a.actor), append(p.Verbs, a.verb)
+		p.Skus, p.Reasons = append(p.Skus, a.sku), append(p.Reasons, a.reason)
+	}
+	if err := s.q.InsertActions(ctx, p); err != nil {
+		return fmt.Errorf("writing audit rows: %w", err)
+	}
+	return nil
+}
+
 func (s store) insertStockEvents(ctx context.Context, moves []move) error {
 	var p inventorydb.InsertStockEventsParams
 	for _, m := range moves {
 		p.Skus, p.Types = append(p.Skus, m.event.SKU), append(p.Types, int16(m.event.Type))
-		p.Quantities, p.ReservationIds = append(p.Quantities, m.event.Quantity), append(p.ReservationIds, m.of.UUID())
+		p.Quantities, p.Causes = append(p.Quantities, m.event.Quantity), append(p.Causes, m.cause)
 	}
 	if err := s.q.InsertStockEvents(ctx, p); err != nil {
 		return fmt.Errorf("writing stock events: %w", err)
@@ -99,7 +112,7 @@ func levelsOf(rows []inventorydb.StockLevel) []levelAt {
 	levels := make([]levelAt, len(rows))
 	for i, r := range rows {
 		levels[i] = levelAt{
-			Level:     stock.Level{SKU: r.SKU, Available: r.Available, Reserved: r.Reserved, Shipped: r.Shipped},
+			Level:     stock.Level{SKU: r.SKU, Available: r.Available, Reserved: r.Reserved, Shipped: r.Shipped, Adjusted: r.Adjusted},
 			UpdatedAt: r.UpdatedAt,
 		}
 	}

@@ -25,13 +25,20 @@ type work struct {
 	moves   []move
 	made    []reservation
 	settled map[reservationState][]uuid.UUID
+	actions []action
 	events  []bus.Event
 }
 
-// move is a stock event and the reservation it belongs to; the zero id for none.
+// move is a stock event and the reservation or the action it belongs to; the zero id for neither.
 type move struct {
 	event stock.Event
-	of    ReservationID
+	cause uuid.UUID
+}
+
+// action is what a person did to the stock of a SKU: the audit row.
+type action struct {
+	id                       uuid.UUID
+	actor, verb, sku, reason string
 }
 
 // begin locks the levels of lines.
@@ -47,7 +54,7 @@ func begin(ctx context.Context, st store, lines ...[]stock.Line) (*work, error) 
 }
 
 // record moves the pieces of consolidated lines, all or nothing.
-func (w *work) record(t stock.EventType, lines []stock.Line, of ReservationID) error {
+func (w *work) record(t stock.EventType, lines []stock.Line, cause uuid.UUID) error {
 	var created []string
 	for _, l := range lines {
 		if _, known := w.levels[l.SKU]; !known {
@@ -62,14 +69,14 @@ func (w *work) record(t stock.EventType, lines []stock.Line, of ReservationID) e
 		w.created[sku] = true
 	}
 	for _, e := range events {
-		w.moves = append(w.moves, move{e, of})
+		w.moves = append(w.moves, move{e, cause})
 	}
 	return nil
 }
 
 // settle moves the pieces of a held reservation, and the reservation to a state.
 func (w *work) settle(r *reservation, to reservationState, by stock.EventType) error {
-	if err := w.record(by, r.Lines, r.ID); err != nil {
+	if err := w.record(by, r.Lines, r.ID.UUID()); err != nil {
 		return err
 	}
 	r.State = to
@@ -99,6 +106,11 @@ func (s *inventory) write(ctx context.Context, tx *pg.Tx, w *work) error {
 	}
 	for to, ids := range w.settled {
 		if err := st.setReservationStates(ctx, to, ids); err != nil {
+			return err
+		}
+	}
+	if len(w.actions) > 0 {
+		if err := st.insertActions(ctx, w.actions...); err != nil {
 			return err
 		}
 	}

@@ -7,15 +7,16 @@ package inventorydb
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 const createLevels = `-- name: CreateLevels :execrows
-INSERT INTO stock_level (sku, available, reserved, shipped)
-SELECT sku, available, reserved, shipped
-  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS available,
-               unnest($3::bigint[]) AS reserved, unnest($4::bigint[]) AS shipped) AS l
+INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
+SELECT sku, available, reserved, shipped, adjusted
+  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS available, unnest($3::bigint[]) AS reserved,
+               unnest($4::bigint[]) AS shipped, unnest($5::bigint[]) AS adjusted) AS l
  ORDER BY sku
 ON CONFLICT (sku) DO NOTHING
 `
@@ -25,6 +26,7 @@ type CreateLevelsParams struct {
 	Available []int64
 	Reserved  []int64
 	Shipped   []int64
+	Adjusted  []int64
 }
 
 // The levels of SKUs that become known. Fewer rows than SKUs: somebody else made one of them known first.
@@ -34,6 +36,7 @@ func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) (int
 		arg.Available,
 		arg.Reserved,
 		arg.Shipped,
+		arg.Adjusted,
 	)
 	if err != nil {
 		return 0, err
@@ -41,8 +44,51 @@ func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) (int
 	return result.RowsAffected(), nil
 }
 
+const ensureLevel = `-- name: EnsureLevel :exec
+INSERT INTO stock_level (sku, available, reserved, shipped) VALUES ($1, 0, 0, 0) ON CONFLICT (sku) DO NOTHING
+`
+
+// A SKU becomes known before any piece of it has come.
+func (q *Queries) EnsureLevel(ctx context.Context, sku string) error {
+	_, err := q.db.Exec(ctx, ensureLevel, sku)
+	return err
+}
+
+const getItem = `-- name: GetItem :one
+SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, $1)::text AS unit,
+       i.created_at, i.updated_at
+  FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
+ WHERE l.sku = $2
+`
+
+type GetItemParams struct {
+	DefaultUnit string
+	SKU         string
+}
+
+type GetItemRow struct {
+	SKU         string
+	Description string
+	Unit        string
+	CreatedAt   *time.Time
+	UpdatedAt   *time.Time
+}
+
+func (q *Queries) GetItem(ctx context.Context, arg GetItemParams) (GetItemRow, error) {
+	row := q.db.QueryRow(ctx, getItem, arg.DefaultUnit, arg.SKU)
+	var i GetItemRow
+	err := row.Scan(
+		&i.SKU,
+		&i.Description,
+		&i.Unit,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const getLevels = `-- name: GetLevels :many
-SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku
+SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku
 `
 
 func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, error) {
@@ -60,6 +106,7 @@ func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, e
 			&i.Reserved,
 			&i.Shipped,
 			&i.UpdatedAt,
+			&i.Adjusted,
 		); err != nil {
 			return nil, err
 		}
@@ -69,6 +116,30 @@ func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, e
 		return nil, err
 	}
 	return items, nil
+}
+
+const insertActions = `-- name: InsertActions :exec
+INSERT INTO operator_action (id, actor, verb, sku, reason)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[])
+`
+
+type InsertActionsParams struct {
+	Ids     []uuid.UUID
+	Actors  []string
+	Verbs   []string
+	Skus    []string
+	Reasons []string
+}
+
+func (q *Queries) InsertActions(ctx context.Context, arg InsertActionsParams) error {
+	_, err := q.db.Exec(ctx, insertActions,
+		arg.Ids,
+		arg.Actors,
+		arg.Verbs,
+		arg.Skus,
+		arg.Reasons,
+	)
+	return err
 }
 
 const insertReservations = `-- name: InsertReservations :exec
@@ -101,32 +172,81 @@ func (q *Queries) InsertReservations(ctx context.Context, arg InsertReservations
 }
 
 const insertStockEvents = `-- name: InsertStockEvents :exec
-INSERT INTO stock_event (sku, type, quantity, reservation_id)
-SELECT sku, type, quantity, NULLIF(reservation_id, '00000000-0000-0000-0000-000000000000')
-  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::smallint[]) AS type,
-               unnest($3::bigint[]) AS quantity, unnest($4::uuid[]) AS reservation_id) AS e
+INSERT INTO stock_event (sku, type, quantity, reservation_id, action_id)
+SELECT sku, type, quantity, CASE WHEN type <> 5 THEN cause END, CASE WHEN type = 5 THEN cause END
+  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::smallint[]) AS type, unnest($3::bigint[]) AS quantity,
+               NULLIF(unnest($4::uuid[]), '00000000-0000-0000-0000-000000000000') AS cause) AS e
 `
 
 type InsertStockEventsParams struct {
-	Skus           []string
-	Types          []int16
-	Quantities     []int64
-	ReservationIds []uuid.UUID
+	Skus       []string
+	Types      []int16
+	Quantities []int64
+	Causes     []uuid.UUID
 }
 
-// Events in their order; those of no reservation have the zero id.
+// Events in their order, and what each belongs to: an adjustment to its action, others to their reservation; those of
+// neither have the zero id.
 func (q *Queries) InsertStockEvents(ctx context.Context, arg InsertStockEventsParams) error {
 	_, err := q.db.Exec(ctx, insertStockEvents,
 		arg.Skus,
 		arg.Types,
 		arg.Quantities,
-		arg.ReservationIds,
+		arg.Causes,
 	)
 	return err
 }
 
+const listItems = `-- name: ListItems :many
+SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, $1)::text AS unit,
+       i.created_at, i.updated_at
+  FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
+ WHERE l.sku > $2::text ORDER BY l.sku LIMIT $3
+`
+
+type ListItemsParams struct {
+	DefaultUnit string
+	After       string
+	N           int32
+}
+
+type ListItemsRow struct {
+	SKU         string
+	Description string
+	Unit        string
+	CreatedAt   *time.Time
+	UpdatedAt   *time.Time
+}
+
+// Every known SKU is an item, also when nobody said anything about it.
+func (q *Queries) ListItems(ctx context.Context, arg ListItemsParams) ([]ListItemsRow, error) {
+	rows, err := q.db.Query(ctx, listItems, arg.DefaultUnit, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListItemsRow{}
+	for rows.Next() {
+		var i ListItemsRow
+		if err := rows.Scan(
+			&i.SKU,
+			&i.Description,
+			&i.Unit,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listLevels = `-- name: ListLevels :many
-SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku > $1::text ORDER BY sku LIMIT $2
+SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku > $1::text ORDER BY sku LIMIT $2
 `
 
 type ListLevelsParams struct {
@@ -149,6 +269,7 @@ func (q *Queries) ListLevels(ctx context.Context, arg ListLevelsParams) ([]Stock
 			&i.Reserved,
 			&i.Shipped,
 			&i.UpdatedAt,
+			&i.Adjusted,
 		); err != nil {
 			return nil, err
 		}
@@ -161,7 +282,7 @@ func (q *Queries) ListLevels(ctx context.Context, arg ListLevelsParams) ([]Stock
 }
 
 const lockLevels = `-- name: LockLevels :many
-SELECT sku, available, reserved, shipped FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku FOR UPDATE
+SELECT sku, available, reserved, shipped, adjusted FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku FOR UPDATE
 `
 
 type LockLevelsRow struct {
@@ -169,6 +290,7 @@ type LockLevelsRow struct {
 	Available int64
 	Reserved  int64
 	Shipped   int64
+	Adjusted  int64
 }
 
 // Holds the levels of some SKUs to the end of the transaction, always in the same order, so that two takers
@@ -187,6 +309,7 @@ func (q *Queries) LockLevels(ctx context.Context, skus []string) ([]LockLevelsRo
 			&i.Available,
 			&i.Reserved,
 			&i.Shipped,
+			&i.Adjusted,
 		); err != nil {
 			return nil, err
 		}
@@ -241,11 +364,37 @@ func (q *Queries) LockReservations(ctx context.Context, ids []uuid.UUID) ([]Lock
 	return items, nil
 }
 
+const putItem = `-- name: PutItem :one
+INSERT INTO item (sku, description, unit) VALUES ($1, $2, $3)
+ON CONFLICT (sku) DO UPDATE SET description = excluded.description, unit = excluded.unit, updated_at = now()
+RETURNING created_at, updated_at
+`
+
+type PutItemParams struct {
+	SKU         string
+	Description string
+	Unit        string
+}
+
+type PutItemRow struct {
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+func (q *Queries) PutItem(ctx context.Context, arg PutItemParams) (PutItemRow, error) {
+	row := q.db.QueryRow(ctx, putItem, arg.SKU, arg.Description, arg.Unit)
+	var i PutItemRow
+	err := row.Scan(&i.CreatedAt, &i.UpdatedAt)
+	return i, err
+}
+
 const putLevels = `-- name: PutLevels :exec
-INSERT INTO stock_level (sku, available, reserved, shipped)
-SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[])
+INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
+SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]),
+       unnest($5::bigint[])
 ON CONFLICT (sku) DO UPDATE
-   SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped, updated_at = now()
+   SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped,
+       adjusted = excluded.adjusted, updated_at = now()
 `
 
 type PutLevelsParams struct {
@@ -253,6 +402,7 @@ type PutLevelsParams struct {
 	Available []int64
 	Reserved  []int64
 	Shipped   []int64
+	Adjusted  []int64
 }
 
 // Levels are written as the pure aggregate folded them, under the locks of LockLevels: they are there, so that none
@@ -263,6 +413,7 @@ func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) error {
 		arg.Available,
 		arg.Reserved,
 		arg.Shipped,
+		arg.Adjusted,
 	)
 	return err
 }

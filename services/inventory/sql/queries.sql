@@ -1,37 +1,40 @@
 -- name: LockLevels :many
 -- Holds the levels of some SKUs to the end of the transaction, always in the same order, so that two takers
 -- never wait for each other.
-SELECT sku, available, reserved, shipped FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR UPDATE;
+SELECT sku, available, reserved, shipped, adjusted FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR UPDATE;
 
 -- name: InsertStockEvents :exec
--- Events in their order; those of no reservation have the zero id.
-INSERT INTO stock_event (sku, type, quantity, reservation_id)
-SELECT sku, type, quantity, NULLIF(reservation_id, '00000000-0000-0000-0000-000000000000')
-  FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@types::smallint[]) AS type,
-               unnest(@quantities::bigint[]) AS quantity, unnest(@reservation_ids::uuid[]) AS reservation_id) AS e;
+-- Events in their order, and what each belongs to: an adjustment to its action, others to their reservation; those of
+-- neither have the zero id.
+INSERT INTO stock_event (sku, type, quantity, reservation_id, action_id)
+SELECT sku, type, quantity, CASE WHEN type <> 5 THEN cause END, CASE WHEN type = 5 THEN cause END
+  FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@types::smallint[]) AS type, unnest(@quantities::bigint[]) AS quantity,
+               NULLIF(unnest(@causes::uuid[]), '00000000-0000-0000-0000-000000000000') AS cause) AS e;
 
 -- name: PutLevels :exec
 -- Levels are written as the pure aggregate folded them, under the locks of LockLevels: they are there, so that none
 -- is inserted, and each is found through the primary key whatever the plan.
-INSERT INTO stock_level (sku, available, reserved, shipped)
-SELECT unnest(@skus::text[]), unnest(@available::bigint[]), unnest(@reserved::bigint[]), unnest(@shipped::bigint[])
+INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
+SELECT unnest(@skus::text[]), unnest(@available::bigint[]), unnest(@reserved::bigint[]), unnest(@shipped::bigint[]),
+       unnest(@adjusted::bigint[])
 ON CONFLICT (sku) DO UPDATE
-   SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped, updated_at = now();
+   SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped,
+       adjusted = excluded.adjusted, updated_at = now();
 
 -- name: CreateLevels :execrows
 -- The levels of SKUs that become known. Fewer rows than SKUs: somebody else made one of them known first.
-INSERT INTO stock_level (sku, available, reserved, shipped)
-SELECT sku, available, reserved, shipped
-  FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@available::bigint[]) AS available,
-               unnest(@reserved::bigint[]) AS reserved, unnest(@shipped::bigint[]) AS shipped) AS l
+INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
+SELECT sku, available, reserved, shipped, adjusted
+  FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@available::bigint[]) AS available, unnest(@reserved::bigint[]) AS reserved,
+               unnest(@shipped::bigint[]) AS shipped, unnest(@adjusted::bigint[]) AS adjusted) AS l
  ORDER BY sku
 ON CONFLICT (sku) DO NOTHING;
 
 -- name: GetLevels :many
-SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku;
+SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku;
 
 -- name: ListLevels :many
-SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku > @after::text ORDER BY sku LIMIT @n;
+SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku > @after::text ORDER BY sku LIMIT @n;
 
 -- name: InsertReservations :exec
 -- Reservations, and beside them their lines, each with the id of its reservation.
@@ -56,3 +59,29 @@ UPDATE reservation SET state = @state, updated_at = now()
  WHERE ctid = ANY (ARRAY (
        SELECT r.ctid FROM (SELECT unnest(@ids::uuid[]) AS id) AS n
         CROSS JOIN LATERAL (SELECT ctid FROM reservation WHERE id = n.id OFFSET 0) AS r));
+
+-- name: InsertActions :exec
+INSERT INTO operator_action (id, actor, verb, sku, reason)
+SELECT unnest(@ids::uuid[]), unnest(@actors::text[]), unnest(@verbs::text[]), unnest(@skus::text[]), unnest(@reasons::text[]);
+
+-- name: EnsureLevel :exec
+-- A SKU becomes known before any piece of it has come.
+INSERT INTO stock_level (sku, available, reserved, shipped) VALUES (@sku, 0, 0, 0) ON CONFLICT (sku) DO NOTHING;
+
+-- name: PutItem :one
+INSERT INTO item (sku, description, unit) VALUES (@sku, @description, @unit)
+ON CONFLICT (sku) DO UPDATE SET description = excluded.description, unit = excluded.unit, updated_at = now()
+RETURNING created_at, updated_at;
+
+-- name: ListItems :many
+-- Every known SKU is an item, also when nobody said anything about it.
+SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, @default_unit)::text AS unit,
+       i.created_at, i.updated_at
+  FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
+ WHERE l.sku > @after::text ORDER BY l.sku LIMIT @n;
+
+-- name: GetItem :one
+SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, @default_unit)::text AS unit,
+       i.created_at, i.updated_at
+  FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
+ WHERE l.sku = @sku;

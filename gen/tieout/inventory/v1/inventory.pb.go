@@ -96,10 +96,12 @@ type Stock struct {
 	Reserved int64 `protobuf:"varint,3,opt,name=reserved,proto3" json:"reserved,omitempty"`
 	// Pieces that have left with a shipment, ever.
 	Shipped int64 `protobuf:"varint,4,opt,name=shipped,proto3" json:"shipped,omitempty"`
-	// Pieces received, ever: available + reserved + shipped.
+	// Pieces received, ever: available + reserved + shipped - adjusted.
 	Received int64 `protobuf:"varint,5,opt,name=received,proto3" json:"received,omitempty"`
 	// When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Pieces that corrections found more than they missed, ever; less than zero when they missed more.
+	Adjusted      int64 `protobuf:"varint,7,opt,name=adjusted,proto3" json:"adjusted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,6 +178,95 @@ func (x *Stock) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Stock) GetAdjusted() int64 {
+	if x != nil {
+		return x.Adjusted
+	}
+	return 0
+}
+
+// Item is what a SKU is.
+type Item struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// What it is, in words; empty when nobody said it.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// What a quantity of it counts, as in `piece`, `box` or `metre`.
+	Unit string `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	// When it was first described; unset when it never was.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it was last described; unset when it never was.
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Item) Reset() {
+	*x = Item{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Item) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Item) ProtoMessage() {}
+
+func (x *Item) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Item.ProtoReflect.Descriptor instead.
+func (*Item) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Item) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *Item) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Item) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *Item) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Item) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
 // StockLine is a quantity of one SKU.
 type StockLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -189,7 +280,7 @@ type StockLine struct {
 
 func (x *StockLine) Reset() {
 	*x = StockLine{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[1]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +292,7 @@ func (x *StockLine) String() string {
 func (*StockLine) ProtoMessage() {}
 
 func (x *StockLine) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[1]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +305,7 @@ func (x *StockLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockLine.ProtoReflect.Descriptor instead.
 func (*StockLine) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{1}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StockLine) GetSku() string {
@@ -248,7 +339,7 @@ type Reservation struct {
 
 func (x *Reservation) Reset() {
 	*x = Reservation{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[2]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -260,7 +351,7 @@ func (x *Reservation) String() string {
 func (*Reservation) ProtoMessage() {}
 
 func (x *Reservation) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[2]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -273,7 +364,7 @@ func (x *Reservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reservation.ProtoReflect.Descriptor instead.
 func (*Reservation) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{2}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Reservation) GetReservationId() string {
@@ -317,7 +408,7 @@ type ReceiveStockRequest struct {
 
 func (x *ReceiveStockRequest) Reset() {
 	*x = ReceiveStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[3]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -329,7 +420,7 @@ func (x *ReceiveStockRequest) String() string {
 func (*ReceiveStockRequest) ProtoMessage() {}
 
 func (x *ReceiveStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[3]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -342,7 +433,7 @@ func (x *ReceiveStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveStockRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{3}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReceiveStockRequest) GetIdempotencyKey() string {
@@ -370,7 +461,7 @@ type ReceiveStockResponse struct {
 
 func (x *ReceiveStockResponse) Reset() {
 	*x = ReceiveStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[4]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +473,7 @@ func (x *ReceiveStockResponse) String() string {
 func (*ReceiveStockResponse) ProtoMessage() {}
 
 func (x *ReceiveStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[4]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,7 +486,7 @@ func (x *ReceiveStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveStockResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{4}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReceiveStockResponse) GetStock() []*Stock {
@@ -403,6 +494,446 @@ func (x *ReceiveStockResponse) GetStock() []*Stock {
 		return x.Stock
 	}
 	return nil
+}
+
+// AdjustStockRequest is a correction of what the books say.
+type AdjustStockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	// How many pieces more there are than the books say; less than zero when there are fewer.
+	Quantity int32 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustStockRequest) Reset() {
+	*x = AdjustStockRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustStockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustStockRequest) ProtoMessage() {}
+
+func (x *AdjustStockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustStockRequest.ProtoReflect.Descriptor instead.
+func (*AdjustStockRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AdjustStockRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *AdjustStockRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *AdjustStockRequest) GetQuantity() int32 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *AdjustStockRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// AdjustStockResponse is the stock after the correction.
+type AdjustStockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock.
+	Stock         *Stock `protobuf:"bytes,1,opt,name=stock,proto3" json:"stock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustStockResponse) Reset() {
+	*x = AdjustStockResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustStockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustStockResponse) ProtoMessage() {}
+
+func (x *AdjustStockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustStockResponse.ProtoReflect.Descriptor instead.
+func (*AdjustStockResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AdjustStockResponse) GetStock() *Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
+// PutItemRequest says what a SKU is.
+type PutItemRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	// What it is, in words.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// What a quantity of it counts; empty for `piece`.
+	Unit          string `protobuf:"bytes,4,opt,name=unit,proto3" json:"unit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutItemRequest) Reset() {
+	*x = PutItemRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutItemRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutItemRequest) ProtoMessage() {}
+
+func (x *PutItemRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutItemRequest.ProtoReflect.Descriptor instead.
+func (*PutItemRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PutItemRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *PutItemRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *PutItemRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *PutItemRequest) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+// PutItemResponse says what the SKU is now.
+type PutItemResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The item.
+	Item          *Item `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutItemResponse) Reset() {
+	*x = PutItemResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutItemResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutItemResponse) ProtoMessage() {}
+
+func (x *PutItemResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutItemResponse.ProtoReflect.Descriptor instead.
+func (*PutItemResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PutItemResponse) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+// GetItemRequest names one SKU.
+type GetItemRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku           string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetItemRequest) Reset() {
+	*x = GetItemRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetItemRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetItemRequest) ProtoMessage() {}
+
+func (x *GetItemRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetItemRequest.ProtoReflect.Descriptor instead.
+func (*GetItemRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetItemRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+// GetItemResponse says what the SKU is.
+type GetItemResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The item.
+	Item          *Item `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetItemResponse) Reset() {
+	*x = GetItemResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetItemResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetItemResponse) ProtoMessage() {}
+
+func (x *GetItemResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetItemResponse.ProtoReflect.Descriptor instead.
+func (*GetItemResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetItemResponse) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+// ListItemsRequest asks for a page.
+type ListItemsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListItemsRequest) Reset() {
+	*x = ListItemsRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListItemsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListItemsRequest) ProtoMessage() {}
+
+func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
+func (*ListItemsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListItemsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListItemsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListItemsResponse is a page.
+type ListItemsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The items, by SKU.
+	Items []*Item `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListItemsResponse) Reset() {
+	*x = ListItemsResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListItemsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListItemsResponse) ProtoMessage() {}
+
+func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
+func (*ListItemsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListItemsResponse) GetItems() []*Item {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *ListItemsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // GetStockRequest names one SKU.
@@ -416,7 +947,7 @@ type GetStockRequest struct {
 
 func (x *GetStockRequest) Reset() {
 	*x = GetStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[5]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +959,7 @@ func (x *GetStockRequest) String() string {
 func (*GetStockRequest) ProtoMessage() {}
 
 func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[5]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +972,7 @@ func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStockRequest.ProtoReflect.Descriptor instead.
 func (*GetStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{5}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetStockRequest) GetSku() string {
@@ -462,7 +993,7 @@ type GetStockResponse struct {
 
 func (x *GetStockResponse) Reset() {
 	*x = GetStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[6]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +1005,7 @@ func (x *GetStockResponse) String() string {
 func (*GetStockResponse) ProtoMessage() {}
 
 func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[6]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +1018,7 @@ func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStockResponse.ProtoReflect.Descriptor instead.
 func (*GetStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{6}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetStockResponse) GetStock() *Stock {
@@ -508,7 +1039,7 @@ type BatchGetStockRequest struct {
 
 func (x *BatchGetStockRequest) Reset() {
 	*x = BatchGetStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[7]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +1051,7 @@ func (x *BatchGetStockRequest) String() string {
 func (*BatchGetStockRequest) ProtoMessage() {}
 
 func (x *BatchGetStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[7]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +1064,7 @@ func (x *BatchGetStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStockRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{7}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BatchGetStockRequest) GetSkus() []string {
@@ -554,7 +1085,7 @@ type BatchGetStockResponse struct {
 
 func (x *BatchGetStockResponse) Reset() {
 	*x = BatchGetStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[8]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +1097,7 @@ func (x *BatchGetStockResponse) String() string {
 func (*BatchGetStockResponse) ProtoMessage() {}
 
 func (x *BatchGetStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[8]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +1110,7 @@ func (x *BatchGetStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStockResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{8}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BatchGetStockResponse) GetStock() []*Stock {
@@ -602,7 +1133,7 @@ type ListStockRequest struct {
 
 func (x *ListStockRequest) Reset() {
 	*x = ListStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[9]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +1145,7 @@ func (x *ListStockRequest) String() string {
 func (*ListStockRequest) ProtoMessage() {}
 
 func (x *ListStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[9]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +1158,7 @@ func (x *ListStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockRequest.ProtoReflect.Descriptor instead.
 func (*ListStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{9}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListStockRequest) GetPageSize() int32 {
@@ -657,7 +1188,7 @@ type ListStockResponse struct {
 
 func (x *ListStockResponse) Reset() {
 	*x = ListStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[10]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +1200,7 @@ func (x *ListStockResponse) String() string {
 func (*ListStockResponse) ProtoMessage() {}
 
 func (x *ListStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[10]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +1213,7 @@ func (x *ListStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockResponse.ProtoReflect.Descriptor instead.
 func (*ListStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{10}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListStockResponse) GetStock() []*Stock {
@@ -716,7 +1247,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[11]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +1259,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[11]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +1272,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{11}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReserveRequest) GetIdempotencyKey() string {
@@ -783,7 +1314,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[12]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +1326,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[12]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +1339,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{12}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReserveResponse) GetReservation() *Reservation {
@@ -831,7 +1362,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[13]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +1374,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[13]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +1387,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{13}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReleaseRequest) GetIdempotencyKey() string {
@@ -884,7 +1415,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1427,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1440,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{14}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReleaseResponse) GetReservation() *Reservation {
@@ -934,7 +1465,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1477,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1490,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{15}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CommitRequest) GetIdempotencyKey() string {
@@ -994,7 +1525,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1537,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1550,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{16}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CommitResponse) GetReservation() *Reservation {
@@ -1040,7 +1571,7 @@ type BatchReserveRequest struct {
 
 func (x *BatchReserveRequest) Reset() {
 	*x = BatchReserveRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +1583,7 @@ func (x *BatchReserveRequest) String() string {
 func (*BatchReserveRequest) ProtoMessage() {}
 
 func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +1596,7 @@ func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveRequest.ProtoReflect.Descriptor instead.
 func (*BatchReserveRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{17}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BatchReserveRequest) GetRequests() []*ReserveRequest {
@@ -1086,7 +1617,7 @@ type BatchReserveResponse struct {
 
 func (x *BatchReserveResponse) Reset() {
 	*x = BatchReserveResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1629,7 @@ func (x *BatchReserveResponse) String() string {
 func (*BatchReserveResponse) ProtoMessage() {}
 
 func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1642,7 @@ func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveResponse.ProtoReflect.Descriptor instead.
 func (*BatchReserveResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BatchReserveResponse) GetResults() []*BatchReserveResponse_Result {
@@ -1132,7 +1663,7 @@ type BatchReleaseRequest struct {
 
 func (x *BatchReleaseRequest) Reset() {
 	*x = BatchReleaseRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1675,7 @@ func (x *BatchReleaseRequest) String() string {
 func (*BatchReleaseRequest) ProtoMessage() {}
 
 func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1688,7 @@ func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*BatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BatchReleaseRequest) GetRequests() []*ReleaseRequest {
@@ -1178,7 +1709,7 @@ type BatchReleaseResponse struct {
 
 func (x *BatchReleaseResponse) Reset() {
 	*x = BatchReleaseResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1721,7 @@ func (x *BatchReleaseResponse) String() string {
 func (*BatchReleaseResponse) ProtoMessage() {}
 
 func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1734,7 @@ func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*BatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BatchReleaseResponse) GetResults() []*BatchReleaseResponse_Result {
@@ -1224,7 +1755,7 @@ type BatchCommitRequest struct {
 
 func (x *BatchCommitRequest) Reset() {
 	*x = BatchCommitRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1767,7 @@ func (x *BatchCommitRequest) String() string {
 func (*BatchCommitRequest) ProtoMessage() {}
 
 func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1780,7 @@ func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitRequest.ProtoReflect.Descriptor instead.
 func (*BatchCommitRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BatchCommitRequest) GetRequests() []*CommitRequest {
@@ -1270,7 +1801,7 @@ type BatchCommitResponse struct {
 
 func (x *BatchCommitResponse) Reset() {
 	*x = BatchCommitResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1813,7 @@ func (x *BatchCommitResponse) String() string {
 func (*BatchCommitResponse) ProtoMessage() {}
 
 func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1826,7 @@ func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitResponse.ProtoReflect.Descriptor instead.
 func (*BatchCommitResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BatchCommitResponse) GetResults() []*BatchCommitResponse_Result {
@@ -1318,7 +1849,7 @@ type Reservation_Line struct {
 
 func (x *Reservation_Line) Reset() {
 	*x = Reservation_Line{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1861,7 @@ func (x *Reservation_Line) String() string {
 func (*Reservation_Line) ProtoMessage() {}
 
 func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1874,7 @@ func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reservation_Line.ProtoReflect.Descriptor instead.
 func (*Reservation_Line) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{2, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *Reservation_Line) GetSku() string {
@@ -1376,7 +1907,7 @@ type BatchReserveResponse_Result struct {
 
 func (x *BatchReserveResponse_Result) Reset() {
 	*x = BatchReserveResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1919,7 @@ func (x *BatchReserveResponse_Result) String() string {
 func (*BatchReserveResponse_Result) ProtoMessage() {}
 
 func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1932,7 @@ func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchReserveResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{27, 0}
 }
 
 func (x *BatchReserveResponse_Result) GetStatus() *status.Status {
@@ -1441,7 +1972,7 @@ type BatchReleaseResponse_Result struct {
 
 func (x *BatchReleaseResponse_Result) Reset() {
 	*x = BatchReleaseResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1984,7 @@ func (x *BatchReleaseResponse_Result) String() string {
 func (*BatchReleaseResponse_Result) ProtoMessage() {}
 
 func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1997,7 @@ func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchReleaseResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{29, 0}
 }
 
 func (x *BatchReleaseResponse_Result) GetStatus() *status.Status {
@@ -1506,7 +2037,7 @@ type BatchCommitResponse_Result struct {
 
 func (x *BatchCommitResponse_Result) Reset() {
 	*x = BatchCommitResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +2049,7 @@ func (x *BatchCommitResponse_Result) String() string {
 func (*BatchCommitResponse_Result) ProtoMessage() {}
 
 func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +2062,7 @@ func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCommitResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{31, 0}
 }
 
 func (x *BatchCommitResponse_Result) GetStatus() *status.Status {
@@ -1559,7 +2090,7 @@ var File_tieout_inventory_v1_inventory_proto protoreflect.FileDescriptor
 
 const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\n" +
-	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xc6\x01\n" +
+	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x01\n" +
 	"\x05Stock\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\x03R\tavailable\x12\x1a\n" +
@@ -1567,6 +2098,15 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\ashipped\x18\x04 \x01(\x03R\ashipped\x12\x1a\n" +
 	"\breceived\x18\x05 \x01(\x03R\breceived\x12;\n" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\x12\x1a\n" +
+	"\badjusted\x18\a \x01(\x03R\badjusted\"\xc8\x01\n" +
+	"\x04Item\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\tR\x04unit\x12;\n" +
+	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\"M\n" +
 	"\tStockLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12#\n" +
@@ -1583,7 +2123,33 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12A\n" +
 	"\x05lines\x18\x02 \x03(\v2\x1e.tieout.inventory.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05lines\"H\n" +
 	"\x14ReceiveStockResponse\x120\n" +
-	"\x05stock\x18\x01 \x03(\v2\x1a.tieout.inventory.v1.StockR\x05stock\".\n" +
+	"\x05stock\x18\x01 \x03(\v2\x1a.tieout.inventory.v1.StockR\x05stock\"\xa3\x01\n" +
+	"\x12AdjustStockRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1b\n" +
+	"\x03sku\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12#\n" +
+	"\bquantity\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x028\x00R\bquantity\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"G\n" +
+	"\x13AdjustStockResponse\x120\n" +
+	"\x05stock\x18\x01 \x01(\v2\x1a.tieout.inventory.v1.StockR\x05stock\"\x9f\x01\n" +
+	"\x0ePutItemRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1b\n" +
+	"\x03sku\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12*\n" +
+	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdescription\x12\x1b\n" +
+	"\x04unit\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18 R\x04unit\"@\n" +
+	"\x0fPutItemResponse\x12-\n" +
+	"\x04item\x18\x01 \x01(\v2\x19.tieout.inventory.v1.ItemR\x04item\"-\n" +
+	"\x0eGetItemRequest\x12\x1b\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\"@\n" +
+	"\x0fGetItemResponse\x12-\n" +
+	"\x04item\x18\x01 \x01(\v2\x19.tieout.inventory.v1.ItemR\x04item\"a\n" +
+	"\x10ListItemsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"l\n" +
+	"\x11ListItemsResponse\x12/\n" +
+	"\x05items\x18\x01 \x03(\v2\x19.tieout.inventory.v1.ItemR\x05items\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\".\n" +
 	"\x0fGetStockRequest\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\"D\n" +
 	"\x10GetStockResponse\x120\n" +
@@ -1649,10 +2215,19 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x02\x12\x1f\n" +
-	"\x1bRESERVATION_STATE_COMMITTED\x10\x032\xd3\b\n" +
+	"\x1bRESERVATION_STATE_COMMITTED\x10\x032\xf9\v\n" +
 	"\x10InventoryService\x12s\n" +
 	"\fReceiveStock\x12(.tieout.inventory.v1.ReceiveStockRequest\x1a).tieout.inventory.v1.ReceiveStockResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12p\n" +
+	"\vAdjustStock\x12'.tieout.inventory.v1.AdjustStockRequest\x1a(.tieout.inventory.v1.AdjustStockResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12d\n" +
+	"\aPutItem\x12#.tieout.inventory.v1.PutItemRequest\x1a$.tieout.inventory.v1.PutItemResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12b\n" +
+	"\aGetItem\x12#.tieout.inventory.v1.GetItemRequest\x1a$.tieout.inventory.v1.GetItemResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
+	"\tListItems\x12%.tieout.inventory.v1.ListItemsRequest\x1a&.tieout.inventory.v1.ListItemsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
 	"\x12e\n" +
 	"\bGetStock\x12$.tieout.inventory.v1.GetStockRequest\x1a%.tieout.inventory.v1.GetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12t\n" +
 	"\rBatchGetStock\x12).tieout.inventory.v1.BatchGetStockRequest\x1a*.tieout.inventory.v1.BatchGetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
@@ -1682,93 +2257,116 @@ func file_tieout_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
 	(ReservationState)(0),               // 0: tieout.inventory.v1.ReservationState
 	(*Stock)(nil),                       // 1: tieout.inventory.v1.Stock
-	(*StockLine)(nil),                   // 2: tieout.inventory.v1.StockLine
-	(*Reservation)(nil),                 // 3: tieout.inventory.v1.Reservation
-	(*ReceiveStockRequest)(nil),         // 4: tieout.inventory.v1.ReceiveStockRequest
-	(*ReceiveStockResponse)(nil),        // 5: tieout.inventory.v1.ReceiveStockResponse
-	(*GetStockRequest)(nil),             // 6: tieout.inventory.v1.GetStockRequest
-	(*GetStockResponse)(nil),            // 7: tieout.inventory.v1.GetStockResponse
-	(*BatchGetStockRequest)(nil),        // 8: tieout.inventory.v1.BatchGetStockRequest
-	(*BatchGetStockResponse)(nil),       // 9: tieout.inventory.v1.BatchGetStockResponse
-	(*ListStockRequest)(nil),            // 10: tieout.inventory.v1.ListStockRequest
-	(*ListStockResponse)(nil),           // 11: tieout.inventory.v1.ListStockResponse
-	(*ReserveRequest)(nil),              // 12: tieout.inventory.v1.ReserveRequest
-	(*ReserveResponse)(nil),             // 13: tieout.inventory.v1.ReserveResponse
-	(*ReleaseRequest)(nil),              // 14: tieout.inventory.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),             // 15: tieout.inventory.v1.ReleaseResponse
-	(*CommitRequest)(nil),               // 16: tieout.inventory.v1.CommitRequest
-	(*CommitResponse)(nil),              // 17: tieout.inventory.v1.CommitResponse
-	(*BatchReserveRequest)(nil),         // 18: tieout.inventory.v1.BatchReserveRequest
-	(*BatchReserveResponse)(nil),        // 19: tieout.inventory.v1.BatchReserveResponse
-	(*BatchReleaseRequest)(nil),         // 20: tieout.inventory.v1.BatchReleaseRequest
-	(*BatchReleaseResponse)(nil),        // 21: tieout.inventory.v1.BatchReleaseResponse
-	(*BatchCommitRequest)(nil),          // 22: tieout.inventory.v1.BatchCommitRequest
-	(*BatchCommitResponse)(nil),         // 23: tieout.inventory.v1.BatchCommitResponse
-	(*Reservation_Line)(nil),            // 24: tieout.inventory.v1.Reservation.Line
-	(*BatchReserveResponse_Result)(nil), // 25: tieout.inventory.v1.BatchReserveResponse.Result
-	(*BatchReleaseResponse_Result)(nil), // 26: tieout.inventory.v1.BatchReleaseResponse.Result
-	(*BatchCommitResponse_Result)(nil),  // 27: tieout.inventory.v1.BatchCommitResponse.Result
-	(*timestamppb.Timestamp)(nil),       // 28: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                   // 29: tieout.common.v1.Origin
-	(*status.Status)(nil),               // 30: google.rpc.Status
+	(*Item)(nil),                        // 2: tieout.inventory.v1.Item
+	(*StockLine)(nil),                   // 3: tieout.inventory.v1.StockLine
+	(*Reservation)(nil),                 // 4: tieout.inventory.v1.Reservation
+	(*ReceiveStockRequest)(nil),         // 5: tieout.inventory.v1.ReceiveStockRequest
+	(*ReceiveStockResponse)(nil),        // 6: tieout.inventory.v1.ReceiveStockResponse
+	(*AdjustStockRequest)(nil),          // 7: tieout.inventory.v1.AdjustStockRequest
+	(*AdjustStockResponse)(nil),         // 8: tieout.inventory.v1.AdjustStockResponse
+	(*PutItemRequest)(nil),              // 9: tieout.inventory.v1.PutItemRequest
+	(*PutItemResponse)(nil),             // 10: tieout.inventory.v1.PutItemResponse
+	(*GetItemRequest)(nil),              // 11: tieout.inventory.v1.GetItemRequest
+	(*GetItemResponse)(nil),             // 12: tieout.inventory.v1.GetItemResponse
+	(*ListItemsRequest)(nil),            // 13: tieout.inventory.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),           // 14: tieout.inventory.v1.ListItemsResponse
+	(*GetStockRequest)(nil),             // 15: tieout.inventory.v1.GetStockRequest
+	(*GetStockResponse)(nil),            // 16: tieout.inventory.v1.GetStockResponse
+	(*BatchGetStockRequest)(nil),        // 17: tieout.inventory.v1.BatchGetStockRequest
+	(*BatchGetStockResponse)(nil),       // 18: tieout.inventory.v1.BatchGetStockResponse
+	(*ListStockRequest)(nil),            // 19: tieout.inventory.v1.ListStockRequest
+	(*ListStockResponse)(nil),           // 20: tieout.inventory.v1.ListStockResponse
+	(*ReserveRequest)(nil),              // 21: tieout.inventory.v1.ReserveRequest
+	(*ReserveResponse)(nil),             // 22: tieout.inventory.v1.ReserveResponse
+	(*ReleaseRequest)(nil),              // 23: tieout.inventory.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),             // 24: tieout.inventory.v1.ReleaseResponse
+	(*CommitRequest)(nil),               // 25: tieout.inventory.v1.CommitRequest
+	(*CommitResponse)(nil),              // 26: tieout.inventory.v1.CommitResponse
+	(*BatchReserveRequest)(nil),         // 27: tieout.inventory.v1.BatchReserveRequest
+	(*BatchReserveResponse)(nil),        // 28: tieout.inventory.v1.BatchReserveResponse
+	(*BatchReleaseRequest)(nil),         // 29: tieout.inventory.v1.BatchReleaseRequest
+	(*BatchReleaseResponse)(nil),        // 30: tieout.inventory.v1.BatchReleaseResponse
+	(*BatchCommitRequest)(nil),          // 31: tieout.inventory.v1.BatchCommitRequest
+	(*BatchCommitResponse)(nil),         // 32: tieout.inventory.v1.BatchCommitResponse
+	(*Reservation_Line)(nil),            // 33: tieout.inventory.v1.Reservation.Line
+	(*BatchReserveResponse_Result)(nil), // 34: tieout.inventory.v1.BatchReserveResponse.Result
+	(*BatchReleaseResponse_Result)(nil), // 35: tieout.inventory.v1.BatchReleaseResponse.Result
+	(*BatchCommitResponse_Result)(nil),  // 36: tieout.inventory.v1.BatchCommitResponse.Result
+	(*timestamppb.Timestamp)(nil),       // 37: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                   // 38: tieout.common.v1.Origin
+	(*status.Status)(nil),               // 39: google.rpc.Status
 }
 var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
-	28, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 1: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
-	24, // 2: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
-	2,  // 3: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	1,  // 4: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 5: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 6: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 7: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	2,  // 8: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	29, // 9: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
-	3,  // 10: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	29, // 11: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
-	3,  // 12: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	29, // 13: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
-	3,  // 14: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	12, // 15: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
-	25, // 16: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
-	14, // 17: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
-	26, // 18: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
-	16, // 19: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
-	27, // 20: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
-	30, // 21: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
-	13, // 22: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
-	30, // 23: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
-	15, // 24: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
-	30, // 25: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
-	17, // 26: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
-	4,  // 27: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
-	6,  // 28: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
-	8,  // 29: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
-	10, // 30: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
-	12, // 31: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
-	18, // 32: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
-	14, // 33: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
-	20, // 34: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
-	16, // 35: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
-	22, // 36: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
-	5,  // 37: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
-	7,  // 38: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
-	9,  // 39: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
-	11, // 40: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
-	13, // 41: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
-	19, // 42: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
-	15, // 43: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
-	21, // 44: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
-	17, // 45: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
-	23, // 46: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
-	37, // [37:47] is the sub-list for method output_type
-	27, // [27:37] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	37, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
+	37, // 1: tieout.inventory.v1.Item.create_time:type_name -> google.protobuf.Timestamp
+	37, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 3: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
+	33, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
+	3,  // 5: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	1,  // 6: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	1,  // 7: tieout.inventory.v1.AdjustStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 8: tieout.inventory.v1.PutItemResponse.item:type_name -> tieout.inventory.v1.Item
+	2,  // 9: tieout.inventory.v1.GetItemResponse.item:type_name -> tieout.inventory.v1.Item
+	2,  // 10: tieout.inventory.v1.ListItemsResponse.items:type_name -> tieout.inventory.v1.Item
+	1,  // 11: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	1,  // 12: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	1,  // 13: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	3,  // 14: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	38, // 15: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 16: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	38, // 17: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 18: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	38, // 19: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 20: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	21, // 21: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
+	34, // 22: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
+	23, // 23: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
+	35, // 24: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
+	25, // 25: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
+	36, // 26: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
+	39, // 27: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
+	22, // 28: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
+	39, // 29: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
+	24, // 30: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
+	39, // 31: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
+	26, // 32: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
+	5,  // 33: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
+	7,  // 34: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
+	9,  // 35: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
+	11, // 36: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
+	13, // 37: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
+	15, // 38: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
+	17, // 39: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
+	19, // 40: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
+	21, // 41: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
+	27, // 42: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
+	23, // 43: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
+	29, // 44: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
+	25, // 45: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
+	31, // 46: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
+	6,  // 47: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
+	8,  // 48: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
+	10, // 49: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
+	12, // 50: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
+	14, // 51: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
+	16, // 52: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
+	18, // 53: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
+	20, // 54: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
+	22, // 55: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
+	28, // 56: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
+	24, // 57: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
+	30, // 58: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
+	26, // 59: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
+	32, // 60: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
+	47, // [47:61] is the sub-list for method output_type
+	33, // [33:47] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_tieout_inventory_v1_inventory_proto_init() }
@@ -1782,7 +2380,7 @@ func file_tieout_inventory_v1_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_inventory_v1_inventory_proto_rawDesc), len(file_tieout_inventory_v1_inventory_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,10 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	InventoryService_ReceiveStock_FullMethodName  = "/tieout.inventory.v1.InventoryService/ReceiveStock"
+	InventoryService_AdjustStock_FullMethodName   = "/tieout.inventory.v1.InventoryService/AdjustStock"
+	InventoryService_PutItem_FullMethodName       = "/tieout.inventory.v1.InventoryService/PutItem"
+	InventoryService_GetItem_FullMethodName       = "/tieout.inventory.v1.InventoryService/GetItem"
+	InventoryService_ListItems_FullMethodName     = "/tieout.inventory.v1.InventoryService/ListItems"
 	InventoryService_GetStock_FullMethodName      = "/tieout.inventory.v1.InventoryService/GetStock"
 	InventoryService_BatchGetStock_FullMethodName = "/tieout.inventory.v1.InventoryService/BatchGetStock"
 	InventoryService_ListStock_FullMethodName     = "/tieout.inventory.v1.InventoryService/ListStock"
@@ -42,6 +46,15 @@ const (
 type InventoryServiceClient interface {
 	// Adds received pieces to the stock of a SKU; a SKU is known from its first receipt on.
 	ReceiveStock(ctx context.Context, in *ReceiveStockRequest, opts ...grpc.CallOption) (*ReceiveStockResponse, error)
+	// Corrects the stock of a SKU by what a count found more, or less, than the books say. Only pieces that nobody was
+	// promised can be taken away (ADJUSTMENT_BELOW_RESERVED).
+	AdjustStock(ctx context.Context, in *AdjustStockRequest, opts ...grpc.CallOption) (*AdjustStockResponse, error)
+	// Says what a SKU is, whether it is known already or becomes so.
+	PutItem(ctx context.Context, in *PutItemRequest, opts ...grpc.CallOption) (*PutItemResponse, error)
+	// Returns what a SKU is.
+	GetItem(ctx context.Context, in *GetItemRequest, opts ...grpc.CallOption) (*GetItemResponse, error)
+	// Lists what all SKUs are, by SKU.
+	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
 	// Returns the stock of one SKU.
 	GetStock(ctx context.Context, in *GetStockRequest, opts ...grpc.CallOption) (*GetStockResponse, error)
 	// Returns the stock of several SKUs, in the order asked for. Refused with SKU_UNKNOWN, naming each, when
@@ -77,6 +90,46 @@ func (c *inventoryServiceClient) ReceiveStock(ctx context.Context, in *ReceiveSt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReceiveStockResponse)
 	err := c.cc.Invoke(ctx, InventoryService_ReceiveStock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) AdjustStock(ctx context.Context, in *AdjustStockRequest, opts ...grpc.CallOption) (*AdjustStockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AdjustStockResponse)
+	err := c.cc.Invoke(ctx, InventoryService_AdjustStock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) PutItem(ctx context.Context, in *PutItemRequest, opts ...grpc.CallOption) (*PutItemResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutItemResponse)
+	err := c.cc.Invoke(ctx, InventoryService_PutItem_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) GetItem(ctx context.Context, in *GetItemRequest, opts ...grpc.CallOption) (*GetItemResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetItemResponse)
+	err := c.cc.Invoke(ctx, InventoryService_GetItem_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListItemsResponse)
+	err := c.cc.Invoke(ctx, InventoryService_ListItems_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +235,15 @@ func (c *inventoryServiceClient) BatchCommit(ctx context.Context, in *BatchCommi
 type InventoryServiceServer interface {
 	// Adds received pieces to the stock of a SKU; a SKU is known from its first receipt on.
 	ReceiveStock(context.Context, *ReceiveStockRequest) (*ReceiveStockResponse, error)
+	// Corrects the stock of a SKU by what a count found more, or less, than the books say. Only pieces that nobody was
+	// promised can be taken away (ADJUSTMENT_BELOW_RESERVED).
+	AdjustStock(context.Context, *AdjustStockRequest) (*AdjustStockResponse, error)
+	// Says what a SKU is, whether it is known already or becomes so.
+	PutItem(context.Context, *PutItemRequest) (*PutItemResponse, error)
+	// Returns what a SKU is.
+	GetItem(context.Context, *GetItemRequest) (*GetItemResponse, error)
+	// Lists what all SKUs are, by SKU.
+	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
 	// Returns the stock of one SKU.
 	GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error)
 	// Returns the stock of several SKUs, in the order asked for. Refused with SKU_UNKNOWN, naming each, when
@@ -215,6 +277,18 @@ type UnimplementedInventoryServiceServer struct{}
 
 func (UnimplementedInventoryServiceServer) ReceiveStock(context.Context, *ReceiveStockRequest) (*ReceiveStockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReceiveStock not implemented")
+}
+func (UnimplementedInventoryServiceServer) AdjustStock(context.Context, *AdjustStockRequest) (*AdjustStockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AdjustStock not implemented")
+}
+func (UnimplementedInventoryServiceServer) PutItem(context.Context, *PutItemRequest) (*PutItemResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutItem not implemented")
+}
+func (UnimplementedInventoryServiceServer) GetItem(context.Context, *GetItemRequest) (*GetItemResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetItem not implemented")
+}
+func (UnimplementedInventoryServiceServer) ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListItems not implemented")
 }
 func (UnimplementedInventoryServiceServer) GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStock not implemented")
@@ -278,6 +352,78 @@ func _InventoryService_ReceiveStock_Handler(srv interface{}, ctx context.Context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(InventoryServiceServer).ReceiveStock(ctx, req.(*ReceiveStockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_AdjustStock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AdjustStockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).AdjustStock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_AdjustStock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).AdjustStock(ctx, req.(*AdjustStockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_PutItem_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutItemRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).PutItem(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_PutItem_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).PutItem(ctx, req.(*PutItemRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_GetItem_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetItemRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).GetItem(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_GetItem_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).GetItem(ctx, req.(*GetItemRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_ListItems_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListItemsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).ListItems(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_ListItems_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).ListItems(ctx, req.(*ListItemsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -454,6 +600,22 @@ var InventoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReceiveStock",
 			Handler:    _InventoryService_ReceiveStock_Handler,
+		},
+		{
+			MethodName: "AdjustStock",
+			Handler:    _InventoryService_AdjustStock_Handler,
+		},
+		{
+			MethodName: "PutItem",
+			Handler:    _InventoryService_PutItem_Handler,
+		},
+		{
+			MethodName: "GetItem",
+			Handler:    _InventoryService_GetItem_Handler,
+		},
+		{
+			MethodName: "ListItems",
+			Handler:    _InventoryService_ListItems_Handler,
 		},
 		{
 			MethodName: "GetStock",
