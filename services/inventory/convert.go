@@ -49,6 +49,7 @@ func timeToProto(at *time.Time) *timestamppb.Timestamp {
 func reservationToProto(r reservation) *inventoryv1.Reservation {
 	out := &inventoryv1.Reservation{
 		ReservationId: r.ID.String(), Reference: r.Reference, State: inventoryv1.ReservationState(r.State),
+		ExpireTime: timeToProto(r.ExpiresAt),
 	}
 	for _, l := range r.Lines {
 		out.Lines = append(out.Lines, &inventoryv1.Reservation_Line{Sku: l.SKU, Quantity: l.Quantity})

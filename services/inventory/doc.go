@@ -5,6 +5,7 @@
 // held, and then released or committed:
 //
 //	held ──► released   the pieces are available again
+//	   ├───► expired    the same, because its time was over
 //	   └───► committed  the pieces have left the warehouse
 //
 // Reserve, Release and Commit are steps of a saga. Release names the key of the Reserve that it undoes; when it
@@ -12,9 +13,14 @@
 // saga is: one of an owner that was followed by another is refused, and spans and events of the rest belong to their
 // sagas' traces, not to that of the call that brings many.
 //
+// A client may give a reservation a time, after which it expires by itself; what ends it first counts, and commit of an
+// expired one is refused. What a saga reserves has no time: the saga owns it and ends it, so that nothing expires behind
+// its pivot.
+//
 // A count that finds more pieces than the books say, or fewer, is an adjustment: it never takes away what is promised.
 //
-// Events: stock.received, stock.adjusted, reservation.held, reservation.released, reservation.committed.
+// Events: stock.received, stock.adjusted, reservation.held, reservation.released, reservation.committed,
+// reservation.expired.
 //
 // What is written is written in batches: whatever waits of one kind (reserves, releases, commits, receipts) is decided
 // in memory, in the order it came, and becomes one transaction of a statement a table, so that a SKU that many want at

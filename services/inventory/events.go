@@ -35,6 +35,11 @@ func eventCommitted(r reservation) bus.Event {
 		&eventv1.StockCommitted{ReservationId: r.ID.String(), Reference: r.Reference})
 }
 
+func eventExpired(r reservation) bus.Event {
+	return event("reservation", "expired", r.ID.String(), r.Reference,
+		&eventv1.StockExpired{ReservationId: r.ID.String(), Reference: r.Reference})
+}
+
 func quantities(lines []stock.Line) []*eventv1.StockQuantity {
 	out := make([]*eventv1.StockQuantity, len(lines))
 	for i, l := range lines {

@@ -61,6 +61,7 @@ const (
 	held      reservationState = 1
 	released  reservationState = 2
 	committed reservationState = 3
+	expired   reservationState = 4
 )
 
 // reservation is pieces of several SKUs promised to one taker. Lines are consolidated: one a SKU, by SKU.
@@ -69,6 +70,8 @@ type reservation struct {
 	Reference string           `json:"reference"`
 	State     reservationState `json:"state"`
 	Lines     []stock.Line     `json:"lines"`
+	// ExpiresAt is nil for one that does not expire, or does not any more.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
 // request is who asks, under which key, as the owner of which epoch (0 for none), and in which trace.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 )
@@ -17,11 +18,13 @@ type Config struct {
 	Postgres service.Postgres `koanf:"postgres"`
 	// IdempotencyTTL is how long the answer to a client's key is given again; afterwards the key is refused.
 	IdempotencyTTL time.Duration `koanf:"idempotency_ttl"`
+	// ExpireEvery is how often reservations whose time is over are looked for.
+	ExpireEvery time.Duration `koanf:"expire_every"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour}
+	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour, ExpireEvery: time.Second}
 }
 
 //go:embed sql/migrations/*.sql
@@ -46,6 +49,7 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 		return err
 	}
 	register(env.GRPC, s)
+	env.Go("expiry", periodic.Duty{Name: "expiry", Every: cfg.ExpireEvery, RunOnce: s.expireOnce, Log: env.Log}.Run)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return nil
 }

@@ -144,7 +144,7 @@ func (s *server) ListStock(ctx context.Context, r *inventoryv1.ListStockRequest)
 func (s *server) reserve(ctx context.Context, requests []*inventoryv1.ReserveRequest) []rpc.Answered[*inventoryv1.ReserveResponse] {
 	return handIn(ctx, s, "inventory.Reserve", s.inventory.reserves, requests,
 		func(from request, r *inventoryv1.ReserveRequest) reserveCommand {
-			return reserveCommand{from, r.GetReference(), linesFromProto(r.GetLines())}
+			return reserveCommand{from, r.GetReference(), linesFromProto(r.GetLines()), r.GetTtl().AsDuration()}
 		},
 		func(made reservation) *inventoryv1.ReserveResponse {
 			return &inventoryv1.ReserveResponse{Reservation: reservationToProto(made)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -49,8 +50,14 @@ func setupWith(t *testing.T, cfg service.Config, lines ...*inventoryv1.StockLine
 	return b
 }
 
+// inventoryService leaves it to the tests when reservations expire.
 func inventoryService(dsn string) service.Service {
 	cfg := DefaultConfig()
+	cfg.ExpireEvery = time.Hour
+	return configured(dsn, cfg)
+}
+
+func configured(dsn string, cfg Config) service.Service {
 	return service.Service{
 		Name: "inventory", Migrations: Migrations(), Postgres: service.Postgres{DSN: dsn, MaxConns: cfg.Postgres.MaxConns},
 		Run: func(ctx context.Context, env *service.Env) error { return Run(ctx, env, cfg) },

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -123,6 +124,11 @@ func (s store) insertReservations(ctx context.Context, reservations []reservatio
 	var p inventorydb.InsertReservationsParams
 	for _, r := range reservations {
 		p.Ids, p.Refs = append(p.Ids, r.ID.UUID()), append(p.Refs, r.Reference)
+		var expires time.Time
+		if r.ExpiresAt != nil {
+			expires = *r.ExpiresAt
+		}
+		p.ExpireAt = append(p.ExpireAt, expires)
 		for _, l := range r.Lines {
 			p.LineIds = append(p.LineIds, r.ID.UUID())
 			p.Skus, p.Quantities = append(p.Skus, l.SKU), append(p.Quantities, l.Quantity)
@@ -148,13 +154,37 @@ func (s store) lockReservations(ctx context.Context, ids []string) (map[string]*
 	}
 	locked := make(map[string]*reservation, len(rows))
 	for _, row := range rows {
-		r := &reservation{ID: ReservationID(row.ID), Reference: row.Reference, State: reservationState(row.State)}
+		r := &reservation{
+			ID: ReservationID(row.ID), Reference: row.Reference, State: reservationState(row.State), ExpiresAt: row.ExpiresAt,
+		}
 		for i, sku := range row.Skus {
 			r.Lines = append(r.Lines, stock.Line{SKU: sku, Quantity: row.Quantities[i]})
 		}
 		locked[r.ID.String()] = r
 	}
 	return locked, nil
+}
+
+// dueReservations gives up to n held reservations whose time is over.
+func (s store) dueReservations(ctx context.Context, n int32) ([]string, error) {
+	due, err := s.q.DueReservations(ctx, n)
+	if err != nil {
+		return nil, fmt.Errorf("looking for reservations whose time is over: %w", err)
+	}
+	ids := make([]string, len(due))
+	for i, u := range due {
+		ids[i] = ReservationID(u).String()
+	}
+	return ids, nil
+}
+
+// now is the time of the transaction.
+func (s store) now(ctx context.Context) (time.Time, error) {
+	now, err := s.q.Now(ctx)
+	if err != nil {
+		return now, fmt.Errorf("reading the time: %w", err)
+	}
+	return now, nil
 }
 
 func (s store) setReservationStates(ctx context.Context, to reservationState, ids []uuid.UUID) error {

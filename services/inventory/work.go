@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,6 +20,7 @@ import (
 // idempotency rows of steps to be undone, reservations, levels, and with the last statements new levels and
 // idempotency rows.
 type work struct {
+	now     time.Time              // of the transaction, where something is to expire
 	levels  map[string]stock.Level // locked, and as they are after what was decided so far
 	created map[string]bool        // SKUs that become known
 
@@ -79,7 +81,7 @@ func (w *work) settle(r *reservation, to reservationState, by stock.EventType) e
 	if err := w.record(by, r.Lines, r.ID.UUID()); err != nil {
 		return err
 	}
-	r.State = to
+	r.State, r.ExpiresAt = to, nil
 	w.settled[to] = append(w.settled[to], r.ID.UUID())
 	return nil
 }

@@ -44,6 +44,30 @@ func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) (int
 	return result.RowsAffected(), nil
 }
 
+const dueReservations = `-- name: DueReservations :many
+SELECT id FROM reservation WHERE expires_at <= now() AND state = 1 ORDER BY expires_at LIMIT $1
+`
+
+func (q *Queries) DueReservations(ctx context.Context, n int32) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, dueReservations, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ensureLevel = `-- name: EnsureLevel :exec
 INSERT INTO stock_level (sku, available, reserved, shipped) VALUES ($1, 0, 0, 0) ON CONFLICT (sku) DO NOTHING
 `
@@ -143,27 +167,31 @@ func (q *Queries) InsertActions(ctx context.Context, arg InsertActionsParams) er
 }
 
 const insertReservations = `-- name: InsertReservations :exec
-INSERT INTO reservation (id, reference, state, skus, quantities)
-SELECT r.id, r.reference, 1, array_agg(l.sku ORDER BY l.n), array_agg(l.quantity ORDER BY l.n)
-  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference) AS r
-  JOIN (SELECT unnest($3::uuid[]) AS id, unnest($4::text[]) AS sku, unnest($5::bigint[]) AS quantity,
-               generate_subscripts($3::uuid[], 1) AS n) AS l ON l.id = r.id
- GROUP BY r.id, r.reference
+INSERT INTO reservation (id, reference, state, skus, quantities, expires_at)
+SELECT r.id, r.reference, 1, array_agg(l.sku ORDER BY l.n), array_agg(l.quantity ORDER BY l.n), r.expires_at
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference,
+               NULLIF(unnest($3::timestamptz[]), '0001-01-01T00:00:00Z') AS expires_at) AS r
+  JOIN (SELECT unnest($4::uuid[]) AS id, unnest($5::text[]) AS sku, unnest($6::bigint[]) AS quantity,
+               generate_subscripts($4::uuid[], 1) AS n) AS l ON l.id = r.id
+ GROUP BY r.id, r.reference, r.expires_at
 `
 
 type InsertReservationsParams struct {
 	Ids        []uuid.UUID
 	Refs       []string
+	ExpireAt   []time.Time
 	LineIds    []uuid.UUID
 	Skus       []string
 	Quantities []int64
 }
 
-// Reservations, and beside them their lines, each with the id of its reservation.
+// Reservations, and beside them their lines, each with the id of its reservation. Those that do not expire have the zero
+// time.
 func (q *Queries) InsertReservations(ctx context.Context, arg InsertReservationsParams) error {
 	_, err := q.db.Exec(ctx, insertReservations,
 		arg.Ids,
 		arg.Refs,
+		arg.ExpireAt,
 		arg.LineIds,
 		arg.Skus,
 		arg.Quantities,
@@ -322,10 +350,10 @@ func (q *Queries) LockLevels(ctx context.Context, skus []string) ([]LockLevelsRo
 }
 
 const lockReservations = `-- name: LockReservations :many
-SELECT r.id, r.reference, r.state, r.skus, r.quantities
+SELECT r.id, r.reference, r.state, r.skus, r.quantities, r.expires_at
   FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
  CROSS JOIN LATERAL (
-       SELECT id, reference, state, skus, quantities FROM reservation WHERE id = n.id OFFSET 0 FOR UPDATE) AS r
+       SELECT id, reference, state, skus, quantities, expires_at FROM reservation WHERE id = n.id OFFSET 0 FOR UPDATE) AS r
 `
 
 type LockReservationsRow struct {
@@ -334,6 +362,7 @@ type LockReservationsRow struct {
 	State      int16
 	Skus       []string
 	Quantities []int64
+	ExpiresAt  *time.Time
 }
 
 // Holds reservations to the end of the transaction, always in the same order. OFFSET 0 keeps it one index lookup
@@ -353,6 +382,7 @@ func (q *Queries) LockReservations(ctx context.Context, ids []uuid.UUID) ([]Lock
 			&i.State,
 			&i.Skus,
 			&i.Quantities,
+			&i.ExpiresAt,
 		); err != nil {
 			return nil, err
 		}
@@ -362,6 +392,18 @@ func (q *Queries) LockReservations(ctx context.Context, ids []uuid.UUID) ([]Lock
 		return nil, err
 	}
 	return items, nil
+}
+
+const now = `-- name: Now :one
+SELECT now()::timestamptz
+`
+
+// The time of the transaction, by the clock that decides what has expired.
+func (q *Queries) Now(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, now)
+	var column_1 time.Time
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const putItem = `-- name: PutItem :one
@@ -419,7 +461,7 @@ func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) error {
 }
 
 const setReservationStates = `-- name: SetReservationStates :exec
-UPDATE reservation SET state = $1, updated_at = now()
+UPDATE reservation SET state = $1, expires_at = NULL, updated_at = now()
  WHERE ctid = ANY (ARRAY (
        SELECT r.ctid FROM (SELECT unnest($2::uuid[]) AS id) AS n
         CROSS JOIN LATERAL (SELECT ctid FROM reservation WHERE id = n.id OFFSET 0) AS r))

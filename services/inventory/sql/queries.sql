@@ -37,25 +37,27 @@ SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level 
 SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku > @after::text ORDER BY sku LIMIT @n;
 
 -- name: InsertReservations :exec
--- Reservations, and beside them their lines, each with the id of its reservation.
-INSERT INTO reservation (id, reference, state, skus, quantities)
-SELECT r.id, r.reference, 1, array_agg(l.sku ORDER BY l.n), array_agg(l.quantity ORDER BY l.n)
-  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@refs::text[]) AS reference) AS r
+-- Reservations, and beside them their lines, each with the id of its reservation. Those that do not expire have the zero
+-- time.
+INSERT INTO reservation (id, reference, state, skus, quantities, expires_at)
+SELECT r.id, r.reference, 1, array_agg(l.sku ORDER BY l.n), array_agg(l.quantity ORDER BY l.n), r.expires_at
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@refs::text[]) AS reference,
+               NULLIF(unnest(@expire_at::timestamptz[]), '0001-01-01T00:00:00Z') AS expires_at) AS r
   JOIN (SELECT unnest(@line_ids::uuid[]) AS id, unnest(@skus::text[]) AS sku, unnest(@quantities::bigint[]) AS quantity,
                generate_subscripts(@line_ids::uuid[], 1) AS n) AS l ON l.id = r.id
- GROUP BY r.id, r.reference;
+ GROUP BY r.id, r.reference, r.expires_at;
 
 -- name: LockReservations :many
 -- Holds reservations to the end of the transaction, always in the same order. OFFSET 0 keeps it one index lookup
 -- each: as a join it would be planned while the table is small, and would read all of it when it has grown.
-SELECT r.id, r.reference, r.state, r.skus, r.quantities
+SELECT r.id, r.reference, r.state, r.skus, r.quantities, r.expires_at
   FROM (SELECT unnest(@ids::uuid[]) AS id ORDER BY 1) AS n
  CROSS JOIN LATERAL (
-       SELECT id, reference, state, skus, quantities FROM reservation WHERE id = n.id OFFSET 0 FOR UPDATE) AS r;
+       SELECT id, reference, state, skus, quantities, expires_at FROM reservation WHERE id = n.id OFFSET 0 FOR UPDATE) AS r;
 
 -- name: SetReservationStates :exec
 -- For rows that are locked; by their place in the table, for the same reason.
-UPDATE reservation SET state = @state, updated_at = now()
+UPDATE reservation SET state = @state, expires_at = NULL, updated_at = now()
  WHERE ctid = ANY (ARRAY (
        SELECT r.ctid FROM (SELECT unnest(@ids::uuid[]) AS id) AS n
         CROSS JOIN LATERAL (SELECT ctid FROM reservation WHERE id = n.id OFFSET 0) AS r));
@@ -85,3 +87,10 @@ SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit,
        i.created_at, i.updated_at
   FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
  WHERE l.sku = @sku;
+
+-- name: Now :one
+-- The time of the transaction, by the clock that decides what has expired.
+SELECT now()::timestamptz;
+
+-- name: DueReservations :many
+SELECT id FROM reservation WHERE expires_at <= now() AND state = 1 ORDER BY expires_at LIMIT @n;

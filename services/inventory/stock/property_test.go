@@ -18,9 +18,9 @@ func TestApply_KeepsEveryPieceInOnePlace(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var level Level
-		var moved [Adjusted + 1]int64 // by type of event
+		var moved [Expired + 1]int64 // by type of event
 		for _, e := range rapid.SliceOf(rapid.Custom(func(t *rapid.T) Event {
-			return Event{"mug", EventType(rapid.IntRange(int(Received), int(Adjusted)).Draw(t, "type")), quantities().Draw(t, "quantity")}
+			return Event{"mug", EventType(rapid.IntRange(int(Received), int(Expired)).Draw(t, "type")), quantities().Draw(t, "quantity")}
 		})).Draw(t, "events") {
 			before := level
 			var err error
@@ -102,7 +102,7 @@ func TestRecord_IsApplyForEachEventOrNothing(t *testing.T) {
 		events := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Event {
 			return Event{
 				rapid.SampledFrom([]string{"a", "b", "new"}).Draw(t, "sku"),
-				EventType(rapid.IntRange(int(Received), int(Adjusted)).Draw(t, "type")), quantities().Draw(t, "quantity"),
+				EventType(rapid.IntRange(int(Received), int(Expired)).Draw(t, "type")), quantities().Draw(t, "quantity"),
 			}
 		})).Draw(t, "events")
 		var wantErr error

@@ -26,13 +26,15 @@ const (
 	Committed
 	// Adjusted: a count found more pieces, or fewer, than were known.
 	Adjusted
+	// Expired: promised pieces are available again, because the time of the promise was over.
+	Expired
 )
 
-var typeNames = [...]string{"", "received", "reserved", "released", "committed", "adjusted"}
+var typeNames = [...]string{"", "received", "reserved", "released", "committed", "adjusted", "expired"}
 
 // String is the name of the type.
 func (t EventType) String() string {
-	if t < Received || t > Adjusted {
+	if t < Received || t > Expired {
 		return fmt.Sprintf("EventType(%d)", int16(t))
 	}
 	return typeNames[t]
@@ -93,7 +95,7 @@ func (l Level) Apply(e Event) (Level, error) {
 	case Reserved:
 		after.Available -= e.Quantity
 		after.Reserved += e.Quantity
-	case Released:
+	case Released, Expired:
 		after.Reserved -= e.Quantity
 		after.Available += e.Quantity
 	case Committed:

@@ -37,7 +37,9 @@ func TestApply_MovesPieces(t *testing.T) {
 		{Event{"mug", Adjusted, 0}, at, ErrImpossible},
 		{Event{"mug", Adjusted, math.MinInt64}, at, ErrImpossible},
 		{Event{"mug", Adjusted, math.MaxInt64 - 9}, at, ErrOverflow},
-		{Event{"mug", Adjusted + 1, 1}, at, ErrImpossible},
+		{Event{"mug", Expired, 3}, Level{"mug", 8, 0, 2, 0}, nil},
+		{Event{"mug", Expired, 4}, at, ErrImpossible},
+		{Event{"mug", Expired + 1, 1}, at, ErrImpossible},
 	} {
 		got, err := at.Apply(c.event)
 		if !errors.Is(err, c.err) {
@@ -103,7 +105,7 @@ func TestEvents_MakesOneForEachLine(t *testing.T) {
 func TestEventType_HasAName(t *testing.T) {
 	t.Parallel()
 	for typ, want := range map[EventType]string{
-		Received: "received", Reserved: "reserved", Released: "released", Committed: "committed", Adjusted: "adjusted", 0: "EventType(0)", 9: "EventType(9)",
+		Received: "received", Reserved: "reserved", Released: "released", Committed: "committed", Adjusted: "adjusted", Expired: "expired", 0: "EventType(0)", 9: "EventType(9)",
 	} {
 		if got := typ.String(); got != want {
 			t.Errorf("got %q for type %d, want %q", got, int(typ), want)

@@ -630,6 +630,62 @@ func (x *StockCommitted) GetReference() string {
 	return ""
 }
 
+// StockExpired: a reservation's time was over, and its pieces are back. Type
+// tieout.inventory.reservation.expired.v1.
+type StockExpired struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reservation.
+	ReservationId string `protobuf:"bytes,1,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	// What it was for.
+	Reference     string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StockExpired) Reset() {
+	*x = StockExpired{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StockExpired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StockExpired) ProtoMessage() {}
+
+func (x *StockExpired) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StockExpired.ProtoReflect.Descriptor instead.
+func (*StockExpired) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *StockExpired) GetReservationId() string {
+	if x != nil {
+		return x.ReservationId
+	}
+	return ""
+}
+
+func (x *StockExpired) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
 // StockQuantity is a quantity of one SKU.
 type StockQuantity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -643,7 +699,7 @@ type StockQuantity struct {
 
 func (x *StockQuantity) Reset() {
 	*x = StockQuantity{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +711,7 @@ func (x *StockQuantity) String() string {
 func (*StockQuantity) ProtoMessage() {}
 
 func (x *StockQuantity) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +724,7 @@ func (x *StockQuantity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockQuantity.ProtoReflect.Descriptor instead.
 func (*StockQuantity) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StockQuantity) GetSku() string {
@@ -702,7 +758,7 @@ type PaymentCaptured struct {
 
 func (x *PaymentCaptured) Reset() {
 	*x = PaymentCaptured{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +770,7 @@ func (x *PaymentCaptured) String() string {
 func (*PaymentCaptured) ProtoMessage() {}
 
 func (x *PaymentCaptured) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +783,7 @@ func (x *PaymentCaptured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCaptured.ProtoReflect.Descriptor instead.
 func (*PaymentCaptured) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PaymentCaptured) GetPaymentId() string {
@@ -773,7 +829,7 @@ type PaymentDeclined struct {
 
 func (x *PaymentDeclined) Reset() {
 	*x = PaymentDeclined{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +841,7 @@ func (x *PaymentDeclined) String() string {
 func (*PaymentDeclined) ProtoMessage() {}
 
 func (x *PaymentDeclined) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +854,7 @@ func (x *PaymentDeclined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDeclined.ProtoReflect.Descriptor instead.
 func (*PaymentDeclined) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PaymentDeclined) GetPaymentId() string {
@@ -837,7 +893,7 @@ type PaymentUnknown struct {
 
 func (x *PaymentUnknown) Reset() {
 	*x = PaymentUnknown{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +905,7 @@ func (x *PaymentUnknown) String() string {
 func (*PaymentUnknown) ProtoMessage() {}
 
 func (x *PaymentUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +918,7 @@ func (x *PaymentUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentUnknown.ProtoReflect.Descriptor instead.
 func (*PaymentUnknown) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PaymentUnknown) GetPaymentId() string {
@@ -903,7 +959,7 @@ type PaymentRefunded struct {
 
 func (x *PaymentRefunded) Reset() {
 	*x = PaymentRefunded{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +971,7 @@ func (x *PaymentRefunded) String() string {
 func (*PaymentRefunded) ProtoMessage() {}
 
 func (x *PaymentRefunded) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +984,7 @@ func (x *PaymentRefunded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentRefunded.ProtoReflect.Descriptor instead.
 func (*PaymentRefunded) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PaymentRefunded) GetPaymentId() string {
@@ -972,7 +1028,7 @@ type PaymentVoided struct {
 
 func (x *PaymentVoided) Reset() {
 	*x = PaymentVoided{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1040,7 @@ func (x *PaymentVoided) String() string {
 func (*PaymentVoided) ProtoMessage() {}
 
 func (x *PaymentVoided) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1053,7 @@ func (x *PaymentVoided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentVoided.ProtoReflect.Descriptor instead.
 func (*PaymentVoided) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PaymentVoided) GetPaymentId() string {
@@ -1029,7 +1085,7 @@ type PaymentCreated struct {
 
 func (x *PaymentCreated) Reset() {
 	*x = PaymentCreated{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1097,7 @@ func (x *PaymentCreated) String() string {
 func (*PaymentCreated) ProtoMessage() {}
 
 func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1110,7 @@ func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCreated.ProtoReflect.Descriptor instead.
 func (*PaymentCreated) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PaymentCreated) GetPaymentId() string {
@@ -1095,7 +1151,7 @@ type PaymentAuthorized struct {
 
 func (x *PaymentAuthorized) Reset() {
 	*x = PaymentAuthorized{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1163,7 @@ func (x *PaymentAuthorized) String() string {
 func (*PaymentAuthorized) ProtoMessage() {}
 
 func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1176,7 @@ func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentAuthorized.ProtoReflect.Descriptor instead.
 func (*PaymentAuthorized) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PaymentAuthorized) GetPaymentId() string {
@@ -1173,7 +1229,7 @@ type PaymentResolved struct {
 
 func (x *PaymentResolved) Reset() {
 	*x = PaymentResolved{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1241,7 @@ func (x *PaymentResolved) String() string {
 func (*PaymentResolved) ProtoMessage() {}
 
 func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1254,7 @@ func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentResolved.ProtoReflect.Descriptor instead.
 func (*PaymentResolved) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PaymentResolved) GetPaymentId() string {
@@ -1260,7 +1316,7 @@ type PaymentChargeback struct {
 
 func (x *PaymentChargeback) Reset() {
 	*x = PaymentChargeback{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1328,7 @@ func (x *PaymentChargeback) String() string {
 func (*PaymentChargeback) ProtoMessage() {}
 
 func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1341,7 @@ func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargeback.ProtoReflect.Descriptor instead.
 func (*PaymentChargeback) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PaymentChargeback) GetPaymentId() string {
@@ -1334,7 +1390,7 @@ type PaymentChargebackReversed struct {
 
 func (x *PaymentChargebackReversed) Reset() {
 	*x = PaymentChargebackReversed{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1402,7 @@ func (x *PaymentChargebackReversed) String() string {
 func (*PaymentChargebackReversed) ProtoMessage() {}
 
 func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1415,7 @@ func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargebackReversed.ProtoReflect.Descriptor instead.
 func (*PaymentChargebackReversed) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PaymentChargebackReversed) GetPaymentId() string {
@@ -1408,7 +1464,7 @@ type BreakerChanged struct {
 
 func (x *BreakerChanged) Reset() {
 	*x = BreakerChanged{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1476,7 @@ func (x *BreakerChanged) String() string {
 func (*BreakerChanged) ProtoMessage() {}
 
 func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1489,7 @@ func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakerChanged.ProtoReflect.Descriptor instead.
 func (*BreakerChanged) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BreakerChanged) GetProvider() string {
@@ -1479,7 +1535,7 @@ type ShipmentScheduled struct {
 
 func (x *ShipmentScheduled) Reset() {
 	*x = ShipmentScheduled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1547,7 @@ func (x *ShipmentScheduled) String() string {
 func (*ShipmentScheduled) ProtoMessage() {}
 
 func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1560,7 @@ func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentScheduled.ProtoReflect.Descriptor instead.
 func (*ShipmentScheduled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ShipmentScheduled) GetShipmentId() string {
@@ -1543,7 +1599,7 @@ type ShipmentRefused struct {
 
 func (x *ShipmentRefused) Reset() {
 	*x = ShipmentRefused{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1611,7 @@ func (x *ShipmentRefused) String() string {
 func (*ShipmentRefused) ProtoMessage() {}
 
 func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1624,7 @@ func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentRefused.ProtoReflect.Descriptor instead.
 func (*ShipmentRefused) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShipmentRefused) GetShipmentId() string {
@@ -1605,7 +1661,7 @@ type ShipmentCancelled struct {
 
 func (x *ShipmentCancelled) Reset() {
 	*x = ShipmentCancelled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1673,7 @@ func (x *ShipmentCancelled) String() string {
 func (*ShipmentCancelled) ProtoMessage() {}
 
 func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1686,7 @@ func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentCancelled.ProtoReflect.Descriptor instead.
 func (*ShipmentCancelled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShipmentCancelled) GetShipmentId() string {
@@ -1687,6 +1743,9 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\"U\n" +
 	"\x0eStockCommitted\x12%\n" +
+	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"S\n" +
+	"\fStockExpired\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\"=\n" +
 	"\rStockQuantity\x12\x10\n" +
@@ -1783,7 +1842,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),               // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),            // 1: tieout.event.v1.OrderCompleted
@@ -1795,35 +1854,36 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*StockReserved)(nil),             // 7: tieout.event.v1.StockReserved
 	(*StockReleased)(nil),             // 8: tieout.event.v1.StockReleased
 	(*StockCommitted)(nil),            // 9: tieout.event.v1.StockCommitted
-	(*StockQuantity)(nil),             // 10: tieout.event.v1.StockQuantity
-	(*PaymentCaptured)(nil),           // 11: tieout.event.v1.PaymentCaptured
-	(*PaymentDeclined)(nil),           // 12: tieout.event.v1.PaymentDeclined
-	(*PaymentUnknown)(nil),            // 13: tieout.event.v1.PaymentUnknown
-	(*PaymentRefunded)(nil),           // 14: tieout.event.v1.PaymentRefunded
-	(*PaymentVoided)(nil),             // 15: tieout.event.v1.PaymentVoided
-	(*PaymentCreated)(nil),            // 16: tieout.event.v1.PaymentCreated
-	(*PaymentAuthorized)(nil),         // 17: tieout.event.v1.PaymentAuthorized
-	(*PaymentResolved)(nil),           // 18: tieout.event.v1.PaymentResolved
-	(*PaymentChargeback)(nil),         // 19: tieout.event.v1.PaymentChargeback
-	(*PaymentChargebackReversed)(nil), // 20: tieout.event.v1.PaymentChargebackReversed
-	(*BreakerChanged)(nil),            // 21: tieout.event.v1.BreakerChanged
-	(*ShipmentScheduled)(nil),         // 22: tieout.event.v1.ShipmentScheduled
-	(*ShipmentRefused)(nil),           // 23: tieout.event.v1.ShipmentRefused
-	(*ShipmentCancelled)(nil),         // 24: tieout.event.v1.ShipmentCancelled
-	(*v1.Amount)(nil),                 // 25: tieout.common.v1.Amount
+	(*StockExpired)(nil),              // 10: tieout.event.v1.StockExpired
+	(*StockQuantity)(nil),             // 11: tieout.event.v1.StockQuantity
+	(*PaymentCaptured)(nil),           // 12: tieout.event.v1.PaymentCaptured
+	(*PaymentDeclined)(nil),           // 13: tieout.event.v1.PaymentDeclined
+	(*PaymentUnknown)(nil),            // 14: tieout.event.v1.PaymentUnknown
+	(*PaymentRefunded)(nil),           // 15: tieout.event.v1.PaymentRefunded
+	(*PaymentVoided)(nil),             // 16: tieout.event.v1.PaymentVoided
+	(*PaymentCreated)(nil),            // 17: tieout.event.v1.PaymentCreated
+	(*PaymentAuthorized)(nil),         // 18: tieout.event.v1.PaymentAuthorized
+	(*PaymentResolved)(nil),           // 19: tieout.event.v1.PaymentResolved
+	(*PaymentChargeback)(nil),         // 20: tieout.event.v1.PaymentChargeback
+	(*PaymentChargebackReversed)(nil), // 21: tieout.event.v1.PaymentChargebackReversed
+	(*BreakerChanged)(nil),            // 22: tieout.event.v1.BreakerChanged
+	(*ShipmentScheduled)(nil),         // 23: tieout.event.v1.ShipmentScheduled
+	(*ShipmentRefused)(nil),           // 24: tieout.event.v1.ShipmentRefused
+	(*ShipmentCancelled)(nil),         // 25: tieout.event.v1.ShipmentCancelled
+	(*v1.Amount)(nil),                 // 26: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	25, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
-	10, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
-	10, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	25, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	25, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	25, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	25, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
-	25, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	25, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	25, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	25, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	26, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	11, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
+	11, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
+	26, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	26, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	26, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	26, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
+	26, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	26, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	26, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	26, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -1842,7 +1902,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

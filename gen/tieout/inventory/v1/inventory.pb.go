@@ -15,6 +15,7 @@ import (
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -40,6 +41,8 @@ const (
 	ReservationState_RESERVATION_STATE_RELEASED ReservationState = 2
 	// The pieces have left.
 	ReservationState_RESERVATION_STATE_COMMITTED ReservationState = 3
+	// The pieces are back in stock, because its time was over.
+	ReservationState_RESERVATION_STATE_EXPIRED ReservationState = 4
 )
 
 // Enum value maps for ReservationState.
@@ -49,12 +52,14 @@ var (
 		1: "RESERVATION_STATE_HELD",
 		2: "RESERVATION_STATE_RELEASED",
 		3: "RESERVATION_STATE_COMMITTED",
+		4: "RESERVATION_STATE_EXPIRED",
 	}
 	ReservationState_value = map[string]int32{
 		"RESERVATION_STATE_UNSPECIFIED": 0,
 		"RESERVATION_STATE_HELD":        1,
 		"RESERVATION_STATE_RELEASED":    2,
 		"RESERVATION_STATE_COMMITTED":   3,
+		"RESERVATION_STATE_EXPIRED":     4,
 	}
 )
 
@@ -332,7 +337,9 @@ type Reservation struct {
 	// Where it stands.
 	State ReservationState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.inventory.v1.ReservationState" json:"state,omitempty"`
 	// What is promised, a line a SKU, by SKU.
-	Lines         []*Reservation_Line `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*Reservation_Line `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
+	// When it expires unless it is released or committed before; unset when it does not expire, or does not any more.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -391,6 +398,13 @@ func (x *Reservation) GetState() ReservationState {
 func (x *Reservation) GetLines() []*Reservation_Line {
 	if x != nil {
 		return x.Lines
+	}
+	return nil
+}
+
+func (x *Reservation) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
 	}
 	return nil
 }
@@ -1239,6 +1253,10 @@ type ReserveRequest struct {
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// What is wanted: 1 to 1,000 lines; a SKU may stand on several.
 	Lines []*StockLine `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	// How long the pieces are promised at least: 1 second to 30 days. Afterwards the reservation expires by itself, unless
+	// it was released or committed. Unset, it does not expire. A saga's step sets none: the saga owns the reservation
+	// and ends it.
+	Ttl *durationpb.Duration `protobuf:"bytes,4,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// Where the request comes from, when a saga's step sends it.
 	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1292,6 +1310,13 @@ func (x *ReserveRequest) GetReference() string {
 func (x *ReserveRequest) GetLines() []*StockLine {
 	if x != nil {
 		return x.Lines
+	}
+	return nil
+}
+
+func (x *ReserveRequest) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
 	}
 	return nil
 }
@@ -2090,7 +2115,7 @@ var File_tieout_inventory_v1_inventory_proto protoreflect.FileDescriptor
 
 const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\n" +
-	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x01\n" +
+	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x01\n" +
 	"\x05Stock\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\x03R\tavailable\x12\x1a\n" +
@@ -2110,12 +2135,14 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"updateTime\"M\n" +
 	"\tStockLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12#\n" +
-	"\bquantity\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00R\bquantity\"\x82\x02\n" +
+	"\bquantity\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00R\bquantity\"\xbf\x02\n" +
 	"\vReservation\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12;\n" +
 	"\x05state\x18\x03 \x01(\x0e2%.tieout.inventory.v1.ReservationStateR\x05state\x12;\n" +
-	"\x05lines\x18\x04 \x03(\v2%.tieout.inventory.v1.Reservation.LineR\x05lines\x1a4\n" +
+	"\x05lines\x18\x04 \x03(\v2%.tieout.inventory.v1.Reservation.LineR\x05lines\x12;\n" +
+	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x1a4\n" +
 	"\x04Line\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\"\x81\x01\n" +
@@ -2164,12 +2191,13 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"m\n" +
 	"\x11ListStockResponse\x120\n" +
 	"\x05stock\x18\x01 \x03(\v2\x1a.tieout.inventory.v1.StockR\x05stock\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd8\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x98\x02\n" +
 	"\x0eReserveRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12(\n" +
 	"\treference\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\treference\x12A\n" +
-	"\x05lines\x18\x03 \x03(\v2\x1e.tieout.inventory.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05lines\x120\n" +
+	"\x05lines\x18\x03 \x03(\v2\x1e.tieout.inventory.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05lines\x12>\n" +
+	"\x03ttl\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\x9a\x9e\x012\x02\b\x01R\x03ttl\x120\n" +
 	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"U\n" +
 	"\x0fReserveResponse\x12B\n" +
 	"\vreservation\x18\x01 \x01(\v2 .tieout.inventory.v1.ReservationR\vreservation\"k\n" +
@@ -2210,12 +2238,13 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x06Result\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12?\n" +
 	"\bresponse\x18\x02 \x01(\v2#.tieout.inventory.v1.CommitResponseR\bresponse\x12\x1a\n" +
-	"\breplayed\x18\x03 \x01(\bR\breplayed*\x92\x01\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed*\xb1\x01\n" +
 	"\x10ReservationState\x12!\n" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x02\x12\x1f\n" +
-	"\x1bRESERVATION_STATE_COMMITTED\x10\x032\xf9\v\n" +
+	"\x1bRESERVATION_STATE_COMMITTED\x10\x03\x12\x1d\n" +
+	"\x19RESERVATION_STATE_EXPIRED\x10\x042\xf9\v\n" +
 	"\x10InventoryService\x12s\n" +
 	"\fReceiveStock\x12(.tieout.inventory.v1.ReceiveStockRequest\x1a).tieout.inventory.v1.ReceiveStockResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
@@ -2297,8 +2326,9 @@ var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
 	(*BatchReleaseResponse_Result)(nil), // 35: tieout.inventory.v1.BatchReleaseResponse.Result
 	(*BatchCommitResponse_Result)(nil),  // 36: tieout.inventory.v1.BatchCommitResponse.Result
 	(*timestamppb.Timestamp)(nil),       // 37: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                   // 38: tieout.common.v1.Origin
-	(*status.Status)(nil),               // 39: google.rpc.Status
+	(*durationpb.Duration)(nil),         // 38: google.protobuf.Duration
+	(*v1.Origin)(nil),                   // 39: tieout.common.v1.Origin
+	(*status.Status)(nil),               // 40: google.rpc.Status
 }
 var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
 	37, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
@@ -2306,67 +2336,69 @@ var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
 	37, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
 	33, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
-	3,  // 5: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	1,  // 6: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 7: tieout.inventory.v1.AdjustStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	2,  // 8: tieout.inventory.v1.PutItemResponse.item:type_name -> tieout.inventory.v1.Item
-	2,  // 9: tieout.inventory.v1.GetItemResponse.item:type_name -> tieout.inventory.v1.Item
-	2,  // 10: tieout.inventory.v1.ListItemsResponse.items:type_name -> tieout.inventory.v1.Item
-	1,  // 11: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 12: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 13: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	3,  // 14: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	38, // 15: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
-	4,  // 16: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	38, // 17: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
-	4,  // 18: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	38, // 19: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
-	4,  // 20: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	21, // 21: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
-	34, // 22: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
-	23, // 23: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
-	35, // 24: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
-	25, // 25: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
-	36, // 26: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
-	39, // 27: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
-	22, // 28: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
-	39, // 29: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
-	24, // 30: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
-	39, // 31: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
-	26, // 32: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
-	5,  // 33: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
-	7,  // 34: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
-	9,  // 35: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
-	11, // 36: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
-	13, // 37: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
-	15, // 38: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
-	17, // 39: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
-	19, // 40: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
-	21, // 41: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
-	27, // 42: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
-	23, // 43: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
-	29, // 44: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
-	25, // 45: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
-	31, // 46: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
-	6,  // 47: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
-	8,  // 48: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
-	10, // 49: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
-	12, // 50: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
-	14, // 51: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
-	16, // 52: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
-	18, // 53: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
-	20, // 54: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
-	22, // 55: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
-	28, // 56: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
-	24, // 57: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
-	30, // 58: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
-	26, // 59: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
-	32, // 60: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
-	47, // [47:61] is the sub-list for method output_type
-	33, // [33:47] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	37, // 5: tieout.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 6: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	1,  // 7: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	1,  // 8: tieout.inventory.v1.AdjustStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 9: tieout.inventory.v1.PutItemResponse.item:type_name -> tieout.inventory.v1.Item
+	2,  // 10: tieout.inventory.v1.GetItemResponse.item:type_name -> tieout.inventory.v1.Item
+	2,  // 11: tieout.inventory.v1.ListItemsResponse.items:type_name -> tieout.inventory.v1.Item
+	1,  // 12: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	1,  // 13: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	1,  // 14: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	3,  // 15: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	38, // 16: tieout.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
+	39, // 17: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 18: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	39, // 19: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 20: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	39, // 21: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
+	4,  // 22: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	21, // 23: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
+	34, // 24: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
+	23, // 25: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
+	35, // 26: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
+	25, // 27: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
+	36, // 28: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
+	40, // 29: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
+	22, // 30: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
+	40, // 31: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
+	24, // 32: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
+	40, // 33: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
+	26, // 34: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
+	5,  // 35: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
+	7,  // 36: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
+	9,  // 37: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
+	11, // 38: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
+	13, // 39: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
+	15, // 40: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
+	17, // 41: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
+	19, // 42: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
+	21, // 43: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
+	27, // 44: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
+	23, // 45: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
+	29, // 46: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
+	25, // 47: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
+	31, // 48: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
+	6,  // 49: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
+	8,  // 50: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
+	10, // 51: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
+	12, // 52: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
+	14, // 53: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
+	16, // 54: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
+	18, // 55: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
+	20, // 56: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
+	22, // 57: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
+	28, // 58: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
+	24, // 59: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
+	30, // 60: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
+	26, // 61: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
+	32, // 62: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
+	49, // [49:63] is the sub-list for method output_type
+	35, // [35:49] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_tieout_inventory_v1_inventory_proto_init() }

@@ -68,11 +68,12 @@ type InventoryServiceClient interface {
 	// Does several Reserves, each by itself: one that is refused is its own result and hinders no other.
 	BatchReserve(ctx context.Context, in *BatchReserveRequest, opts ...grpc.CallOption) (*BatchReserveResponse, error)
 	// Undoes the Reserve of the same key. When that Reserve was never seen, nothing is released and it is
-	// refused for ever (STEP_TOMBSTONED).
+	// refused for ever (STEP_TOMBSTONED). Of one that has expired nothing is left to release.
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
 	// Does several Releases, each by itself.
 	BatchRelease(ctx context.Context, in *BatchReleaseRequest, opts ...grpc.CallOption) (*BatchReleaseResponse, error)
-	// Takes reserved pieces out of stock: they have been handed over.
+	// Takes reserved pieces out of stock: they have been handed over. Refused with RESERVATION_EXPIRED when the reservation
+	// had a time and it was over.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
 	// Does several Commits, each by itself.
 	BatchCommit(ctx context.Context, in *BatchCommitRequest, opts ...grpc.CallOption) (*BatchCommitResponse, error)
@@ -257,11 +258,12 @@ type InventoryServiceServer interface {
 	// Does several Reserves, each by itself: one that is refused is its own result and hinders no other.
 	BatchReserve(context.Context, *BatchReserveRequest) (*BatchReserveResponse, error)
 	// Undoes the Reserve of the same key. When that Reserve was never seen, nothing is released and it is
-	// refused for ever (STEP_TOMBSTONED).
+	// refused for ever (STEP_TOMBSTONED). Of one that has expired nothing is left to release.
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
 	// Does several Releases, each by itself.
 	BatchRelease(context.Context, *BatchReleaseRequest) (*BatchReleaseResponse, error)
-	// Takes reserved pieces out of stock: they have been handed over.
+	// Takes reserved pieces out of stock: they have been handed over. Refused with RESERVATION_EXPIRED when the reservation
+	// had a time and it was over.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
 	// Does several Commits, each by itself.
 	BatchCommit(context.Context, *BatchCommitRequest) (*BatchCommitResponse, error)
