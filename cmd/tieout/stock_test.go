@@ -14,6 +14,10 @@ func TestStock_RefusesACommandLineWithTheReason(t *testing.T) {
 		"stock adjust MUG --by -3":            "needs --reason",
 		"stock adjust MUG --by 9999999999":    "--by",
 		"stock adjust --by 3 --reason count":  "accepts 1 arg",
+		"stock get MUG --as-of noon":          `--as-of "noon" is neither`,
+		"stock events --since noon":           `--since "noon" is neither`,
+		"stock rebuild":                       "needs --reason",
+		"stock rebuild --verify --yes":        "exclude each other",
 		"stock item put MUG":                  "--description",
 		"stock item put --description A-mug.": "accepts 1 arg",
 	} {

@@ -37,6 +37,7 @@ const (
 	InsufficientStock       Reason = "INSUFFICIENT_STOCK"
 	ReservationNotHeld      Reason = "RESERVATION_NOT_HELD"
 	ReservationExpired      Reason = "RESERVATION_EXPIRED"
+	StockHistoryDamaged     Reason = "STOCK_HISTORY_DAMAGED"
 	AdjustmentBelowReserved Reason = "ADJUSTMENT_BELOW_RESERVED"
 	PaymentDeclined         Reason = "PAYMENT_DECLINED"
 	PaymentOutcomeUnknown   Reason = "PAYMENT_OUTCOME_UNKNOWN"
@@ -91,6 +92,7 @@ var registry = []Registration{
 	{InsufficientStock, codes.FailedPrecondition, "There are fewer pieces available than asked for; the SKUs are named."},
 	{ReservationNotHeld, codes.FailedPrecondition, "The reservation was released and cannot be committed."},
 	{ReservationExpired, codes.FailedPrecondition, "The time of the reservation was over before it was committed; its pieces are back in stock."},
+	{StockHistoryDamaged, codes.FailedPrecondition, "The events of the SKU do not add up to a level; the first that is impossible is named."},
 	{AdjustmentBelowReserved, codes.FailedPrecondition, "The correction would take away pieces that are promised; how many are not is said."},
 	{PaymentDeclined, codes.FailedPrecondition, "The payment provider declined the charge; no money was taken."},
 	{PaymentOutcomeUnknown, codes.Unavailable, "The payment provider was asked and its answer was lost; ask again under the same key."},

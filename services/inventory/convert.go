@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	"github.com/tieout/tieout/services/inventory/inventorydb"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
@@ -18,9 +19,13 @@ func linesFromProto(lines []*inventoryv1.StockLine) []stock.Line {
 }
 
 func levelToProto(l levelAt) *inventoryv1.Stock {
+	var updated *timestamppb.Timestamp // unset where nothing has happened
+	if !l.UpdatedAt.IsZero() {
+		updated = timestamppb.New(l.UpdatedAt)
+	}
 	return &inventoryv1.Stock{
 		Sku: l.SKU, Available: l.Available, Reserved: l.Reserved, Shipped: l.Shipped, Received: l.Received(),
-		Adjusted: l.Adjusted, UpdateTime: timestamppb.New(l.UpdatedAt),
+		Adjusted: l.Adjusted, UpdateTime: updated,
 	}
 }
 
@@ -28,6 +33,30 @@ func levelsToProto(levels []levelAt) []*inventoryv1.Stock {
 	out := make([]*inventoryv1.Stock, len(levels))
 	for i, l := range levels {
 		out[i] = levelToProto(l)
+	}
+	return out
+}
+
+func stockEventToProto(e inventorydb.ListStockEventsRow) *inventoryv1.StockEvent {
+	out := &inventoryv1.StockEvent{
+		EventId: e.ID, Sku: e.SKU, Type: inventoryv1.StockEventType(e.Type), Quantity: e.Quantity,
+		CreateTime: timestamppb.New(e.At), Actor: e.Actor, Reason: e.Reason,
+	}
+	if e.ReservationID != nil {
+		out.ReservationId = ReservationID(*e.ReservationID).String()
+	}
+	return out
+}
+
+func differenceToProto(d difference) *inventoryv1.StockDifference {
+	out := &inventoryv1.StockDifference{Sku: d.sku}
+	if d.level != nil {
+		out.Level = levelToProto(*d.level)
+	}
+	if d.damage != nil {
+		out.Damage = d.damage.Error()
+	} else {
+		out.Events = levelToProto(levelAt{Level: *d.fold})
 	}
 	return out
 }

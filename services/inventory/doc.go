@@ -19,6 +19,8 @@
 //
 // A count that finds more pieces than the books say, or fewer, is an adjustment: it never takes away what is promised.
 //
+// The level can be asked for as of any event or time, and is written anew from the events where it is not their fold.
+//
 // Events: stock.received, stock.adjusted, reservation.held, reservation.released, reservation.committed,
 // reservation.expired.
 //

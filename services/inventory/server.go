@@ -2,6 +2,9 @@ package inventory
 
 import (
 	"context"
+	"math"
+	"strconv"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -9,6 +12,7 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
@@ -112,11 +116,76 @@ func (s *server) ListItems(ctx context.Context, r *inventoryv1.ListItemsRequest)
 }
 
 func (s *server) GetStock(ctx context.Context, r *inventoryv1.GetStockRequest) (*inventoryv1.GetStockResponse, error) {
+	if r.GetAsOf() != nil {
+		was, err := s.inventory.stockAsOf(ctx, r.GetSku(), r.GetAsOfTime().AsTime(), r.GetAsOfEventId())
+		if err != nil {
+			return nil, err
+		}
+		return &inventoryv1.GetStockResponse{Stock: levelToProto(was)}, nil
+	}
 	levels, err := s.inventory.getStock(ctx, []string{r.GetSku()}, skuField)
 	if err != nil {
 		return nil, err
 	}
 	return &inventoryv1.GetStockResponse{Stock: levelToProto(levels[0])}, nil
+}
+
+func (s *server) ListStockEvents(ctx context.Context, r *inventoryv1.ListStockEventsRequest) (*inventoryv1.ListStockEventsResponse, error) {
+	page, err := eventsPage(r)
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	rows, err := s.inventory.happened(ctx, page, n+1)
+	if err != nil {
+		return nil, err
+	}
+	events, next := rpc.Page(rows, n, stockEventToProto, func(e *inventoryv1.StockEvent) string { return strconv.FormatInt(e.GetEventId(), 10) })
+	return &inventoryv1.ListStockEventsResponse{Events: events, NextPageToken: next}, nil
+}
+
+// eventsPage reads what a list of events is to begin and end with.
+func eventsPage(r *inventoryv1.ListStockEventsRequest) (stockEvents, error) {
+	p := stockEvents{sku: r.GetSku(), before: math.MaxInt64, until: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}
+	if r.GetSince() != nil {
+		p.since = r.GetSince().AsTime()
+	}
+	if r.GetUntil() != nil {
+		p.until = r.GetUntil().AsTime()
+	}
+	token, err := rpc.ParsePageToken(r.GetPageToken())
+	if err == nil && token != "" {
+		if p.before, err = strconv.ParseInt(token, 10, 64); err != nil {
+			err = rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
+		}
+	}
+	return p, err
+}
+
+func (s *server) ListStockDifferences(ctx context.Context, r *inventoryv1.ListStockDifferencesRequest) (*inventoryv1.ListStockDifferencesResponse, error) {
+	after, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.inventory.compare(ctx, after, rpc.PageSize(r.GetPageSize()))
+	if err != nil {
+		return nil, err
+	}
+	out := &inventoryv1.ListStockDifferencesResponse{
+		SkuCount: int32(c.skus), EventCount: c.events, NextPageToken: rpc.PageToken(c.next), //nolint:gosec // a page of SKUs
+	}
+	for _, d := range c.differences {
+		out.Differences = append(out.Differences, differenceToProto(d))
+	}
+	return out, nil
+}
+
+func (s *server) RebuildStock(ctx context.Context, r *inventoryv1.RebuildStockRequest) (*inventoryv1.RebuildStockResponse, error) {
+	done, err := s.inventory.rebuild(ctx, request{caller: rpc.Caller(ctx), key: r.GetIdempotencyKey()}, r.GetSku(), r.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryv1.RebuildStockResponse{Stock: levelToProto(done.Level), Changed: done.Changed}, nil
 }
 
 func (s *server) BatchGetStock(ctx context.Context, r *inventoryv1.BatchGetStockRequest) (*inventoryv1.BatchGetStockResponse, error) {

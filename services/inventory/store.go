@@ -39,16 +39,16 @@ func (s store) lockLevels(ctx context.Context, skus []string) (map[string]stock.
 	return levels, nil
 }
 
-// putLevels writes the levels of SKUs, which must be locked, or created: not in the database yet. Somebody else may
+// putLevels writes levels, by SKU, which must be locked, or new: not in the database yet. Somebody else may
 // have created them meanwhile, which is groupcommit.ErrAgain.
-func (s store) putLevels(ctx context.Context, w *work) error {
+func (s store) putLevels(ctx context.Context, levels []stock.Level, new map[string]bool) error {
 	var changed, created inventorydb.PutLevelsParams
-	for _, sku := range w.changed() {
-		into, l := &changed, w.levels[sku]
-		if w.created[sku] {
+	for _, l := range levels {
+		into := &changed
+		if new[l.SKU] {
 			into = &created
 		}
-		into.Skus, into.Available = append(into.Skus, sku), append(into.Available, l.Available)
+		into.Skus, into.Available = append(into.Skus, l.SKU), append(into.Available, l.Available)
 		into.Reserved, into.Shipped = append(into.Reserved, l.Reserved), append(into.Shipped, l.Shipped)
 		into.Adjusted = append(into.Adjusted, l.Adjusted)
 	}

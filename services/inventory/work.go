@@ -119,7 +119,12 @@ func (s *inventory) write(ctx context.Context, tx *pg.Tx, w *work) error {
 	if err := st.insertStockEvents(ctx, w.moves); err != nil {
 		return err
 	}
-	if err := st.putLevels(ctx, w); err != nil {
+	changed := w.changed()
+	levels := make([]stock.Level, len(changed))
+	for i, sku := range changed {
+		levels[i] = w.levels[sku]
+	}
+	if err := st.putLevels(ctx, levels, w.created); err != nil {
 		return err
 	}
 	return s.outbox.Write(ctx, tx, w.events...)

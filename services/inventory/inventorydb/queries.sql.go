@@ -78,6 +78,100 @@ func (q *Queries) EnsureLevel(ctx context.Context, sku string) error {
 	return err
 }
 
+const eventsOfSKUs = `-- name: EventsOfSKUs :many
+SELECT sku, id, type, quantity FROM stock_event
+ WHERE (sku, id) > ($1::text, $2::bigint) AND sku <= $3::text
+ ORDER BY sku, id LIMIT $4
+`
+
+type EventsOfSKUsParams struct {
+	AfterSKU string
+	AfterID  int64
+	LastSKU  string
+	N        int32
+}
+
+type EventsOfSKUsRow struct {
+	SKU      string
+	ID       int64
+	Type     int16
+	Quantity int64
+}
+
+// The events of the SKUs behind one place up to a last SKU, by SKU and in their order.
+func (q *Queries) EventsOfSKUs(ctx context.Context, arg EventsOfSKUsParams) ([]EventsOfSKUsRow, error) {
+	rows, err := q.db.Query(ctx, eventsOfSKUs,
+		arg.AfterSKU,
+		arg.AfterID,
+		arg.LastSKU,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []EventsOfSKUsRow{}
+	for rows.Next() {
+		var i EventsOfSKUsRow
+		if err := rows.Scan(
+			&i.SKU,
+			&i.ID,
+			&i.Type,
+			&i.Quantity,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getEvent = `-- name: GetEvent :one
+SELECT id, at FROM stock_event WHERE id = $1 AND sku = $2
+`
+
+type GetEventParams struct {
+	ID  int64
+	SKU string
+}
+
+type GetEventRow struct {
+	ID int64
+	At time.Time
+}
+
+func (q *Queries) GetEvent(ctx context.Context, arg GetEventParams) (GetEventRow, error) {
+	row := q.db.QueryRow(ctx, getEvent, arg.ID, arg.SKU)
+	var i GetEventRow
+	err := row.Scan(&i.ID, &i.At)
+	return i, err
+}
+
+const getEventAsOf = `-- name: GetEventAsOf :one
+SELECT id, at FROM stock_event WHERE sku = $1 AND at <= $2 ORDER BY id DESC LIMIT 1
+`
+
+type GetEventAsOfParams struct {
+	SKU  string
+	AsOf time.Time
+}
+
+type GetEventAsOfRow struct {
+	ID int64
+	At time.Time
+}
+
+// The last event of a SKU up to a time.
+func (q *Queries) GetEventAsOf(ctx context.Context, arg GetEventAsOfParams) (GetEventAsOfRow, error) {
+	row := q.db.QueryRow(ctx, getEventAsOf, arg.SKU, arg.AsOf)
+	var i GetEventAsOfRow
+	err := row.Scan(&i.ID, &i.At)
+	return i, err
+}
+
 const getItem = `-- name: GetItem :one
 SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, $1)::text AS unit,
        i.created_at, i.updated_at
@@ -225,6 +319,45 @@ func (q *Queries) InsertStockEvents(ctx context.Context, arg InsertStockEventsPa
 	return err
 }
 
+const knownSKUs = `-- name: KnownSKUs :many
+WITH RECURSIVE happened AS (
+    (SELECT e.sku FROM stock_event e WHERE e.sku > $2::text ORDER BY e.sku LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.sku FROM stock_event e WHERE e.sku > h.sku ORDER BY e.sku LIMIT 1) FROM happened h WHERE h.sku IS NOT NULL
+)
+SELECT k.sku::text AS sku FROM (
+    (SELECT h.sku FROM happened h WHERE h.sku IS NOT NULL LIMIT $1)
+    UNION
+    (SELECT l.sku FROM stock_level l WHERE l.sku > $2::text ORDER BY l.sku LIMIT $1)) AS k
+ ORDER BY k.sku LIMIT $1
+`
+
+type KnownSKUsParams struct {
+	N     int32
+	After string
+}
+
+// SKUs that have a level, or events, or both; those of the events by a look into the index for each.
+func (q *Queries) KnownSKUs(ctx context.Context, arg KnownSKUsParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, knownSKUs, arg.N, arg.After)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var sku string
+		if err := rows.Scan(&sku); err != nil {
+			return nil, err
+		}
+		items = append(items, sku)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listItems = `-- name: ListItems :many
 SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, $1)::text AS unit,
        i.created_at, i.updated_at
@@ -298,6 +431,71 @@ func (q *Queries) ListLevels(ctx context.Context, arg ListLevelsParams) ([]Stock
 			&i.Shipped,
 			&i.UpdatedAt,
 			&i.Adjusted,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listStockEvents = `-- name: ListStockEvents :many
+SELECT e.id, e.sku, e.type, e.quantity, e.reservation_id, e.at, e.action_id,
+       coalesce(a.actor, '')::text AS actor, coalesce(a.reason, '')::text AS reason
+  FROM stock_event e LEFT JOIN operator_action a ON a.id = e.action_id
+ WHERE e.sku = $1 AND e.id < $2 AND e.at >= $3 AND e.at < $4
+ ORDER BY e.id DESC LIMIT $5
+`
+
+type ListStockEventsParams struct {
+	SKU    string
+	Before int64
+	Since  time.Time
+	Until  time.Time
+	N      int32
+}
+
+type ListStockEventsRow struct {
+	ID            int64
+	SKU           string
+	Type          int16
+	Quantity      int64
+	ReservationID *uuid.UUID
+	At            time.Time
+	ActionID      *uuid.UUID
+	Actor         string
+	Reason        string
+}
+
+// The newest first. Actions are there for corrections only.
+func (q *Queries) ListStockEvents(ctx context.Context, arg ListStockEventsParams) ([]ListStockEventsRow, error) {
+	rows, err := q.db.Query(ctx, listStockEvents,
+		arg.SKU,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListStockEventsRow{}
+	for rows.Next() {
+		var i ListStockEventsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.SKU,
+			&i.Type,
+			&i.Quantity,
+			&i.ReservationID,
+			&i.At,
+			&i.ActionID,
+			&i.Actor,
+			&i.Reason,
 		); err != nil {
 			return nil, err
 		}
@@ -476,4 +674,38 @@ type SetReservationStatesParams struct {
 func (q *Queries) SetReservationStates(ctx context.Context, arg SetReservationStatesParams) error {
 	_, err := q.db.Exec(ctx, setReservationStates, arg.State, arg.Ids)
 	return err
+}
+
+const totalsUpTo = `-- name: TotalsUpTo :many
+SELECT type, sum(quantity)::bigint AS quantity FROM stock_event WHERE sku = $1 AND id <= $2 GROUP BY type
+`
+
+type TotalsUpToParams struct {
+	SKU  string
+	Last int64
+}
+
+type TotalsUpToRow struct {
+	Type     int16
+	Quantity int64
+}
+
+func (q *Queries) TotalsUpTo(ctx context.Context, arg TotalsUpToParams) ([]TotalsUpToRow, error) {
+	rows, err := q.db.Query(ctx, totalsUpTo, arg.SKU, arg.Last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TotalsUpToRow{}
+	for rows.Next() {
+		var i TotalsUpToRow
+		if err := rows.Scan(&i.Type, &i.Quantity); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -94,3 +94,40 @@ SELECT now()::timestamptz;
 
 -- name: DueReservations :many
 SELECT id FROM reservation WHERE expires_at <= now() AND state = 1 ORDER BY expires_at LIMIT @n;
+
+-- name: GetEventAsOf :one
+-- The last event of a SKU up to a time.
+SELECT id, at FROM stock_event WHERE sku = @sku AND at <= @as_of ORDER BY id DESC LIMIT 1;
+
+-- name: GetEvent :one
+SELECT id, at FROM stock_event WHERE id = @id AND sku = @sku;
+
+-- name: TotalsUpTo :many
+SELECT type, sum(quantity)::bigint AS quantity FROM stock_event WHERE sku = @sku AND id <= @last GROUP BY type;
+
+-- name: ListStockEvents :many
+-- The newest first. Actions are there for corrections only.
+SELECT e.id, e.sku, e.type, e.quantity, e.reservation_id, e.at, e.action_id,
+       coalesce(a.actor, '')::text AS actor, coalesce(a.reason, '')::text AS reason
+  FROM stock_event e LEFT JOIN operator_action a ON a.id = e.action_id
+ WHERE e.sku = @sku AND e.id < @before AND e.at >= @since AND e.at < @until
+ ORDER BY e.id DESC LIMIT @n;
+
+-- name: KnownSKUs :many
+-- SKUs that have a level, or events, or both; those of the events by a look into the index for each.
+WITH RECURSIVE happened AS (
+    (SELECT e.sku FROM stock_event e WHERE e.sku > @after::text ORDER BY e.sku LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.sku FROM stock_event e WHERE e.sku > h.sku ORDER BY e.sku LIMIT 1) FROM happened h WHERE h.sku IS NOT NULL
+)
+SELECT k.sku::text AS sku FROM (
+    (SELECT h.sku FROM happened h WHERE h.sku IS NOT NULL LIMIT @n)
+    UNION
+    (SELECT l.sku FROM stock_level l WHERE l.sku > @after::text ORDER BY l.sku LIMIT @n)) AS k
+ ORDER BY k.sku LIMIT @n;
+
+-- name: EventsOfSKUs :many
+-- The events of the SKUs behind one place up to a last SKU, by SKU and in their order.
+SELECT sku, id, type, quantity FROM stock_event
+ WHERE (sku, id) > (@after_sku::text, @after_id::bigint) AND sku <= @last_sku::text
+ ORDER BY sku, id LIMIT @n;

@@ -18,7 +18,7 @@ func TestApply_KeepsEveryPieceInOnePlace(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var level Level
-		var moved [Expired + 1]int64 // by type of event
+		moved := Totals{}
 		for _, e := range rapid.SliceOf(rapid.Custom(func(t *rapid.T) Event {
 			return Event{"mug", EventType(rapid.IntRange(int(Received), int(Expired)).Draw(t, "type")), quantities().Draw(t, "quantity")}
 		})).Draw(t, "events") {
@@ -31,6 +31,9 @@ func TestApply_KeepsEveryPieceInOnePlace(t *testing.T) {
 				continue
 			}
 			moved[e.Type] += e.Quantity
+			if sum := moved.Level("mug"); sum != level {
+				t.Fatalf("after %v: %+v, and all added up %+v", e, level, sum)
+			}
 			if level.Available < 0 || level.Reserved < 0 || level.Shipped < 0 {
 				t.Fatalf("%v made a negative level of %+v: %+v", e, before, level)
 			}

@@ -72,6 +72,18 @@ func (l Level) Received() int64 { return l.known() - l.Adjusted }
 // known is how many pieces there are and were.
 func (l Level) known() int64 { return l.Available + l.Reserved + l.Shipped }
 
+// Totals are how many pieces the events of one SKU moved, by type.
+type Totals map[EventType]int64
+
+// Level is what the events add up to.
+func (t Totals) Level(sku string) Level {
+	given := t[Released] + t[Expired]
+	return Level{
+		SKU: sku, Available: t[Received] + t[Adjusted] - t[Reserved] + given,
+		Reserved: t[Reserved] - given - t[Committed], Shipped: t[Committed], Adjusted: t[Adjusted],
+	}
+}
+
 // ErrOverflow says that more pieces came in than 64 bits can count.
 var ErrOverflow = errors.New("quantity does not fit in 64 bits")
 

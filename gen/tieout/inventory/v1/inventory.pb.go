@@ -90,6 +90,75 @@ func (ReservationState) EnumDescriptor() ([]byte, []int) {
 	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{0}
 }
 
+// StockEventType is what happened to pieces.
+type StockEventType int32
+
+const (
+	// Never sent.
+	StockEventType_STOCK_EVENT_TYPE_UNSPECIFIED StockEventType = 0
+	// Pieces came in.
+	StockEventType_STOCK_EVENT_TYPE_RECEIVED StockEventType = 1
+	// Available pieces were promised.
+	StockEventType_STOCK_EVENT_TYPE_RESERVED StockEventType = 2
+	// Promised pieces are available again.
+	StockEventType_STOCK_EVENT_TYPE_RELEASED StockEventType = 3
+	// Promised pieces have left.
+	StockEventType_STOCK_EVENT_TYPE_COMMITTED StockEventType = 4
+	// More pieces were found, or less.
+	StockEventType_STOCK_EVENT_TYPE_ADJUSTED StockEventType = 5
+	// Promised pieces are available again, because the time of the promise was over.
+	StockEventType_STOCK_EVENT_TYPE_EXPIRED StockEventType = 6
+)
+
+// Enum value maps for StockEventType.
+var (
+	StockEventType_name = map[int32]string{
+		0: "STOCK_EVENT_TYPE_UNSPECIFIED",
+		1: "STOCK_EVENT_TYPE_RECEIVED",
+		2: "STOCK_EVENT_TYPE_RESERVED",
+		3: "STOCK_EVENT_TYPE_RELEASED",
+		4: "STOCK_EVENT_TYPE_COMMITTED",
+		5: "STOCK_EVENT_TYPE_ADJUSTED",
+		6: "STOCK_EVENT_TYPE_EXPIRED",
+	}
+	StockEventType_value = map[string]int32{
+		"STOCK_EVENT_TYPE_UNSPECIFIED": 0,
+		"STOCK_EVENT_TYPE_RECEIVED":    1,
+		"STOCK_EVENT_TYPE_RESERVED":    2,
+		"STOCK_EVENT_TYPE_RELEASED":    3,
+		"STOCK_EVENT_TYPE_COMMITTED":   4,
+		"STOCK_EVENT_TYPE_ADJUSTED":    5,
+		"STOCK_EVENT_TYPE_EXPIRED":     6,
+	}
+)
+
+func (x StockEventType) Enum() *StockEventType {
+	p := new(StockEventType)
+	*p = x
+	return p
+}
+
+func (x StockEventType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StockEventType) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_inventory_v1_inventory_proto_enumTypes[1].Descriptor()
+}
+
+func (StockEventType) Type() protoreflect.EnumType {
+	return &file_tieout_inventory_v1_inventory_proto_enumTypes[1]
+}
+
+func (x StockEventType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StockEventType.Descriptor instead.
+func (StockEventType) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{1}
+}
+
 // Stock is what there is of one SKU.
 type Stock struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -950,18 +1019,591 @@ func (x *ListItemsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// GetStockRequest names one SKU.
+// StockEvent is one thing that happened to pieces of one SKU.
+type StockEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number; the events of a SKU took effect in the order of theirs.
+	EventId int64 `protobuf:"varint,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	// What happened.
+	Type StockEventType `protobuf:"varint,3,opt,name=type,proto3,enum=tieout.inventory.v1.StockEventType" json:"type,omitempty"`
+	// To how many pieces; less than zero where pieces were found to be missing.
+	Quantity int64 `protobuf:"varint,4,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// The reservation it belongs to, if any.
+	ReservationId string `protobuf:"bytes,5,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	// When.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Who corrected the stock, if somebody did.
+	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Why somebody corrected it.
+	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StockEvent) Reset() {
+	*x = StockEvent{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StockEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StockEvent) ProtoMessage() {}
+
+func (x *StockEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StockEvent.ProtoReflect.Descriptor instead.
+func (*StockEvent) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *StockEvent) GetEventId() int64 {
+	if x != nil {
+		return x.EventId
+	}
+	return 0
+}
+
+func (x *StockEvent) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *StockEvent) GetType() StockEventType {
+	if x != nil {
+		return x.Type
+	}
+	return StockEventType_STOCK_EVENT_TYPE_UNSPECIFIED
+}
+
+func (x *StockEvent) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *StockEvent) GetReservationId() string {
+	if x != nil {
+		return x.ReservationId
+	}
+	return ""
+}
+
+func (x *StockEvent) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *StockEvent) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *StockEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// StockDifference is a SKU whose level is not what its events add up to.
+type StockDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// The level; unset when there is none.
+	Level *Stock `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	// What the events add up to; unset when they do not.
+	Events *Stock `protobuf:"bytes,3,opt,name=events,proto3" json:"events,omitempty"`
+	// Which event is impossible, when the events do not add up.
+	Damage        string `protobuf:"bytes,4,opt,name=damage,proto3" json:"damage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StockDifference) Reset() {
+	*x = StockDifference{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StockDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StockDifference) ProtoMessage() {}
+
+func (x *StockDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StockDifference.ProtoReflect.Descriptor instead.
+func (*StockDifference) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *StockDifference) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *StockDifference) GetLevel() *Stock {
+	if x != nil {
+		return x.Level
+	}
+	return nil
+}
+
+func (x *StockDifference) GetEvents() *Stock {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *StockDifference) GetDamage() string {
+	if x != nil {
+		return x.Damage
+	}
+	return ""
+}
+
+// ListStockEventsRequest asks for a page of a SKU's history.
+type ListStockEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// Only what happened at this time or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Only what happened before this time.
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStockEventsRequest) Reset() {
+	*x = ListStockEventsRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStockEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStockEventsRequest) ProtoMessage() {}
+
+func (x *ListStockEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStockEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListStockEventsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListStockEventsRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *ListStockEventsRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListStockEventsRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ListStockEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStockEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListStockEventsResponse is a page.
+type ListStockEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events, the newest first.
+	Events []*StockEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStockEventsResponse) Reset() {
+	*x = ListStockEventsResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStockEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStockEventsResponse) ProtoMessage() {}
+
+func (x *ListStockEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStockEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListStockEventsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListStockEventsResponse) GetEvents() []*StockEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListStockEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ListStockDifferencesRequest asks for the next SKUs to be added up.
+type ListStockDifferencesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many SKUs at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStockDifferencesRequest) Reset() {
+	*x = ListStockDifferencesRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStockDifferencesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStockDifferencesRequest) ProtoMessage() {}
+
+func (x *ListStockDifferencesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStockDifferencesRequest.ProtoReflect.Descriptor instead.
+func (*ListStockDifferencesRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListStockDifferencesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStockDifferencesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListStockDifferencesResponse is what came of some SKUs.
+type ListStockDifferencesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The differences among them, by SKU.
+	Differences []*StockDifference `protobuf:"bytes,1,rep,name=differences,proto3" json:"differences,omitempty"`
+	// Empty when these were the last SKUs.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// How many SKUs were added up.
+	SkuCount int32 `protobuf:"varint,3,opt,name=sku_count,json=skuCount,proto3" json:"sku_count,omitempty"`
+	// How many events they had.
+	EventCount    int64 `protobuf:"varint,4,opt,name=event_count,json=eventCount,proto3" json:"event_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStockDifferencesResponse) Reset() {
+	*x = ListStockDifferencesResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStockDifferencesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStockDifferencesResponse) ProtoMessage() {}
+
+func (x *ListStockDifferencesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStockDifferencesResponse.ProtoReflect.Descriptor instead.
+func (*ListStockDifferencesResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListStockDifferencesResponse) GetDifferences() []*StockDifference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *ListStockDifferencesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListStockDifferencesResponse) GetSkuCount() int32 {
+	if x != nil {
+		return x.SkuCount
+	}
+	return 0
+}
+
+func (x *ListStockDifferencesResponse) GetEventCount() int64 {
+	if x != nil {
+		return x.EventCount
+	}
+	return 0
+}
+
+// RebuildStockRequest names the SKU to be added up anew.
+type RebuildStockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebuildStockRequest) Reset() {
+	*x = RebuildStockRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebuildStockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebuildStockRequest) ProtoMessage() {}
+
+func (x *RebuildStockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebuildStockRequest.ProtoReflect.Descriptor instead.
+func (*RebuildStockRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RebuildStockRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RebuildStockRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *RebuildStockRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RebuildStockResponse is the level as it is now.
+type RebuildStockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock.
+	Stock *Stock `protobuf:"bytes,1,opt,name=stock,proto3" json:"stock,omitempty"`
+	// Whether the level was another one before.
+	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebuildStockResponse) Reset() {
+	*x = RebuildStockResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebuildStockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebuildStockResponse) ProtoMessage() {}
+
+func (x *RebuildStockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebuildStockResponse.ProtoReflect.Descriptor instead.
+func (*RebuildStockResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RebuildStockResponse) GetStock() *Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
+func (x *RebuildStockResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+// GetStockRequest names one SKU, and when.
 type GetStockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock-keeping unit.
-	Sku           string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// As it was after what happened up to then; unset for as it is.
+	//
+	// Types that are valid to be assigned to AsOf:
+	//
+	//	*GetStockRequest_AsOfTime
+	//	*GetStockRequest_AsOfEventId
+	AsOf          isGetStockRequest_AsOf `protobuf_oneof:"as_of"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStockRequest) Reset() {
 	*x = GetStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1615,7 @@ func (x *GetStockRequest) String() string {
 func (*GetStockRequest) ProtoMessage() {}
 
 func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1628,7 @@ func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStockRequest.ProtoReflect.Descriptor instead.
 func (*GetStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{14}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetStockRequest) GetSku() string {
@@ -995,6 +1637,49 @@ func (x *GetStockRequest) GetSku() string {
 	}
 	return ""
 }
+
+func (x *GetStockRequest) GetAsOf() isGetStockRequest_AsOf {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *GetStockRequest) GetAsOfTime() *timestamppb.Timestamp {
+	if x != nil {
+		if x, ok := x.AsOf.(*GetStockRequest_AsOfTime); ok {
+			return x.AsOfTime
+		}
+	}
+	return nil
+}
+
+func (x *GetStockRequest) GetAsOfEventId() int64 {
+	if x != nil {
+		if x, ok := x.AsOf.(*GetStockRequest_AsOfEventId); ok {
+			return x.AsOfEventId
+		}
+	}
+	return 0
+}
+
+type isGetStockRequest_AsOf interface {
+	isGetStockRequest_AsOf()
+}
+
+type GetStockRequest_AsOfTime struct {
+	// At a time. What is being written at this moment may still get an earlier one.
+	AsOfTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=as_of_time,json=asOfTime,proto3,oneof"`
+}
+
+type GetStockRequest_AsOfEventId struct {
+	// After one of the SKU's events.
+	AsOfEventId int64 `protobuf:"varint,3,opt,name=as_of_event_id,json=asOfEventId,proto3,oneof"`
+}
+
+func (*GetStockRequest_AsOfTime) isGetStockRequest_AsOf() {}
+
+func (*GetStockRequest_AsOfEventId) isGetStockRequest_AsOf() {}
 
 // GetStockResponse is the stock of one SKU.
 type GetStockResponse struct {
@@ -1007,7 +1692,7 @@ type GetStockResponse struct {
 
 func (x *GetStockResponse) Reset() {
 	*x = GetStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1704,7 @@ func (x *GetStockResponse) String() string {
 func (*GetStockResponse) ProtoMessage() {}
 
 func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1717,7 @@ func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStockResponse.ProtoReflect.Descriptor instead.
 func (*GetStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{15}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetStockResponse) GetStock() *Stock {
@@ -1053,7 +1738,7 @@ type BatchGetStockRequest struct {
 
 func (x *BatchGetStockRequest) Reset() {
 	*x = BatchGetStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1750,7 @@ func (x *BatchGetStockRequest) String() string {
 func (*BatchGetStockRequest) ProtoMessage() {}
 
 func (x *BatchGetStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1763,7 @@ func (x *BatchGetStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStockRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{16}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BatchGetStockRequest) GetSkus() []string {
@@ -1099,7 +1784,7 @@ type BatchGetStockResponse struct {
 
 func (x *BatchGetStockResponse) Reset() {
 	*x = BatchGetStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1796,7 @@ func (x *BatchGetStockResponse) String() string {
 func (*BatchGetStockResponse) ProtoMessage() {}
 
 func (x *BatchGetStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1809,7 @@ func (x *BatchGetStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStockResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{17}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BatchGetStockResponse) GetStock() []*Stock {
@@ -1147,7 +1832,7 @@ type ListStockRequest struct {
 
 func (x *ListStockRequest) Reset() {
 	*x = ListStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1844,7 @@ func (x *ListStockRequest) String() string {
 func (*ListStockRequest) ProtoMessage() {}
 
 func (x *ListStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1857,7 @@ func (x *ListStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockRequest.ProtoReflect.Descriptor instead.
 func (*ListStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListStockRequest) GetPageSize() int32 {
@@ -1202,7 +1887,7 @@ type ListStockResponse struct {
 
 func (x *ListStockResponse) Reset() {
 	*x = ListStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1899,7 @@ func (x *ListStockResponse) String() string {
 func (*ListStockResponse) ProtoMessage() {}
 
 func (x *ListStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1912,7 @@ func (x *ListStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockResponse.ProtoReflect.Descriptor instead.
 func (*ListStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListStockResponse) GetStock() []*Stock {
@@ -1265,7 +1950,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1277,7 +1962,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1290,7 +1975,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReserveRequest) GetIdempotencyKey() string {
@@ -1339,7 +2024,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +2036,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +2049,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReserveResponse) GetReservation() *Reservation {
@@ -1387,7 +2072,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +2084,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +2097,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReleaseRequest) GetIdempotencyKey() string {
@@ -1440,7 +2125,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +2137,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +2150,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{23}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReleaseResponse) GetReservation() *Reservation {
@@ -1490,7 +2175,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +2187,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +2200,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{24}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CommitRequest) GetIdempotencyKey() string {
@@ -1550,7 +2235,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +2247,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +2260,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{25}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CommitResponse) GetReservation() *Reservation {
@@ -1596,7 +2281,7 @@ type BatchReserveRequest struct {
 
 func (x *BatchReserveRequest) Reset() {
 	*x = BatchReserveRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +2293,7 @@ func (x *BatchReserveRequest) String() string {
 func (*BatchReserveRequest) ProtoMessage() {}
 
 func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +2306,7 @@ func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveRequest.ProtoReflect.Descriptor instead.
 func (*BatchReserveRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{26}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BatchReserveRequest) GetRequests() []*ReserveRequest {
@@ -1642,7 +2327,7 @@ type BatchReserveResponse struct {
 
 func (x *BatchReserveResponse) Reset() {
 	*x = BatchReserveResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +2339,7 @@ func (x *BatchReserveResponse) String() string {
 func (*BatchReserveResponse) ProtoMessage() {}
 
 func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +2352,7 @@ func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveResponse.ProtoReflect.Descriptor instead.
 func (*BatchReserveResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{27}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BatchReserveResponse) GetResults() []*BatchReserveResponse_Result {
@@ -1688,7 +2373,7 @@ type BatchReleaseRequest struct {
 
 func (x *BatchReleaseRequest) Reset() {
 	*x = BatchReleaseRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +2385,7 @@ func (x *BatchReleaseRequest) String() string {
 func (*BatchReleaseRequest) ProtoMessage() {}
 
 func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +2398,7 @@ func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*BatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{28}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BatchReleaseRequest) GetRequests() []*ReleaseRequest {
@@ -1734,7 +2419,7 @@ type BatchReleaseResponse struct {
 
 func (x *BatchReleaseResponse) Reset() {
 	*x = BatchReleaseResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +2431,7 @@ func (x *BatchReleaseResponse) String() string {
 func (*BatchReleaseResponse) ProtoMessage() {}
 
 func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +2444,7 @@ func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*BatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{29}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *BatchReleaseResponse) GetResults() []*BatchReleaseResponse_Result {
@@ -1780,7 +2465,7 @@ type BatchCommitRequest struct {
 
 func (x *BatchCommitRequest) Reset() {
 	*x = BatchCommitRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +2477,7 @@ func (x *BatchCommitRequest) String() string {
 func (*BatchCommitRequest) ProtoMessage() {}
 
 func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +2490,7 @@ func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitRequest.ProtoReflect.Descriptor instead.
 func (*BatchCommitRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{30}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BatchCommitRequest) GetRequests() []*CommitRequest {
@@ -1826,7 +2511,7 @@ type BatchCommitResponse struct {
 
 func (x *BatchCommitResponse) Reset() {
 	*x = BatchCommitResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +2523,7 @@ func (x *BatchCommitResponse) String() string {
 func (*BatchCommitResponse) ProtoMessage() {}
 
 func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +2536,7 @@ func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitResponse.ProtoReflect.Descriptor instead.
 func (*BatchCommitResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{31}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BatchCommitResponse) GetResults() []*BatchCommitResponse_Result {
@@ -1874,7 +2559,7 @@ type Reservation_Line struct {
 
 func (x *Reservation_Line) Reset() {
 	*x = Reservation_Line{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +2571,7 @@ func (x *Reservation_Line) String() string {
 func (*Reservation_Line) ProtoMessage() {}
 
 func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2617,7 @@ type BatchReserveResponse_Result struct {
 
 func (x *BatchReserveResponse_Result) Reset() {
 	*x = BatchReserveResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2629,7 @@ func (x *BatchReserveResponse_Result) String() string {
 func (*BatchReserveResponse_Result) ProtoMessage() {}
 
 func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2642,7 @@ func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchReserveResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{27, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{35, 0}
 }
 
 func (x *BatchReserveResponse_Result) GetStatus() *status.Status {
@@ -1997,7 +2682,7 @@ type BatchReleaseResponse_Result struct {
 
 func (x *BatchReleaseResponse_Result) Reset() {
 	*x = BatchReleaseResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2694,7 @@ func (x *BatchReleaseResponse_Result) String() string {
 func (*BatchReleaseResponse_Result) ProtoMessage() {}
 
 func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2022,7 +2707,7 @@ func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchReleaseResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{29, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{37, 0}
 }
 
 func (x *BatchReleaseResponse_Result) GetStatus() *status.Status {
@@ -2062,7 +2747,7 @@ type BatchCommitResponse_Result struct {
 
 func (x *BatchCommitResponse_Result) Reset() {
 	*x = BatchCommitResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2759,7 @@ func (x *BatchCommitResponse_Result) String() string {
 func (*BatchCommitResponse_Result) ProtoMessage() {}
 
 func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2772,7 @@ func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCommitResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{31, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{39, 0}
 }
 
 func (x *BatchCommitResponse_Result) GetStatus() *status.Status {
@@ -2176,9 +2861,57 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"l\n" +
 	"\x11ListItemsResponse\x12/\n" +
 	"\x05items\x18\x01 \x03(\v2\x19.tieout.inventory.v1.ItemR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\".\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x02\n" +
+	"\n" +
+	"StockEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\x03R\aeventId\x12\x10\n" +
+	"\x03sku\x18\x02 \x01(\tR\x03sku\x127\n" +
+	"\x04type\x18\x03 \x01(\x0e2#.tieout.inventory.v1.StockEventTypeR\x04type\x12\x1a\n" +
+	"\bquantity\x18\x04 \x01(\x03R\bquantity\x12%\n" +
+	"\x0ereservation_id\x18\x05 \x01(\tR\rreservationId\x12;\n" +
+	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x14\n" +
+	"\x05actor\x18\a \x01(\tR\x05actor\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\"\xa1\x01\n" +
+	"\x0fStockDifference\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x120\n" +
+	"\x05level\x18\x02 \x01(\v2\x1a.tieout.inventory.v1.StockR\x05level\x122\n" +
+	"\x06events\x18\x03 \x01(\v2\x1a.tieout.inventory.v1.StockR\x06events\x12\x16\n" +
+	"\x06damage\x18\x04 \x01(\tR\x06damage\"\xe8\x01\n" +
+	"\x16ListStockEventsRequest\x12\x1b\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12$\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"z\n" +
+	"\x17ListStockEventsResponse\x127\n" +
+	"\x06events\x18\x01 \x03(\v2\x1f.tieout.inventory.v1.StockEventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"l\n" +
+	"\x1bListStockDifferencesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xcc\x01\n" +
+	"\x1cListStockDifferencesResponse\x12F\n" +
+	"\vdifferences\x18\x01 \x03(\v2$.tieout.inventory.v1.StockDifferenceR\vdifferences\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1b\n" +
+	"\tsku_count\x18\x03 \x01(\x05R\bskuCount\x12\x1f\n" +
+	"\vevent_count\x18\x04 \x01(\x03R\n" +
+	"eventCount\"\x7f\n" +
+	"\x13RebuildStockRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1b\n" +
+	"\x03sku\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"b\n" +
+	"\x14RebuildStockResponse\x120\n" +
+	"\x05stock\x18\x01 \x01(\v2\x1a.tieout.inventory.v1.StockR\x05stock\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"\xa3\x01\n" +
 	"\x0fGetStockRequest\x12\x1b\n" +
-	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\"D\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12:\n" +
+	"\n" +
+	"as_of_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\basOfTime\x12.\n" +
+	"\x0eas_of_event_id\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02 \x00H\x00R\vasOfEventIdB\a\n" +
+	"\x05as_of\"D\n" +
 	"\x10GetStockResponse\x120\n" +
 	"\x05stock\x18\x01 \x01(\v2\x1a.tieout.inventory.v1.StockR\x05stock\"?\n" +
 	"\x14BatchGetStockRequest\x12'\n" +
@@ -2244,7 +2977,15 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x02\x12\x1f\n" +
 	"\x1bRESERVATION_STATE_COMMITTED\x10\x03\x12\x1d\n" +
-	"\x19RESERVATION_STATE_EXPIRED\x10\x042\xf9\v\n" +
+	"\x19RESERVATION_STATE_EXPIRED\x10\x04*\xec\x01\n" +
+	"\x0eStockEventType\x12 \n" +
+	"\x1cSTOCK_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19STOCK_EVENT_TYPE_RECEIVED\x10\x01\x12\x1d\n" +
+	"\x19STOCK_EVENT_TYPE_RESERVED\x10\x02\x12\x1d\n" +
+	"\x19STOCK_EVENT_TYPE_RELEASED\x10\x03\x12\x1e\n" +
+	"\x1aSTOCK_EVENT_TYPE_COMMITTED\x10\x04\x12\x1d\n" +
+	"\x19STOCK_EVENT_TYPE_ADJUSTED\x10\x05\x12\x1c\n" +
+	"\x18STOCK_EVENT_TYPE_EXPIRED\x10\x062\xf6\x0e\n" +
 	"\x10InventoryService\x12s\n" +
 	"\fReceiveStock\x12(.tieout.inventory.v1.ReceiveStockRequest\x1a).tieout.inventory.v1.ReceiveStockResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
@@ -2257,7 +2998,12 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x12b\n" +
 	"\aGetItem\x12#.tieout.inventory.v1.GetItemRequest\x1a$.tieout.inventory.v1.GetItemResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
 	"\tListItems\x12%.tieout.inventory.v1.ListItemsRequest\x1a&.tieout.inventory.v1.ListItemsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
-	"\x12e\n" +
+	"\x12z\n" +
+	"\x0fListStockEvents\x12+.tieout.inventory.v1.ListStockEventsRequest\x1a,.tieout.inventory.v1.ListStockEventsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x12\x89\x01\n" +
+	"\x14ListStockDifferences\x120.tieout.inventory.v1.ListStockDifferencesRequest\x1a1.tieout.inventory.v1.ListStockDifferencesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x05\"\x02\b<\x12s\n" +
+	"\fRebuildStock\x12(.tieout.inventory.v1.RebuildStockRequest\x1a).tieout.inventory.v1.RebuildStockResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b<\x12e\n" +
 	"\bGetStock\x12$.tieout.inventory.v1.GetStockRequest\x1a%.tieout.inventory.v1.GetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12t\n" +
 	"\rBatchGetStock\x12).tieout.inventory.v1.BatchGetStockRequest\x1a*.tieout.inventory.v1.BatchGetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
 	"\tListStock\x12%.tieout.inventory.v1.ListStockRequest\x1a&.tieout.inventory.v1.ListStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
@@ -2285,120 +3031,145 @@ func file_tieout_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 	return file_tieout_inventory_v1_inventory_proto_rawDescData
 }
 
-var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
-	(ReservationState)(0),               // 0: tieout.inventory.v1.ReservationState
-	(*Stock)(nil),                       // 1: tieout.inventory.v1.Stock
-	(*Item)(nil),                        // 2: tieout.inventory.v1.Item
-	(*StockLine)(nil),                   // 3: tieout.inventory.v1.StockLine
-	(*Reservation)(nil),                 // 4: tieout.inventory.v1.Reservation
-	(*ReceiveStockRequest)(nil),         // 5: tieout.inventory.v1.ReceiveStockRequest
-	(*ReceiveStockResponse)(nil),        // 6: tieout.inventory.v1.ReceiveStockResponse
-	(*AdjustStockRequest)(nil),          // 7: tieout.inventory.v1.AdjustStockRequest
-	(*AdjustStockResponse)(nil),         // 8: tieout.inventory.v1.AdjustStockResponse
-	(*PutItemRequest)(nil),              // 9: tieout.inventory.v1.PutItemRequest
-	(*PutItemResponse)(nil),             // 10: tieout.inventory.v1.PutItemResponse
-	(*GetItemRequest)(nil),              // 11: tieout.inventory.v1.GetItemRequest
-	(*GetItemResponse)(nil),             // 12: tieout.inventory.v1.GetItemResponse
-	(*ListItemsRequest)(nil),            // 13: tieout.inventory.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),           // 14: tieout.inventory.v1.ListItemsResponse
-	(*GetStockRequest)(nil),             // 15: tieout.inventory.v1.GetStockRequest
-	(*GetStockResponse)(nil),            // 16: tieout.inventory.v1.GetStockResponse
-	(*BatchGetStockRequest)(nil),        // 17: tieout.inventory.v1.BatchGetStockRequest
-	(*BatchGetStockResponse)(nil),       // 18: tieout.inventory.v1.BatchGetStockResponse
-	(*ListStockRequest)(nil),            // 19: tieout.inventory.v1.ListStockRequest
-	(*ListStockResponse)(nil),           // 20: tieout.inventory.v1.ListStockResponse
-	(*ReserveRequest)(nil),              // 21: tieout.inventory.v1.ReserveRequest
-	(*ReserveResponse)(nil),             // 22: tieout.inventory.v1.ReserveResponse
-	(*ReleaseRequest)(nil),              // 23: tieout.inventory.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),             // 24: tieout.inventory.v1.ReleaseResponse
-	(*CommitRequest)(nil),               // 25: tieout.inventory.v1.CommitRequest
-	(*CommitResponse)(nil),              // 26: tieout.inventory.v1.CommitResponse
-	(*BatchReserveRequest)(nil),         // 27: tieout.inventory.v1.BatchReserveRequest
-	(*BatchReserveResponse)(nil),        // 28: tieout.inventory.v1.BatchReserveResponse
-	(*BatchReleaseRequest)(nil),         // 29: tieout.inventory.v1.BatchReleaseRequest
-	(*BatchReleaseResponse)(nil),        // 30: tieout.inventory.v1.BatchReleaseResponse
-	(*BatchCommitRequest)(nil),          // 31: tieout.inventory.v1.BatchCommitRequest
-	(*BatchCommitResponse)(nil),         // 32: tieout.inventory.v1.BatchCommitResponse
-	(*Reservation_Line)(nil),            // 33: tieout.inventory.v1.Reservation.Line
-	(*BatchReserveResponse_Result)(nil), // 34: tieout.inventory.v1.BatchReserveResponse.Result
-	(*BatchReleaseResponse_Result)(nil), // 35: tieout.inventory.v1.BatchReleaseResponse.Result
-	(*BatchCommitResponse_Result)(nil),  // 36: tieout.inventory.v1.BatchCommitResponse.Result
-	(*timestamppb.Timestamp)(nil),       // 37: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),         // 38: google.protobuf.Duration
-	(*v1.Origin)(nil),                   // 39: tieout.common.v1.Origin
-	(*status.Status)(nil),               // 40: google.rpc.Status
+	(ReservationState)(0),                // 0: tieout.inventory.v1.ReservationState
+	(StockEventType)(0),                  // 1: tieout.inventory.v1.StockEventType
+	(*Stock)(nil),                        // 2: tieout.inventory.v1.Stock
+	(*Item)(nil),                         // 3: tieout.inventory.v1.Item
+	(*StockLine)(nil),                    // 4: tieout.inventory.v1.StockLine
+	(*Reservation)(nil),                  // 5: tieout.inventory.v1.Reservation
+	(*ReceiveStockRequest)(nil),          // 6: tieout.inventory.v1.ReceiveStockRequest
+	(*ReceiveStockResponse)(nil),         // 7: tieout.inventory.v1.ReceiveStockResponse
+	(*AdjustStockRequest)(nil),           // 8: tieout.inventory.v1.AdjustStockRequest
+	(*AdjustStockResponse)(nil),          // 9: tieout.inventory.v1.AdjustStockResponse
+	(*PutItemRequest)(nil),               // 10: tieout.inventory.v1.PutItemRequest
+	(*PutItemResponse)(nil),              // 11: tieout.inventory.v1.PutItemResponse
+	(*GetItemRequest)(nil),               // 12: tieout.inventory.v1.GetItemRequest
+	(*GetItemResponse)(nil),              // 13: tieout.inventory.v1.GetItemResponse
+	(*ListItemsRequest)(nil),             // 14: tieout.inventory.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),            // 15: tieout.inventory.v1.ListItemsResponse
+	(*StockEvent)(nil),                   // 16: tieout.inventory.v1.StockEvent
+	(*StockDifference)(nil),              // 17: tieout.inventory.v1.StockDifference
+	(*ListStockEventsRequest)(nil),       // 18: tieout.inventory.v1.ListStockEventsRequest
+	(*ListStockEventsResponse)(nil),      // 19: tieout.inventory.v1.ListStockEventsResponse
+	(*ListStockDifferencesRequest)(nil),  // 20: tieout.inventory.v1.ListStockDifferencesRequest
+	(*ListStockDifferencesResponse)(nil), // 21: tieout.inventory.v1.ListStockDifferencesResponse
+	(*RebuildStockRequest)(nil),          // 22: tieout.inventory.v1.RebuildStockRequest
+	(*RebuildStockResponse)(nil),         // 23: tieout.inventory.v1.RebuildStockResponse
+	(*GetStockRequest)(nil),              // 24: tieout.inventory.v1.GetStockRequest
+	(*GetStockResponse)(nil),             // 25: tieout.inventory.v1.GetStockResponse
+	(*BatchGetStockRequest)(nil),         // 26: tieout.inventory.v1.BatchGetStockRequest
+	(*BatchGetStockResponse)(nil),        // 27: tieout.inventory.v1.BatchGetStockResponse
+	(*ListStockRequest)(nil),             // 28: tieout.inventory.v1.ListStockRequest
+	(*ListStockResponse)(nil),            // 29: tieout.inventory.v1.ListStockResponse
+	(*ReserveRequest)(nil),               // 30: tieout.inventory.v1.ReserveRequest
+	(*ReserveResponse)(nil),              // 31: tieout.inventory.v1.ReserveResponse
+	(*ReleaseRequest)(nil),               // 32: tieout.inventory.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),              // 33: tieout.inventory.v1.ReleaseResponse
+	(*CommitRequest)(nil),                // 34: tieout.inventory.v1.CommitRequest
+	(*CommitResponse)(nil),               // 35: tieout.inventory.v1.CommitResponse
+	(*BatchReserveRequest)(nil),          // 36: tieout.inventory.v1.BatchReserveRequest
+	(*BatchReserveResponse)(nil),         // 37: tieout.inventory.v1.BatchReserveResponse
+	(*BatchReleaseRequest)(nil),          // 38: tieout.inventory.v1.BatchReleaseRequest
+	(*BatchReleaseResponse)(nil),         // 39: tieout.inventory.v1.BatchReleaseResponse
+	(*BatchCommitRequest)(nil),           // 40: tieout.inventory.v1.BatchCommitRequest
+	(*BatchCommitResponse)(nil),          // 41: tieout.inventory.v1.BatchCommitResponse
+	(*Reservation_Line)(nil),             // 42: tieout.inventory.v1.Reservation.Line
+	(*BatchReserveResponse_Result)(nil),  // 43: tieout.inventory.v1.BatchReserveResponse.Result
+	(*BatchReleaseResponse_Result)(nil),  // 44: tieout.inventory.v1.BatchReleaseResponse.Result
+	(*BatchCommitResponse_Result)(nil),   // 45: tieout.inventory.v1.BatchCommitResponse.Result
+	(*timestamppb.Timestamp)(nil),        // 46: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 47: google.protobuf.Duration
+	(*v1.Origin)(nil),                    // 48: tieout.common.v1.Origin
+	(*status.Status)(nil),                // 49: google.rpc.Status
 }
 var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
-	37, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
-	37, // 1: tieout.inventory.v1.Item.create_time:type_name -> google.protobuf.Timestamp
-	37, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
+	46, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
+	46, // 1: tieout.inventory.v1.Item.create_time:type_name -> google.protobuf.Timestamp
+	46, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
-	33, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
-	37, // 5: tieout.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 6: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	1,  // 7: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 8: tieout.inventory.v1.AdjustStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	2,  // 9: tieout.inventory.v1.PutItemResponse.item:type_name -> tieout.inventory.v1.Item
-	2,  // 10: tieout.inventory.v1.GetItemResponse.item:type_name -> tieout.inventory.v1.Item
-	2,  // 11: tieout.inventory.v1.ListItemsResponse.items:type_name -> tieout.inventory.v1.Item
-	1,  // 12: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 13: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 14: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	3,  // 15: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	38, // 16: tieout.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
-	39, // 17: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
-	4,  // 18: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	39, // 19: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
-	4,  // 20: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	39, // 21: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
-	4,  // 22: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	21, // 23: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
-	34, // 24: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
-	23, // 25: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
-	35, // 26: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
-	25, // 27: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
-	36, // 28: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
-	40, // 29: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
-	22, // 30: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
-	40, // 31: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
-	24, // 32: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
-	40, // 33: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
-	26, // 34: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
-	5,  // 35: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
-	7,  // 36: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
-	9,  // 37: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
-	11, // 38: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
-	13, // 39: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
-	15, // 40: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
-	17, // 41: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
-	19, // 42: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
-	21, // 43: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
-	27, // 44: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
-	23, // 45: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
-	29, // 46: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
-	25, // 47: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
-	31, // 48: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
-	6,  // 49: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
-	8,  // 50: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
-	10, // 51: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
-	12, // 52: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
-	14, // 53: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
-	16, // 54: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
-	18, // 55: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
-	20, // 56: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
-	22, // 57: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
-	28, // 58: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
-	24, // 59: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
-	30, // 60: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
-	26, // 61: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
-	32, // 62: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
-	49, // [49:63] is the sub-list for method output_type
-	35, // [35:49] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	42, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
+	46, // 5: tieout.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
+	4,  // 6: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	2,  // 7: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 8: tieout.inventory.v1.AdjustStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	3,  // 9: tieout.inventory.v1.PutItemResponse.item:type_name -> tieout.inventory.v1.Item
+	3,  // 10: tieout.inventory.v1.GetItemResponse.item:type_name -> tieout.inventory.v1.Item
+	3,  // 11: tieout.inventory.v1.ListItemsResponse.items:type_name -> tieout.inventory.v1.Item
+	1,  // 12: tieout.inventory.v1.StockEvent.type:type_name -> tieout.inventory.v1.StockEventType
+	46, // 13: tieout.inventory.v1.StockEvent.create_time:type_name -> google.protobuf.Timestamp
+	2,  // 14: tieout.inventory.v1.StockDifference.level:type_name -> tieout.inventory.v1.Stock
+	2,  // 15: tieout.inventory.v1.StockDifference.events:type_name -> tieout.inventory.v1.Stock
+	46, // 16: tieout.inventory.v1.ListStockEventsRequest.since:type_name -> google.protobuf.Timestamp
+	46, // 17: tieout.inventory.v1.ListStockEventsRequest.until:type_name -> google.protobuf.Timestamp
+	16, // 18: tieout.inventory.v1.ListStockEventsResponse.events:type_name -> tieout.inventory.v1.StockEvent
+	17, // 19: tieout.inventory.v1.ListStockDifferencesResponse.differences:type_name -> tieout.inventory.v1.StockDifference
+	2,  // 20: tieout.inventory.v1.RebuildStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	46, // 21: tieout.inventory.v1.GetStockRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	2,  // 22: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 23: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 24: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	4,  // 25: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	47, // 26: tieout.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
+	48, // 27: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 28: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	48, // 29: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 30: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	48, // 31: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 32: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	30, // 33: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
+	43, // 34: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
+	32, // 35: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
+	44, // 36: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
+	34, // 37: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
+	45, // 38: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
+	49, // 39: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
+	31, // 40: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
+	49, // 41: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
+	33, // 42: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
+	49, // 43: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
+	35, // 44: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
+	6,  // 45: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
+	8,  // 46: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
+	10, // 47: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
+	12, // 48: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
+	14, // 49: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
+	18, // 50: tieout.inventory.v1.InventoryService.ListStockEvents:input_type -> tieout.inventory.v1.ListStockEventsRequest
+	20, // 51: tieout.inventory.v1.InventoryService.ListStockDifferences:input_type -> tieout.inventory.v1.ListStockDifferencesRequest
+	22, // 52: tieout.inventory.v1.InventoryService.RebuildStock:input_type -> tieout.inventory.v1.RebuildStockRequest
+	24, // 53: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
+	26, // 54: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
+	28, // 55: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
+	30, // 56: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
+	36, // 57: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
+	32, // 58: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
+	38, // 59: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
+	34, // 60: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
+	40, // 61: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
+	7,  // 62: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
+	9,  // 63: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
+	11, // 64: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
+	13, // 65: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
+	15, // 66: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
+	19, // 67: tieout.inventory.v1.InventoryService.ListStockEvents:output_type -> tieout.inventory.v1.ListStockEventsResponse
+	21, // 68: tieout.inventory.v1.InventoryService.ListStockDifferences:output_type -> tieout.inventory.v1.ListStockDifferencesResponse
+	23, // 69: tieout.inventory.v1.InventoryService.RebuildStock:output_type -> tieout.inventory.v1.RebuildStockResponse
+	25, // 70: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
+	27, // 71: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
+	29, // 72: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
+	31, // 73: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
+	37, // 74: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
+	33, // 75: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
+	39, // 76: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
+	35, // 77: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
+	41, // 78: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
+	62, // [62:79] is the sub-list for method output_type
+	45, // [45:62] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_tieout_inventory_v1_inventory_proto_init() }
@@ -2406,13 +3177,17 @@ func file_tieout_inventory_v1_inventory_proto_init() {
 	if File_tieout_inventory_v1_inventory_proto != nil {
 		return
 	}
+	file_tieout_inventory_v1_inventory_proto_msgTypes[22].OneofWrappers = []any{
+		(*GetStockRequest_AsOfTime)(nil),
+		(*GetStockRequest_AsOfEventId)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_inventory_v1_inventory_proto_rawDesc), len(file_tieout_inventory_v1_inventory_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   36,
+			NumEnums:      2,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,20 +21,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	InventoryService_ReceiveStock_FullMethodName  = "/tieout.inventory.v1.InventoryService/ReceiveStock"
-	InventoryService_AdjustStock_FullMethodName   = "/tieout.inventory.v1.InventoryService/AdjustStock"
-	InventoryService_PutItem_FullMethodName       = "/tieout.inventory.v1.InventoryService/PutItem"
-	InventoryService_GetItem_FullMethodName       = "/tieout.inventory.v1.InventoryService/GetItem"
-	InventoryService_ListItems_FullMethodName     = "/tieout.inventory.v1.InventoryService/ListItems"
-	InventoryService_GetStock_FullMethodName      = "/tieout.inventory.v1.InventoryService/GetStock"
-	InventoryService_BatchGetStock_FullMethodName = "/tieout.inventory.v1.InventoryService/BatchGetStock"
-	InventoryService_ListStock_FullMethodName     = "/tieout.inventory.v1.InventoryService/ListStock"
-	InventoryService_Reserve_FullMethodName       = "/tieout.inventory.v1.InventoryService/Reserve"
-	InventoryService_BatchReserve_FullMethodName  = "/tieout.inventory.v1.InventoryService/BatchReserve"
-	InventoryService_Release_FullMethodName       = "/tieout.inventory.v1.InventoryService/Release"
-	InventoryService_BatchRelease_FullMethodName  = "/tieout.inventory.v1.InventoryService/BatchRelease"
-	InventoryService_Commit_FullMethodName        = "/tieout.inventory.v1.InventoryService/Commit"
-	InventoryService_BatchCommit_FullMethodName   = "/tieout.inventory.v1.InventoryService/BatchCommit"
+	InventoryService_ReceiveStock_FullMethodName         = "/tieout.inventory.v1.InventoryService/ReceiveStock"
+	InventoryService_AdjustStock_FullMethodName          = "/tieout.inventory.v1.InventoryService/AdjustStock"
+	InventoryService_PutItem_FullMethodName              = "/tieout.inventory.v1.InventoryService/PutItem"
+	InventoryService_GetItem_FullMethodName              = "/tieout.inventory.v1.InventoryService/GetItem"
+	InventoryService_ListItems_FullMethodName            = "/tieout.inventory.v1.InventoryService/ListItems"
+	InventoryService_ListStockEvents_FullMethodName      = "/tieout.inventory.v1.InventoryService/ListStockEvents"
+	InventoryService_ListStockDifferences_FullMethodName = "/tieout.inventory.v1.InventoryService/ListStockDifferences"
+	InventoryService_RebuildStock_FullMethodName         = "/tieout.inventory.v1.InventoryService/RebuildStock"
+	InventoryService_GetStock_FullMethodName             = "/tieout.inventory.v1.InventoryService/GetStock"
+	InventoryService_BatchGetStock_FullMethodName        = "/tieout.inventory.v1.InventoryService/BatchGetStock"
+	InventoryService_ListStock_FullMethodName            = "/tieout.inventory.v1.InventoryService/ListStock"
+	InventoryService_Reserve_FullMethodName              = "/tieout.inventory.v1.InventoryService/Reserve"
+	InventoryService_BatchReserve_FullMethodName         = "/tieout.inventory.v1.InventoryService/BatchReserve"
+	InventoryService_Release_FullMethodName              = "/tieout.inventory.v1.InventoryService/Release"
+	InventoryService_BatchRelease_FullMethodName         = "/tieout.inventory.v1.InventoryService/BatchRelease"
+	InventoryService_Commit_FullMethodName               = "/tieout.inventory.v1.InventoryService/Commit"
+	InventoryService_BatchCommit_FullMethodName          = "/tieout.inventory.v1.InventoryService/BatchCommit"
 )
 
 // InventoryServiceClient is the client API for InventoryService service.
@@ -55,7 +58,15 @@ type InventoryServiceClient interface {
 	GetItem(ctx context.Context, in *GetItemRequest, opts ...grpc.CallOption) (*GetItemResponse, error)
 	// Lists what all SKUs are, by SKU.
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
-	// Returns the stock of one SKU.
+	// Lists what happened to the pieces of a SKU, the newest first.
+	ListStockEvents(ctx context.Context, in *ListStockEventsRequest, opts ...grpc.CallOption) (*ListStockEventsResponse, error)
+	// Adds up the events of as many SKUs as a page has, by SKU, and lists those whose level is not what comes of it. A page
+	// may be empty and not be the last.
+	ListStockDifferences(ctx context.Context, in *ListStockDifferencesRequest, opts ...grpc.CallOption) (*ListStockDifferencesResponse, error)
+	// Writes the level of one SKU anew from its events, while the service goes on. Refused with STOCK_HISTORY_DAMAGED when
+	// they do not add up to a level.
+	RebuildStock(ctx context.Context, in *RebuildStockRequest, opts ...grpc.CallOption) (*RebuildStockResponse, error)
+	// Returns the stock of one SKU, as it is or as it was.
 	GetStock(ctx context.Context, in *GetStockRequest, opts ...grpc.CallOption) (*GetStockResponse, error)
 	// Returns the stock of several SKUs, in the order asked for. Refused with SKU_UNKNOWN, naming each, when
 	// one is not known.
@@ -131,6 +142,36 @@ func (c *inventoryServiceClient) ListItems(ctx context.Context, in *ListItemsReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListItemsResponse)
 	err := c.cc.Invoke(ctx, InventoryService_ListItems_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) ListStockEvents(ctx context.Context, in *ListStockEventsRequest, opts ...grpc.CallOption) (*ListStockEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStockEventsResponse)
+	err := c.cc.Invoke(ctx, InventoryService_ListStockEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) ListStockDifferences(ctx context.Context, in *ListStockDifferencesRequest, opts ...grpc.CallOption) (*ListStockDifferencesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStockDifferencesResponse)
+	err := c.cc.Invoke(ctx, InventoryService_ListStockDifferences_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) RebuildStock(ctx context.Context, in *RebuildStockRequest, opts ...grpc.CallOption) (*RebuildStockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RebuildStockResponse)
+	err := c.cc.Invoke(ctx, InventoryService_RebuildStock_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +286,15 @@ type InventoryServiceServer interface {
 	GetItem(context.Context, *GetItemRequest) (*GetItemResponse, error)
 	// Lists what all SKUs are, by SKU.
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
-	// Returns the stock of one SKU.
+	// Lists what happened to the pieces of a SKU, the newest first.
+	ListStockEvents(context.Context, *ListStockEventsRequest) (*ListStockEventsResponse, error)
+	// Adds up the events of as many SKUs as a page has, by SKU, and lists those whose level is not what comes of it. A page
+	// may be empty and not be the last.
+	ListStockDifferences(context.Context, *ListStockDifferencesRequest) (*ListStockDifferencesResponse, error)
+	// Writes the level of one SKU anew from its events, while the service goes on. Refused with STOCK_HISTORY_DAMAGED when
+	// they do not add up to a level.
+	RebuildStock(context.Context, *RebuildStockRequest) (*RebuildStockResponse, error)
+	// Returns the stock of one SKU, as it is or as it was.
 	GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error)
 	// Returns the stock of several SKUs, in the order asked for. Refused with SKU_UNKNOWN, naming each, when
 	// one is not known.
@@ -291,6 +340,15 @@ func (UnimplementedInventoryServiceServer) GetItem(context.Context, *GetItemRequ
 }
 func (UnimplementedInventoryServiceServer) ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListItems not implemented")
+}
+func (UnimplementedInventoryServiceServer) ListStockEvents(context.Context, *ListStockEventsRequest) (*ListStockEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStockEvents not implemented")
+}
+func (UnimplementedInventoryServiceServer) ListStockDifferences(context.Context, *ListStockDifferencesRequest) (*ListStockDifferencesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStockDifferences not implemented")
+}
+func (UnimplementedInventoryServiceServer) RebuildStock(context.Context, *RebuildStockRequest) (*RebuildStockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RebuildStock not implemented")
 }
 func (UnimplementedInventoryServiceServer) GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStock not implemented")
@@ -426,6 +484,60 @@ func _InventoryService_ListItems_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(InventoryServiceServer).ListItems(ctx, req.(*ListItemsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_ListStockEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStockEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).ListStockEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_ListStockEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).ListStockEvents(ctx, req.(*ListStockEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_ListStockDifferences_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStockDifferencesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).ListStockDifferences(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_ListStockDifferences_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).ListStockDifferences(ctx, req.(*ListStockDifferencesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_RebuildStock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RebuildStockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).RebuildStock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_RebuildStock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).RebuildStock(ctx, req.(*RebuildStockRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -618,6 +730,18 @@ var InventoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListItems",
 			Handler:    _InventoryService_ListItems_Handler,
+		},
+		{
+			MethodName: "ListStockEvents",
+			Handler:    _InventoryService_ListStockEvents_Handler,
+		},
+		{
+			MethodName: "ListStockDifferences",
+			Handler:    _InventoryService_ListStockDifferences_Handler,
+		},
+		{
+			MethodName: "RebuildStock",
+			Handler:    _InventoryService_RebuildStock_Handler,
 		},
 		{
 			MethodName: "GetStock",
