@@ -67,3 +67,30 @@ func (c *cli) stockEventsCommand() *cobra.Command {
 		return p.GetEvents(), p.GetNextPageToken(), err
 	})
 }
+
+var movementView = output.View[*inventoryv1.DailyMovement]{
+	JSON: output.Message[*inventoryv1.DailyMovement],
+	Columns: []output.Column[*inventoryv1.DailyMovement]{
+		{Name: "sku", Value: (*inventoryv1.DailyMovement).GetSku},
+		{Name: "day", Value: (*inventoryv1.DailyMovement).GetDay},
+		{Name: "received", Value: func(m *inventoryv1.DailyMovement) string { return pieces(m.GetReceived()) }},
+		{Name: "reserved", Value: func(m *inventoryv1.DailyMovement) string { return pieces(m.GetReserved()) }},
+		{Name: "released", Value: func(m *inventoryv1.DailyMovement) string { return pieces(m.GetReleased()) }},
+		{Name: "committed", Value: func(m *inventoryv1.DailyMovement) string { return pieces(m.GetCommitted()) }},
+		{Name: "adjusted", Value: func(m *inventoryv1.DailyMovement) string { return pieces(m.GetAdjusted()) }},
+		{Name: "expired", Value: func(m *inventoryv1.DailyMovement) string { return pieces(m.GetExpired()) }},
+	},
+}
+
+func (c *cli) stockMovementsCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "movements", Short: "List how many pieces of each SKU moved on each UTC day"}
+	request := &inventoryv1.ListDailyMovementsRequest{}
+	cmd.Flags().StringVar(&request.Sku, "sku", "", "only this SKU")
+	cmd.Flags().StringVar(&request.Since, "since", "", "only this day, as in 2026-03-31, or later ones")
+	cmd.Flags().StringVar(&request.Until, "until", "", "only days before this one")
+	return list(c, cmd, movementView, func(ctx context.Context, r *remote, size int32, token string) ([]*inventoryv1.DailyMovement, string, error) {
+		request.PageSize, request.PageToken = size, token
+		p, err := inventoryv1.NewInventoryServiceClient(r.conn).ListDailyMovements(ctx, request)
+		return p.GetMovements(), p.GetNextPageToken(), err
+	})
+}

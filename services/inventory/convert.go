@@ -48,6 +48,13 @@ func stockEventToProto(e inventorydb.ListStockEventsRow) *inventoryv1.StockEvent
 	return out
 }
 
+func movementToProto(m inventorydb.ListMovementsRow) *inventoryv1.DailyMovement {
+	return &inventoryv1.DailyMovement{
+		Sku: m.SKU, Day: m.Day, Received: m.Received, Reserved: m.Reserved, Released: m.Released, Committed: m.Committed,
+		Adjusted: m.Adjusted, Expired: m.Expired,
+	}
+}
+
 func differenceToProto(d difference) *inventoryv1.StockDifference {
 	out := &inventoryv1.StockDifference{Sku: d.sku}
 	if d.level != nil {

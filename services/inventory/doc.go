@@ -19,6 +19,10 @@
 //
 // A count that finds more pieces than the books say, or fewer, is an adjustment: it never takes away what is promised.
 //
+// A second projection, daily_movement, follows the events on its own, in the order of their transactions and with its place
+// in the table projection; once that row is locked it can be emptied and its place set back to 0, and is made anew while
+// the service runs.
+//
 // The level can be asked for as of any event or time, and is written anew from the events where it is not their fold.
 //
 // Events: stock.received, stock.adjusted, reservation.held, reservation.released, reservation.committed,

@@ -20,11 +20,13 @@ type Config struct {
 	IdempotencyTTL time.Duration `koanf:"idempotency_ttl"`
 	// ExpireEvery is how often reservations whose time is over are looked for.
 	ExpireEvery time.Duration `koanf:"expire_every"`
+	// ProjectEvery is how often new events are taken into the daily movements.
+	ProjectEvery time.Duration `koanf:"project_every"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour, ExpireEvery: time.Second}
+	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour, ExpireEvery: time.Second, ProjectEvery: time.Second}
 }
 
 //go:embed sql/migrations/*.sql
@@ -50,6 +52,7 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	}
 	register(env.GRPC, s)
 	env.Go("expiry", periodic.Duty{Name: "expiry", Every: cfg.ExpireEvery, RunOnce: s.expireOnce, Log: env.Log}.Run)
+	env.Go("daily movements", periodic.Duty{Name: "daily movements", Every: cfg.ProjectEvery, RunOnce: s.projectOnce, Log: env.Log}.Run)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return nil
 }

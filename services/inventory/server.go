@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/inventory/inventorydb"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
@@ -160,6 +162,43 @@ func eventsPage(r *inventoryv1.ListStockEventsRequest) (stockEvents, error) {
 		}
 	}
 	return p, err
+}
+
+func (s *server) ListDailyMovements(ctx context.Context, r *inventoryv1.ListDailyMovementsRequest) (*inventoryv1.ListDailyMovementsResponse, error) {
+	n := rpc.PageSize(r.GetPageSize())
+	page, err := movementsPage(r)
+	if err != nil {
+		return nil, err
+	}
+	page.N = n + 1
+	rows, err := s.inventory.movements(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	movements, next := rpc.Page(rows, n, movementToProto, func(m *inventoryv1.DailyMovement) string { return m.GetDay() + m.GetSku() })
+	return &inventoryv1.ListDailyMovementsResponse{Movements: movements, NextPageToken: next}, nil
+}
+
+// movementsPage reads what a list of movements is to begin and end with. A token is the day and SKU it goes on behind.
+func movementsPage(r *inventoryv1.ListDailyMovementsRequest) (inventorydb.ListMovementsParams, error) {
+	const first, last = "0001-01-01", "9999-12-31"
+	page := inventorydb.ListMovementsParams{
+		SKU: r.GetSku(), Since: cmp.Or(r.GetSince(), first), Until: cmp.Or(r.GetUntil(), last), AfterDay: first,
+	}
+	token, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return page, err
+	}
+	if token != "" {
+		day := token[:min(len(token), len(first))]
+		page.AfterDay, page.AfterSKU = day, token[len(day):]
+	}
+	for field, day := range map[string]string{"since": page.Since, "until": page.Until, "page_token": page.AfterDay} {
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			return page, rpcerr.ForField(rpcerr.RequestInvalid, field, "is no day, or no token of an earlier answer")
+		}
+	}
+	return page, nil
 }
 
 func (s *server) ListStockDifferences(ctx context.Context, r *inventoryv1.ListStockDifferencesRequest) (*inventoryv1.ListStockDifferencesResponse, error) {

@@ -50,10 +50,10 @@ func setupWith(t *testing.T, cfg service.Config, lines ...*inventoryv1.StockLine
 	return b
 }
 
-// inventoryService leaves it to the tests when reservations expire.
+// inventoryService leaves it to the tests when reservations expire and events are projected.
 func inventoryService(dsn string) service.Service {
 	cfg := DefaultConfig()
-	cfg.ExpireEvery = time.Hour
+	cfg.ExpireEvery, cfg.ProjectEvery = time.Hour, time.Hour
 	return configured(dsn, cfg)
 }
 

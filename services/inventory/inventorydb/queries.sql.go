@@ -319,6 +319,20 @@ func (q *Queries) InsertStockEvents(ctx context.Context, arg InsertStockEventsPa
 	return err
 }
 
+const isBehind = `-- name: IsBehind :one
+SELECT EXISTS (
+    SELECT FROM stock_event e
+     WHERE (e.xid, e.id) > ((SELECT p.xid FROM projection p WHERE p.name = $1), (SELECT p.event_id FROM projection p WHERE p.name = $1)))
+`
+
+// Whether there is anything behind a projection's place, so that a round of an idle system writes nothing.
+func (q *Queries) IsBehind(ctx context.Context, name string) (bool, error) {
+	row := q.db.QueryRow(ctx, isBehind, name)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const knownSKUs = `-- name: KnownSKUs :many
 WITH RECURSIVE happened AS (
     (SELECT e.sku FROM stock_event e WHERE e.sku > $2::text ORDER BY e.sku LIMIT 1)
@@ -442,6 +456,70 @@ func (q *Queries) ListLevels(ctx context.Context, arg ListLevelsParams) ([]Stock
 	return items, nil
 }
 
+const listMovements = `-- name: ListMovements :many
+SELECT d.sku, to_char(d.day, 'YYYY-MM-DD')::text AS day, d.received, d.reserved, d.released, d.committed, d.adjusted, d.expired
+  FROM daily_movement d
+ WHERE ($1::text = '' OR d.sku = $1::text) AND (d.sku, d.day) > ($2::text, ($3::text)::date)
+   AND d.day >= ($4::text)::date AND d.day < ($5::text)::date
+ ORDER BY d.sku, d.day LIMIT $6
+`
+
+type ListMovementsParams struct {
+	SKU      string
+	AfterSKU string
+	AfterDay string
+	Since    string
+	Until    string
+	N        int32
+}
+
+type ListMovementsRow struct {
+	SKU       string
+	Day       string
+	Received  int64
+	Reserved  int64
+	Released  int64
+	Committed int64
+	Adjusted  int64
+	Expired   int64
+}
+
+func (q *Queries) ListMovements(ctx context.Context, arg ListMovementsParams) ([]ListMovementsRow, error) {
+	rows, err := q.db.Query(ctx, listMovements,
+		arg.SKU,
+		arg.AfterSKU,
+		arg.AfterDay,
+		arg.Since,
+		arg.Until,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListMovementsRow{}
+	for rows.Next() {
+		var i ListMovementsRow
+		if err := rows.Scan(
+			&i.SKU,
+			&i.Day,
+			&i.Received,
+			&i.Reserved,
+			&i.Released,
+			&i.Committed,
+			&i.Adjusted,
+			&i.Expired,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listStockEvents = `-- name: ListStockEvents :many
 SELECT e.id, e.sku, e.type, e.quantity, e.reservation_id, e.at, e.action_id,
        coalesce(a.actor, '')::text AS actor, coalesce(a.reason, '')::text AS reason
@@ -547,6 +625,22 @@ func (q *Queries) LockLevels(ctx context.Context, skus []string) ([]LockLevelsRo
 	return items, nil
 }
 
+const lockProjection = `-- name: LockProjection :one
+SELECT xid::text AS xid, event_id FROM projection WHERE name = $1 FOR UPDATE
+`
+
+type LockProjectionRow struct {
+	Xid     string
+	EventID int64
+}
+
+func (q *Queries) LockProjection(ctx context.Context, name string) (LockProjectionRow, error) {
+	row := q.db.QueryRow(ctx, lockProjection, name)
+	var i LockProjectionRow
+	err := row.Scan(&i.Xid, &i.EventID)
+	return i, err
+}
+
 const lockReservations = `-- name: LockReservations :many
 SELECT r.id, r.reference, r.state, r.skus, r.quantities, r.expires_at
   FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
@@ -602,6 +696,49 @@ func (q *Queries) Now(ctx context.Context) (time.Time, error) {
 	var column_1 time.Time
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const projectMovements = `-- name: ProjectMovements :one
+WITH batch AS (
+    SELECT e.xid, e.id, e.sku, (e.at AT TIME ZONE 'UTC')::date AS day, e.type, e.quantity FROM stock_event e
+     WHERE (e.xid, e.id) > (($1::text)::xid8, $2::bigint) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+     ORDER BY e.xid, e.id LIMIT $3
+), folded AS (
+    INSERT INTO daily_movement AS d (sku, day, received, reserved, released, committed, adjusted, expired)
+    SELECT b.sku, b.day, coalesce(sum(b.quantity) FILTER (WHERE b.type = 1), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 2), 0),
+           coalesce(sum(b.quantity) FILTER (WHERE b.type = 3), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 4), 0),
+           coalesce(sum(b.quantity) FILTER (WHERE b.type = 5), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 6), 0)
+      FROM batch b GROUP BY b.sku, b.day
+    ON CONFLICT (sku, day) DO UPDATE
+       SET received = d.received + excluded.received, reserved = d.reserved + excluded.reserved,
+           released = d.released + excluded.released, committed = d.committed + excluded.committed,
+           adjusted = d.adjusted + excluded.adjusted, expired = d.expired + excluded.expired
+), moved AS (
+    UPDATE projection p SET xid = l.xid, event_id = l.id
+      FROM (SELECT b.xid, b.id FROM batch b ORDER BY b.xid DESC, b.id DESC LIMIT 1) AS l
+     WHERE p.name = $4
+)
+SELECT count(*) FROM batch b
+`
+
+type ProjectMovementsParams struct {
+	Xid     string
+	EventID int64
+	N       int32
+	Name    string
+}
+
+// Up to N events behind a place, and the place with them. Only of transactions older than all that run: no more can come.
+func (q *Queries) ProjectMovements(ctx context.Context, arg ProjectMovementsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, projectMovements,
+		arg.Xid,
+		arg.EventID,
+		arg.N,
+		arg.Name,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const putItem = `-- name: PutItem :one

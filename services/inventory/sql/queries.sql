@@ -131,3 +131,42 @@ SELECT k.sku::text AS sku FROM (
 SELECT sku, id, type, quantity FROM stock_event
  WHERE (sku, id) > (@after_sku::text, @after_id::bigint) AND sku <= @last_sku::text
  ORDER BY sku, id LIMIT @n;
+
+-- name: LockProjection :one
+SELECT xid::text AS xid, event_id FROM projection WHERE name = @name FOR UPDATE;
+
+-- name: ProjectMovements :one
+-- Up to N events behind a place, and the place with them. Only of transactions older than all that run: no more can come.
+WITH batch AS (
+    SELECT e.xid, e.id, e.sku, (e.at AT TIME ZONE 'UTC')::date AS day, e.type, e.quantity FROM stock_event e
+     WHERE (e.xid, e.id) > ((@xid::text)::xid8, @event_id::bigint) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+     ORDER BY e.xid, e.id LIMIT @n
+), folded AS (
+    INSERT INTO daily_movement AS d (sku, day, received, reserved, released, committed, adjusted, expired)
+    SELECT b.sku, b.day, coalesce(sum(b.quantity) FILTER (WHERE b.type = 1), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 2), 0),
+           coalesce(sum(b.quantity) FILTER (WHERE b.type = 3), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 4), 0),
+           coalesce(sum(b.quantity) FILTER (WHERE b.type = 5), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 6), 0)
+      FROM batch b GROUP BY b.sku, b.day
+    ON CONFLICT (sku, day) DO UPDATE
+       SET received = d.received + excluded.received, reserved = d.reserved + excluded.reserved,
+           released = d.released + excluded.released, committed = d.committed + excluded.committed,
+           adjusted = d.adjusted + excluded.adjusted, expired = d.expired + excluded.expired
+), moved AS (
+    UPDATE projection p SET xid = l.xid, event_id = l.id
+      FROM (SELECT b.xid, b.id FROM batch b ORDER BY b.xid DESC, b.id DESC LIMIT 1) AS l
+     WHERE p.name = @name
+)
+SELECT count(*) FROM batch b;
+
+-- name: ListMovements :many
+SELECT d.sku, to_char(d.day, 'YYYY-MM-DD')::text AS day, d.received, d.reserved, d.released, d.committed, d.adjusted, d.expired
+  FROM daily_movement d
+ WHERE (@sku::text = '' OR d.sku = @sku::text) AND (d.sku, d.day) > (@after_sku::text, (@after_day::text)::date)
+   AND d.day >= (@since::text)::date AND d.day < (@until::text)::date
+ ORDER BY d.sku, d.day LIMIT @n;
+
+-- name: IsBehind :one
+-- Whether there is anything behind a projection's place, so that a round of an idle system writes nothing.
+SELECT EXISTS (
+    SELECT FROM stock_event e
+     WHERE (e.xid, e.id) > ((SELECT p.xid FROM projection p WHERE p.name = @name), (SELECT p.event_id FROM projection p WHERE p.name = @name)));

@@ -1338,6 +1338,252 @@ func (x *ListStockEventsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// DailyMovement is how many pieces of a SKU moved on a day.
+type DailyMovement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// The UTC day, as in 2026-03-31.
+	Day string `protobuf:"bytes,2,opt,name=day,proto3" json:"day,omitempty"`
+	// Pieces that came in.
+	Received int64 `protobuf:"varint,3,opt,name=received,proto3" json:"received,omitempty"`
+	// Pieces that were promised.
+	Reserved int64 `protobuf:"varint,4,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	// Pieces whose promise was undone.
+	Released int64 `protobuf:"varint,5,opt,name=released,proto3" json:"released,omitempty"`
+	// Pieces that left.
+	Committed int64 `protobuf:"varint,6,opt,name=committed,proto3" json:"committed,omitempty"`
+	// Pieces found more than missed.
+	Adjusted int64 `protobuf:"varint,7,opt,name=adjusted,proto3" json:"adjusted,omitempty"`
+	// Pieces whose promise ran out.
+	Expired       int64 `protobuf:"varint,8,opt,name=expired,proto3" json:"expired,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DailyMovement) Reset() {
+	*x = DailyMovement{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DailyMovement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DailyMovement) ProtoMessage() {}
+
+func (x *DailyMovement) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DailyMovement.ProtoReflect.Descriptor instead.
+func (*DailyMovement) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DailyMovement) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *DailyMovement) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *DailyMovement) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetReserved() int64 {
+	if x != nil {
+		return x.Reserved
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetReleased() int64 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetCommitted() int64 {
+	if x != nil {
+		return x.Committed
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetAdjusted() int64 {
+	if x != nil {
+		return x.Adjusted
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetExpired() int64 {
+	if x != nil {
+		return x.Expired
+	}
+	return 0
+}
+
+// ListDailyMovementsRequest asks for a page.
+type ListDailyMovementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this stock-keeping unit; empty for all.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// Only this UTC day, as in 2026-03-31, or later ones.
+	Since string `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Only days before this one.
+	Until string `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDailyMovementsRequest) Reset() {
+	*x = ListDailyMovementsRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDailyMovementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDailyMovementsRequest) ProtoMessage() {}
+
+func (x *ListDailyMovementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDailyMovementsRequest.ProtoReflect.Descriptor instead.
+func (*ListDailyMovementsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListDailyMovementsRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *ListDailyMovementsRequest) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+func (x *ListDailyMovementsRequest) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
+func (x *ListDailyMovementsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDailyMovementsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListDailyMovementsResponse is a page.
+type ListDailyMovementsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The movements, by SKU and day.
+	Movements []*DailyMovement `protobuf:"bytes,1,rep,name=movements,proto3" json:"movements,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDailyMovementsResponse) Reset() {
+	*x = ListDailyMovementsResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDailyMovementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDailyMovementsResponse) ProtoMessage() {}
+
+func (x *ListDailyMovementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDailyMovementsResponse.ProtoReflect.Descriptor instead.
+func (*ListDailyMovementsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListDailyMovementsResponse) GetMovements() []*DailyMovement {
+	if x != nil {
+		return x.Movements
+	}
+	return nil
+}
+
+func (x *ListDailyMovementsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // ListStockDifferencesRequest asks for the next SKUs to be added up.
 type ListStockDifferencesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1351,7 +1597,7 @@ type ListStockDifferencesRequest struct {
 
 func (x *ListStockDifferencesRequest) Reset() {
 	*x = ListStockDifferencesRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1609,7 @@ func (x *ListStockDifferencesRequest) String() string {
 func (*ListStockDifferencesRequest) ProtoMessage() {}
 
 func (x *ListStockDifferencesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1622,7 @@ func (x *ListStockDifferencesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockDifferencesRequest.ProtoReflect.Descriptor instead.
 func (*ListStockDifferencesRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListStockDifferencesRequest) GetPageSize() int32 {
@@ -1410,7 +1656,7 @@ type ListStockDifferencesResponse struct {
 
 func (x *ListStockDifferencesResponse) Reset() {
 	*x = ListStockDifferencesResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1668,7 @@ func (x *ListStockDifferencesResponse) String() string {
 func (*ListStockDifferencesResponse) ProtoMessage() {}
 
 func (x *ListStockDifferencesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1681,7 @@ func (x *ListStockDifferencesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockDifferencesResponse.ProtoReflect.Descriptor instead.
 func (*ListStockDifferencesResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListStockDifferencesResponse) GetDifferences() []*StockDifference {
@@ -1481,7 +1727,7 @@ type RebuildStockRequest struct {
 
 func (x *RebuildStockRequest) Reset() {
 	*x = RebuildStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1739,7 @@ func (x *RebuildStockRequest) String() string {
 func (*RebuildStockRequest) ProtoMessage() {}
 
 func (x *RebuildStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1752,7 @@ func (x *RebuildStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildStockRequest.ProtoReflect.Descriptor instead.
 func (*RebuildStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RebuildStockRequest) GetIdempotencyKey() string {
@@ -1543,7 +1789,7 @@ type RebuildStockResponse struct {
 
 func (x *RebuildStockResponse) Reset() {
 	*x = RebuildStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1801,7 @@ func (x *RebuildStockResponse) String() string {
 func (*RebuildStockResponse) ProtoMessage() {}
 
 func (x *RebuildStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1814,7 @@ func (x *RebuildStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildStockResponse.ProtoReflect.Descriptor instead.
 func (*RebuildStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RebuildStockResponse) GetStock() *Stock {
@@ -1603,7 +1849,7 @@ type GetStockRequest struct {
 
 func (x *GetStockRequest) Reset() {
 	*x = GetStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1615,7 +1861,7 @@ func (x *GetStockRequest) String() string {
 func (*GetStockRequest) ProtoMessage() {}
 
 func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1628,7 +1874,7 @@ func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStockRequest.ProtoReflect.Descriptor instead.
 func (*GetStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetStockRequest) GetSku() string {
@@ -1692,7 +1938,7 @@ type GetStockResponse struct {
 
 func (x *GetStockResponse) Reset() {
 	*x = GetStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1950,7 @@ func (x *GetStockResponse) String() string {
 func (*GetStockResponse) ProtoMessage() {}
 
 func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1963,7 @@ func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStockResponse.ProtoReflect.Descriptor instead.
 func (*GetStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{23}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetStockResponse) GetStock() *Stock {
@@ -1738,7 +1984,7 @@ type BatchGetStockRequest struct {
 
 func (x *BatchGetStockRequest) Reset() {
 	*x = BatchGetStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +1996,7 @@ func (x *BatchGetStockRequest) String() string {
 func (*BatchGetStockRequest) ProtoMessage() {}
 
 func (x *BatchGetStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +2009,7 @@ func (x *BatchGetStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStockRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{24}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BatchGetStockRequest) GetSkus() []string {
@@ -1784,7 +2030,7 @@ type BatchGetStockResponse struct {
 
 func (x *BatchGetStockResponse) Reset() {
 	*x = BatchGetStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +2042,7 @@ func (x *BatchGetStockResponse) String() string {
 func (*BatchGetStockResponse) ProtoMessage() {}
 
 func (x *BatchGetStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +2055,7 @@ func (x *BatchGetStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStockResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{25}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BatchGetStockResponse) GetStock() []*Stock {
@@ -1832,7 +2078,7 @@ type ListStockRequest struct {
 
 func (x *ListStockRequest) Reset() {
 	*x = ListStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +2090,7 @@ func (x *ListStockRequest) String() string {
 func (*ListStockRequest) ProtoMessage() {}
 
 func (x *ListStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +2103,7 @@ func (x *ListStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockRequest.ProtoReflect.Descriptor instead.
 func (*ListStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{26}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListStockRequest) GetPageSize() int32 {
@@ -1887,7 +2133,7 @@ type ListStockResponse struct {
 
 func (x *ListStockResponse) Reset() {
 	*x = ListStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +2145,7 @@ func (x *ListStockResponse) String() string {
 func (*ListStockResponse) ProtoMessage() {}
 
 func (x *ListStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +2158,7 @@ func (x *ListStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockResponse.ProtoReflect.Descriptor instead.
 func (*ListStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{27}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListStockResponse) GetStock() []*Stock {
@@ -1950,7 +2196,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2208,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2221,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{28}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReserveRequest) GetIdempotencyKey() string {
@@ -2024,7 +2270,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2282,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2295,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{29}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReserveResponse) GetReservation() *Reservation {
@@ -2072,7 +2318,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2330,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2343,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{30}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReleaseRequest) GetIdempotencyKey() string {
@@ -2125,7 +2371,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2137,7 +2383,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2150,7 +2396,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{31}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReleaseResponse) GetReservation() *Reservation {
@@ -2175,7 +2421,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2433,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2446,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{32}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CommitRequest) GetIdempotencyKey() string {
@@ -2235,7 +2481,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2247,7 +2493,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2260,7 +2506,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{33}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CommitResponse) GetReservation() *Reservation {
@@ -2281,7 +2527,7 @@ type BatchReserveRequest struct {
 
 func (x *BatchReserveRequest) Reset() {
 	*x = BatchReserveRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2293,7 +2539,7 @@ func (x *BatchReserveRequest) String() string {
 func (*BatchReserveRequest) ProtoMessage() {}
 
 func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2306,7 +2552,7 @@ func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveRequest.ProtoReflect.Descriptor instead.
 func (*BatchReserveRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{34}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *BatchReserveRequest) GetRequests() []*ReserveRequest {
@@ -2327,7 +2573,7 @@ type BatchReserveResponse struct {
 
 func (x *BatchReserveResponse) Reset() {
 	*x = BatchReserveResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2339,7 +2585,7 @@ func (x *BatchReserveResponse) String() string {
 func (*BatchReserveResponse) ProtoMessage() {}
 
 func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2352,7 +2598,7 @@ func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveResponse.ProtoReflect.Descriptor instead.
 func (*BatchReserveResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{35}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BatchReserveResponse) GetResults() []*BatchReserveResponse_Result {
@@ -2373,7 +2619,7 @@ type BatchReleaseRequest struct {
 
 func (x *BatchReleaseRequest) Reset() {
 	*x = BatchReleaseRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[36]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2631,7 @@ func (x *BatchReleaseRequest) String() string {
 func (*BatchReleaseRequest) ProtoMessage() {}
 
 func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[36]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2644,7 @@ func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*BatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{36}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BatchReleaseRequest) GetRequests() []*ReleaseRequest {
@@ -2419,7 +2665,7 @@ type BatchReleaseResponse struct {
 
 func (x *BatchReleaseResponse) Reset() {
 	*x = BatchReleaseResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[37]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2677,7 @@ func (x *BatchReleaseResponse) String() string {
 func (*BatchReleaseResponse) ProtoMessage() {}
 
 func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[37]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2690,7 @@ func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*BatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{37}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BatchReleaseResponse) GetResults() []*BatchReleaseResponse_Result {
@@ -2465,7 +2711,7 @@ type BatchCommitRequest struct {
 
 func (x *BatchCommitRequest) Reset() {
 	*x = BatchCommitRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[38]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2723,7 @@ func (x *BatchCommitRequest) String() string {
 func (*BatchCommitRequest) ProtoMessage() {}
 
 func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[38]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2736,7 @@ func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitRequest.ProtoReflect.Descriptor instead.
 func (*BatchCommitRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{38}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BatchCommitRequest) GetRequests() []*CommitRequest {
@@ -2511,7 +2757,7 @@ type BatchCommitResponse struct {
 
 func (x *BatchCommitResponse) Reset() {
 	*x = BatchCommitResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[39]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2769,7 @@ func (x *BatchCommitResponse) String() string {
 func (*BatchCommitResponse) ProtoMessage() {}
 
 func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[39]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2782,7 @@ func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitResponse.ProtoReflect.Descriptor instead.
 func (*BatchCommitResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{39}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *BatchCommitResponse) GetResults() []*BatchCommitResponse_Result {
@@ -2559,7 +2805,7 @@ type Reservation_Line struct {
 
 func (x *Reservation_Line) Reset() {
 	*x = Reservation_Line{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[40]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2571,7 +2817,7 @@ func (x *Reservation_Line) String() string {
 func (*Reservation_Line) ProtoMessage() {}
 
 func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[40]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2617,7 +2863,7 @@ type BatchReserveResponse_Result struct {
 
 func (x *BatchReserveResponse_Result) Reset() {
 	*x = BatchReserveResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[41]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2629,7 +2875,7 @@ func (x *BatchReserveResponse_Result) String() string {
 func (*BatchReserveResponse_Result) ProtoMessage() {}
 
 func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[41]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2642,7 +2888,7 @@ func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchReserveResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{35, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{38, 0}
 }
 
 func (x *BatchReserveResponse_Result) GetStatus() *status.Status {
@@ -2682,7 +2928,7 @@ type BatchReleaseResponse_Result struct {
 
 func (x *BatchReleaseResponse_Result) Reset() {
 	*x = BatchReleaseResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[42]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2694,7 +2940,7 @@ func (x *BatchReleaseResponse_Result) String() string {
 func (*BatchReleaseResponse_Result) ProtoMessage() {}
 
 func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[42]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2707,7 +2953,7 @@ func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchReleaseResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{37, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{40, 0}
 }
 
 func (x *BatchReleaseResponse_Result) GetStatus() *status.Status {
@@ -2747,7 +2993,7 @@ type BatchCommitResponse_Result struct {
 
 func (x *BatchCommitResponse_Result) Reset() {
 	*x = BatchCommitResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2759,7 +3005,7 @@ func (x *BatchCommitResponse_Result) String() string {
 func (*BatchCommitResponse_Result) ProtoMessage() {}
 
 func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2772,7 +3018,7 @@ func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCommitResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{39, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{42, 0}
 }
 
 func (x *BatchCommitResponse_Result) GetStatus() *status.Status {
@@ -2887,6 +3133,25 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"z\n" +
 	"\x17ListStockEventsResponse\x127\n" +
 	"\x06events\x18\x01 \x03(\v2\x1f.tieout.inventory.v1.StockEventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdb\x01\n" +
+	"\rDailyMovement\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x10\n" +
+	"\x03day\x18\x02 \x01(\tR\x03day\x12\x1a\n" +
+	"\breceived\x18\x03 \x01(\x03R\breceived\x12\x1a\n" +
+	"\breserved\x18\x04 \x01(\x03R\breserved\x12\x1a\n" +
+	"\breleased\x18\x05 \x01(\x03R\breleased\x12\x1c\n" +
+	"\tcommitted\x18\x06 \x01(\x03R\tcommitted\x12\x1a\n" +
+	"\badjusted\x18\a \x01(\x03R\badjusted\x12\x18\n" +
+	"\aexpired\x18\b \x01(\x03R\aexpired\"\x81\x02\n" +
+	"\x19ListDailyMovementsRequest\x12\x19\n" +
+	"\x03sku\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12<\n" +
+	"\x05since\x18\x02 \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x05since\x12<\n" +
+	"\x05until\x18\x03 \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x05until\x12$\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x86\x01\n" +
+	"\x1aListDailyMovementsResponse\x12@\n" +
+	"\tmovements\x18\x01 \x03(\v2\".tieout.inventory.v1.DailyMovementR\tmovements\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"l\n" +
 	"\x1bListStockDifferencesRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
@@ -2985,7 +3250,7 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x19STOCK_EVENT_TYPE_RELEASED\x10\x03\x12\x1e\n" +
 	"\x1aSTOCK_EVENT_TYPE_COMMITTED\x10\x04\x12\x1d\n" +
 	"\x19STOCK_EVENT_TYPE_ADJUSTED\x10\x05\x12\x1c\n" +
-	"\x18STOCK_EVENT_TYPE_EXPIRED\x10\x062\xf6\x0e\n" +
+	"\x18STOCK_EVENT_TYPE_EXPIRED\x10\x062\xfc\x0f\n" +
 	"\x10InventoryService\x12s\n" +
 	"\fReceiveStock\x12(.tieout.inventory.v1.ReceiveStockRequest\x1a).tieout.inventory.v1.ReceiveStockResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
@@ -3000,6 +3265,8 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\tListItems\x12%.tieout.inventory.v1.ListItemsRequest\x1a&.tieout.inventory.v1.ListItemsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
 	"\x12z\n" +
 	"\x0fListStockEvents\x12+.tieout.inventory.v1.ListStockEventsRequest\x1a,.tieout.inventory.v1.ListStockEventsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x12\x83\x01\n" +
+	"\x12ListDailyMovements\x12..tieout.inventory.v1.ListDailyMovementsRequest\x1a/.tieout.inventory.v1.ListDailyMovementsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
 	"\x12\x89\x01\n" +
 	"\x14ListStockDifferences\x120.tieout.inventory.v1.ListStockDifferencesRequest\x1a1.tieout.inventory.v1.ListStockDifferencesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x05\"\x02\b<\x12s\n" +
 	"\fRebuildStock\x12(.tieout.inventory.v1.RebuildStockRequest\x1a).tieout.inventory.v1.RebuildStockResponse\"\x0e\xea\xf9\x18\n" +
@@ -3032,7 +3299,7 @@ func file_tieout_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
 	(ReservationState)(0),                // 0: tieout.inventory.v1.ReservationState
 	(StockEventType)(0),                  // 1: tieout.inventory.v1.StockEventType
@@ -3054,44 +3321,47 @@ var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
 	(*StockDifference)(nil),              // 17: tieout.inventory.v1.StockDifference
 	(*ListStockEventsRequest)(nil),       // 18: tieout.inventory.v1.ListStockEventsRequest
 	(*ListStockEventsResponse)(nil),      // 19: tieout.inventory.v1.ListStockEventsResponse
-	(*ListStockDifferencesRequest)(nil),  // 20: tieout.inventory.v1.ListStockDifferencesRequest
-	(*ListStockDifferencesResponse)(nil), // 21: tieout.inventory.v1.ListStockDifferencesResponse
-	(*RebuildStockRequest)(nil),          // 22: tieout.inventory.v1.RebuildStockRequest
-	(*RebuildStockResponse)(nil),         // 23: tieout.inventory.v1.RebuildStockResponse
-	(*GetStockRequest)(nil),              // 24: tieout.inventory.v1.GetStockRequest
-	(*GetStockResponse)(nil),             // 25: tieout.inventory.v1.GetStockResponse
-	(*BatchGetStockRequest)(nil),         // 26: tieout.inventory.v1.BatchGetStockRequest
-	(*BatchGetStockResponse)(nil),        // 27: tieout.inventory.v1.BatchGetStockResponse
-	(*ListStockRequest)(nil),             // 28: tieout.inventory.v1.ListStockRequest
-	(*ListStockResponse)(nil),            // 29: tieout.inventory.v1.ListStockResponse
-	(*ReserveRequest)(nil),               // 30: tieout.inventory.v1.ReserveRequest
-	(*ReserveResponse)(nil),              // 31: tieout.inventory.v1.ReserveResponse
-	(*ReleaseRequest)(nil),               // 32: tieout.inventory.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),              // 33: tieout.inventory.v1.ReleaseResponse
-	(*CommitRequest)(nil),                // 34: tieout.inventory.v1.CommitRequest
-	(*CommitResponse)(nil),               // 35: tieout.inventory.v1.CommitResponse
-	(*BatchReserveRequest)(nil),          // 36: tieout.inventory.v1.BatchReserveRequest
-	(*BatchReserveResponse)(nil),         // 37: tieout.inventory.v1.BatchReserveResponse
-	(*BatchReleaseRequest)(nil),          // 38: tieout.inventory.v1.BatchReleaseRequest
-	(*BatchReleaseResponse)(nil),         // 39: tieout.inventory.v1.BatchReleaseResponse
-	(*BatchCommitRequest)(nil),           // 40: tieout.inventory.v1.BatchCommitRequest
-	(*BatchCommitResponse)(nil),          // 41: tieout.inventory.v1.BatchCommitResponse
-	(*Reservation_Line)(nil),             // 42: tieout.inventory.v1.Reservation.Line
-	(*BatchReserveResponse_Result)(nil),  // 43: tieout.inventory.v1.BatchReserveResponse.Result
-	(*BatchReleaseResponse_Result)(nil),  // 44: tieout.inventory.v1.BatchReleaseResponse.Result
-	(*BatchCommitResponse_Result)(nil),   // 45: tieout.inventory.v1.BatchCommitResponse.Result
-	(*timestamppb.Timestamp)(nil),        // 46: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 47: google.protobuf.Duration
-	(*v1.Origin)(nil),                    // 48: tieout.common.v1.Origin
-	(*status.Status)(nil),                // 49: google.rpc.Status
+	(*DailyMovement)(nil),                // 20: tieout.inventory.v1.DailyMovement
+	(*ListDailyMovementsRequest)(nil),    // 21: tieout.inventory.v1.ListDailyMovementsRequest
+	(*ListDailyMovementsResponse)(nil),   // 22: tieout.inventory.v1.ListDailyMovementsResponse
+	(*ListStockDifferencesRequest)(nil),  // 23: tieout.inventory.v1.ListStockDifferencesRequest
+	(*ListStockDifferencesResponse)(nil), // 24: tieout.inventory.v1.ListStockDifferencesResponse
+	(*RebuildStockRequest)(nil),          // 25: tieout.inventory.v1.RebuildStockRequest
+	(*RebuildStockResponse)(nil),         // 26: tieout.inventory.v1.RebuildStockResponse
+	(*GetStockRequest)(nil),              // 27: tieout.inventory.v1.GetStockRequest
+	(*GetStockResponse)(nil),             // 28: tieout.inventory.v1.GetStockResponse
+	(*BatchGetStockRequest)(nil),         // 29: tieout.inventory.v1.BatchGetStockRequest
+	(*BatchGetStockResponse)(nil),        // 30: tieout.inventory.v1.BatchGetStockResponse
+	(*ListStockRequest)(nil),             // 31: tieout.inventory.v1.ListStockRequest
+	(*ListStockResponse)(nil),            // 32: tieout.inventory.v1.ListStockResponse
+	(*ReserveRequest)(nil),               // 33: tieout.inventory.v1.ReserveRequest
+	(*ReserveResponse)(nil),              // 34: tieout.inventory.v1.ReserveResponse
+	(*ReleaseRequest)(nil),               // 35: tieout.inventory.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),              // 36: tieout.inventory.v1.ReleaseResponse
+	(*CommitRequest)(nil),                // 37: tieout.inventory.v1.CommitRequest
+	(*CommitResponse)(nil),               // 38: tieout.inventory.v1.CommitResponse
+	(*BatchReserveRequest)(nil),          // 39: tieout.inventory.v1.BatchReserveRequest
+	(*BatchReserveResponse)(nil),         // 40: tieout.inventory.v1.BatchReserveResponse
+	(*BatchReleaseRequest)(nil),          // 41: tieout.inventory.v1.BatchReleaseRequest
+	(*BatchReleaseResponse)(nil),         // 42: tieout.inventory.v1.BatchReleaseResponse
+	(*BatchCommitRequest)(nil),           // 43: tieout.inventory.v1.BatchCommitRequest
+	(*BatchCommitResponse)(nil),          // 44: tieout.inventory.v1.BatchCommitResponse
+	(*Reservation_Line)(nil),             // 45: tieout.inventory.v1.Reservation.Line
+	(*BatchReserveResponse_Result)(nil),  // 46: tieout.inventory.v1.BatchReserveResponse.Result
+	(*BatchReleaseResponse_Result)(nil),  // 47: tieout.inventory.v1.BatchReleaseResponse.Result
+	(*BatchCommitResponse_Result)(nil),   // 48: tieout.inventory.v1.BatchCommitResponse.Result
+	(*timestamppb.Timestamp)(nil),        // 49: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 50: google.protobuf.Duration
+	(*v1.Origin)(nil),                    // 51: tieout.common.v1.Origin
+	(*status.Status)(nil),                // 52: google.rpc.Status
 }
 var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
-	46, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
-	46, // 1: tieout.inventory.v1.Item.create_time:type_name -> google.protobuf.Timestamp
-	46, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
+	49, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
+	49, // 1: tieout.inventory.v1.Item.create_time:type_name -> google.protobuf.Timestamp
+	49, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
-	42, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
-	46, // 5: tieout.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
+	45, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
+	49, // 5: tieout.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
 	4,  // 6: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
 	2,  // 7: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
 	2,  // 8: tieout.inventory.v1.AdjustStockResponse.stock:type_name -> tieout.inventory.v1.Stock
@@ -3099,77 +3369,80 @@ var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
 	3,  // 10: tieout.inventory.v1.GetItemResponse.item:type_name -> tieout.inventory.v1.Item
 	3,  // 11: tieout.inventory.v1.ListItemsResponse.items:type_name -> tieout.inventory.v1.Item
 	1,  // 12: tieout.inventory.v1.StockEvent.type:type_name -> tieout.inventory.v1.StockEventType
-	46, // 13: tieout.inventory.v1.StockEvent.create_time:type_name -> google.protobuf.Timestamp
+	49, // 13: tieout.inventory.v1.StockEvent.create_time:type_name -> google.protobuf.Timestamp
 	2,  // 14: tieout.inventory.v1.StockDifference.level:type_name -> tieout.inventory.v1.Stock
 	2,  // 15: tieout.inventory.v1.StockDifference.events:type_name -> tieout.inventory.v1.Stock
-	46, // 16: tieout.inventory.v1.ListStockEventsRequest.since:type_name -> google.protobuf.Timestamp
-	46, // 17: tieout.inventory.v1.ListStockEventsRequest.until:type_name -> google.protobuf.Timestamp
+	49, // 16: tieout.inventory.v1.ListStockEventsRequest.since:type_name -> google.protobuf.Timestamp
+	49, // 17: tieout.inventory.v1.ListStockEventsRequest.until:type_name -> google.protobuf.Timestamp
 	16, // 18: tieout.inventory.v1.ListStockEventsResponse.events:type_name -> tieout.inventory.v1.StockEvent
-	17, // 19: tieout.inventory.v1.ListStockDifferencesResponse.differences:type_name -> tieout.inventory.v1.StockDifference
-	2,  // 20: tieout.inventory.v1.RebuildStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	46, // 21: tieout.inventory.v1.GetStockRequest.as_of_time:type_name -> google.protobuf.Timestamp
-	2,  // 22: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	2,  // 23: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	2,  // 24: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	4,  // 25: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	47, // 26: tieout.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
-	48, // 27: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
-	5,  // 28: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	48, // 29: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
-	5,  // 30: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	48, // 31: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
-	5,  // 32: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	30, // 33: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
-	43, // 34: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
-	32, // 35: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
-	44, // 36: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
-	34, // 37: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
-	45, // 38: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
-	49, // 39: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
-	31, // 40: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
-	49, // 41: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
-	33, // 42: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
-	49, // 43: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
-	35, // 44: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
-	6,  // 45: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
-	8,  // 46: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
-	10, // 47: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
-	12, // 48: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
-	14, // 49: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
-	18, // 50: tieout.inventory.v1.InventoryService.ListStockEvents:input_type -> tieout.inventory.v1.ListStockEventsRequest
-	20, // 51: tieout.inventory.v1.InventoryService.ListStockDifferences:input_type -> tieout.inventory.v1.ListStockDifferencesRequest
-	22, // 52: tieout.inventory.v1.InventoryService.RebuildStock:input_type -> tieout.inventory.v1.RebuildStockRequest
-	24, // 53: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
-	26, // 54: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
-	28, // 55: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
-	30, // 56: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
-	36, // 57: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
-	32, // 58: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
-	38, // 59: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
-	34, // 60: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
-	40, // 61: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
-	7,  // 62: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
-	9,  // 63: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
-	11, // 64: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
-	13, // 65: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
-	15, // 66: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
-	19, // 67: tieout.inventory.v1.InventoryService.ListStockEvents:output_type -> tieout.inventory.v1.ListStockEventsResponse
-	21, // 68: tieout.inventory.v1.InventoryService.ListStockDifferences:output_type -> tieout.inventory.v1.ListStockDifferencesResponse
-	23, // 69: tieout.inventory.v1.InventoryService.RebuildStock:output_type -> tieout.inventory.v1.RebuildStockResponse
-	25, // 70: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
-	27, // 71: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
-	29, // 72: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
-	31, // 73: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
-	37, // 74: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
-	33, // 75: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
-	39, // 76: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
-	35, // 77: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
-	41, // 78: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
-	62, // [62:79] is the sub-list for method output_type
-	45, // [45:62] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	20, // 19: tieout.inventory.v1.ListDailyMovementsResponse.movements:type_name -> tieout.inventory.v1.DailyMovement
+	17, // 20: tieout.inventory.v1.ListStockDifferencesResponse.differences:type_name -> tieout.inventory.v1.StockDifference
+	2,  // 21: tieout.inventory.v1.RebuildStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	49, // 22: tieout.inventory.v1.GetStockRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	2,  // 23: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 24: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 25: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	4,  // 26: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	50, // 27: tieout.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
+	51, // 28: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 29: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	51, // 30: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 31: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	51, // 32: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 33: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	33, // 34: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
+	46, // 35: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
+	35, // 36: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
+	47, // 37: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
+	37, // 38: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
+	48, // 39: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
+	52, // 40: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
+	34, // 41: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
+	52, // 42: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
+	36, // 43: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
+	52, // 44: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
+	38, // 45: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
+	6,  // 46: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
+	8,  // 47: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
+	10, // 48: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
+	12, // 49: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
+	14, // 50: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
+	18, // 51: tieout.inventory.v1.InventoryService.ListStockEvents:input_type -> tieout.inventory.v1.ListStockEventsRequest
+	21, // 52: tieout.inventory.v1.InventoryService.ListDailyMovements:input_type -> tieout.inventory.v1.ListDailyMovementsRequest
+	23, // 53: tieout.inventory.v1.InventoryService.ListStockDifferences:input_type -> tieout.inventory.v1.ListStockDifferencesRequest
+	25, // 54: tieout.inventory.v1.InventoryService.RebuildStock:input_type -> tieout.inventory.v1.RebuildStockRequest
+	27, // 55: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
+	29, // 56: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
+	31, // 57: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
+	33, // 58: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
+	39, // 59: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
+	35, // 60: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
+	41, // 61: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
+	37, // 62: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
+	43, // 63: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
+	7,  // 64: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
+	9,  // 65: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
+	11, // 66: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
+	13, // 67: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
+	15, // 68: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
+	19, // 69: tieout.inventory.v1.InventoryService.ListStockEvents:output_type -> tieout.inventory.v1.ListStockEventsResponse
+	22, // 70: tieout.inventory.v1.InventoryService.ListDailyMovements:output_type -> tieout.inventory.v1.ListDailyMovementsResponse
+	24, // 71: tieout.inventory.v1.InventoryService.ListStockDifferences:output_type -> tieout.inventory.v1.ListStockDifferencesResponse
+	26, // 72: tieout.inventory.v1.InventoryService.RebuildStock:output_type -> tieout.inventory.v1.RebuildStockResponse
+	28, // 73: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
+	30, // 74: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
+	32, // 75: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
+	34, // 76: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
+	40, // 77: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
+	36, // 78: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
+	42, // 79: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
+	38, // 80: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
+	44, // 81: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
+	64, // [64:82] is the sub-list for method output_type
+	46, // [46:64] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_tieout_inventory_v1_inventory_proto_init() }
@@ -3177,7 +3450,7 @@ func file_tieout_inventory_v1_inventory_proto_init() {
 	if File_tieout_inventory_v1_inventory_proto != nil {
 		return
 	}
-	file_tieout_inventory_v1_inventory_proto_msgTypes[22].OneofWrappers = []any{
+	file_tieout_inventory_v1_inventory_proto_msgTypes[25].OneofWrappers = []any{
 		(*GetStockRequest_AsOfTime)(nil),
 		(*GetStockRequest_AsOfEventId)(nil),
 	}
@@ -3187,7 +3460,7 @@ func file_tieout_inventory_v1_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_inventory_v1_inventory_proto_rawDesc), len(file_tieout_inventory_v1_inventory_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   44,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	InventoryService_GetItem_FullMethodName              = "/tieout.inventory.v1.InventoryService/GetItem"
 	InventoryService_ListItems_FullMethodName            = "/tieout.inventory.v1.InventoryService/ListItems"
 	InventoryService_ListStockEvents_FullMethodName      = "/tieout.inventory.v1.InventoryService/ListStockEvents"
+	InventoryService_ListDailyMovements_FullMethodName   = "/tieout.inventory.v1.InventoryService/ListDailyMovements"
 	InventoryService_ListStockDifferences_FullMethodName = "/tieout.inventory.v1.InventoryService/ListStockDifferences"
 	InventoryService_RebuildStock_FullMethodName         = "/tieout.inventory.v1.InventoryService/RebuildStock"
 	InventoryService_GetStock_FullMethodName             = "/tieout.inventory.v1.InventoryService/GetStock"
@@ -60,6 +61,9 @@ type InventoryServiceClient interface {
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
 	// Lists what happened to the pieces of a SKU, the newest first.
 	ListStockEvents(ctx context.Context, in *ListStockEventsRequest, opts ...grpc.CallOption) (*ListStockEventsResponse, error)
+	// Lists how many pieces of each SKU moved on each UTC day, by SKU and day. It follows the events within seconds, or while
+	// a long transaction runs in the database, when that has ended.
+	ListDailyMovements(ctx context.Context, in *ListDailyMovementsRequest, opts ...grpc.CallOption) (*ListDailyMovementsResponse, error)
 	// Adds up the events of as many SKUs as a page has, by SKU, and lists those whose level is not what comes of it. A page
 	// may be empty and not be the last.
 	ListStockDifferences(ctx context.Context, in *ListStockDifferencesRequest, opts ...grpc.CallOption) (*ListStockDifferencesResponse, error)
@@ -152,6 +156,16 @@ func (c *inventoryServiceClient) ListStockEvents(ctx context.Context, in *ListSt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListStockEventsResponse)
 	err := c.cc.Invoke(ctx, InventoryService_ListStockEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) ListDailyMovements(ctx context.Context, in *ListDailyMovementsRequest, opts ...grpc.CallOption) (*ListDailyMovementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDailyMovementsResponse)
+	err := c.cc.Invoke(ctx, InventoryService_ListDailyMovements_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -288,6 +302,9 @@ type InventoryServiceServer interface {
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
 	// Lists what happened to the pieces of a SKU, the newest first.
 	ListStockEvents(context.Context, *ListStockEventsRequest) (*ListStockEventsResponse, error)
+	// Lists how many pieces of each SKU moved on each UTC day, by SKU and day. It follows the events within seconds, or while
+	// a long transaction runs in the database, when that has ended.
+	ListDailyMovements(context.Context, *ListDailyMovementsRequest) (*ListDailyMovementsResponse, error)
 	// Adds up the events of as many SKUs as a page has, by SKU, and lists those whose level is not what comes of it. A page
 	// may be empty and not be the last.
 	ListStockDifferences(context.Context, *ListStockDifferencesRequest) (*ListStockDifferencesResponse, error)
@@ -343,6 +360,9 @@ func (UnimplementedInventoryServiceServer) ListItems(context.Context, *ListItems
 }
 func (UnimplementedInventoryServiceServer) ListStockEvents(context.Context, *ListStockEventsRequest) (*ListStockEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListStockEvents not implemented")
+}
+func (UnimplementedInventoryServiceServer) ListDailyMovements(context.Context, *ListDailyMovementsRequest) (*ListDailyMovementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDailyMovements not implemented")
 }
 func (UnimplementedInventoryServiceServer) ListStockDifferences(context.Context, *ListStockDifferencesRequest) (*ListStockDifferencesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListStockDifferences not implemented")
@@ -502,6 +522,24 @@ func _InventoryService_ListStockEvents_Handler(srv interface{}, ctx context.Cont
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(InventoryServiceServer).ListStockEvents(ctx, req.(*ListStockEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_ListDailyMovements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDailyMovementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).ListDailyMovements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_ListDailyMovements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).ListDailyMovements(ctx, req.(*ListDailyMovementsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -734,6 +772,10 @@ var InventoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListStockEvents",
 			Handler:    _InventoryService_ListStockEvents_Handler,
+		},
+		{
+			MethodName: "ListDailyMovements",
+			Handler:    _InventoryService_ListDailyMovements_Handler,
 		},
 		{
 			MethodName: "ListStockDifferences",
