@@ -9,14 +9,10 @@ import (
 )
 
 func (c *cli) stockCommand() *cobra.Command {
-	get := &cobra.Command{Use: "get SKU", Short: "Show the stock of a SKU", Args: args(cobra.ExactArgs(1))}
 	all := &cobra.Command{Use: "list", Short: "List the stock of all SKUs, by SKU"}
-	return c.remoteGroup("stock", "Receive and look at stock",
-		c.stockReceiveCommand(),
-		object(c, get, stockView, func(ctx context.Context, r *remote, args []string) (*inventoryv1.Stock, error) {
-			found, err := inventoryv1.NewInventoryServiceClient(r.conn).GetStock(ctx, &inventoryv1.GetStockRequest{Sku: args[0]})
-			return found.GetStock(), err
-		}),
+	return c.remoteGroup("stock", "Receive, correct and look at stock",
+		c.stockReceiveCommand(), c.stockAdjustCommand(), c.stockItemCommand(),
+		c.stockGetCommand(), c.stockEventsCommand(), c.stockMovementsCommand(), c.stockRebuildCommand(),
 		list(c, all, stockView, func(ctx context.Context, r *remote, size int32, token string) ([]*inventoryv1.Stock, string, error) {
 			p, err := inventoryv1.NewInventoryServiceClient(r.conn).ListStock(ctx, &inventoryv1.ListStockRequest{PageSize: size, PageToken: token})
 			return p.GetStock(), p.GetNextPageToken(), err

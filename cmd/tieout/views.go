@@ -61,6 +61,7 @@ var stockView = output.View[*inventoryv1.Stock]{
 		{Name: "reserved", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetReserved()) }},
 		{Name: "shipped", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetShipped()) }},
 		{Name: "received", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetReceived()) }},
+		{Name: "adjusted", Value: func(s *inventoryv1.Stock) string { return pieces(s.GetAdjusted()) }},
 		{Name: "update_time", Value: func(s *inventoryv1.Stock) string { return instant(s.GetUpdateTime()) }},
 	},
 }

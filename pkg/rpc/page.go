@@ -35,13 +35,16 @@ func Page[T any, M proto.Message](items []T, n int32, convert func(T) M, key fun
 	size := 0
 	for i, item := range items {
 		if i == int(n) || size >= maxPageBytes {
-			return page, base64.RawURLEncoding.EncodeToString([]byte(key(page[i-1])))
+			return page, PageToken(key(page[i-1]))
 		}
 		m := convert(item)
 		page, size = append(page, m), size+proto.Size(m)
 	}
 	return page, ""
 }
+
+// PageToken makes the token behind a key; the empty one behind "".
+func PageToken(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
 
 // ParsePageToken gives the key behind a token; "" for the first page. What is no token is REQUEST_INVALID.
 func ParsePageToken(token string) (string, error) {

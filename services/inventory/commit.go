@@ -20,7 +20,8 @@ func (c commitCommand) idem() (idem.Request, error) {
 	return c.request.idem(methodCommit, 0, idem.Field{Name: "reservation_id", Value: c.reservationID}), nil
 }
 
-// commit takes the reserved pieces out of stock. Refused with NOT_FOUND or RESERVATION_NOT_HELD.
+// commit takes the reserved pieces out of stock. Refused with NOT_FOUND, RESERVATION_NOT_HELD or
+// RESERVATION_EXPIRED.
 func (s *inventory) commit(ctx context.Context, tx *pg.Tx, batch []commitCommand) (results[reservation], error) {
 	requests, err := idems(batch, commitCommand.idem)
 	if err != nil {
@@ -41,6 +42,9 @@ func (s *inventory) commit(ctx context.Context, tx *pg.Tx, batch []commitCommand
 			switch {
 			case r == nil:
 				outcomes[n].Err = rpcerr.ForField(rpcerr.NotFound, "reservation_id", "there is no reservation %q", ids[n])
+				continue
+			case r.State == expired:
+				outcomes[n].Err = rpcerr.New(rpcerr.ReservationExpired, "the time of reservation %s was over, and its pieces are back in stock", r.ID)
 				continue
 			case r.State != held:
 				outcomes[n].Err = rpcerr.New(rpcerr.ReservationNotHeld, "reservation %s is not held any more", r.ID)

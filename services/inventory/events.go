@@ -15,6 +15,10 @@ func eventReceived(receipt string, lines []stock.Line) bus.Event {
 	return event("stock", "received", receipt, "", &eventv1.StockReceived{Lines: quantities(lines)})
 }
 
+func eventAdjusted(adjustment string, l stock.Line, reason string) bus.Event {
+	return event("stock", "adjusted", adjustment, "", &eventv1.StockAdjusted{Sku: l.SKU, Quantity: l.Quantity, Reason: reason})
+}
+
 func eventHeld(r reservation) bus.Event {
 	return event("reservation", "held", r.ID.String(), r.Reference, &eventv1.StockReserved{
 		ReservationId: r.ID.String(), Reference: r.Reference, Lines: quantities(r.Lines),
@@ -29,6 +33,11 @@ func eventReleased(r reservation) bus.Event {
 func eventCommitted(r reservation) bus.Event {
 	return event("reservation", "committed", r.ID.String(), r.Reference,
 		&eventv1.StockCommitted{ReservationId: r.ID.String(), Reference: r.Reference})
+}
+
+func eventExpired(r reservation) bus.Event {
+	return event("reservation", "expired", r.ID.String(), r.Reference,
+		&eventv1.StockExpired{ReservationId: r.ID.String(), Reference: r.Reference})
 }
 
 func quantities(lines []stock.Line) []*eventv1.StockQuantity {

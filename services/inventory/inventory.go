@@ -29,6 +29,7 @@ type inventory struct {
 	releases *group[request, *reservation]
 	commits  *group[commitCommand, reservation]
 	receipts *group[receiveCommand, []levelAt]
+	adjusts  *group[adjustCommand, []levelAt]
 }
 
 type group[C, A any] = groupcommit.Group[C, idem.Answer[A]]
@@ -49,12 +50,18 @@ type receiptKind struct{}
 // Prefix implements id.Kind.
 func (receiptKind) Prefix() string { return "rcp" }
 
+type adjustmentKind struct{}
+
+// Prefix implements id.Kind.
+func (adjustmentKind) Prefix() string { return "adj" }
+
 type reservationState int16
 
 const (
 	held      reservationState = 1
 	released  reservationState = 2
 	committed reservationState = 3
+	expired   reservationState = 4
 )
 
 // reservation is pieces of several SKUs promised to one taker. Lines are consolidated: one a SKU, by SKU.
@@ -63,6 +70,8 @@ type reservation struct {
 	Reference string           `json:"reference"`
 	State     reservationState `json:"state"`
 	Lines     []stock.Line     `json:"lines"`
+	// ExpiresAt is nil for one that does not expire, or does not any more.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
 // request is who asks, under which key, as the owner of which epoch (0 for none), and in which trace.

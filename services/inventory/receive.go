@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
@@ -62,7 +64,7 @@ func (w *work) receive(c receiveCommand) (idem.Outcome[[]levelAt], error) {
 	if err != nil {
 		return idem.Outcome[[]levelAt]{}, err
 	}
-	switch err := w.record(stock.Received, lines, ReservationID{}); {
+	switch err := w.record(stock.Received, lines, uuid.Nil); {
 	case errors.Is(err, stock.ErrOverflow):
 		return idem.Outcome[[]levelAt]{Err: rpcerr.ForField(rpcerr.QuantityOverflow, "lines", "%v", err)}, nil
 	case err != nil:

@@ -28,6 +28,9 @@ func (s *inventory) release(ctx context.Context, tx *pg.Tx, batch []request) (re
 			switch {
 			case r == nil: // never seen, or refused: nothing was promised
 				continue
+			case r.State == expired: // its pieces are back already
+				outcomes[n] = idem.Outcome[*reservation]{Answer: r, Resource: r.ID.String()}
+				continue
 			case r.State != held:
 				outcomes[n].Err = rpcerr.New(rpcerr.ReservationNotHeld, "reservation %s was committed and cannot be released", r.ID)
 				continue

@@ -3,6 +3,8 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
@@ -17,11 +19,16 @@ type reserveCommand struct {
 	request
 	reference string
 	lines     []stock.Line
+	ttl       time.Duration // 0 for one that does not expire
 }
 
 func (c reserveCommand) idem() (idem.Request, error) {
 	field, err := linesField(c.lines)
-	return c.request.idem(methodReserve, 0, idem.Field{Name: "reference", Value: c.reference}, field), err
+	var ttl string
+	if c.ttl != 0 {
+		ttl = c.ttl.String()
+	}
+	return c.request.idem(methodReserve, 0, idem.Field{Name: "reference", Value: c.reference}, field, idem.Field{Name: "ttl", Value: ttl}), err
 }
 
 // reserve promises all lines of a command or none. Refused with SKU_UNKNOWN or INSUFFICIENT_STOCK.
@@ -35,9 +42,15 @@ func (s *inventory) reserve(ctx context.Context, tx *pg.Tx, batch []reserveComma
 		for n, i := range fresh {
 			wanted[n] = batch[i].lines
 		}
-		w, err := begin(ctx, newStore(tx), wanted...)
+		st := newStore(tx)
+		w, err := begin(ctx, st, wanted...)
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(fresh, func(i int) bool { return batch[i].ttl > 0 }) {
+			if w.now, err = st.now(ctx); err != nil {
+				return nil, err
+			}
 		}
 		outcomes := make([]idem.Outcome[reservation], len(fresh))
 		for n, i := range fresh {
@@ -50,6 +63,10 @@ func (s *inventory) reserve(ctx context.Context, tx *pg.Tx, batch []reserveComma
 }
 
 func (w *work) reserve(c reserveCommand) (idem.Outcome[reservation], error) {
+	if c.ttl > 0 && c.epoch > 0 {
+		return idem.Outcome[reservation]{Err: rpcerr.ForField(rpcerr.RequestInvalid, "ttl",
+			"a saga owns what it reserves and ends it; it does not expire")}, nil
+	}
 	lines, err := consolidate(c.lines)
 	if err != nil {
 		return idem.Outcome[reservation]{}, err
@@ -61,7 +78,11 @@ func (w *work) reserve(c reserveCommand) (idem.Outcome[reservation], error) {
 		return idem.Outcome[reservation]{Err: insufficient(short)}, nil
 	}
 	made := reservation{ID: id.New[reservationKind](), Reference: c.reference, State: held, Lines: lines}
-	if err := w.record(stock.Reserved, lines, made.ID); err != nil {
+	if c.ttl > 0 {
+		at := w.now.Add(c.ttl)
+		made.ExpiresAt = &at
+	}
+	if err := w.record(stock.Reserved, lines, made.ID.UUID()); err != nil {
 		return idem.Outcome[reservation]{}, err
 	}
 	w.made = append(w.made, made)

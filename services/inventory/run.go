@@ -8,6 +8,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 )
@@ -17,11 +18,15 @@ type Config struct {
 	Postgres service.Postgres `koanf:"postgres"`
 	// IdempotencyTTL is how long the answer to a client's key is given again; afterwards the key is refused.
 	IdempotencyTTL time.Duration `koanf:"idempotency_ttl"`
+	// ExpireEvery is how often reservations whose time is over are looked for.
+	ExpireEvery time.Duration `koanf:"expire_every"`
+	// ProjectEvery is how often new events are taken into the daily movements.
+	ProjectEvery time.Duration `koanf:"project_every"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour}
+	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour, ExpireEvery: time.Second, ProjectEvery: time.Second}
 }
 
 //go:embed sql/migrations/*.sql
@@ -36,15 +41,18 @@ func Migrations() []pg.Migrations {
 func Run(_ context.Context, env *service.Env, cfg Config) error {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	s := &inventory{pool: env.Pool, outbox: events, tracer: env.Tracer, keyTTL: cfg.IdempotencyTTL}
-	var errs [4]error
+	var errs [5]error
 	s.reserves, errs[0] = service.NewGroup(env, "reserve", s.reserve)
 	s.releases, errs[1] = service.NewGroup(env, "release", s.release)
 	s.commits, errs[2] = service.NewGroup(env, "commit", s.commit)
 	s.receipts, errs[3] = service.NewGroup(env, "receive", s.receive)
+	s.adjusts, errs[4] = service.NewGroup(env, "adjust", s.adjust)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
 	register(env.GRPC, s)
+	env.Go("expiry", periodic.Duty{Name: "expiry", Every: cfg.ExpireEvery, RunOnce: s.expireOnce, Log: env.Log}.Run)
+	env.Go("daily movements", periodic.Duty{Name: "daily movements", Every: cfg.ProjectEvery, RunOnce: s.projectOnce, Log: env.Log}.Run)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return nil
 }

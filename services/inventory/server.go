@@ -1,7 +1,11 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
+	"math"
+	"strconv"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -9,6 +13,9 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/inventory/inventorydb"
+	"github.com/tieout/tieout/services/inventory/stock"
 )
 
 // server is the gRPC face of the use cases.
@@ -65,12 +72,159 @@ func (s *server) ReceiveStock(ctx context.Context, r *inventoryv1.ReceiveStockRe
 	return rpc.Single(ctx, r, s.receive)
 }
 
+func (s *server) adjust(ctx context.Context, requests []*inventoryv1.AdjustStockRequest) []rpc.Answered[*inventoryv1.AdjustStockResponse] {
+	return handIn(ctx, s, "inventory.AdjustStock", s.inventory.adjusts, requests,
+		func(from request, r *inventoryv1.AdjustStockRequest) adjustCommand {
+			return adjustCommand{from, stock.Line{SKU: r.GetSku(), Quantity: int64(r.GetQuantity())}, r.GetReason()}
+		},
+		func(levels []levelAt) *inventoryv1.AdjustStockResponse {
+			return &inventoryv1.AdjustStockResponse{Stock: levelToProto(levels[0])}
+		})
+}
+
+func (s *server) AdjustStock(ctx context.Context, r *inventoryv1.AdjustStockRequest) (*inventoryv1.AdjustStockResponse, error) {
+	return rpc.Single(ctx, r, s.adjust)
+}
+
+func (s *server) PutItem(ctx context.Context, r *inventoryv1.PutItemRequest) (*inventoryv1.PutItemResponse, error) {
+	put, err := s.inventory.putItem(ctx, request{caller: rpc.Caller(ctx), key: r.GetIdempotencyKey()},
+		item{SKU: r.GetSku(), Description: r.GetDescription(), Unit: r.GetUnit()})
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryv1.PutItemResponse{Item: itemToProto(put)}, nil
+}
+
+func (s *server) GetItem(ctx context.Context, r *inventoryv1.GetItemRequest) (*inventoryv1.GetItemResponse, error) {
+	found, err := s.inventory.getItem(ctx, r.GetSku())
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryv1.GetItemResponse{Item: itemToProto(found)}, nil
+}
+
+func (s *server) ListItems(ctx context.Context, r *inventoryv1.ListItemsRequest) (*inventoryv1.ListItemsResponse, error) {
+	after, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	items, err := s.inventory.listItems(ctx, after, n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(items, n, itemToProto, (*inventoryv1.Item).GetSku)
+	return &inventoryv1.ListItemsResponse{Items: page, NextPageToken: next}, nil
+}
+
 func (s *server) GetStock(ctx context.Context, r *inventoryv1.GetStockRequest) (*inventoryv1.GetStockResponse, error) {
+	if r.GetAsOf() != nil {
+		was, err := s.inventory.stockAsOf(ctx, r.GetSku(), r.GetAsOfTime().AsTime(), r.GetAsOfEventId())
+		if err != nil {
+			return nil, err
+		}
+		return &inventoryv1.GetStockResponse{Stock: levelToProto(was)}, nil
+	}
 	levels, err := s.inventory.getStock(ctx, []string{r.GetSku()}, skuField)
 	if err != nil {
 		return nil, err
 	}
 	return &inventoryv1.GetStockResponse{Stock: levelToProto(levels[0])}, nil
+}
+
+func (s *server) ListStockEvents(ctx context.Context, r *inventoryv1.ListStockEventsRequest) (*inventoryv1.ListStockEventsResponse, error) {
+	page, err := eventsPage(r)
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	rows, err := s.inventory.happened(ctx, page, n+1)
+	if err != nil {
+		return nil, err
+	}
+	events, next := rpc.Page(rows, n, stockEventToProto, func(e *inventoryv1.StockEvent) string { return strconv.FormatInt(e.GetEventId(), 10) })
+	return &inventoryv1.ListStockEventsResponse{Events: events, NextPageToken: next}, nil
+}
+
+// eventsPage reads what a list of events is to begin and end with.
+func eventsPage(r *inventoryv1.ListStockEventsRequest) (stockEvents, error) {
+	p := stockEvents{sku: r.GetSku(), before: math.MaxInt64, until: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}
+	if r.GetSince() != nil {
+		p.since = r.GetSince().AsTime()
+	}
+	if r.GetUntil() != nil {
+		p.until = r.GetUntil().AsTime()
+	}
+	token, err := rpc.ParsePageToken(r.GetPageToken())
+	if err == nil && token != "" {
+		if p.before, err = strconv.ParseInt(token, 10, 64); err != nil {
+			err = rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
+		}
+	}
+	return p, err
+}
+
+func (s *server) ListDailyMovements(ctx context.Context, r *inventoryv1.ListDailyMovementsRequest) (*inventoryv1.ListDailyMovementsResponse, error) {
+	n := rpc.PageSize(r.GetPageSize())
+	page, err := movementsPage(r)
+	if err != nil {
+		return nil, err
+	}
+	page.N = n + 1
+	rows, err := s.inventory.movements(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	movements, next := rpc.Page(rows, n, movementToProto, func(m *inventoryv1.DailyMovement) string { return m.GetDay() + m.GetSku() })
+	return &inventoryv1.ListDailyMovementsResponse{Movements: movements, NextPageToken: next}, nil
+}
+
+// movementsPage reads what a list of movements is to begin and end with. A token is the day and SKU it goes on behind.
+func movementsPage(r *inventoryv1.ListDailyMovementsRequest) (inventorydb.ListMovementsParams, error) {
+	const first, last = "0001-01-01", "9999-12-31"
+	page := inventorydb.ListMovementsParams{
+		SKU: r.GetSku(), Since: cmp.Or(r.GetSince(), first), Until: cmp.Or(r.GetUntil(), last), AfterDay: first,
+	}
+	token, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return page, err
+	}
+	if token != "" {
+		day := token[:min(len(token), len(first))]
+		page.AfterDay, page.AfterSKU = day, token[len(day):]
+	}
+	for field, day := range map[string]string{"since": page.Since, "until": page.Until, "page_token": page.AfterDay} {
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			return page, rpcerr.ForField(rpcerr.RequestInvalid, field, "is no day, or no token of an earlier answer")
+		}
+	}
+	return page, nil
+}
+
+func (s *server) ListStockDifferences(ctx context.Context, r *inventoryv1.ListStockDifferencesRequest) (*inventoryv1.ListStockDifferencesResponse, error) {
+	after, err := rpc.ParsePageToken(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.inventory.compare(ctx, after, rpc.PageSize(r.GetPageSize()))
+	if err != nil {
+		return nil, err
+	}
+	out := &inventoryv1.ListStockDifferencesResponse{
+		SkuCount: int32(c.skus), EventCount: c.events, NextPageToken: rpc.PageToken(c.next), //nolint:gosec // a page of SKUs
+	}
+	for _, d := range c.differences {
+		out.Differences = append(out.Differences, differenceToProto(d))
+	}
+	return out, nil
+}
+
+func (s *server) RebuildStock(ctx context.Context, r *inventoryv1.RebuildStockRequest) (*inventoryv1.RebuildStockResponse, error) {
+	done, err := s.inventory.rebuild(ctx, request{caller: rpc.Caller(ctx), key: r.GetIdempotencyKey()}, r.GetSku(), r.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryv1.RebuildStockResponse{Stock: levelToProto(done.Level), Changed: done.Changed}, nil
 }
 
 func (s *server) BatchGetStock(ctx context.Context, r *inventoryv1.BatchGetStockRequest) (*inventoryv1.BatchGetStockResponse, error) {
@@ -98,7 +252,7 @@ func (s *server) ListStock(ctx context.Context, r *inventoryv1.ListStockRequest)
 func (s *server) reserve(ctx context.Context, requests []*inventoryv1.ReserveRequest) []rpc.Answered[*inventoryv1.ReserveResponse] {
 	return handIn(ctx, s, "inventory.Reserve", s.inventory.reserves, requests,
 		func(from request, r *inventoryv1.ReserveRequest) reserveCommand {
-			return reserveCommand{from, r.GetReference(), linesFromProto(r.GetLines())}
+			return reserveCommand{from, r.GetReference(), linesFromProto(r.GetLines()), r.GetTtl().AsDuration()}
 		},
 		func(made reservation) *inventoryv1.ReserveResponse {
 			return &inventoryv1.ReserveResponse{Reservation: reservationToProto(made)}

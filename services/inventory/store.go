@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -38,17 +39,18 @@ func (s store) lockLevels(ctx context.Context, skus []string) (map[string]stock.
 	return levels, nil
 }
 
-// putLevels writes the levels of SKUs, which must be locked, or created: not in the database yet. Somebody else may
+// putLevels writes levels, by SKU, which must be locked, or new: not in the database yet. Somebody else may
 // have created them meanwhile, which is groupcommit.ErrAgain.
-func (s store) putLevels(ctx context.Context, w *work) error {
+func (s store) putLevels(ctx context.Context, levels []stock.Level, new map[string]bool) error {
 	var changed, created inventorydb.PutLevelsParams
-	for _, sku := range w.changed() {
-		into, l := &changed, w.levels[sku]
-		if w.created[sku] {
+	for _, l := range levels {
+		into := &changed
+		if new[l.SKU] {
 			into = &created
 		}
-		into.Skus, into.Available = append(into.Skus, sku), append(into.Available, l.Available)
+		into.Skus, into.Available = append(into.Skus, l.SKU), append(into.Available, l.Available)
 		into.Reserved, into.Shipped = append(into.Reserved, l.Reserved), append(into.Shipped, l.Shipped)
+		into.Adjusted = append(into.Adjusted, l.Adjusted)
 	}
 	if len(changed.Skus) > 0 {
 		if err := s.q.PutLevels(ctx, changed); err != nil {
@@ -67,11 +69,23 @@ func (s store) putLevels(ctx context.Context, w *work) error {
 	return nil
 }
 
+func (s store) insertActions(ctx context.Context, actions ...action) error {
+	var p inventorydb.InsertActionsParams
+	for _, a := range actions {
+		p.Ids, p.Actors, p.Verbs = append(p.Ids, a.id), append(p.Actors, a.actor), append(p.Verbs, a.verb)
+		p.Skus, p.Reasons = append(p.Skus, a.sku), append(p.Reasons, a.reason)
+	}
+	if err := s.q.InsertActions(ctx, p); err != nil {
+		return fmt.Errorf("writing audit rows: %w", err)
+	}
+	return nil
+}
+
 func (s store) insertStockEvents(ctx context.Context, moves []move) error {
 	var p inventorydb.InsertStockEventsParams
 	for _, m := range moves {
 		p.Skus, p.Types = append(p.Skus, m.event.SKU), append(p.Types, int16(m.event.Type))
-		p.Quantities, p.ReservationIds = append(p.Quantities, m.event.Quantity), append(p.ReservationIds, m.of.UUID())
+		p.Quantities, p.Causes = append(p.Quantities, m.event.Quantity), append(p.Causes, m.cause)
 	}
 	if err := s.q.InsertStockEvents(ctx, p); err != nil {
 		return fmt.Errorf("writing stock events: %w", err)
@@ -99,7 +113,7 @@ func levelsOf(rows []inventorydb.StockLevel) []levelAt {
 	levels := make([]levelAt, len(rows))
 	for i, r := range rows {
 		levels[i] = levelAt{
-			Level:     stock.Level{SKU: r.SKU, Available: r.Available, Reserved: r.Reserved, Shipped: r.Shipped},
+			Level:     stock.Level{SKU: r.SKU, Available: r.Available, Reserved: r.Reserved, Shipped: r.Shipped, Adjusted: r.Adjusted},
 			UpdatedAt: r.UpdatedAt,
 		}
 	}
@@ -110,6 +124,11 @@ func (s store) insertReservations(ctx context.Context, reservations []reservatio
 	var p inventorydb.InsertReservationsParams
 	for _, r := range reservations {
 		p.Ids, p.Refs = append(p.Ids, r.ID.UUID()), append(p.Refs, r.Reference)
+		var expires time.Time
+		if r.ExpiresAt != nil {
+			expires = *r.ExpiresAt
+		}
+		p.ExpireAt = append(p.ExpireAt, expires)
 		for _, l := range r.Lines {
 			p.LineIds = append(p.LineIds, r.ID.UUID())
 			p.Skus, p.Quantities = append(p.Skus, l.SKU), append(p.Quantities, l.Quantity)
@@ -135,13 +154,37 @@ func (s store) lockReservations(ctx context.Context, ids []string) (map[string]*
 	}
 	locked := make(map[string]*reservation, len(rows))
 	for _, row := range rows {
-		r := &reservation{ID: ReservationID(row.ID), Reference: row.Reference, State: reservationState(row.State)}
+		r := &reservation{
+			ID: ReservationID(row.ID), Reference: row.Reference, State: reservationState(row.State), ExpiresAt: row.ExpiresAt,
+		}
 		for i, sku := range row.Skus {
 			r.Lines = append(r.Lines, stock.Line{SKU: sku, Quantity: row.Quantities[i]})
 		}
 		locked[r.ID.String()] = r
 	}
 	return locked, nil
+}
+
+// dueReservations gives up to n held reservations whose time is over.
+func (s store) dueReservations(ctx context.Context, n int32) ([]string, error) {
+	due, err := s.q.DueReservations(ctx, n)
+	if err != nil {
+		return nil, fmt.Errorf("looking for reservations whose time is over: %w", err)
+	}
+	ids := make([]string, len(due))
+	for i, u := range due {
+		ids[i] = ReservationID(u).String()
+	}
+	return ids, nil
+}
+
+// now is the time of the transaction.
+func (s store) now(ctx context.Context) (time.Time, error) {
+	now, err := s.q.Now(ctx)
+	if err != nil {
+		return now, fmt.Errorf("reading the time: %w", err)
+	}
+	return now, nil
 }
 
 func (s store) setReservationStates(ctx context.Context, to reservationState, ids []uuid.UUID) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,19 +20,27 @@ import (
 // idempotency rows of steps to be undone, reservations, levels, and with the last statements new levels and
 // idempotency rows.
 type work struct {
+	now     time.Time              // of the transaction, where something is to expire
 	levels  map[string]stock.Level // locked, and as they are after what was decided so far
 	created map[string]bool        // SKUs that become known
 
 	moves   []move
 	made    []reservation
 	settled map[reservationState][]uuid.UUID
+	actions []action
 	events  []bus.Event
 }
 
-// move is a stock event and the reservation it belongs to; the zero id for none.
+// move is a stock event and the reservation or the action it belongs to; the zero id for neither.
 type move struct {
 	event stock.Event
-	of    ReservationID
+	cause uuid.UUID
+}
+
+// action is what a person did to the stock of a SKU: the audit row.
+type action struct {
+	id                       uuid.UUID
+	actor, verb, sku, reason string
 }
 
 // begin locks the levels of lines.
@@ -47,7 +56,7 @@ func begin(ctx context.Context, st store, lines ...[]stock.Line) (*work, error) 
 }
 
 // record moves the pieces of consolidated lines, all or nothing.
-func (w *work) record(t stock.EventType, lines []stock.Line, of ReservationID) error {
+func (w *work) record(t stock.EventType, lines []stock.Line, cause uuid.UUID) error {
 	var created []string
 	for _, l := range lines {
 		if _, known := w.levels[l.SKU]; !known {
@@ -62,17 +71,17 @@ func (w *work) record(t stock.EventType, lines []stock.Line, of ReservationID) e
 		w.created[sku] = true
 	}
 	for _, e := range events {
-		w.moves = append(w.moves, move{e, of})
+		w.moves = append(w.moves, move{e, cause})
 	}
 	return nil
 }
 
 // settle moves the pieces of a held reservation, and the reservation to a state.
 func (w *work) settle(r *reservation, to reservationState, by stock.EventType) error {
-	if err := w.record(by, r.Lines, r.ID); err != nil {
+	if err := w.record(by, r.Lines, r.ID.UUID()); err != nil {
 		return err
 	}
-	r.State = to
+	r.State, r.ExpiresAt = to, nil
 	w.settled[to] = append(w.settled[to], r.ID.UUID())
 	return nil
 }
@@ -102,10 +111,20 @@ func (s *inventory) write(ctx context.Context, tx *pg.Tx, w *work) error {
 			return err
 		}
 	}
+	if len(w.actions) > 0 {
+		if err := st.insertActions(ctx, w.actions...); err != nil {
+			return err
+		}
+	}
 	if err := st.insertStockEvents(ctx, w.moves); err != nil {
 		return err
 	}
-	if err := st.putLevels(ctx, w); err != nil {
+	changed := w.changed()
+	levels := make([]stock.Level, len(changed))
+	for i, sku := range changed {
+		levels[i] = w.levels[sku]
+	}
+	if err := st.putLevels(ctx, levels, w.created); err != nil {
 		return err
 	}
 	return s.outbox.Write(ctx, tx, w.events...)

@@ -10,21 +10,30 @@ INSERT INTO stock_level (sku, available, reserved, shipped) VALUES ('A', 7, 1, 2
 INSERT INTO reservation (id, reference, state, skus, quantities) VALUES
     ('00000000-0000-7000-8000-000000000001', 'ord_1', 1, '{A}', '{1}'),
     ('00000000-0000-7000-8000-000000000002', 'ord_2', 3, '{A}', '{2}'),
-    ('00000000-0000-7000-8000-000000000003', 'ord_3', 2, '{A}', '{3}');
+    ('00000000-0000-7000-8000-000000000003', 'ord_3', 2, '{A}', '{3}'),
+    ('00000000-0000-7000-8000-000000000005', 'ord_5', 4, '{A}', '{1}');
 INSERT INTO stock_event (sku, type, quantity, reservation_id) VALUES
-    ('A', 1, 10, NULL),
+    ('A', 1, 11, NULL),
     ('A', 2, 1, '00000000-0000-7000-8000-000000000001'),
     ('A', 2, 2, '00000000-0000-7000-8000-000000000002'),
     ('A', 2, 3, '00000000-0000-7000-8000-000000000003'),
     ('A', 3, 3, '00000000-0000-7000-8000-000000000003'),
-    ('A', 4, 2, '00000000-0000-7000-8000-000000000002');`
+    ('A', 4, 2, '00000000-0000-7000-8000-000000000002'),
+    ('A', 2, 1, '00000000-0000-7000-8000-000000000005'),
+    ('A', 6, 1, '00000000-0000-7000-8000-000000000005');
+INSERT INTO operator_action (id, actor, verb, sku, reason) VALUES ('00000000-0000-7000-8000-000000000009', 'o', 'adjust', 'A', 'counted');
+INSERT INTO stock_event (sku, type, quantity, action_id) VALUES ('A', 5, -1, '00000000-0000-7000-8000-000000000009');
+UPDATE stock_level SET adjusted = -1 WHERE sku = 'A';`
 
 var inventoryPlants = []plant{
 	{"events can be changed", `ALTER TABLE stock_event DISABLE TRIGGER stock_event_is_append_only`, "9_stock_events_are_append_only"},
 	{"a piece appears", `UPDATE stock_level SET available = 8 WHERE sku = 'A'`, "12_levels_are_their_events"},
 	{"a level is lost", `DELETE FROM stock_level WHERE sku = 'A'`, "12_levels_are_their_events"},
 	{"a release without an event", `UPDATE reservation SET state = 2 WHERE state = 1`, "12_reservations_are_their_events"},
+	{"an expiry without an event", `UPDATE reservation SET state = 4 WHERE state = 2`, "12_reservations_are_their_events"},
 	{"a reservation is lost", `DELETE FROM reservation WHERE state = 1`, "12_reservations_are_their_events"},
+	{"a correction is forgotten", `UPDATE stock_level SET adjusted = 0 WHERE sku = 'A'`, "12_levels_are_their_events"},
+	{"nobody corrected", `DELETE FROM operator_action`, "36_corrections_of_operators"},
 	{"promised before it came in", `
 		INSERT INTO reservation (id, reference, state, skus, quantities)
 		VALUES ('00000000-0000-7000-8000-000000000004', 'ord_4', 1, '{B}', '{1}');

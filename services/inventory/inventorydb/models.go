@@ -14,4 +14,5 @@ type StockLevel struct {
 	Reserved  int64
 	Shipped   int64
 	UpdatedAt time.Time
+	Adjusted  int64
 }

@@ -7,15 +7,16 @@ package inventorydb
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 const createLevels = `-- name: CreateLevels :execrows
-INSERT INTO stock_level (sku, available, reserved, shipped)
-SELECT sku, available, reserved, shipped
-  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS available,
-               unnest($3::bigint[]) AS reserved, unnest($4::bigint[]) AS shipped) AS l
+INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
+SELECT sku, available, reserved, shipped, adjusted
+  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS available, unnest($3::bigint[]) AS reserved,
+               unnest($4::bigint[]) AS shipped, unnest($5::bigint[]) AS adjusted) AS l
  ORDER BY sku
 ON CONFLICT (sku) DO NOTHING
 `
@@ -25,6 +26,7 @@ type CreateLevelsParams struct {
 	Available []int64
 	Reserved  []int64
 	Shipped   []int64
+	Adjusted  []int64
 }
 
 // The levels of SKUs that become known. Fewer rows than SKUs: somebody else made one of them known first.
@@ -34,6 +36,7 @@ func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) (int
 		arg.Available,
 		arg.Reserved,
 		arg.Shipped,
+		arg.Adjusted,
 	)
 	if err != nil {
 		return 0, err
@@ -41,8 +44,169 @@ func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) (int
 	return result.RowsAffected(), nil
 }
 
+const dueReservations = `-- name: DueReservations :many
+SELECT id FROM reservation WHERE expires_at <= now() AND state = 1 ORDER BY expires_at LIMIT $1
+`
+
+func (q *Queries) DueReservations(ctx context.Context, n int32) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, dueReservations, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ensureLevel = `-- name: EnsureLevel :exec
+INSERT INTO stock_level (sku, available, reserved, shipped) VALUES ($1, 0, 0, 0) ON CONFLICT (sku) DO NOTHING
+`
+
+// A SKU becomes known before any piece of it has come.
+func (q *Queries) EnsureLevel(ctx context.Context, sku string) error {
+	_, err := q.db.Exec(ctx, ensureLevel, sku)
+	return err
+}
+
+const eventsOfSKUs = `-- name: EventsOfSKUs :many
+SELECT sku, id, type, quantity FROM stock_event
+ WHERE (sku, id) > ($1::text, $2::bigint) AND sku <= $3::text
+ ORDER BY sku, id LIMIT $4
+`
+
+type EventsOfSKUsParams struct {
+	AfterSKU string
+	AfterID  int64
+	LastSKU  string
+	N        int32
+}
+
+type EventsOfSKUsRow struct {
+	SKU      string
+	ID       int64
+	Type     int16
+	Quantity int64
+}
+
+// The events of the SKUs behind one place up to a last SKU, by SKU and in their order.
+func (q *Queries) EventsOfSKUs(ctx context.Context, arg EventsOfSKUsParams) ([]EventsOfSKUsRow, error) {
+	rows, err := q.db.Query(ctx, eventsOfSKUs,
+		arg.AfterSKU,
+		arg.AfterID,
+		arg.LastSKU,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []EventsOfSKUsRow{}
+	for rows.Next() {
+		var i EventsOfSKUsRow
+		if err := rows.Scan(
+			&i.SKU,
+			&i.ID,
+			&i.Type,
+			&i.Quantity,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getEvent = `-- name: GetEvent :one
+SELECT id, at FROM stock_event WHERE id = $1 AND sku = $2
+`
+
+type GetEventParams struct {
+	ID  int64
+	SKU string
+}
+
+type GetEventRow struct {
+	ID int64
+	At time.Time
+}
+
+func (q *Queries) GetEvent(ctx context.Context, arg GetEventParams) (GetEventRow, error) {
+	row := q.db.QueryRow(ctx, getEvent, arg.ID, arg.SKU)
+	var i GetEventRow
+	err := row.Scan(&i.ID, &i.At)
+	return i, err
+}
+
+const getEventAsOf = `-- name: GetEventAsOf :one
+SELECT id, at FROM stock_event WHERE sku = $1 AND at <= $2 ORDER BY id DESC LIMIT 1
+`
+
+type GetEventAsOfParams struct {
+	SKU  string
+	AsOf time.Time
+}
+
+type GetEventAsOfRow struct {
+	ID int64
+	At time.Time
+}
+
+// The last event of a SKU up to a time.
+func (q *Queries) GetEventAsOf(ctx context.Context, arg GetEventAsOfParams) (GetEventAsOfRow, error) {
+	row := q.db.QueryRow(ctx, getEventAsOf, arg.SKU, arg.AsOf)
+	var i GetEventAsOfRow
+	err := row.Scan(&i.ID, &i.At)
+	return i, err
+}
+
+const getItem = `-- name: GetItem :one
+SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, $1)::text AS unit,
+       i.created_at, i.updated_at
+  FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
+ WHERE l.sku = $2
+`
+
+type GetItemParams struct {
+	DefaultUnit string
+	SKU         string
+}
+
+type GetItemRow struct {
+	SKU         string
+	Description string
+	Unit        string
+	CreatedAt   *time.Time
+	UpdatedAt   *time.Time
+}
+
+func (q *Queries) GetItem(ctx context.Context, arg GetItemParams) (GetItemRow, error) {
+	row := q.db.QueryRow(ctx, getItem, arg.DefaultUnit, arg.SKU)
+	var i GetItemRow
+	err := row.Scan(
+		&i.SKU,
+		&i.Description,
+		&i.Unit,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const getLevels = `-- name: GetLevels :many
-SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku
+SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku
 `
 
 func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, error) {
@@ -60,6 +224,7 @@ func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, e
 			&i.Reserved,
 			&i.Shipped,
 			&i.UpdatedAt,
+			&i.Adjusted,
 		); err != nil {
 			return nil, err
 		}
@@ -71,28 +236,56 @@ func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, e
 	return items, nil
 }
 
+const insertActions = `-- name: InsertActions :exec
+INSERT INTO operator_action (id, actor, verb, sku, reason)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[])
+`
+
+type InsertActionsParams struct {
+	Ids     []uuid.UUID
+	Actors  []string
+	Verbs   []string
+	Skus    []string
+	Reasons []string
+}
+
+func (q *Queries) InsertActions(ctx context.Context, arg InsertActionsParams) error {
+	_, err := q.db.Exec(ctx, insertActions,
+		arg.Ids,
+		arg.Actors,
+		arg.Verbs,
+		arg.Skus,
+		arg.Reasons,
+	)
+	return err
+}
+
 const insertReservations = `-- name: InsertReservations :exec
-INSERT INTO reservation (id, reference, state, skus, quantities)
-SELECT r.id, r.reference, 1, array_agg(l.sku ORDER BY l.n), array_agg(l.quantity ORDER BY l.n)
-  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference) AS r
-  JOIN (SELECT unnest($3::uuid[]) AS id, unnest($4::text[]) AS sku, unnest($5::bigint[]) AS quantity,
-               generate_subscripts($3::uuid[], 1) AS n) AS l ON l.id = r.id
- GROUP BY r.id, r.reference
+INSERT INTO reservation (id, reference, state, skus, quantities, expires_at)
+SELECT r.id, r.reference, 1, array_agg(l.sku ORDER BY l.n), array_agg(l.quantity ORDER BY l.n), r.expires_at
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS reference,
+               NULLIF(unnest($3::timestamptz[]), '0001-01-01T00:00:00Z') AS expires_at) AS r
+  JOIN (SELECT unnest($4::uuid[]) AS id, unnest($5::text[]) AS sku, unnest($6::bigint[]) AS quantity,
+               generate_subscripts($4::uuid[], 1) AS n) AS l ON l.id = r.id
+ GROUP BY r.id, r.reference, r.expires_at
 `
 
 type InsertReservationsParams struct {
 	Ids        []uuid.UUID
 	Refs       []string
+	ExpireAt   []time.Time
 	LineIds    []uuid.UUID
 	Skus       []string
 	Quantities []int64
 }
 
-// Reservations, and beside them their lines, each with the id of its reservation.
+// Reservations, and beside them their lines, each with the id of its reservation. Those that do not expire have the zero
+// time.
 func (q *Queries) InsertReservations(ctx context.Context, arg InsertReservationsParams) error {
 	_, err := q.db.Exec(ctx, insertReservations,
 		arg.Ids,
 		arg.Refs,
+		arg.ExpireAt,
 		arg.LineIds,
 		arg.Skus,
 		arg.Quantities,
@@ -101,32 +294,134 @@ func (q *Queries) InsertReservations(ctx context.Context, arg InsertReservations
 }
 
 const insertStockEvents = `-- name: InsertStockEvents :exec
-INSERT INTO stock_event (sku, type, quantity, reservation_id)
-SELECT sku, type, quantity, NULLIF(reservation_id, '00000000-0000-0000-0000-000000000000')
-  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::smallint[]) AS type,
-               unnest($3::bigint[]) AS quantity, unnest($4::uuid[]) AS reservation_id) AS e
+INSERT INTO stock_event (sku, type, quantity, reservation_id, action_id)
+SELECT sku, type, quantity, CASE WHEN type <> 5 THEN cause END, CASE WHEN type = 5 THEN cause END
+  FROM (SELECT unnest($1::text[]) AS sku, unnest($2::smallint[]) AS type, unnest($3::bigint[]) AS quantity,
+               NULLIF(unnest($4::uuid[]), '00000000-0000-0000-0000-000000000000') AS cause) AS e
 `
 
 type InsertStockEventsParams struct {
-	Skus           []string
-	Types          []int16
-	Quantities     []int64
-	ReservationIds []uuid.UUID
+	Skus       []string
+	Types      []int16
+	Quantities []int64
+	Causes     []uuid.UUID
 }
 
-// Events in their order; those of no reservation have the zero id.
+// Events in their order, and what each belongs to: an adjustment to its action, others to their reservation; those of
+// neither have the zero id.
 func (q *Queries) InsertStockEvents(ctx context.Context, arg InsertStockEventsParams) error {
 	_, err := q.db.Exec(ctx, insertStockEvents,
 		arg.Skus,
 		arg.Types,
 		arg.Quantities,
-		arg.ReservationIds,
+		arg.Causes,
 	)
 	return err
 }
 
+const isBehind = `-- name: IsBehind :one
+SELECT EXISTS (
+    SELECT FROM stock_event e
+     WHERE (e.xid, e.id) > ((SELECT p.xid FROM projection p WHERE p.name = $1), (SELECT p.event_id FROM projection p WHERE p.name = $1)))
+`
+
+// Whether there is anything behind a projection's place, so that a round of an idle system writes nothing.
+func (q *Queries) IsBehind(ctx context.Context, name string) (bool, error) {
+	row := q.db.QueryRow(ctx, isBehind, name)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const knownSKUs = `-- name: KnownSKUs :many
+WITH RECURSIVE happened AS (
+    (SELECT e.sku FROM stock_event e WHERE e.sku > $2::text ORDER BY e.sku LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.sku FROM stock_event e WHERE e.sku > h.sku ORDER BY e.sku LIMIT 1) FROM happened h WHERE h.sku IS NOT NULL
+)
+SELECT k.sku::text AS sku FROM (
+    (SELECT h.sku FROM happened h WHERE h.sku IS NOT NULL LIMIT $1)
+    UNION
+    (SELECT l.sku FROM stock_level l WHERE l.sku > $2::text ORDER BY l.sku LIMIT $1)) AS k
+ ORDER BY k.sku LIMIT $1
+`
+
+type KnownSKUsParams struct {
+	N     int32
+	After string
+}
+
+// SKUs that have a level, or events, or both; those of the events by a look into the index for each.
+func (q *Queries) KnownSKUs(ctx context.Context, arg KnownSKUsParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, knownSKUs, arg.N, arg.After)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var sku string
+		if err := rows.Scan(&sku); err != nil {
+			return nil, err
+		}
+		items = append(items, sku)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listItems = `-- name: ListItems :many
+SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, $1)::text AS unit,
+       i.created_at, i.updated_at
+  FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
+ WHERE l.sku > $2::text ORDER BY l.sku LIMIT $3
+`
+
+type ListItemsParams struct {
+	DefaultUnit string
+	After       string
+	N           int32
+}
+
+type ListItemsRow struct {
+	SKU         string
+	Description string
+	Unit        string
+	CreatedAt   *time.Time
+	UpdatedAt   *time.Time
+}
+
+// Every known SKU is an item, also when nobody said anything about it.
+func (q *Queries) ListItems(ctx context.Context, arg ListItemsParams) ([]ListItemsRow, error) {
+	rows, err := q.db.Query(ctx, listItems, arg.DefaultUnit, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListItemsRow{}
+	for rows.Next() {
+		var i ListItemsRow
+		if err := rows.Scan(
+			&i.SKU,
+			&i.Description,
+			&i.Unit,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listLevels = `-- name: ListLevels :many
-SELECT sku, available, reserved, shipped, updated_at FROM stock_level WHERE sku > $1::text ORDER BY sku LIMIT $2
+SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku > $1::text ORDER BY sku LIMIT $2
 `
 
 type ListLevelsParams struct {
@@ -149,6 +444,136 @@ func (q *Queries) ListLevels(ctx context.Context, arg ListLevelsParams) ([]Stock
 			&i.Reserved,
 			&i.Shipped,
 			&i.UpdatedAt,
+			&i.Adjusted,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listMovements = `-- name: ListMovements :many
+SELECT d.sku, to_char(d.day, 'YYYY-MM-DD')::text AS day, d.received, d.reserved, d.released, d.committed, d.adjusted, d.expired
+  FROM daily_movement d
+ WHERE ($1::text = '' OR d.sku = $1::text) AND (d.sku, d.day) > ($2::text, ($3::text)::date)
+   AND d.day >= ($4::text)::date AND d.day < ($5::text)::date
+ ORDER BY d.sku, d.day LIMIT $6
+`
+
+type ListMovementsParams struct {
+	SKU      string
+	AfterSKU string
+	AfterDay string
+	Since    string
+	Until    string
+	N        int32
+}
+
+type ListMovementsRow struct {
+	SKU       string
+	Day       string
+	Received  int64
+	Reserved  int64
+	Released  int64
+	Committed int64
+	Adjusted  int64
+	Expired   int64
+}
+
+func (q *Queries) ListMovements(ctx context.Context, arg ListMovementsParams) ([]ListMovementsRow, error) {
+	rows, err := q.db.Query(ctx, listMovements,
+		arg.SKU,
+		arg.AfterSKU,
+		arg.AfterDay,
+		arg.Since,
+		arg.Until,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListMovementsRow{}
+	for rows.Next() {
+		var i ListMovementsRow
+		if err := rows.Scan(
+			&i.SKU,
+			&i.Day,
+			&i.Received,
+			&i.Reserved,
+			&i.Released,
+			&i.Committed,
+			&i.Adjusted,
+			&i.Expired,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listStockEvents = `-- name: ListStockEvents :many
+SELECT e.id, e.sku, e.type, e.quantity, e.reservation_id, e.at, e.action_id,
+       coalesce(a.actor, '')::text AS actor, coalesce(a.reason, '')::text AS reason
+  FROM stock_event e LEFT JOIN operator_action a ON a.id = e.action_id
+ WHERE e.sku = $1 AND e.id < $2 AND e.at >= $3 AND e.at < $4
+ ORDER BY e.id DESC LIMIT $5
+`
+
+type ListStockEventsParams struct {
+	SKU    string
+	Before int64
+	Since  time.Time
+	Until  time.Time
+	N      int32
+}
+
+type ListStockEventsRow struct {
+	ID            int64
+	SKU           string
+	Type          int16
+	Quantity      int64
+	ReservationID *uuid.UUID
+	At            time.Time
+	ActionID      *uuid.UUID
+	Actor         string
+	Reason        string
+}
+
+// The newest first. Actions are there for corrections only.
+func (q *Queries) ListStockEvents(ctx context.Context, arg ListStockEventsParams) ([]ListStockEventsRow, error) {
+	rows, err := q.db.Query(ctx, listStockEvents,
+		arg.SKU,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListStockEventsRow{}
+	for rows.Next() {
+		var i ListStockEventsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.SKU,
+			&i.Type,
+			&i.Quantity,
+			&i.ReservationID,
+			&i.At,
+			&i.ActionID,
+			&i.Actor,
+			&i.Reason,
 		); err != nil {
 			return nil, err
 		}
@@ -161,7 +586,7 @@ func (q *Queries) ListLevels(ctx context.Context, arg ListLevelsParams) ([]Stock
 }
 
 const lockLevels = `-- name: LockLevels :many
-SELECT sku, available, reserved, shipped FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku FOR UPDATE
+SELECT sku, available, reserved, shipped, adjusted FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku FOR UPDATE
 `
 
 type LockLevelsRow struct {
@@ -169,6 +594,7 @@ type LockLevelsRow struct {
 	Available int64
 	Reserved  int64
 	Shipped   int64
+	Adjusted  int64
 }
 
 // Holds the levels of some SKUs to the end of the transaction, always in the same order, so that two takers
@@ -187,6 +613,7 @@ func (q *Queries) LockLevels(ctx context.Context, skus []string) ([]LockLevelsRo
 			&i.Available,
 			&i.Reserved,
 			&i.Shipped,
+			&i.Adjusted,
 		); err != nil {
 			return nil, err
 		}
@@ -198,11 +625,27 @@ func (q *Queries) LockLevels(ctx context.Context, skus []string) ([]LockLevelsRo
 	return items, nil
 }
 
+const lockProjection = `-- name: LockProjection :one
+SELECT xid::text AS xid, event_id FROM projection WHERE name = $1 FOR UPDATE
+`
+
+type LockProjectionRow struct {
+	Xid     string
+	EventID int64
+}
+
+func (q *Queries) LockProjection(ctx context.Context, name string) (LockProjectionRow, error) {
+	row := q.db.QueryRow(ctx, lockProjection, name)
+	var i LockProjectionRow
+	err := row.Scan(&i.Xid, &i.EventID)
+	return i, err
+}
+
 const lockReservations = `-- name: LockReservations :many
-SELECT r.id, r.reference, r.state, r.skus, r.quantities
+SELECT r.id, r.reference, r.state, r.skus, r.quantities, r.expires_at
   FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
  CROSS JOIN LATERAL (
-       SELECT id, reference, state, skus, quantities FROM reservation WHERE id = n.id OFFSET 0 FOR UPDATE) AS r
+       SELECT id, reference, state, skus, quantities, expires_at FROM reservation WHERE id = n.id OFFSET 0 FOR UPDATE) AS r
 `
 
 type LockReservationsRow struct {
@@ -211,6 +654,7 @@ type LockReservationsRow struct {
 	State      int16
 	Skus       []string
 	Quantities []int64
+	ExpiresAt  *time.Time
 }
 
 // Holds reservations to the end of the transaction, always in the same order. OFFSET 0 keeps it one index lookup
@@ -230,6 +674,7 @@ func (q *Queries) LockReservations(ctx context.Context, ids []uuid.UUID) ([]Lock
 			&i.State,
 			&i.Skus,
 			&i.Quantities,
+			&i.ExpiresAt,
 		); err != nil {
 			return nil, err
 		}
@@ -241,11 +686,92 @@ func (q *Queries) LockReservations(ctx context.Context, ids []uuid.UUID) ([]Lock
 	return items, nil
 }
 
+const now = `-- name: Now :one
+SELECT now()::timestamptz
+`
+
+// The time of the transaction, by the clock that decides what has expired.
+func (q *Queries) Now(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, now)
+	var column_1 time.Time
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const projectMovements = `-- name: ProjectMovements :one
+WITH batch AS (
+    SELECT e.xid, e.id, e.sku, (e.at AT TIME ZONE 'UTC')::date AS day, e.type, e.quantity FROM stock_event e
+     WHERE (e.xid, e.id) > (($1::text)::xid8, $2::bigint) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+     ORDER BY e.xid, e.id LIMIT $3
+), folded AS (
+    INSERT INTO daily_movement AS d (sku, day, received, reserved, released, committed, adjusted, expired)
+    SELECT b.sku, b.day, coalesce(sum(b.quantity) FILTER (WHERE b.type = 1), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 2), 0),
+           coalesce(sum(b.quantity) FILTER (WHERE b.type = 3), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 4), 0),
+           coalesce(sum(b.quantity) FILTER (WHERE b.type = 5), 0), coalesce(sum(b.quantity) FILTER (WHERE b.type = 6), 0)
+      FROM batch b GROUP BY b.sku, b.day
+    ON CONFLICT (sku, day) DO UPDATE
+       SET received = d.received + excluded.received, reserved = d.reserved + excluded.reserved,
+           released = d.released + excluded.released, committed = d.committed + excluded.committed,
+           adjusted = d.adjusted + excluded.adjusted, expired = d.expired + excluded.expired
+), moved AS (
+    UPDATE projection p SET xid = l.xid, event_id = l.id
+      FROM (SELECT b.xid, b.id FROM batch b ORDER BY b.xid DESC, b.id DESC LIMIT 1) AS l
+     WHERE p.name = $4
+)
+SELECT count(*) FROM batch b
+`
+
+type ProjectMovementsParams struct {
+	Xid     string
+	EventID int64
+	N       int32
+	Name    string
+}
+
+// Up to N events behind a place, and the place with them. Only of transactions older than all that run: no more can come.
+func (q *Queries) ProjectMovements(ctx context.Context, arg ProjectMovementsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, projectMovements,
+		arg.Xid,
+		arg.EventID,
+		arg.N,
+		arg.Name,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const putItem = `-- name: PutItem :one
+INSERT INTO item (sku, description, unit) VALUES ($1, $2, $3)
+ON CONFLICT (sku) DO UPDATE SET description = excluded.description, unit = excluded.unit, updated_at = now()
+RETURNING created_at, updated_at
+`
+
+type PutItemParams struct {
+	SKU         string
+	Description string
+	Unit        string
+}
+
+type PutItemRow struct {
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+func (q *Queries) PutItem(ctx context.Context, arg PutItemParams) (PutItemRow, error) {
+	row := q.db.QueryRow(ctx, putItem, arg.SKU, arg.Description, arg.Unit)
+	var i PutItemRow
+	err := row.Scan(&i.CreatedAt, &i.UpdatedAt)
+	return i, err
+}
+
 const putLevels = `-- name: PutLevels :exec
-INSERT INTO stock_level (sku, available, reserved, shipped)
-SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[])
+INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
+SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]),
+       unnest($5::bigint[])
 ON CONFLICT (sku) DO UPDATE
-   SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped, updated_at = now()
+   SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped,
+       adjusted = excluded.adjusted, updated_at = now()
 `
 
 type PutLevelsParams struct {
@@ -253,6 +779,7 @@ type PutLevelsParams struct {
 	Available []int64
 	Reserved  []int64
 	Shipped   []int64
+	Adjusted  []int64
 }
 
 // Levels are written as the pure aggregate folded them, under the locks of LockLevels: they are there, so that none
@@ -263,12 +790,13 @@ func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) error {
 		arg.Available,
 		arg.Reserved,
 		arg.Shipped,
+		arg.Adjusted,
 	)
 	return err
 }
 
 const setReservationStates = `-- name: SetReservationStates :exec
-UPDATE reservation SET state = $1, updated_at = now()
+UPDATE reservation SET state = $1, expires_at = NULL, updated_at = now()
  WHERE ctid = ANY (ARRAY (
        SELECT r.ctid FROM (SELECT unnest($2::uuid[]) AS id) AS n
         CROSS JOIN LATERAL (SELECT ctid FROM reservation WHERE id = n.id OFFSET 0) AS r))
@@ -283,4 +811,38 @@ type SetReservationStatesParams struct {
 func (q *Queries) SetReservationStates(ctx context.Context, arg SetReservationStatesParams) error {
 	_, err := q.db.Exec(ctx, setReservationStates, arg.State, arg.Ids)
 	return err
+}
+
+const totalsUpTo = `-- name: TotalsUpTo :many
+SELECT type, sum(quantity)::bigint AS quantity FROM stock_event WHERE sku = $1 AND id <= $2 GROUP BY type
+`
+
+type TotalsUpToParams struct {
+	SKU  string
+	Last int64
+}
+
+type TotalsUpToRow struct {
+	Type     int16
+	Quantity int64
+}
+
+func (q *Queries) TotalsUpTo(ctx context.Context, arg TotalsUpToParams) ([]TotalsUpToRow, error) {
+	rows, err := q.db.Query(ctx, totalsUpTo, arg.SKU, arg.Last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TotalsUpToRow{}
+	for rows.Next() {
+		var i TotalsUpToRow
+		if err := rows.Scan(&i.Type, &i.Quantity); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -24,19 +24,23 @@ const (
 	Released
 	// Committed: promised pieces left the warehouse.
 	Committed
+	// Adjusted: a count found more pieces, or fewer, than were known.
+	Adjusted
+	// Expired: promised pieces are available again, because the time of the promise was over.
+	Expired
 )
 
-var typeNames = [...]string{"", "received", "reserved", "released", "committed"}
+var typeNames = [...]string{"", "received", "reserved", "released", "committed", "adjusted", "expired"}
 
 // String is the name of the type.
 func (t EventType) String() string {
-	if t < Received || t > Committed {
+	if t < Received || t > Expired {
 		return fmt.Sprintf("EventType(%d)", int16(t))
 	}
 	return typeNames[t]
 }
 
-// Event is one change of one SKU. Quantity is more than zero.
+// Event is one change of one SKU. Quantity is more than zero, or for Adjusted, where pieces are missing, less.
 type Event struct {
 	SKU      string
 	Type     EventType
@@ -58,10 +62,27 @@ type Level struct {
 	Reserved int64
 	// Shipped pieces have left, ever.
 	Shipped int64
+	// Adjusted is how many pieces more were found than missed, ever.
+	Adjusted int64
 }
 
 // Received is how many pieces ever came in.
-func (l Level) Received() int64 { return l.Available + l.Reserved + l.Shipped }
+func (l Level) Received() int64 { return l.known() - l.Adjusted }
+
+// known is how many pieces there are and were.
+func (l Level) known() int64 { return l.Available + l.Reserved + l.Shipped }
+
+// Totals are how many pieces the events of one SKU moved, by type.
+type Totals map[EventType]int64
+
+// Level is what the events add up to.
+func (t Totals) Level(sku string) Level {
+	given := t[Released] + t[Expired]
+	return Level{
+		SKU: sku, Available: t[Received] + t[Adjusted] - t[Reserved] + given,
+		Reserved: t[Reserved] - given - t[Committed], Shipped: t[Committed], Adjusted: t[Adjusted],
+	}
+}
 
 // ErrOverflow says that more pieces came in than 64 bits can count.
 var ErrOverflow = errors.New("quantity does not fit in 64 bits")
@@ -72,9 +93,10 @@ var ErrImpossible = errors.New("event is impossible at this level")
 // Apply gives the level after an event.
 func (l Level) Apply(e Event) (Level, error) {
 	switch {
-	case e.Quantity <= 0:
+	case e.Quantity == 0, e.Quantity < 0 && e.Type != Adjusted, e.Quantity == math.MinInt64:
 		return l, fmt.Errorf("%s %d of %s: %w", e.Type, e.Quantity, e.SKU, ErrImpossible)
-	case e.Type == Received && e.Quantity > math.MaxInt64-l.Received():
+	case e.Type == Received && e.Quantity > math.MaxInt64-max(l.known(), l.Received()),
+		e.Type == Adjusted && e.Quantity > math.MaxInt64-l.known():
 		return l, fmt.Errorf("%s %d of %s: %w", e.Type, e.Quantity, e.SKU, ErrOverflow)
 	}
 	after := l
@@ -85,12 +107,15 @@ func (l Level) Apply(e Event) (Level, error) {
 	case Reserved:
 		after.Available -= e.Quantity
 		after.Reserved += e.Quantity
-	case Released:
+	case Released, Expired:
 		after.Reserved -= e.Quantity
 		after.Available += e.Quantity
 	case Committed:
 		after.Reserved -= e.Quantity
 		after.Shipped += e.Quantity
+	case Adjusted:
+		after.Available += e.Quantity
+		after.Adjusted += e.Quantity
 	default:
 		return l, fmt.Errorf("%s of %s: %w", e.Type, e.SKU, ErrImpossible)
 	}

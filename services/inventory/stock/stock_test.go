@@ -16,22 +16,30 @@ func TestApply_MovesPieces(t *testing.T) {
 		want  Level
 		err   error
 	}{
-		{Event{"mug", Received, 4}, Level{"mug", 9, 3, 2}, nil},
-		{Event{"mug", Received, math.MaxInt64 - 10}, Level{"mug", math.MaxInt64 - 5, 3, 2}, nil},
+		{Event{"mug", Received, 4}, Level{"mug", 9, 3, 2, 0}, nil},
+		{Event{"mug", Received, math.MaxInt64 - 10}, Level{"mug", math.MaxInt64 - 5, 3, 2, 0}, nil},
 		{Event{"mug", Received, math.MaxInt64 - 9}, at, ErrOverflow},
-		{Event{"mug", Reserved, 5}, Level{"mug", 0, 8, 2}, nil},
+		{Event{"mug", Reserved, 5}, Level{"mug", 0, 8, 2, 0}, nil},
 		{Event{"mug", Reserved, 6}, at, ErrImpossible},
 		{Event{"mug", Reserved, math.MaxInt64}, at, ErrImpossible},
-		{Event{"mug", Released, 3}, Level{"mug", 8, 0, 2}, nil},
+		{Event{"mug", Released, 3}, Level{"mug", 8, 0, 2, 0}, nil},
 		{Event{"mug", Released, 4}, at, ErrImpossible},
 		{Event{"mug", Released, math.MaxInt64}, at, ErrImpossible},
-		{Event{"mug", Committed, 3}, Level{"mug", 5, 0, 5}, nil},
+		{Event{"mug", Committed, 3}, Level{"mug", 5, 0, 5, 0}, nil},
 		{Event{"mug", Committed, 4}, at, ErrImpossible},
 		{Event{"mug", Committed, math.MaxInt64}, at, ErrImpossible},
 		{Event{"mug", Received, 0}, at, ErrImpossible},
 		{Event{"mug", Released, -1}, at, ErrImpossible},
 		{Event{"mug", 0, 1}, at, ErrImpossible},
-		{Event{"mug", Committed + 1, 1}, at, ErrImpossible},
+		{Event{"mug", Adjusted, 4}, Level{"mug", 9, 3, 2, 4}, nil},
+		{Event{"mug", Adjusted, -5}, Level{"mug", 0, 3, 2, -5}, nil},
+		{Event{"mug", Adjusted, -6}, at, ErrImpossible},
+		{Event{"mug", Adjusted, 0}, at, ErrImpossible},
+		{Event{"mug", Adjusted, math.MinInt64}, at, ErrImpossible},
+		{Event{"mug", Adjusted, math.MaxInt64 - 9}, at, ErrOverflow},
+		{Event{"mug", Expired, 3}, Level{"mug", 8, 0, 2, 0}, nil},
+		{Event{"mug", Expired, 4}, at, ErrImpossible},
+		{Event{"mug", Expired + 1, 1}, at, ErrImpossible},
 	} {
 		got, err := at.Apply(c.event)
 		if !errors.Is(err, c.err) {
@@ -71,7 +79,7 @@ func TestConsolidate_AddsUpBySKU(t *testing.T) {
 
 func TestReserve_NamesEveryShortage(t *testing.T) {
 	t.Parallel()
-	levels := map[string]Level{"a": {"a", 2, 9, 9}, "b": {"b", 0, 1, 0}, "c": {"c", 3, 0, 0}}
+	levels := map[string]Level{"a": {"a", 2, 9, 9, 0}, "b": {"b", 0, 1, 0, 0}, "c": {"c", 3, 0, 0, 0}}
 	for name, c := range map[string]struct {
 		lines []Line
 		want  []Shortage
@@ -97,7 +105,7 @@ func TestEvents_MakesOneForEachLine(t *testing.T) {
 func TestEventType_HasAName(t *testing.T) {
 	t.Parallel()
 	for typ, want := range map[EventType]string{
-		Received: "received", Reserved: "reserved", Released: "released", Committed: "committed", 0: "EventType(0)", 9: "EventType(9)",
+		Received: "received", Reserved: "reserved", Released: "released", Committed: "committed", Adjusted: "adjusted", Expired: "expired", 0: "EventType(0)", 9: "EventType(9)",
 	} {
 		if got := typ.String(); got != want {
 			t.Errorf("got %q for type %d, want %q", got, int(typ), want)

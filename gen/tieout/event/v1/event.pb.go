@@ -392,6 +392,70 @@ func (x *StockReceived) GetLines() []*StockQuantity {
 	return nil
 }
 
+// StockAdjusted: the stock was corrected. Type tieout.inventory.stock.adjusted.v1.
+type StockAdjusted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// How many pieces more there are than was known; less than zero when there are fewer.
+	Quantity int64 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StockAdjusted) Reset() {
+	*x = StockAdjusted{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StockAdjusted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StockAdjusted) ProtoMessage() {}
+
+func (x *StockAdjusted) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StockAdjusted.ProtoReflect.Descriptor instead.
+func (*StockAdjusted) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *StockAdjusted) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *StockAdjusted) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *StockAdjusted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // StockReserved: pieces are promised. Type tieout.inventory.reservation.held.v1.
 type StockReserved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -407,7 +471,7 @@ type StockReserved struct {
 
 func (x *StockReserved) Reset() {
 	*x = StockReserved{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[6]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +483,7 @@ func (x *StockReserved) String() string {
 func (*StockReserved) ProtoMessage() {}
 
 func (x *StockReserved) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[6]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +496,7 @@ func (x *StockReserved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockReserved.ProtoReflect.Descriptor instead.
 func (*StockReserved) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StockReserved) GetReservationId() string {
@@ -469,7 +533,7 @@ type StockReleased struct {
 
 func (x *StockReleased) Reset() {
 	*x = StockReleased{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[7]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +545,7 @@ func (x *StockReleased) String() string {
 func (*StockReleased) ProtoMessage() {}
 
 func (x *StockReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[7]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +558,7 @@ func (x *StockReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockReleased.ProtoReflect.Descriptor instead.
 func (*StockReleased) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StockReleased) GetReservationId() string {
@@ -524,7 +588,7 @@ type StockCommitted struct {
 
 func (x *StockCommitted) Reset() {
 	*x = StockCommitted{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[8]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +600,7 @@ func (x *StockCommitted) String() string {
 func (*StockCommitted) ProtoMessage() {}
 
 func (x *StockCommitted) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[8]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +613,7 @@ func (x *StockCommitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockCommitted.ProtoReflect.Descriptor instead.
 func (*StockCommitted) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StockCommitted) GetReservationId() string {
@@ -560,6 +624,62 @@ func (x *StockCommitted) GetReservationId() string {
 }
 
 func (x *StockCommitted) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+// StockExpired: a reservation's time was over, and its pieces are back. Type
+// tieout.inventory.reservation.expired.v1.
+type StockExpired struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reservation.
+	ReservationId string `protobuf:"bytes,1,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	// What it was for.
+	Reference     string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StockExpired) Reset() {
+	*x = StockExpired{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StockExpired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StockExpired) ProtoMessage() {}
+
+func (x *StockExpired) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StockExpired.ProtoReflect.Descriptor instead.
+func (*StockExpired) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *StockExpired) GetReservationId() string {
+	if x != nil {
+		return x.ReservationId
+	}
+	return ""
+}
+
+func (x *StockExpired) GetReference() string {
 	if x != nil {
 		return x.Reference
 	}
@@ -579,7 +699,7 @@ type StockQuantity struct {
 
 func (x *StockQuantity) Reset() {
 	*x = StockQuantity{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[9]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +711,7 @@ func (x *StockQuantity) String() string {
 func (*StockQuantity) ProtoMessage() {}
 
 func (x *StockQuantity) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[9]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +724,7 @@ func (x *StockQuantity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockQuantity.ProtoReflect.Descriptor instead.
 func (*StockQuantity) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StockQuantity) GetSku() string {
@@ -638,7 +758,7 @@ type PaymentCaptured struct {
 
 func (x *PaymentCaptured) Reset() {
 	*x = PaymentCaptured{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +770,7 @@ func (x *PaymentCaptured) String() string {
 func (*PaymentCaptured) ProtoMessage() {}
 
 func (x *PaymentCaptured) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +783,7 @@ func (x *PaymentCaptured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCaptured.ProtoReflect.Descriptor instead.
 func (*PaymentCaptured) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PaymentCaptured) GetPaymentId() string {
@@ -709,7 +829,7 @@ type PaymentDeclined struct {
 
 func (x *PaymentDeclined) Reset() {
 	*x = PaymentDeclined{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +841,7 @@ func (x *PaymentDeclined) String() string {
 func (*PaymentDeclined) ProtoMessage() {}
 
 func (x *PaymentDeclined) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +854,7 @@ func (x *PaymentDeclined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDeclined.ProtoReflect.Descriptor instead.
 func (*PaymentDeclined) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PaymentDeclined) GetPaymentId() string {
@@ -773,7 +893,7 @@ type PaymentUnknown struct {
 
 func (x *PaymentUnknown) Reset() {
 	*x = PaymentUnknown{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +905,7 @@ func (x *PaymentUnknown) String() string {
 func (*PaymentUnknown) ProtoMessage() {}
 
 func (x *PaymentUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +918,7 @@ func (x *PaymentUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentUnknown.ProtoReflect.Descriptor instead.
 func (*PaymentUnknown) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PaymentUnknown) GetPaymentId() string {
@@ -839,7 +959,7 @@ type PaymentRefunded struct {
 
 func (x *PaymentRefunded) Reset() {
 	*x = PaymentRefunded{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +971,7 @@ func (x *PaymentRefunded) String() string {
 func (*PaymentRefunded) ProtoMessage() {}
 
 func (x *PaymentRefunded) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +984,7 @@ func (x *PaymentRefunded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentRefunded.ProtoReflect.Descriptor instead.
 func (*PaymentRefunded) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PaymentRefunded) GetPaymentId() string {
@@ -908,7 +1028,7 @@ type PaymentVoided struct {
 
 func (x *PaymentVoided) Reset() {
 	*x = PaymentVoided{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1040,7 @@ func (x *PaymentVoided) String() string {
 func (*PaymentVoided) ProtoMessage() {}
 
 func (x *PaymentVoided) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1053,7 @@ func (x *PaymentVoided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentVoided.ProtoReflect.Descriptor instead.
 func (*PaymentVoided) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PaymentVoided) GetPaymentId() string {
@@ -965,7 +1085,7 @@ type PaymentCreated struct {
 
 func (x *PaymentCreated) Reset() {
 	*x = PaymentCreated{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1097,7 @@ func (x *PaymentCreated) String() string {
 func (*PaymentCreated) ProtoMessage() {}
 
 func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1110,7 @@ func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCreated.ProtoReflect.Descriptor instead.
 func (*PaymentCreated) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PaymentCreated) GetPaymentId() string {
@@ -1031,7 +1151,7 @@ type PaymentAuthorized struct {
 
 func (x *PaymentAuthorized) Reset() {
 	*x = PaymentAuthorized{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1163,7 @@ func (x *PaymentAuthorized) String() string {
 func (*PaymentAuthorized) ProtoMessage() {}
 
 func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,7 +1176,7 @@ func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentAuthorized.ProtoReflect.Descriptor instead.
 func (*PaymentAuthorized) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PaymentAuthorized) GetPaymentId() string {
@@ -1109,7 +1229,7 @@ type PaymentResolved struct {
 
 func (x *PaymentResolved) Reset() {
 	*x = PaymentResolved{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1241,7 @@ func (x *PaymentResolved) String() string {
 func (*PaymentResolved) ProtoMessage() {}
 
 func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1254,7 @@ func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentResolved.ProtoReflect.Descriptor instead.
 func (*PaymentResolved) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PaymentResolved) GetPaymentId() string {
@@ -1196,7 +1316,7 @@ type PaymentChargeback struct {
 
 func (x *PaymentChargeback) Reset() {
 	*x = PaymentChargeback{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1328,7 @@ func (x *PaymentChargeback) String() string {
 func (*PaymentChargeback) ProtoMessage() {}
 
 func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1341,7 @@ func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargeback.ProtoReflect.Descriptor instead.
 func (*PaymentChargeback) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PaymentChargeback) GetPaymentId() string {
@@ -1270,7 +1390,7 @@ type PaymentChargebackReversed struct {
 
 func (x *PaymentChargebackReversed) Reset() {
 	*x = PaymentChargebackReversed{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1402,7 @@ func (x *PaymentChargebackReversed) String() string {
 func (*PaymentChargebackReversed) ProtoMessage() {}
 
 func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1415,7 @@ func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargebackReversed.ProtoReflect.Descriptor instead.
 func (*PaymentChargebackReversed) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PaymentChargebackReversed) GetPaymentId() string {
@@ -1344,7 +1464,7 @@ type BreakerChanged struct {
 
 func (x *BreakerChanged) Reset() {
 	*x = BreakerChanged{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1476,7 @@ func (x *BreakerChanged) String() string {
 func (*BreakerChanged) ProtoMessage() {}
 
 func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1489,7 @@ func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakerChanged.ProtoReflect.Descriptor instead.
 func (*BreakerChanged) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BreakerChanged) GetProvider() string {
@@ -1419,7 +1539,7 @@ type ShipmentScheduled struct {
 
 func (x *ShipmentScheduled) Reset() {
 	*x = ShipmentScheduled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1551,7 @@ func (x *ShipmentScheduled) String() string {
 func (*ShipmentScheduled) ProtoMessage() {}
 
 func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1564,7 @@ func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentScheduled.ProtoReflect.Descriptor instead.
 func (*ShipmentScheduled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ShipmentScheduled) GetShipmentId() string {
@@ -1497,7 +1617,7 @@ type ShipmentRefused struct {
 
 func (x *ShipmentRefused) Reset() {
 	*x = ShipmentRefused{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1629,7 @@ func (x *ShipmentRefused) String() string {
 func (*ShipmentRefused) ProtoMessage() {}
 
 func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1642,7 @@ func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentRefused.ProtoReflect.Descriptor instead.
 func (*ShipmentRefused) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShipmentRefused) GetShipmentId() string {
@@ -1559,7 +1679,7 @@ type ShipmentCancelled struct {
 
 func (x *ShipmentCancelled) Reset() {
 	*x = ShipmentCancelled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1691,7 @@ func (x *ShipmentCancelled) String() string {
 func (*ShipmentCancelled) ProtoMessage() {}
 
 func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1704,7 @@ func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentCancelled.ProtoReflect.Descriptor instead.
 func (*ShipmentCancelled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShipmentCancelled) GetShipmentId() string {
@@ -1616,7 +1736,7 @@ type ShipmentHandedOver struct {
 
 func (x *ShipmentHandedOver) Reset() {
 	*x = ShipmentHandedOver{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1748,7 @@ func (x *ShipmentHandedOver) String() string {
 func (*ShipmentHandedOver) ProtoMessage() {}
 
 func (x *ShipmentHandedOver) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1761,7 @@ func (x *ShipmentHandedOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentHandedOver.ProtoReflect.Descriptor instead.
 func (*ShipmentHandedOver) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ShipmentHandedOver) GetShipmentId() string {
@@ -1680,7 +1800,7 @@ type ShipmentInTransit struct {
 
 func (x *ShipmentInTransit) Reset() {
 	*x = ShipmentInTransit{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1812,7 @@ func (x *ShipmentInTransit) String() string {
 func (*ShipmentInTransit) ProtoMessage() {}
 
 func (x *ShipmentInTransit) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1825,7 @@ func (x *ShipmentInTransit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentInTransit.ProtoReflect.Descriptor instead.
 func (*ShipmentInTransit) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ShipmentInTransit) GetShipmentId() string {
@@ -1744,7 +1864,7 @@ type ShipmentDelivered struct {
 
 func (x *ShipmentDelivered) Reset() {
 	*x = ShipmentDelivered{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1876,7 @@ func (x *ShipmentDelivered) String() string {
 func (*ShipmentDelivered) ProtoMessage() {}
 
 func (x *ShipmentDelivered) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1889,7 @@ func (x *ShipmentDelivered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentDelivered.ProtoReflect.Descriptor instead.
 func (*ShipmentDelivered) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShipmentDelivered) GetShipmentId() string {
@@ -1808,7 +1928,7 @@ type ShipmentReturned struct {
 
 func (x *ShipmentReturned) Reset() {
 	*x = ShipmentReturned{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1820,7 +1940,7 @@ func (x *ShipmentReturned) String() string {
 func (*ShipmentReturned) ProtoMessage() {}
 
 func (x *ShipmentReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1833,7 +1953,7 @@ func (x *ShipmentReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentReturned.ProtoReflect.Descriptor instead.
 func (*ShipmentReturned) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ShipmentReturned) GetShipmentId() string {
@@ -1872,7 +1992,7 @@ type ShipmentLost struct {
 
 func (x *ShipmentLost) Reset() {
 	*x = ShipmentLost{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2004,7 @@ func (x *ShipmentLost) String() string {
 func (*ShipmentLost) ProtoMessage() {}
 
 func (x *ShipmentLost) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2017,7 @@ func (x *ShipmentLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentLost.ProtoReflect.Descriptor instead.
 func (*ShipmentLost) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ShipmentLost) GetShipmentId() string {
@@ -1948,7 +2068,11 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\asaga_id\x18\x02 \x01(\tR\x06sagaId\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\"E\n" +
 	"\rStockReceived\x124\n" +
-	"\x05lines\x18\x01 \x03(\v2\x1e.tieout.event.v1.StockQuantityR\x05lines\"\x8a\x01\n" +
+	"\x05lines\x18\x01 \x03(\v2\x1e.tieout.event.v1.StockQuantityR\x05lines\"U\n" +
+	"\rStockAdjusted\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
+	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8a\x01\n" +
 	"\rStockReserved\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x124\n" +
@@ -1957,6 +2081,9 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\"U\n" +
 	"\x0eStockCommitted\x12%\n" +
+	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"S\n" +
+	"\fStockExpired\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\"=\n" +
 	"\rStockQuantity\x12\x10\n" +
@@ -2080,7 +2207,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),               // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),            // 1: tieout.event.v1.OrderCompleted
@@ -2088,43 +2215,45 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderCompensated)(nil),          // 3: tieout.event.v1.OrderCompensated
 	(*OrderParked)(nil),               // 4: tieout.event.v1.OrderParked
 	(*StockReceived)(nil),             // 5: tieout.event.v1.StockReceived
-	(*StockReserved)(nil),             // 6: tieout.event.v1.StockReserved
-	(*StockReleased)(nil),             // 7: tieout.event.v1.StockReleased
-	(*StockCommitted)(nil),            // 8: tieout.event.v1.StockCommitted
-	(*StockQuantity)(nil),             // 9: tieout.event.v1.StockQuantity
-	(*PaymentCaptured)(nil),           // 10: tieout.event.v1.PaymentCaptured
-	(*PaymentDeclined)(nil),           // 11: tieout.event.v1.PaymentDeclined
-	(*PaymentUnknown)(nil),            // 12: tieout.event.v1.PaymentUnknown
-	(*PaymentRefunded)(nil),           // 13: tieout.event.v1.PaymentRefunded
-	(*PaymentVoided)(nil),             // 14: tieout.event.v1.PaymentVoided
-	(*PaymentCreated)(nil),            // 15: tieout.event.v1.PaymentCreated
-	(*PaymentAuthorized)(nil),         // 16: tieout.event.v1.PaymentAuthorized
-	(*PaymentResolved)(nil),           // 17: tieout.event.v1.PaymentResolved
-	(*PaymentChargeback)(nil),         // 18: tieout.event.v1.PaymentChargeback
-	(*PaymentChargebackReversed)(nil), // 19: tieout.event.v1.PaymentChargebackReversed
-	(*BreakerChanged)(nil),            // 20: tieout.event.v1.BreakerChanged
-	(*ShipmentScheduled)(nil),         // 21: tieout.event.v1.ShipmentScheduled
-	(*ShipmentRefused)(nil),           // 22: tieout.event.v1.ShipmentRefused
-	(*ShipmentCancelled)(nil),         // 23: tieout.event.v1.ShipmentCancelled
-	(*ShipmentHandedOver)(nil),        // 24: tieout.event.v1.ShipmentHandedOver
-	(*ShipmentInTransit)(nil),         // 25: tieout.event.v1.ShipmentInTransit
-	(*ShipmentDelivered)(nil),         // 26: tieout.event.v1.ShipmentDelivered
-	(*ShipmentReturned)(nil),          // 27: tieout.event.v1.ShipmentReturned
-	(*ShipmentLost)(nil),              // 28: tieout.event.v1.ShipmentLost
-	(*v1.Amount)(nil),                 // 29: tieout.common.v1.Amount
+	(*StockAdjusted)(nil),             // 6: tieout.event.v1.StockAdjusted
+	(*StockReserved)(nil),             // 7: tieout.event.v1.StockReserved
+	(*StockReleased)(nil),             // 8: tieout.event.v1.StockReleased
+	(*StockCommitted)(nil),            // 9: tieout.event.v1.StockCommitted
+	(*StockExpired)(nil),              // 10: tieout.event.v1.StockExpired
+	(*StockQuantity)(nil),             // 11: tieout.event.v1.StockQuantity
+	(*PaymentCaptured)(nil),           // 12: tieout.event.v1.PaymentCaptured
+	(*PaymentDeclined)(nil),           // 13: tieout.event.v1.PaymentDeclined
+	(*PaymentUnknown)(nil),            // 14: tieout.event.v1.PaymentUnknown
+	(*PaymentRefunded)(nil),           // 15: tieout.event.v1.PaymentRefunded
+	(*PaymentVoided)(nil),             // 16: tieout.event.v1.PaymentVoided
+	(*PaymentCreated)(nil),            // 17: tieout.event.v1.PaymentCreated
+	(*PaymentAuthorized)(nil),         // 18: tieout.event.v1.PaymentAuthorized
+	(*PaymentResolved)(nil),           // 19: tieout.event.v1.PaymentResolved
+	(*PaymentChargeback)(nil),         // 20: tieout.event.v1.PaymentChargeback
+	(*PaymentChargebackReversed)(nil), // 21: tieout.event.v1.PaymentChargebackReversed
+	(*BreakerChanged)(nil),            // 22: tieout.event.v1.BreakerChanged
+	(*ShipmentScheduled)(nil),         // 23: tieout.event.v1.ShipmentScheduled
+	(*ShipmentRefused)(nil),           // 24: tieout.event.v1.ShipmentRefused
+	(*ShipmentCancelled)(nil),         // 25: tieout.event.v1.ShipmentCancelled
+	(*ShipmentHandedOver)(nil),        // 26: tieout.event.v1.ShipmentHandedOver
+	(*ShipmentInTransit)(nil),         // 27: tieout.event.v1.ShipmentInTransit
+	(*ShipmentDelivered)(nil),         // 28: tieout.event.v1.ShipmentDelivered
+	(*ShipmentReturned)(nil),          // 29: tieout.event.v1.ShipmentReturned
+	(*ShipmentLost)(nil),              // 30: tieout.event.v1.ShipmentLost
+	(*v1.Amount)(nil),                 // 31: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	29, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
-	9,  // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
-	9,  // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	29, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	29, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	29, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	29, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
-	29, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	29, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	29, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	29, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	31, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	11, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
+	11, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
+	31, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	31, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	31, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	31, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
+	31, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	31, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	31, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	31, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -2143,7 +2272,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

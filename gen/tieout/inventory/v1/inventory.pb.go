@@ -15,6 +15,7 @@ import (
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -40,6 +41,8 @@ const (
 	ReservationState_RESERVATION_STATE_RELEASED ReservationState = 2
 	// The pieces have left.
 	ReservationState_RESERVATION_STATE_COMMITTED ReservationState = 3
+	// The pieces are back in stock, because its time was over.
+	ReservationState_RESERVATION_STATE_EXPIRED ReservationState = 4
 )
 
 // Enum value maps for ReservationState.
@@ -49,12 +52,14 @@ var (
 		1: "RESERVATION_STATE_HELD",
 		2: "RESERVATION_STATE_RELEASED",
 		3: "RESERVATION_STATE_COMMITTED",
+		4: "RESERVATION_STATE_EXPIRED",
 	}
 	ReservationState_value = map[string]int32{
 		"RESERVATION_STATE_UNSPECIFIED": 0,
 		"RESERVATION_STATE_HELD":        1,
 		"RESERVATION_STATE_RELEASED":    2,
 		"RESERVATION_STATE_COMMITTED":   3,
+		"RESERVATION_STATE_EXPIRED":     4,
 	}
 )
 
@@ -85,6 +90,75 @@ func (ReservationState) EnumDescriptor() ([]byte, []int) {
 	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{0}
 }
 
+// StockEventType is what happened to pieces.
+type StockEventType int32
+
+const (
+	// Never sent.
+	StockEventType_STOCK_EVENT_TYPE_UNSPECIFIED StockEventType = 0
+	// Pieces came in.
+	StockEventType_STOCK_EVENT_TYPE_RECEIVED StockEventType = 1
+	// Available pieces were promised.
+	StockEventType_STOCK_EVENT_TYPE_RESERVED StockEventType = 2
+	// Promised pieces are available again.
+	StockEventType_STOCK_EVENT_TYPE_RELEASED StockEventType = 3
+	// Promised pieces have left.
+	StockEventType_STOCK_EVENT_TYPE_COMMITTED StockEventType = 4
+	// More pieces were found, or less.
+	StockEventType_STOCK_EVENT_TYPE_ADJUSTED StockEventType = 5
+	// Promised pieces are available again, because the time of the promise was over.
+	StockEventType_STOCK_EVENT_TYPE_EXPIRED StockEventType = 6
+)
+
+// Enum value maps for StockEventType.
+var (
+	StockEventType_name = map[int32]string{
+		0: "STOCK_EVENT_TYPE_UNSPECIFIED",
+		1: "STOCK_EVENT_TYPE_RECEIVED",
+		2: "STOCK_EVENT_TYPE_RESERVED",
+		3: "STOCK_EVENT_TYPE_RELEASED",
+		4: "STOCK_EVENT_TYPE_COMMITTED",
+		5: "STOCK_EVENT_TYPE_ADJUSTED",
+		6: "STOCK_EVENT_TYPE_EXPIRED",
+	}
+	StockEventType_value = map[string]int32{
+		"STOCK_EVENT_TYPE_UNSPECIFIED": 0,
+		"STOCK_EVENT_TYPE_RECEIVED":    1,
+		"STOCK_EVENT_TYPE_RESERVED":    2,
+		"STOCK_EVENT_TYPE_RELEASED":    3,
+		"STOCK_EVENT_TYPE_COMMITTED":   4,
+		"STOCK_EVENT_TYPE_ADJUSTED":    5,
+		"STOCK_EVENT_TYPE_EXPIRED":     6,
+	}
+)
+
+func (x StockEventType) Enum() *StockEventType {
+	p := new(StockEventType)
+	*p = x
+	return p
+}
+
+func (x StockEventType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StockEventType) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_inventory_v1_inventory_proto_enumTypes[1].Descriptor()
+}
+
+func (StockEventType) Type() protoreflect.EnumType {
+	return &file_tieout_inventory_v1_inventory_proto_enumTypes[1]
+}
+
+func (x StockEventType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StockEventType.Descriptor instead.
+func (StockEventType) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{1}
+}
+
 // Stock is what there is of one SKU.
 type Stock struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -96,10 +170,12 @@ type Stock struct {
 	Reserved int64 `protobuf:"varint,3,opt,name=reserved,proto3" json:"reserved,omitempty"`
 	// Pieces that have left with a shipment, ever.
 	Shipped int64 `protobuf:"varint,4,opt,name=shipped,proto3" json:"shipped,omitempty"`
-	// Pieces received, ever: available + reserved + shipped.
+	// Pieces received, ever: available + reserved + shipped - adjusted.
 	Received int64 `protobuf:"varint,5,opt,name=received,proto3" json:"received,omitempty"`
 	// When it last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Pieces that corrections found more than they missed, ever; less than zero when they missed more.
+	Adjusted      int64 `protobuf:"varint,7,opt,name=adjusted,proto3" json:"adjusted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,6 +252,95 @@ func (x *Stock) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Stock) GetAdjusted() int64 {
+	if x != nil {
+		return x.Adjusted
+	}
+	return 0
+}
+
+// Item is what a SKU is.
+type Item struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// What it is, in words; empty when nobody said it.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// What a quantity of it counts, as in `piece`, `box` or `metre`.
+	Unit string `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	// When it was first described; unset when it never was.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it was last described; unset when it never was.
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Item) Reset() {
+	*x = Item{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Item) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Item) ProtoMessage() {}
+
+func (x *Item) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Item.ProtoReflect.Descriptor instead.
+func (*Item) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Item) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *Item) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Item) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *Item) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Item) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
 // StockLine is a quantity of one SKU.
 type StockLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -189,7 +354,7 @@ type StockLine struct {
 
 func (x *StockLine) Reset() {
 	*x = StockLine{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[1]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +366,7 @@ func (x *StockLine) String() string {
 func (*StockLine) ProtoMessage() {}
 
 func (x *StockLine) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[1]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +379,7 @@ func (x *StockLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockLine.ProtoReflect.Descriptor instead.
 func (*StockLine) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{1}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StockLine) GetSku() string {
@@ -241,14 +406,16 @@ type Reservation struct {
 	// Where it stands.
 	State ReservationState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.inventory.v1.ReservationState" json:"state,omitempty"`
 	// What is promised, a line a SKU, by SKU.
-	Lines         []*Reservation_Line `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*Reservation_Line `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
+	// When it expires unless it is released or committed before; unset when it does not expire, or does not any more.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reservation) Reset() {
 	*x = Reservation{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[2]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -260,7 +427,7 @@ func (x *Reservation) String() string {
 func (*Reservation) ProtoMessage() {}
 
 func (x *Reservation) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[2]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -273,7 +440,7 @@ func (x *Reservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reservation.ProtoReflect.Descriptor instead.
 func (*Reservation) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{2}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Reservation) GetReservationId() string {
@@ -304,6 +471,13 @@ func (x *Reservation) GetLines() []*Reservation_Line {
 	return nil
 }
 
+func (x *Reservation) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
 // ReceiveStockRequest is a receipt.
 type ReceiveStockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -317,7 +491,7 @@ type ReceiveStockRequest struct {
 
 func (x *ReceiveStockRequest) Reset() {
 	*x = ReceiveStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[3]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -329,7 +503,7 @@ func (x *ReceiveStockRequest) String() string {
 func (*ReceiveStockRequest) ProtoMessage() {}
 
 func (x *ReceiveStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[3]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -342,7 +516,7 @@ func (x *ReceiveStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveStockRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{3}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReceiveStockRequest) GetIdempotencyKey() string {
@@ -370,7 +544,7 @@ type ReceiveStockResponse struct {
 
 func (x *ReceiveStockResponse) Reset() {
 	*x = ReceiveStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[4]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +556,7 @@ func (x *ReceiveStockResponse) String() string {
 func (*ReceiveStockResponse) ProtoMessage() {}
 
 func (x *ReceiveStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[4]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,7 +569,7 @@ func (x *ReceiveStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveStockResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{4}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReceiveStockResponse) GetStock() []*Stock {
@@ -405,8 +579,246 @@ func (x *ReceiveStockResponse) GetStock() []*Stock {
 	return nil
 }
 
-// GetStockRequest names one SKU.
-type GetStockRequest struct {
+// AdjustStockRequest is a correction of what the books say.
+type AdjustStockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	// How many pieces more there are than the books say; less than zero when there are fewer.
+	Quantity int32 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustStockRequest) Reset() {
+	*x = AdjustStockRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustStockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustStockRequest) ProtoMessage() {}
+
+func (x *AdjustStockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustStockRequest.ProtoReflect.Descriptor instead.
+func (*AdjustStockRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AdjustStockRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *AdjustStockRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *AdjustStockRequest) GetQuantity() int32 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *AdjustStockRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// AdjustStockResponse is the stock after the correction.
+type AdjustStockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock.
+	Stock         *Stock `protobuf:"bytes,1,opt,name=stock,proto3" json:"stock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustStockResponse) Reset() {
+	*x = AdjustStockResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustStockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustStockResponse) ProtoMessage() {}
+
+func (x *AdjustStockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustStockResponse.ProtoReflect.Descriptor instead.
+func (*AdjustStockResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AdjustStockResponse) GetStock() *Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
+// PutItemRequest says what a SKU is.
+type PutItemRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	// What it is, in words.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// What a quantity of it counts; empty for `piece`.
+	Unit          string `protobuf:"bytes,4,opt,name=unit,proto3" json:"unit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutItemRequest) Reset() {
+	*x = PutItemRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutItemRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutItemRequest) ProtoMessage() {}
+
+func (x *PutItemRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutItemRequest.ProtoReflect.Descriptor instead.
+func (*PutItemRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PutItemRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *PutItemRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *PutItemRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *PutItemRequest) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+// PutItemResponse says what the SKU is now.
+type PutItemResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The item.
+	Item          *Item `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutItemResponse) Reset() {
+	*x = PutItemResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutItemResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutItemResponse) ProtoMessage() {}
+
+func (x *PutItemResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutItemResponse.ProtoReflect.Descriptor instead.
+func (*PutItemResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PutItemResponse) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+// GetItemRequest names one SKU.
+type GetItemRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The stock-keeping unit.
 	Sku           string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
@@ -414,9 +826,1030 @@ type GetStockRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *GetItemRequest) Reset() {
+	*x = GetItemRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetItemRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetItemRequest) ProtoMessage() {}
+
+func (x *GetItemRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetItemRequest.ProtoReflect.Descriptor instead.
+func (*GetItemRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetItemRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+// GetItemResponse says what the SKU is.
+type GetItemResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The item.
+	Item          *Item `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetItemResponse) Reset() {
+	*x = GetItemResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetItemResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetItemResponse) ProtoMessage() {}
+
+func (x *GetItemResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetItemResponse.ProtoReflect.Descriptor instead.
+func (*GetItemResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetItemResponse) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+// ListItemsRequest asks for a page.
+type ListItemsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListItemsRequest) Reset() {
+	*x = ListItemsRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListItemsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListItemsRequest) ProtoMessage() {}
+
+func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
+func (*ListItemsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListItemsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListItemsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListItemsResponse is a page.
+type ListItemsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The items, by SKU.
+	Items []*Item `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListItemsResponse) Reset() {
+	*x = ListItemsResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListItemsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListItemsResponse) ProtoMessage() {}
+
+func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
+func (*ListItemsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListItemsResponse) GetItems() []*Item {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *ListItemsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// StockEvent is one thing that happened to pieces of one SKU.
+type StockEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number; the events of a SKU took effect in the order of theirs.
+	EventId int64 `protobuf:"varint,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	// What happened.
+	Type StockEventType `protobuf:"varint,3,opt,name=type,proto3,enum=tieout.inventory.v1.StockEventType" json:"type,omitempty"`
+	// To how many pieces; less than zero where pieces were found to be missing.
+	Quantity int64 `protobuf:"varint,4,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// The reservation it belongs to, if any.
+	ReservationId string `protobuf:"bytes,5,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	// When.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Who corrected the stock, if somebody did.
+	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Why somebody corrected it.
+	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StockEvent) Reset() {
+	*x = StockEvent{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StockEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StockEvent) ProtoMessage() {}
+
+func (x *StockEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StockEvent.ProtoReflect.Descriptor instead.
+func (*StockEvent) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *StockEvent) GetEventId() int64 {
+	if x != nil {
+		return x.EventId
+	}
+	return 0
+}
+
+func (x *StockEvent) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *StockEvent) GetType() StockEventType {
+	if x != nil {
+		return x.Type
+	}
+	return StockEventType_STOCK_EVENT_TYPE_UNSPECIFIED
+}
+
+func (x *StockEvent) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *StockEvent) GetReservationId() string {
+	if x != nil {
+		return x.ReservationId
+	}
+	return ""
+}
+
+func (x *StockEvent) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *StockEvent) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *StockEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// StockDifference is a SKU whose level is not what its events add up to.
+type StockDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// The level; unset when there is none.
+	Level *Stock `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	// What the events add up to; unset when they do not.
+	Events *Stock `protobuf:"bytes,3,opt,name=events,proto3" json:"events,omitempty"`
+	// Which event is impossible, when the events do not add up.
+	Damage        string `protobuf:"bytes,4,opt,name=damage,proto3" json:"damage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StockDifference) Reset() {
+	*x = StockDifference{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StockDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StockDifference) ProtoMessage() {}
+
+func (x *StockDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StockDifference.ProtoReflect.Descriptor instead.
+func (*StockDifference) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *StockDifference) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *StockDifference) GetLevel() *Stock {
+	if x != nil {
+		return x.Level
+	}
+	return nil
+}
+
+func (x *StockDifference) GetEvents() *Stock {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *StockDifference) GetDamage() string {
+	if x != nil {
+		return x.Damage
+	}
+	return ""
+}
+
+// ListStockEventsRequest asks for a page of a SKU's history.
+type ListStockEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// Only what happened at this time or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Only what happened before this time.
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStockEventsRequest) Reset() {
+	*x = ListStockEventsRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStockEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStockEventsRequest) ProtoMessage() {}
+
+func (x *ListStockEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStockEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListStockEventsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListStockEventsRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *ListStockEventsRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListStockEventsRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ListStockEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStockEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListStockEventsResponse is a page.
+type ListStockEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events, the newest first.
+	Events []*StockEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStockEventsResponse) Reset() {
+	*x = ListStockEventsResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStockEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStockEventsResponse) ProtoMessage() {}
+
+func (x *ListStockEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStockEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListStockEventsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListStockEventsResponse) GetEvents() []*StockEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListStockEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// DailyMovement is how many pieces of a SKU moved on a day.
+type DailyMovement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// The UTC day, as in 2026-03-31.
+	Day string `protobuf:"bytes,2,opt,name=day,proto3" json:"day,omitempty"`
+	// Pieces that came in.
+	Received int64 `protobuf:"varint,3,opt,name=received,proto3" json:"received,omitempty"`
+	// Pieces that were promised.
+	Reserved int64 `protobuf:"varint,4,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	// Pieces whose promise was undone.
+	Released int64 `protobuf:"varint,5,opt,name=released,proto3" json:"released,omitempty"`
+	// Pieces that left.
+	Committed int64 `protobuf:"varint,6,opt,name=committed,proto3" json:"committed,omitempty"`
+	// Pieces found more than missed.
+	Adjusted int64 `protobuf:"varint,7,opt,name=adjusted,proto3" json:"adjusted,omitempty"`
+	// Pieces whose promise ran out.
+	Expired       int64 `protobuf:"varint,8,opt,name=expired,proto3" json:"expired,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DailyMovement) Reset() {
+	*x = DailyMovement{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DailyMovement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DailyMovement) ProtoMessage() {}
+
+func (x *DailyMovement) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DailyMovement.ProtoReflect.Descriptor instead.
+func (*DailyMovement) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DailyMovement) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *DailyMovement) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *DailyMovement) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetReserved() int64 {
+	if x != nil {
+		return x.Reserved
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetReleased() int64 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetCommitted() int64 {
+	if x != nil {
+		return x.Committed
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetAdjusted() int64 {
+	if x != nil {
+		return x.Adjusted
+	}
+	return 0
+}
+
+func (x *DailyMovement) GetExpired() int64 {
+	if x != nil {
+		return x.Expired
+	}
+	return 0
+}
+
+// ListDailyMovementsRequest asks for a page.
+type ListDailyMovementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this stock-keeping unit; empty for all.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// Only this UTC day, as in 2026-03-31, or later ones.
+	Since string `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Only days before this one.
+	Until string `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDailyMovementsRequest) Reset() {
+	*x = ListDailyMovementsRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDailyMovementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDailyMovementsRequest) ProtoMessage() {}
+
+func (x *ListDailyMovementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDailyMovementsRequest.ProtoReflect.Descriptor instead.
+func (*ListDailyMovementsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListDailyMovementsRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *ListDailyMovementsRequest) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+func (x *ListDailyMovementsRequest) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
+func (x *ListDailyMovementsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDailyMovementsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListDailyMovementsResponse is a page.
+type ListDailyMovementsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The movements, by SKU and day.
+	Movements []*DailyMovement `protobuf:"bytes,1,rep,name=movements,proto3" json:"movements,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDailyMovementsResponse) Reset() {
+	*x = ListDailyMovementsResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDailyMovementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDailyMovementsResponse) ProtoMessage() {}
+
+func (x *ListDailyMovementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDailyMovementsResponse.ProtoReflect.Descriptor instead.
+func (*ListDailyMovementsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListDailyMovementsResponse) GetMovements() []*DailyMovement {
+	if x != nil {
+		return x.Movements
+	}
+	return nil
+}
+
+func (x *ListDailyMovementsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ListStockDifferencesRequest asks for the next SKUs to be added up.
+type ListStockDifferencesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many SKUs at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStockDifferencesRequest) Reset() {
+	*x = ListStockDifferencesRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStockDifferencesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStockDifferencesRequest) ProtoMessage() {}
+
+func (x *ListStockDifferencesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStockDifferencesRequest.ProtoReflect.Descriptor instead.
+func (*ListStockDifferencesRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListStockDifferencesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStockDifferencesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListStockDifferencesResponse is what came of some SKUs.
+type ListStockDifferencesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The differences among them, by SKU.
+	Differences []*StockDifference `protobuf:"bytes,1,rep,name=differences,proto3" json:"differences,omitempty"`
+	// Empty when these were the last SKUs.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// How many SKUs were added up.
+	SkuCount int32 `protobuf:"varint,3,opt,name=sku_count,json=skuCount,proto3" json:"sku_count,omitempty"`
+	// How many events they had.
+	EventCount    int64 `protobuf:"varint,4,opt,name=event_count,json=eventCount,proto3" json:"event_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStockDifferencesResponse) Reset() {
+	*x = ListStockDifferencesResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStockDifferencesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStockDifferencesResponse) ProtoMessage() {}
+
+func (x *ListStockDifferencesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStockDifferencesResponse.ProtoReflect.Descriptor instead.
+func (*ListStockDifferencesResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListStockDifferencesResponse) GetDifferences() []*StockDifference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *ListStockDifferencesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListStockDifferencesResponse) GetSkuCount() int32 {
+	if x != nil {
+		return x.SkuCount
+	}
+	return 0
+}
+
+func (x *ListStockDifferencesResponse) GetEventCount() int64 {
+	if x != nil {
+		return x.EventCount
+	}
+	return 0
+}
+
+// RebuildStockRequest names the SKU to be added up anew.
+type RebuildStockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebuildStockRequest) Reset() {
+	*x = RebuildStockRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebuildStockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebuildStockRequest) ProtoMessage() {}
+
+func (x *RebuildStockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebuildStockRequest.ProtoReflect.Descriptor instead.
+func (*RebuildStockRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RebuildStockRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RebuildStockRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *RebuildStockRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RebuildStockResponse is the level as it is now.
+type RebuildStockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock.
+	Stock *Stock `protobuf:"bytes,1,opt,name=stock,proto3" json:"stock,omitempty"`
+	// Whether the level was another one before.
+	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebuildStockResponse) Reset() {
+	*x = RebuildStockResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebuildStockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebuildStockResponse) ProtoMessage() {}
+
+func (x *RebuildStockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebuildStockResponse.ProtoReflect.Descriptor instead.
+func (*RebuildStockResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RebuildStockResponse) GetStock() *Stock {
+	if x != nil {
+		return x.Stock
+	}
+	return nil
+}
+
+func (x *RebuildStockResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+// GetStockRequest names one SKU, and when.
+type GetStockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stock-keeping unit.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// As it was after what happened up to then; unset for as it is.
+	//
+	// Types that are valid to be assigned to AsOf:
+	//
+	//	*GetStockRequest_AsOfTime
+	//	*GetStockRequest_AsOfEventId
+	AsOf          isGetStockRequest_AsOf `protobuf_oneof:"as_of"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
 func (x *GetStockRequest) Reset() {
 	*x = GetStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[5]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +1861,7 @@ func (x *GetStockRequest) String() string {
 func (*GetStockRequest) ProtoMessage() {}
 
 func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[5]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +1874,7 @@ func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStockRequest.ProtoReflect.Descriptor instead.
 func (*GetStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{5}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetStockRequest) GetSku() string {
@@ -450,6 +1883,49 @@ func (x *GetStockRequest) GetSku() string {
 	}
 	return ""
 }
+
+func (x *GetStockRequest) GetAsOf() isGetStockRequest_AsOf {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *GetStockRequest) GetAsOfTime() *timestamppb.Timestamp {
+	if x != nil {
+		if x, ok := x.AsOf.(*GetStockRequest_AsOfTime); ok {
+			return x.AsOfTime
+		}
+	}
+	return nil
+}
+
+func (x *GetStockRequest) GetAsOfEventId() int64 {
+	if x != nil {
+		if x, ok := x.AsOf.(*GetStockRequest_AsOfEventId); ok {
+			return x.AsOfEventId
+		}
+	}
+	return 0
+}
+
+type isGetStockRequest_AsOf interface {
+	isGetStockRequest_AsOf()
+}
+
+type GetStockRequest_AsOfTime struct {
+	// At a time. What is being written at this moment may still get an earlier one.
+	AsOfTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=as_of_time,json=asOfTime,proto3,oneof"`
+}
+
+type GetStockRequest_AsOfEventId struct {
+	// After one of the SKU's events.
+	AsOfEventId int64 `protobuf:"varint,3,opt,name=as_of_event_id,json=asOfEventId,proto3,oneof"`
+}
+
+func (*GetStockRequest_AsOfTime) isGetStockRequest_AsOf() {}
+
+func (*GetStockRequest_AsOfEventId) isGetStockRequest_AsOf() {}
 
 // GetStockResponse is the stock of one SKU.
 type GetStockResponse struct {
@@ -462,7 +1938,7 @@ type GetStockResponse struct {
 
 func (x *GetStockResponse) Reset() {
 	*x = GetStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[6]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +1950,7 @@ func (x *GetStockResponse) String() string {
 func (*GetStockResponse) ProtoMessage() {}
 
 func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[6]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +1963,7 @@ func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStockResponse.ProtoReflect.Descriptor instead.
 func (*GetStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{6}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetStockResponse) GetStock() *Stock {
@@ -508,7 +1984,7 @@ type BatchGetStockRequest struct {
 
 func (x *BatchGetStockRequest) Reset() {
 	*x = BatchGetStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[7]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +1996,7 @@ func (x *BatchGetStockRequest) String() string {
 func (*BatchGetStockRequest) ProtoMessage() {}
 
 func (x *BatchGetStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[7]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +2009,7 @@ func (x *BatchGetStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStockRequest.ProtoReflect.Descriptor instead.
 func (*BatchGetStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{7}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BatchGetStockRequest) GetSkus() []string {
@@ -554,7 +2030,7 @@ type BatchGetStockResponse struct {
 
 func (x *BatchGetStockResponse) Reset() {
 	*x = BatchGetStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[8]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +2042,7 @@ func (x *BatchGetStockResponse) String() string {
 func (*BatchGetStockResponse) ProtoMessage() {}
 
 func (x *BatchGetStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[8]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +2055,7 @@ func (x *BatchGetStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchGetStockResponse.ProtoReflect.Descriptor instead.
 func (*BatchGetStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{8}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BatchGetStockResponse) GetStock() []*Stock {
@@ -602,7 +2078,7 @@ type ListStockRequest struct {
 
 func (x *ListStockRequest) Reset() {
 	*x = ListStockRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[9]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +2090,7 @@ func (x *ListStockRequest) String() string {
 func (*ListStockRequest) ProtoMessage() {}
 
 func (x *ListStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[9]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +2103,7 @@ func (x *ListStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockRequest.ProtoReflect.Descriptor instead.
 func (*ListStockRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{9}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListStockRequest) GetPageSize() int32 {
@@ -657,7 +2133,7 @@ type ListStockResponse struct {
 
 func (x *ListStockResponse) Reset() {
 	*x = ListStockResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[10]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +2145,7 @@ func (x *ListStockResponse) String() string {
 func (*ListStockResponse) ProtoMessage() {}
 
 func (x *ListStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[10]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +2158,7 @@ func (x *ListStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStockResponse.ProtoReflect.Descriptor instead.
 func (*ListStockResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{10}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListStockResponse) GetStock() []*Stock {
@@ -708,6 +2184,10 @@ type ReserveRequest struct {
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// What is wanted: 1 to 1,000 lines; a SKU may stand on several.
 	Lines []*StockLine `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	// How long the pieces are promised at least: 1 second to 30 days. Afterwards the reservation expires by itself, unless
+	// it was released or committed. Unset, it does not expire. A saga's step sets none: the saga owns the reservation
+	// and ends it.
+	Ttl *durationpb.Duration `protobuf:"bytes,4,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// Where the request comes from, when a saga's step sends it.
 	Origin        *v1.Origin `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -716,7 +2196,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[11]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +2208,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[11]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +2221,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{11}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReserveRequest) GetIdempotencyKey() string {
@@ -765,6 +2245,13 @@ func (x *ReserveRequest) GetLines() []*StockLine {
 	return nil
 }
 
+func (x *ReserveRequest) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
 func (x *ReserveRequest) GetOrigin() *v1.Origin {
 	if x != nil {
 		return x.Origin
@@ -783,7 +2270,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[12]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +2282,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[12]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +2295,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{12}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReserveResponse) GetReservation() *Reservation {
@@ -831,7 +2318,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[13]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +2330,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[13]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +2343,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{13}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReleaseRequest) GetIdempotencyKey() string {
@@ -884,7 +2371,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +2383,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[14]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +2396,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{14}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReleaseResponse) GetReservation() *Reservation {
@@ -934,7 +2421,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +2433,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[15]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +2446,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{15}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CommitRequest) GetIdempotencyKey() string {
@@ -994,7 +2481,7 @@ type CommitResponse struct {
 
 func (x *CommitResponse) Reset() {
 	*x = CommitResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +2493,7 @@ func (x *CommitResponse) String() string {
 func (*CommitResponse) ProtoMessage() {}
 
 func (x *CommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[16]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +2506,7 @@ func (x *CommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitResponse.ProtoReflect.Descriptor instead.
 func (*CommitResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{16}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CommitResponse) GetReservation() *Reservation {
@@ -1040,7 +2527,7 @@ type BatchReserveRequest struct {
 
 func (x *BatchReserveRequest) Reset() {
 	*x = BatchReserveRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +2539,7 @@ func (x *BatchReserveRequest) String() string {
 func (*BatchReserveRequest) ProtoMessage() {}
 
 func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[17]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +2552,7 @@ func (x *BatchReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveRequest.ProtoReflect.Descriptor instead.
 func (*BatchReserveRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{17}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *BatchReserveRequest) GetRequests() []*ReserveRequest {
@@ -1086,7 +2573,7 @@ type BatchReserveResponse struct {
 
 func (x *BatchReserveResponse) Reset() {
 	*x = BatchReserveResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +2585,7 @@ func (x *BatchReserveResponse) String() string {
 func (*BatchReserveResponse) ProtoMessage() {}
 
 func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[18]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +2598,7 @@ func (x *BatchReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveResponse.ProtoReflect.Descriptor instead.
 func (*BatchReserveResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BatchReserveResponse) GetResults() []*BatchReserveResponse_Result {
@@ -1132,7 +2619,7 @@ type BatchReleaseRequest struct {
 
 func (x *BatchReleaseRequest) Reset() {
 	*x = BatchReleaseRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +2631,7 @@ func (x *BatchReleaseRequest) String() string {
 func (*BatchReleaseRequest) ProtoMessage() {}
 
 func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[19]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +2644,7 @@ func (x *BatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*BatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{19}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BatchReleaseRequest) GetRequests() []*ReleaseRequest {
@@ -1178,7 +2665,7 @@ type BatchReleaseResponse struct {
 
 func (x *BatchReleaseResponse) Reset() {
 	*x = BatchReleaseResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +2677,7 @@ func (x *BatchReleaseResponse) String() string {
 func (*BatchReleaseResponse) ProtoMessage() {}
 
 func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[20]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +2690,7 @@ func (x *BatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*BatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BatchReleaseResponse) GetResults() []*BatchReleaseResponse_Result {
@@ -1224,7 +2711,7 @@ type BatchCommitRequest struct {
 
 func (x *BatchCommitRequest) Reset() {
 	*x = BatchCommitRequest{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +2723,7 @@ func (x *BatchCommitRequest) String() string {
 func (*BatchCommitRequest) ProtoMessage() {}
 
 func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[21]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +2736,7 @@ func (x *BatchCommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitRequest.ProtoReflect.Descriptor instead.
 func (*BatchCommitRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{21}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BatchCommitRequest) GetRequests() []*CommitRequest {
@@ -1270,7 +2757,7 @@ type BatchCommitResponse struct {
 
 func (x *BatchCommitResponse) Reset() {
 	*x = BatchCommitResponse{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +2769,7 @@ func (x *BatchCommitResponse) String() string {
 func (*BatchCommitResponse) ProtoMessage() {}
 
 func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[22]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +2782,7 @@ func (x *BatchCommitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitResponse.ProtoReflect.Descriptor instead.
 func (*BatchCommitResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *BatchCommitResponse) GetResults() []*BatchCommitResponse_Result {
@@ -1318,7 +2805,7 @@ type Reservation_Line struct {
 
 func (x *Reservation_Line) Reset() {
 	*x = Reservation_Line{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +2817,7 @@ func (x *Reservation_Line) String() string {
 func (*Reservation_Line) ProtoMessage() {}
 
 func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[23]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +2830,7 @@ func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reservation_Line.ProtoReflect.Descriptor instead.
 func (*Reservation_Line) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{2, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *Reservation_Line) GetSku() string {
@@ -1376,7 +2863,7 @@ type BatchReserveResponse_Result struct {
 
 func (x *BatchReserveResponse_Result) Reset() {
 	*x = BatchReserveResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +2875,7 @@ func (x *BatchReserveResponse_Result) String() string {
 func (*BatchReserveResponse_Result) ProtoMessage() {}
 
 func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[24]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +2888,7 @@ func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReserveResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchReserveResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{18, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{38, 0}
 }
 
 func (x *BatchReserveResponse_Result) GetStatus() *status.Status {
@@ -1441,7 +2928,7 @@ type BatchReleaseResponse_Result struct {
 
 func (x *BatchReleaseResponse_Result) Reset() {
 	*x = BatchReleaseResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +2940,7 @@ func (x *BatchReleaseResponse_Result) String() string {
 func (*BatchReleaseResponse_Result) ProtoMessage() {}
 
 func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[25]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +2953,7 @@ func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchReleaseResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchReleaseResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{20, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{40, 0}
 }
 
 func (x *BatchReleaseResponse_Result) GetStatus() *status.Status {
@@ -1506,7 +2993,7 @@ type BatchCommitResponse_Result struct {
 
 func (x *BatchCommitResponse_Result) Reset() {
 	*x = BatchCommitResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +3005,7 @@ func (x *BatchCommitResponse_Result) String() string {
 func (*BatchCommitResponse_Result) ProtoMessage() {}
 
 func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[26]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +3018,7 @@ func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCommitResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCommitResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{22, 0}
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{42, 0}
 }
 
 func (x *BatchCommitResponse_Result) GetStatus() *status.Status {
@@ -1559,7 +3046,7 @@ var File_tieout_inventory_v1_inventory_proto protoreflect.FileDescriptor
 
 const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\n" +
-	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xc6\x01\n" +
+	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x01\n" +
 	"\x05Stock\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\x03R\tavailable\x12\x1a\n" +
@@ -1567,15 +3054,26 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\ashipped\x18\x04 \x01(\x03R\ashipped\x12\x1a\n" +
 	"\breceived\x18\x05 \x01(\x03R\breceived\x12;\n" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\x12\x1a\n" +
+	"\badjusted\x18\a \x01(\x03R\badjusted\"\xc8\x01\n" +
+	"\x04Item\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\tR\x04unit\x12;\n" +
+	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vupdate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\"M\n" +
 	"\tStockLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12#\n" +
-	"\bquantity\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00R\bquantity\"\x82\x02\n" +
+	"\bquantity\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00R\bquantity\"\xbf\x02\n" +
 	"\vReservation\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12;\n" +
 	"\x05state\x18\x03 \x01(\x0e2%.tieout.inventory.v1.ReservationStateR\x05state\x12;\n" +
-	"\x05lines\x18\x04 \x03(\v2%.tieout.inventory.v1.Reservation.LineR\x05lines\x1a4\n" +
+	"\x05lines\x18\x04 \x03(\v2%.tieout.inventory.v1.Reservation.LineR\x05lines\x12;\n" +
+	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x1a4\n" +
 	"\x04Line\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\"\x81\x01\n" +
@@ -1583,9 +3081,102 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12A\n" +
 	"\x05lines\x18\x02 \x03(\v2\x1e.tieout.inventory.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05lines\"H\n" +
 	"\x14ReceiveStockResponse\x120\n" +
-	"\x05stock\x18\x01 \x03(\v2\x1a.tieout.inventory.v1.StockR\x05stock\".\n" +
+	"\x05stock\x18\x01 \x03(\v2\x1a.tieout.inventory.v1.StockR\x05stock\"\xa3\x01\n" +
+	"\x12AdjustStockRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1b\n" +
+	"\x03sku\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12#\n" +
+	"\bquantity\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x028\x00R\bquantity\x12\"\n" +
+	"\x06reason\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"G\n" +
+	"\x13AdjustStockResponse\x120\n" +
+	"\x05stock\x18\x01 \x01(\v2\x1a.tieout.inventory.v1.StockR\x05stock\"\x9f\x01\n" +
+	"\x0ePutItemRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1b\n" +
+	"\x03sku\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12*\n" +
+	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdescription\x12\x1b\n" +
+	"\x04unit\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18 R\x04unit\"@\n" +
+	"\x0fPutItemResponse\x12-\n" +
+	"\x04item\x18\x01 \x01(\v2\x19.tieout.inventory.v1.ItemR\x04item\"-\n" +
+	"\x0eGetItemRequest\x12\x1b\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\"@\n" +
+	"\x0fGetItemResponse\x12-\n" +
+	"\x04item\x18\x01 \x01(\v2\x19.tieout.inventory.v1.ItemR\x04item\"a\n" +
+	"\x10ListItemsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"l\n" +
+	"\x11ListItemsResponse\x12/\n" +
+	"\x05items\x18\x01 \x03(\v2\x19.tieout.inventory.v1.ItemR\x05items\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x02\n" +
+	"\n" +
+	"StockEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\x03R\aeventId\x12\x10\n" +
+	"\x03sku\x18\x02 \x01(\tR\x03sku\x127\n" +
+	"\x04type\x18\x03 \x01(\x0e2#.tieout.inventory.v1.StockEventTypeR\x04type\x12\x1a\n" +
+	"\bquantity\x18\x04 \x01(\x03R\bquantity\x12%\n" +
+	"\x0ereservation_id\x18\x05 \x01(\tR\rreservationId\x12;\n" +
+	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x14\n" +
+	"\x05actor\x18\a \x01(\tR\x05actor\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\"\xa1\x01\n" +
+	"\x0fStockDifference\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x120\n" +
+	"\x05level\x18\x02 \x01(\v2\x1a.tieout.inventory.v1.StockR\x05level\x122\n" +
+	"\x06events\x18\x03 \x01(\v2\x1a.tieout.inventory.v1.StockR\x06events\x12\x16\n" +
+	"\x06damage\x18\x04 \x01(\tR\x06damage\"\xe8\x01\n" +
+	"\x16ListStockEventsRequest\x12\x1b\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12$\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"z\n" +
+	"\x17ListStockEventsResponse\x127\n" +
+	"\x06events\x18\x01 \x03(\v2\x1f.tieout.inventory.v1.StockEventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdb\x01\n" +
+	"\rDailyMovement\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x10\n" +
+	"\x03day\x18\x02 \x01(\tR\x03day\x12\x1a\n" +
+	"\breceived\x18\x03 \x01(\x03R\breceived\x12\x1a\n" +
+	"\breserved\x18\x04 \x01(\x03R\breserved\x12\x1a\n" +
+	"\breleased\x18\x05 \x01(\x03R\breleased\x12\x1c\n" +
+	"\tcommitted\x18\x06 \x01(\x03R\tcommitted\x12\x1a\n" +
+	"\badjusted\x18\a \x01(\x03R\badjusted\x12\x18\n" +
+	"\aexpired\x18\b \x01(\x03R\aexpired\"\x81\x02\n" +
+	"\x19ListDailyMovementsRequest\x12\x19\n" +
+	"\x03sku\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12<\n" +
+	"\x05since\x18\x02 \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x05since\x12<\n" +
+	"\x05until\x18\x03 \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\x05until\x12$\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x86\x01\n" +
+	"\x1aListDailyMovementsResponse\x12@\n" +
+	"\tmovements\x18\x01 \x03(\v2\".tieout.inventory.v1.DailyMovementR\tmovements\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"l\n" +
+	"\x1bListStockDifferencesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xcc\x01\n" +
+	"\x1cListStockDifferencesResponse\x12F\n" +
+	"\vdifferences\x18\x01 \x03(\v2$.tieout.inventory.v1.StockDifferenceR\vdifferences\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1b\n" +
+	"\tsku_count\x18\x03 \x01(\x05R\bskuCount\x12\x1f\n" +
+	"\vevent_count\x18\x04 \x01(\x03R\n" +
+	"eventCount\"\x7f\n" +
+	"\x13RebuildStockRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1b\n" +
+	"\x03sku\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"b\n" +
+	"\x14RebuildStockResponse\x120\n" +
+	"\x05stock\x18\x01 \x01(\v2\x1a.tieout.inventory.v1.StockR\x05stock\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"\xa3\x01\n" +
 	"\x0fGetStockRequest\x12\x1b\n" +
-	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\"D\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12:\n" +
+	"\n" +
+	"as_of_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\basOfTime\x12.\n" +
+	"\x0eas_of_event_id\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02 \x00H\x00R\vasOfEventIdB\a\n" +
+	"\x05as_of\"D\n" +
 	"\x10GetStockResponse\x120\n" +
 	"\x05stock\x18\x01 \x01(\v2\x1a.tieout.inventory.v1.StockR\x05stock\"?\n" +
 	"\x14BatchGetStockRequest\x12'\n" +
@@ -1598,12 +3189,13 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"m\n" +
 	"\x11ListStockResponse\x120\n" +
 	"\x05stock\x18\x01 \x03(\v2\x1a.tieout.inventory.v1.StockR\x05stock\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd8\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x98\x02\n" +
 	"\x0eReserveRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12(\n" +
 	"\treference\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\treference\x12A\n" +
-	"\x05lines\x18\x03 \x03(\v2\x1e.tieout.inventory.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05lines\x120\n" +
+	"\x05lines\x18\x03 \x03(\v2\x1e.tieout.inventory.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05lines\x12>\n" +
+	"\x03ttl\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\x9a\x9e\x012\x02\b\x01R\x03ttl\x120\n" +
 	"\x06origin\x18\x0f \x01(\v2\x18.tieout.common.v1.OriginR\x06origin\"U\n" +
 	"\x0fReserveResponse\x12B\n" +
 	"\vreservation\x18\x01 \x01(\v2 .tieout.inventory.v1.ReservationR\vreservation\"k\n" +
@@ -1644,16 +3236,41 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x06Result\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12?\n" +
 	"\bresponse\x18\x02 \x01(\v2#.tieout.inventory.v1.CommitResponseR\bresponse\x12\x1a\n" +
-	"\breplayed\x18\x03 \x01(\bR\breplayed*\x92\x01\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed*\xb1\x01\n" +
 	"\x10ReservationState\x12!\n" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1e\n" +
 	"\x1aRESERVATION_STATE_RELEASED\x10\x02\x12\x1f\n" +
-	"\x1bRESERVATION_STATE_COMMITTED\x10\x032\xd3\b\n" +
+	"\x1bRESERVATION_STATE_COMMITTED\x10\x03\x12\x1d\n" +
+	"\x19RESERVATION_STATE_EXPIRED\x10\x04*\xec\x01\n" +
+	"\x0eStockEventType\x12 \n" +
+	"\x1cSTOCK_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19STOCK_EVENT_TYPE_RECEIVED\x10\x01\x12\x1d\n" +
+	"\x19STOCK_EVENT_TYPE_RESERVED\x10\x02\x12\x1d\n" +
+	"\x19STOCK_EVENT_TYPE_RELEASED\x10\x03\x12\x1e\n" +
+	"\x1aSTOCK_EVENT_TYPE_COMMITTED\x10\x04\x12\x1d\n" +
+	"\x19STOCK_EVENT_TYPE_ADJUSTED\x10\x05\x12\x1c\n" +
+	"\x18STOCK_EVENT_TYPE_EXPIRED\x10\x062\xfc\x0f\n" +
 	"\x10InventoryService\x12s\n" +
 	"\fReceiveStock\x12(.tieout.inventory.v1.ReceiveStockRequest\x1a).tieout.inventory.v1.ReceiveStockResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
-	"\x12e\n" +
+	"\x12p\n" +
+	"\vAdjustStock\x12'.tieout.inventory.v1.AdjustStockRequest\x1a(.tieout.inventory.v1.AdjustStockResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12d\n" +
+	"\aPutItem\x12#.tieout.inventory.v1.PutItemRequest\x1a$.tieout.inventory.v1.PutItemResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12b\n" +
+	"\aGetItem\x12#.tieout.inventory.v1.GetItemRequest\x1a$.tieout.inventory.v1.GetItemResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
+	"\tListItems\x12%.tieout.inventory.v1.ListItemsRequest\x1a&.tieout.inventory.v1.ListItemsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x12z\n" +
+	"\x0fListStockEvents\x12+.tieout.inventory.v1.ListStockEventsRequest\x1a,.tieout.inventory.v1.ListStockEventsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x12\x83\x01\n" +
+	"\x12ListDailyMovements\x12..tieout.inventory.v1.ListDailyMovementsRequest\x1a/.tieout.inventory.v1.ListDailyMovementsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x12\x89\x01\n" +
+	"\x14ListStockDifferences\x120.tieout.inventory.v1.ListStockDifferencesRequest\x1a1.tieout.inventory.v1.ListStockDifferencesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x05\"\x02\b<\x12s\n" +
+	"\fRebuildStock\x12(.tieout.inventory.v1.RebuildStockRequest\x1a).tieout.inventory.v1.RebuildStockResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b<\x12e\n" +
 	"\bGetStock\x12$.tieout.inventory.v1.GetStockRequest\x1a%.tieout.inventory.v1.GetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12t\n" +
 	"\rBatchGetStock\x12).tieout.inventory.v1.BatchGetStockRequest\x1a*.tieout.inventory.v1.BatchGetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
 	"\tListStock\x12%.tieout.inventory.v1.ListStockRequest\x1a&.tieout.inventory.v1.ListStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
@@ -1681,94 +3298,151 @@ func file_tieout_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 	return file_tieout_inventory_v1_inventory_proto_rawDescData
 }
 
-var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
-	(ReservationState)(0),               // 0: tieout.inventory.v1.ReservationState
-	(*Stock)(nil),                       // 1: tieout.inventory.v1.Stock
-	(*StockLine)(nil),                   // 2: tieout.inventory.v1.StockLine
-	(*Reservation)(nil),                 // 3: tieout.inventory.v1.Reservation
-	(*ReceiveStockRequest)(nil),         // 4: tieout.inventory.v1.ReceiveStockRequest
-	(*ReceiveStockResponse)(nil),        // 5: tieout.inventory.v1.ReceiveStockResponse
-	(*GetStockRequest)(nil),             // 6: tieout.inventory.v1.GetStockRequest
-	(*GetStockResponse)(nil),            // 7: tieout.inventory.v1.GetStockResponse
-	(*BatchGetStockRequest)(nil),        // 8: tieout.inventory.v1.BatchGetStockRequest
-	(*BatchGetStockResponse)(nil),       // 9: tieout.inventory.v1.BatchGetStockResponse
-	(*ListStockRequest)(nil),            // 10: tieout.inventory.v1.ListStockRequest
-	(*ListStockResponse)(nil),           // 11: tieout.inventory.v1.ListStockResponse
-	(*ReserveRequest)(nil),              // 12: tieout.inventory.v1.ReserveRequest
-	(*ReserveResponse)(nil),             // 13: tieout.inventory.v1.ReserveResponse
-	(*ReleaseRequest)(nil),              // 14: tieout.inventory.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),             // 15: tieout.inventory.v1.ReleaseResponse
-	(*CommitRequest)(nil),               // 16: tieout.inventory.v1.CommitRequest
-	(*CommitResponse)(nil),              // 17: tieout.inventory.v1.CommitResponse
-	(*BatchReserveRequest)(nil),         // 18: tieout.inventory.v1.BatchReserveRequest
-	(*BatchReserveResponse)(nil),        // 19: tieout.inventory.v1.BatchReserveResponse
-	(*BatchReleaseRequest)(nil),         // 20: tieout.inventory.v1.BatchReleaseRequest
-	(*BatchReleaseResponse)(nil),        // 21: tieout.inventory.v1.BatchReleaseResponse
-	(*BatchCommitRequest)(nil),          // 22: tieout.inventory.v1.BatchCommitRequest
-	(*BatchCommitResponse)(nil),         // 23: tieout.inventory.v1.BatchCommitResponse
-	(*Reservation_Line)(nil),            // 24: tieout.inventory.v1.Reservation.Line
-	(*BatchReserveResponse_Result)(nil), // 25: tieout.inventory.v1.BatchReserveResponse.Result
-	(*BatchReleaseResponse_Result)(nil), // 26: tieout.inventory.v1.BatchReleaseResponse.Result
-	(*BatchCommitResponse_Result)(nil),  // 27: tieout.inventory.v1.BatchCommitResponse.Result
-	(*timestamppb.Timestamp)(nil),       // 28: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                   // 29: tieout.common.v1.Origin
-	(*status.Status)(nil),               // 30: google.rpc.Status
+	(ReservationState)(0),                // 0: tieout.inventory.v1.ReservationState
+	(StockEventType)(0),                  // 1: tieout.inventory.v1.StockEventType
+	(*Stock)(nil),                        // 2: tieout.inventory.v1.Stock
+	(*Item)(nil),                         // 3: tieout.inventory.v1.Item
+	(*StockLine)(nil),                    // 4: tieout.inventory.v1.StockLine
+	(*Reservation)(nil),                  // 5: tieout.inventory.v1.Reservation
+	(*ReceiveStockRequest)(nil),          // 6: tieout.inventory.v1.ReceiveStockRequest
+	(*ReceiveStockResponse)(nil),         // 7: tieout.inventory.v1.ReceiveStockResponse
+	(*AdjustStockRequest)(nil),           // 8: tieout.inventory.v1.AdjustStockRequest
+	(*AdjustStockResponse)(nil),          // 9: tieout.inventory.v1.AdjustStockResponse
+	(*PutItemRequest)(nil),               // 10: tieout.inventory.v1.PutItemRequest
+	(*PutItemResponse)(nil),              // 11: tieout.inventory.v1.PutItemResponse
+	(*GetItemRequest)(nil),               // 12: tieout.inventory.v1.GetItemRequest
+	(*GetItemResponse)(nil),              // 13: tieout.inventory.v1.GetItemResponse
+	(*ListItemsRequest)(nil),             // 14: tieout.inventory.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),            // 15: tieout.inventory.v1.ListItemsResponse
+	(*StockEvent)(nil),                   // 16: tieout.inventory.v1.StockEvent
+	(*StockDifference)(nil),              // 17: tieout.inventory.v1.StockDifference
+	(*ListStockEventsRequest)(nil),       // 18: tieout.inventory.v1.ListStockEventsRequest
+	(*ListStockEventsResponse)(nil),      // 19: tieout.inventory.v1.ListStockEventsResponse
+	(*DailyMovement)(nil),                // 20: tieout.inventory.v1.DailyMovement
+	(*ListDailyMovementsRequest)(nil),    // 21: tieout.inventory.v1.ListDailyMovementsRequest
+	(*ListDailyMovementsResponse)(nil),   // 22: tieout.inventory.v1.ListDailyMovementsResponse
+	(*ListStockDifferencesRequest)(nil),  // 23: tieout.inventory.v1.ListStockDifferencesRequest
+	(*ListStockDifferencesResponse)(nil), // 24: tieout.inventory.v1.ListStockDifferencesResponse
+	(*RebuildStockRequest)(nil),          // 25: tieout.inventory.v1.RebuildStockRequest
+	(*RebuildStockResponse)(nil),         // 26: tieout.inventory.v1.RebuildStockResponse
+	(*GetStockRequest)(nil),              // 27: tieout.inventory.v1.GetStockRequest
+	(*GetStockResponse)(nil),             // 28: tieout.inventory.v1.GetStockResponse
+	(*BatchGetStockRequest)(nil),         // 29: tieout.inventory.v1.BatchGetStockRequest
+	(*BatchGetStockResponse)(nil),        // 30: tieout.inventory.v1.BatchGetStockResponse
+	(*ListStockRequest)(nil),             // 31: tieout.inventory.v1.ListStockRequest
+	(*ListStockResponse)(nil),            // 32: tieout.inventory.v1.ListStockResponse
+	(*ReserveRequest)(nil),               // 33: tieout.inventory.v1.ReserveRequest
+	(*ReserveResponse)(nil),              // 34: tieout.inventory.v1.ReserveResponse
+	(*ReleaseRequest)(nil),               // 35: tieout.inventory.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),              // 36: tieout.inventory.v1.ReleaseResponse
+	(*CommitRequest)(nil),                // 37: tieout.inventory.v1.CommitRequest
+	(*CommitResponse)(nil),               // 38: tieout.inventory.v1.CommitResponse
+	(*BatchReserveRequest)(nil),          // 39: tieout.inventory.v1.BatchReserveRequest
+	(*BatchReserveResponse)(nil),         // 40: tieout.inventory.v1.BatchReserveResponse
+	(*BatchReleaseRequest)(nil),          // 41: tieout.inventory.v1.BatchReleaseRequest
+	(*BatchReleaseResponse)(nil),         // 42: tieout.inventory.v1.BatchReleaseResponse
+	(*BatchCommitRequest)(nil),           // 43: tieout.inventory.v1.BatchCommitRequest
+	(*BatchCommitResponse)(nil),          // 44: tieout.inventory.v1.BatchCommitResponse
+	(*Reservation_Line)(nil),             // 45: tieout.inventory.v1.Reservation.Line
+	(*BatchReserveResponse_Result)(nil),  // 46: tieout.inventory.v1.BatchReserveResponse.Result
+	(*BatchReleaseResponse_Result)(nil),  // 47: tieout.inventory.v1.BatchReleaseResponse.Result
+	(*BatchCommitResponse_Result)(nil),   // 48: tieout.inventory.v1.BatchCommitResponse.Result
+	(*timestamppb.Timestamp)(nil),        // 49: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 50: google.protobuf.Duration
+	(*v1.Origin)(nil),                    // 51: tieout.common.v1.Origin
+	(*status.Status)(nil),                // 52: google.rpc.Status
 }
 var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
-	28, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 1: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
-	24, // 2: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
-	2,  // 3: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	1,  // 4: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 5: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 6: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	1,  // 7: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	2,  // 8: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	29, // 9: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
-	3,  // 10: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	29, // 11: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
-	3,  // 12: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	29, // 13: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
-	3,  // 14: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	12, // 15: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
-	25, // 16: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
-	14, // 17: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
-	26, // 18: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
-	16, // 19: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
-	27, // 20: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
-	30, // 21: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
-	13, // 22: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
-	30, // 23: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
-	15, // 24: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
-	30, // 25: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
-	17, // 26: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
-	4,  // 27: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
-	6,  // 28: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
-	8,  // 29: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
-	10, // 30: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
-	12, // 31: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
-	18, // 32: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
-	14, // 33: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
-	20, // 34: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
-	16, // 35: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
-	22, // 36: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
-	5,  // 37: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
-	7,  // 38: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
-	9,  // 39: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
-	11, // 40: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
-	13, // 41: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
-	19, // 42: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
-	15, // 43: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
-	21, // 44: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
-	17, // 45: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
-	23, // 46: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
-	37, // [37:47] is the sub-list for method output_type
-	27, // [27:37] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	49, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
+	49, // 1: tieout.inventory.v1.Item.create_time:type_name -> google.protobuf.Timestamp
+	49, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 3: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
+	45, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
+	49, // 5: tieout.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
+	4,  // 6: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	2,  // 7: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 8: tieout.inventory.v1.AdjustStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	3,  // 9: tieout.inventory.v1.PutItemResponse.item:type_name -> tieout.inventory.v1.Item
+	3,  // 10: tieout.inventory.v1.GetItemResponse.item:type_name -> tieout.inventory.v1.Item
+	3,  // 11: tieout.inventory.v1.ListItemsResponse.items:type_name -> tieout.inventory.v1.Item
+	1,  // 12: tieout.inventory.v1.StockEvent.type:type_name -> tieout.inventory.v1.StockEventType
+	49, // 13: tieout.inventory.v1.StockEvent.create_time:type_name -> google.protobuf.Timestamp
+	2,  // 14: tieout.inventory.v1.StockDifference.level:type_name -> tieout.inventory.v1.Stock
+	2,  // 15: tieout.inventory.v1.StockDifference.events:type_name -> tieout.inventory.v1.Stock
+	49, // 16: tieout.inventory.v1.ListStockEventsRequest.since:type_name -> google.protobuf.Timestamp
+	49, // 17: tieout.inventory.v1.ListStockEventsRequest.until:type_name -> google.protobuf.Timestamp
+	16, // 18: tieout.inventory.v1.ListStockEventsResponse.events:type_name -> tieout.inventory.v1.StockEvent
+	20, // 19: tieout.inventory.v1.ListDailyMovementsResponse.movements:type_name -> tieout.inventory.v1.DailyMovement
+	17, // 20: tieout.inventory.v1.ListStockDifferencesResponse.differences:type_name -> tieout.inventory.v1.StockDifference
+	2,  // 21: tieout.inventory.v1.RebuildStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	49, // 22: tieout.inventory.v1.GetStockRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	2,  // 23: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 24: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	2,  // 25: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
+	4,  // 26: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
+	50, // 27: tieout.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
+	51, // 28: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 29: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	51, // 30: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 31: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	51, // 32: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
+	5,  // 33: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
+	33, // 34: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
+	46, // 35: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
+	35, // 36: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
+	47, // 37: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
+	37, // 38: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
+	48, // 39: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
+	52, // 40: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
+	34, // 41: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
+	52, // 42: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
+	36, // 43: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
+	52, // 44: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
+	38, // 45: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
+	6,  // 46: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
+	8,  // 47: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
+	10, // 48: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
+	12, // 49: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
+	14, // 50: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
+	18, // 51: tieout.inventory.v1.InventoryService.ListStockEvents:input_type -> tieout.inventory.v1.ListStockEventsRequest
+	21, // 52: tieout.inventory.v1.InventoryService.ListDailyMovements:input_type -> tieout.inventory.v1.ListDailyMovementsRequest
+	23, // 53: tieout.inventory.v1.InventoryService.ListStockDifferences:input_type -> tieout.inventory.v1.ListStockDifferencesRequest
+	25, // 54: tieout.inventory.v1.InventoryService.RebuildStock:input_type -> tieout.inventory.v1.RebuildStockRequest
+	27, // 55: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
+	29, // 56: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
+	31, // 57: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
+	33, // 58: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
+	39, // 59: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
+	35, // 60: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
+	41, // 61: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
+	37, // 62: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
+	43, // 63: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
+	7,  // 64: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
+	9,  // 65: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
+	11, // 66: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
+	13, // 67: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
+	15, // 68: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
+	19, // 69: tieout.inventory.v1.InventoryService.ListStockEvents:output_type -> tieout.inventory.v1.ListStockEventsResponse
+	22, // 70: tieout.inventory.v1.InventoryService.ListDailyMovements:output_type -> tieout.inventory.v1.ListDailyMovementsResponse
+	24, // 71: tieout.inventory.v1.InventoryService.ListStockDifferences:output_type -> tieout.inventory.v1.ListStockDifferencesResponse
+	26, // 72: tieout.inventory.v1.InventoryService.RebuildStock:output_type -> tieout.inventory.v1.RebuildStockResponse
+	28, // 73: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
+	30, // 74: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
+	32, // 75: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
+	34, // 76: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
+	40, // 77: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
+	36, // 78: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
+	42, // 79: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
+	38, // 80: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
+	44, // 81: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
+	64, // [64:82] is the sub-list for method output_type
+	46, // [46:64] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_tieout_inventory_v1_inventory_proto_init() }
@@ -1776,13 +3450,17 @@ func file_tieout_inventory_v1_inventory_proto_init() {
 	if File_tieout_inventory_v1_inventory_proto != nil {
 		return
 	}
+	file_tieout_inventory_v1_inventory_proto_msgTypes[25].OneofWrappers = []any{
+		(*GetStockRequest_AsOfTime)(nil),
+		(*GetStockRequest_AsOfEventId)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_inventory_v1_inventory_proto_rawDesc), len(file_tieout_inventory_v1_inventory_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   27,
+			NumEnums:      2,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

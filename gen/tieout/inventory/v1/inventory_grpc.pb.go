@@ -21,16 +21,24 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	InventoryService_ReceiveStock_FullMethodName  = "/tieout.inventory.v1.InventoryService/ReceiveStock"
-	InventoryService_GetStock_FullMethodName      = "/tieout.inventory.v1.InventoryService/GetStock"
-	InventoryService_BatchGetStock_FullMethodName = "/tieout.inventory.v1.InventoryService/BatchGetStock"
-	InventoryService_ListStock_FullMethodName     = "/tieout.inventory.v1.InventoryService/ListStock"
-	InventoryService_Reserve_FullMethodName       = "/tieout.inventory.v1.InventoryService/Reserve"
-	InventoryService_BatchReserve_FullMethodName  = "/tieout.inventory.v1.InventoryService/BatchReserve"
-	InventoryService_Release_FullMethodName       = "/tieout.inventory.v1.InventoryService/Release"
-	InventoryService_BatchRelease_FullMethodName  = "/tieout.inventory.v1.InventoryService/BatchRelease"
-	InventoryService_Commit_FullMethodName        = "/tieout.inventory.v1.InventoryService/Commit"
-	InventoryService_BatchCommit_FullMethodName   = "/tieout.inventory.v1.InventoryService/BatchCommit"
+	InventoryService_ReceiveStock_FullMethodName         = "/tieout.inventory.v1.InventoryService/ReceiveStock"
+	InventoryService_AdjustStock_FullMethodName          = "/tieout.inventory.v1.InventoryService/AdjustStock"
+	InventoryService_PutItem_FullMethodName              = "/tieout.inventory.v1.InventoryService/PutItem"
+	InventoryService_GetItem_FullMethodName              = "/tieout.inventory.v1.InventoryService/GetItem"
+	InventoryService_ListItems_FullMethodName            = "/tieout.inventory.v1.InventoryService/ListItems"
+	InventoryService_ListStockEvents_FullMethodName      = "/tieout.inventory.v1.InventoryService/ListStockEvents"
+	InventoryService_ListDailyMovements_FullMethodName   = "/tieout.inventory.v1.InventoryService/ListDailyMovements"
+	InventoryService_ListStockDifferences_FullMethodName = "/tieout.inventory.v1.InventoryService/ListStockDifferences"
+	InventoryService_RebuildStock_FullMethodName         = "/tieout.inventory.v1.InventoryService/RebuildStock"
+	InventoryService_GetStock_FullMethodName             = "/tieout.inventory.v1.InventoryService/GetStock"
+	InventoryService_BatchGetStock_FullMethodName        = "/tieout.inventory.v1.InventoryService/BatchGetStock"
+	InventoryService_ListStock_FullMethodName            = "/tieout.inventory.v1.InventoryService/ListStock"
+	InventoryService_Reserve_FullMethodName              = "/tieout.inventory.v1.InventoryService/Reserve"
+	InventoryService_BatchReserve_FullMethodName         = "/tieout.inventory.v1.InventoryService/BatchReserve"
+	InventoryService_Release_FullMethodName              = "/tieout.inventory.v1.InventoryService/Release"
+	InventoryService_BatchRelease_FullMethodName         = "/tieout.inventory.v1.InventoryService/BatchRelease"
+	InventoryService_Commit_FullMethodName               = "/tieout.inventory.v1.InventoryService/Commit"
+	InventoryService_BatchCommit_FullMethodName          = "/tieout.inventory.v1.InventoryService/BatchCommit"
 )
 
 // InventoryServiceClient is the client API for InventoryService service.
@@ -42,7 +50,27 @@ const (
 type InventoryServiceClient interface {
 	// Adds received pieces to the stock of a SKU; a SKU is known from its first receipt on.
 	ReceiveStock(ctx context.Context, in *ReceiveStockRequest, opts ...grpc.CallOption) (*ReceiveStockResponse, error)
-	// Returns the stock of one SKU.
+	// Corrects the stock of a SKU by what a count found more, or less, than the books say. Only pieces that nobody was
+	// promised can be taken away (ADJUSTMENT_BELOW_RESERVED).
+	AdjustStock(ctx context.Context, in *AdjustStockRequest, opts ...grpc.CallOption) (*AdjustStockResponse, error)
+	// Says what a SKU is, whether it is known already or becomes so.
+	PutItem(ctx context.Context, in *PutItemRequest, opts ...grpc.CallOption) (*PutItemResponse, error)
+	// Returns what a SKU is.
+	GetItem(ctx context.Context, in *GetItemRequest, opts ...grpc.CallOption) (*GetItemResponse, error)
+	// Lists what all SKUs are, by SKU.
+	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
+	// Lists what happened to the pieces of a SKU, the newest first.
+	ListStockEvents(ctx context.Context, in *ListStockEventsRequest, opts ...grpc.CallOption) (*ListStockEventsResponse, error)
+	// Lists how many pieces of each SKU moved on each UTC day, by SKU and day. It follows the events within seconds, or while
+	// a long transaction runs in the database, when that has ended.
+	ListDailyMovements(ctx context.Context, in *ListDailyMovementsRequest, opts ...grpc.CallOption) (*ListDailyMovementsResponse, error)
+	// Adds up the events of as many SKUs as a page has, by SKU, and lists those whose level is not what comes of it. A page
+	// may be empty and not be the last.
+	ListStockDifferences(ctx context.Context, in *ListStockDifferencesRequest, opts ...grpc.CallOption) (*ListStockDifferencesResponse, error)
+	// Writes the level of one SKU anew from its events, while the service goes on. Refused with STOCK_HISTORY_DAMAGED when
+	// they do not add up to a level.
+	RebuildStock(ctx context.Context, in *RebuildStockRequest, opts ...grpc.CallOption) (*RebuildStockResponse, error)
+	// Returns the stock of one SKU, as it is or as it was.
 	GetStock(ctx context.Context, in *GetStockRequest, opts ...grpc.CallOption) (*GetStockResponse, error)
 	// Returns the stock of several SKUs, in the order asked for. Refused with SKU_UNKNOWN, naming each, when
 	// one is not known.
@@ -55,11 +83,12 @@ type InventoryServiceClient interface {
 	// Does several Reserves, each by itself: one that is refused is its own result and hinders no other.
 	BatchReserve(ctx context.Context, in *BatchReserveRequest, opts ...grpc.CallOption) (*BatchReserveResponse, error)
 	// Undoes the Reserve of the same key. When that Reserve was never seen, nothing is released and it is
-	// refused for ever (STEP_TOMBSTONED).
+	// refused for ever (STEP_TOMBSTONED). Of one that has expired nothing is left to release.
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
 	// Does several Releases, each by itself.
 	BatchRelease(ctx context.Context, in *BatchReleaseRequest, opts ...grpc.CallOption) (*BatchReleaseResponse, error)
-	// Takes reserved pieces out of stock: they have been handed over.
+	// Takes reserved pieces out of stock: they have been handed over. Refused with RESERVATION_EXPIRED when the reservation
+	// had a time and it was over.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
 	// Does several Commits, each by itself.
 	BatchCommit(ctx context.Context, in *BatchCommitRequest, opts ...grpc.CallOption) (*BatchCommitResponse, error)
@@ -77,6 +106,86 @@ func (c *inventoryServiceClient) ReceiveStock(ctx context.Context, in *ReceiveSt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReceiveStockResponse)
 	err := c.cc.Invoke(ctx, InventoryService_ReceiveStock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) AdjustStock(ctx context.Context, in *AdjustStockRequest, opts ...grpc.CallOption) (*AdjustStockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AdjustStockResponse)
+	err := c.cc.Invoke(ctx, InventoryService_AdjustStock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) PutItem(ctx context.Context, in *PutItemRequest, opts ...grpc.CallOption) (*PutItemResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutItemResponse)
+	err := c.cc.Invoke(ctx, InventoryService_PutItem_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) GetItem(ctx context.Context, in *GetItemRequest, opts ...grpc.CallOption) (*GetItemResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetItemResponse)
+	err := c.cc.Invoke(ctx, InventoryService_GetItem_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListItemsResponse)
+	err := c.cc.Invoke(ctx, InventoryService_ListItems_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) ListStockEvents(ctx context.Context, in *ListStockEventsRequest, opts ...grpc.CallOption) (*ListStockEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStockEventsResponse)
+	err := c.cc.Invoke(ctx, InventoryService_ListStockEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) ListDailyMovements(ctx context.Context, in *ListDailyMovementsRequest, opts ...grpc.CallOption) (*ListDailyMovementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDailyMovementsResponse)
+	err := c.cc.Invoke(ctx, InventoryService_ListDailyMovements_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) ListStockDifferences(ctx context.Context, in *ListStockDifferencesRequest, opts ...grpc.CallOption) (*ListStockDifferencesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStockDifferencesResponse)
+	err := c.cc.Invoke(ctx, InventoryService_ListStockDifferences_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inventoryServiceClient) RebuildStock(ctx context.Context, in *RebuildStockRequest, opts ...grpc.CallOption) (*RebuildStockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RebuildStockResponse)
+	err := c.cc.Invoke(ctx, InventoryService_RebuildStock_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +291,27 @@ func (c *inventoryServiceClient) BatchCommit(ctx context.Context, in *BatchCommi
 type InventoryServiceServer interface {
 	// Adds received pieces to the stock of a SKU; a SKU is known from its first receipt on.
 	ReceiveStock(context.Context, *ReceiveStockRequest) (*ReceiveStockResponse, error)
-	// Returns the stock of one SKU.
+	// Corrects the stock of a SKU by what a count found more, or less, than the books say. Only pieces that nobody was
+	// promised can be taken away (ADJUSTMENT_BELOW_RESERVED).
+	AdjustStock(context.Context, *AdjustStockRequest) (*AdjustStockResponse, error)
+	// Says what a SKU is, whether it is known already or becomes so.
+	PutItem(context.Context, *PutItemRequest) (*PutItemResponse, error)
+	// Returns what a SKU is.
+	GetItem(context.Context, *GetItemRequest) (*GetItemResponse, error)
+	// Lists what all SKUs are, by SKU.
+	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
+	// Lists what happened to the pieces of a SKU, the newest first.
+	ListStockEvents(context.Context, *ListStockEventsRequest) (*ListStockEventsResponse, error)
+	// Lists how many pieces of each SKU moved on each UTC day, by SKU and day. It follows the events within seconds, or while
+	// a long transaction runs in the database, when that has ended.
+	ListDailyMovements(context.Context, *ListDailyMovementsRequest) (*ListDailyMovementsResponse, error)
+	// Adds up the events of as many SKUs as a page has, by SKU, and lists those whose level is not what comes of it. A page
+	// may be empty and not be the last.
+	ListStockDifferences(context.Context, *ListStockDifferencesRequest) (*ListStockDifferencesResponse, error)
+	// Writes the level of one SKU anew from its events, while the service goes on. Refused with STOCK_HISTORY_DAMAGED when
+	// they do not add up to a level.
+	RebuildStock(context.Context, *RebuildStockRequest) (*RebuildStockResponse, error)
+	// Returns the stock of one SKU, as it is or as it was.
 	GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error)
 	// Returns the stock of several SKUs, in the order asked for. Refused with SKU_UNKNOWN, naming each, when
 	// one is not known.
@@ -195,11 +324,12 @@ type InventoryServiceServer interface {
 	// Does several Reserves, each by itself: one that is refused is its own result and hinders no other.
 	BatchReserve(context.Context, *BatchReserveRequest) (*BatchReserveResponse, error)
 	// Undoes the Reserve of the same key. When that Reserve was never seen, nothing is released and it is
-	// refused for ever (STEP_TOMBSTONED).
+	// refused for ever (STEP_TOMBSTONED). Of one that has expired nothing is left to release.
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
 	// Does several Releases, each by itself.
 	BatchRelease(context.Context, *BatchReleaseRequest) (*BatchReleaseResponse, error)
-	// Takes reserved pieces out of stock: they have been handed over.
+	// Takes reserved pieces out of stock: they have been handed over. Refused with RESERVATION_EXPIRED when the reservation
+	// had a time and it was over.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
 	// Does several Commits, each by itself.
 	BatchCommit(context.Context, *BatchCommitRequest) (*BatchCommitResponse, error)
@@ -215,6 +345,30 @@ type UnimplementedInventoryServiceServer struct{}
 
 func (UnimplementedInventoryServiceServer) ReceiveStock(context.Context, *ReceiveStockRequest) (*ReceiveStockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReceiveStock not implemented")
+}
+func (UnimplementedInventoryServiceServer) AdjustStock(context.Context, *AdjustStockRequest) (*AdjustStockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AdjustStock not implemented")
+}
+func (UnimplementedInventoryServiceServer) PutItem(context.Context, *PutItemRequest) (*PutItemResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutItem not implemented")
+}
+func (UnimplementedInventoryServiceServer) GetItem(context.Context, *GetItemRequest) (*GetItemResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetItem not implemented")
+}
+func (UnimplementedInventoryServiceServer) ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListItems not implemented")
+}
+func (UnimplementedInventoryServiceServer) ListStockEvents(context.Context, *ListStockEventsRequest) (*ListStockEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStockEvents not implemented")
+}
+func (UnimplementedInventoryServiceServer) ListDailyMovements(context.Context, *ListDailyMovementsRequest) (*ListDailyMovementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDailyMovements not implemented")
+}
+func (UnimplementedInventoryServiceServer) ListStockDifferences(context.Context, *ListStockDifferencesRequest) (*ListStockDifferencesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStockDifferences not implemented")
+}
+func (UnimplementedInventoryServiceServer) RebuildStock(context.Context, *RebuildStockRequest) (*RebuildStockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RebuildStock not implemented")
 }
 func (UnimplementedInventoryServiceServer) GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStock not implemented")
@@ -278,6 +432,150 @@ func _InventoryService_ReceiveStock_Handler(srv interface{}, ctx context.Context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(InventoryServiceServer).ReceiveStock(ctx, req.(*ReceiveStockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_AdjustStock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AdjustStockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).AdjustStock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_AdjustStock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).AdjustStock(ctx, req.(*AdjustStockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_PutItem_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutItemRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).PutItem(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_PutItem_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).PutItem(ctx, req.(*PutItemRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_GetItem_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetItemRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).GetItem(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_GetItem_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).GetItem(ctx, req.(*GetItemRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_ListItems_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListItemsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).ListItems(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_ListItems_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).ListItems(ctx, req.(*ListItemsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_ListStockEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStockEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).ListStockEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_ListStockEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).ListStockEvents(ctx, req.(*ListStockEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_ListDailyMovements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDailyMovementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).ListDailyMovements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_ListDailyMovements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).ListDailyMovements(ctx, req.(*ListDailyMovementsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_ListStockDifferences_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStockDifferencesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).ListStockDifferences(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_ListStockDifferences_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).ListStockDifferences(ctx, req.(*ListStockDifferencesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _InventoryService_RebuildStock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RebuildStockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).RebuildStock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_RebuildStock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).RebuildStock(ctx, req.(*RebuildStockRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -454,6 +752,38 @@ var InventoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReceiveStock",
 			Handler:    _InventoryService_ReceiveStock_Handler,
+		},
+		{
+			MethodName: "AdjustStock",
+			Handler:    _InventoryService_AdjustStock_Handler,
+		},
+		{
+			MethodName: "PutItem",
+			Handler:    _InventoryService_PutItem_Handler,
+		},
+		{
+			MethodName: "GetItem",
+			Handler:    _InventoryService_GetItem_Handler,
+		},
+		{
+			MethodName: "ListItems",
+			Handler:    _InventoryService_ListItems_Handler,
+		},
+		{
+			MethodName: "ListStockEvents",
+			Handler:    _InventoryService_ListStockEvents_Handler,
+		},
+		{
+			MethodName: "ListDailyMovements",
+			Handler:    _InventoryService_ListDailyMovements_Handler,
+		},
+		{
+			MethodName: "ListStockDifferences",
+			Handler:    _InventoryService_ListStockDifferences_Handler,
+		},
+		{
+			MethodName: "RebuildStock",
+			Handler:    _InventoryService_RebuildStock_Handler,
 		},
 		{
 			MethodName: "GetStock",
