@@ -25,7 +25,7 @@ crash: postgres ## Kill processes at each cut that they pass, and print what cam
 schedules: postgres ## Run ten thousand random schedules of faults against payments (about a quarter of an hour)
 	go test -count=1 -timeout 2h -run TestSchedule ./services/payment -payment.schedules=10000
 
-bench: postgres ## Measure sagas, orders and charges per second, and what each costs (about five minutes)
+bench: postgres ## Measure sagas, orders and charges per second, and what each costs (about ten minutes)
 	go test -run '^$$' -bench 'Engine$$' -benchtime 5000x ./services/orchestrator
 	go test -run '^$$' -bench Takeover -benchtime 1x ./services/orchestrator
 	go test -run '^$$' -bench 'Charge|AuthorizeCapture' -benchtime 5000x ./services/payment

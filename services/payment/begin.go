@@ -18,6 +18,9 @@ import (
 // beginNew writes the intents of charges and authorizations: payments, each with its operation marked as sent.
 func (s *payments) beginNew(ctx context.Context, tx *pg.Tx, batch []*command) ([]begun, error) {
 	return s.begin(ctx, tx, batch, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error) {
+		if held := s.heldBack(len(fresh)); held != nil {
+			return held, nil
+		}
 		now, made, intents := time.Now(), make([]*payment, len(fresh)), make([]idem.Intent, len(fresh))
 		traces := make([]string, len(fresh))
 		for n, i := range fresh {
@@ -34,6 +37,19 @@ func (s *payments) beginNew(ctx context.Context, tx *pg.Tx, batch []*command) ([
 		}
 		return intents, s.outbox.Write(ctx, tx, events...)
 	})
+}
+
+// heldBack refuses n new requests for now, while the breaker lets nothing through: nothing is written of them, so that
+// nobody waits for a commit. Nil otherwise.
+func (s *payments) heldBack(n int) []idem.Intent {
+	if state := s.provider.Breaker().State(); state != provider.BreakerOpen && state != provider.BreakerForcedOpen {
+		return nil
+	}
+	intents := make([]idem.Intent, n)
+	for i := range intents {
+		intents[i].Err = providerDown()
+	}
+	return intents
 }
 
 // intend makes the payment that a command asks for.
@@ -56,6 +72,9 @@ func (s *payments) intend(c *command, now time.Time) *payment {
 // marked as sent.
 func (s *payments) beginFurther(ctx context.Context, tx *pg.Tx, batch []*command) ([]begun, error) {
 	return s.begin(ctx, tx, batch, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error) {
+		if held := s.heldBack(len(fresh)); held != nil {
+			return held, nil
+		}
 		targets, err := s.targets(ctx, tx, batch, fresh)
 		if err != nil {
 			return nil, err

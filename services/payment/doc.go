@@ -26,6 +26,9 @@
 // the provider remembers keys it is not sent again at all. What is written down demands that the operation was not sent
 // again since it was looked at.
 //
+// While the provider's breaker is open, or an operator holds it open, new requests are refused (DESTINATION_DOWN) before
+// anything is written; what undoes a payment is written all the same.
+//
 // Webhooks are taken in once and durably, and only then acknowledged; they are evidence like any other. One that
 // contradicts the books is kept as such, and logged as an error.
 //
