@@ -18,9 +18,6 @@ import (
 // beginNew writes the intents of charges and authorizations: payments, each with its operation marked as sent.
 func (s *payments) beginNew(ctx context.Context, tx *pg.Tx, batch []*command) ([]begun, error) {
 	return s.begin(ctx, tx, batch, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error) {
-		if held := s.heldBack(len(fresh)); held != nil {
-			return held, nil
-		}
 		now, made, intents := time.Now(), make([]*payment, len(fresh)), make([]idem.Intent, len(fresh))
 		traces := make([]string, len(fresh))
 		for n, i := range fresh {
@@ -72,9 +69,6 @@ func (s *payments) intend(c *command, now time.Time) *payment {
 // marked as sent.
 func (s *payments) beginFurther(ctx context.Context, tx *pg.Tx, batch []*command) ([]begun, error) {
 	return s.begin(ctx, tx, batch, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error) {
-		if held := s.heldBack(len(fresh)); held != nil {
-			return held, nil
-		}
 		targets, err := s.targets(ctx, tx, batch, fresh)
 		if err != nil {
 			return nil, err
@@ -165,7 +159,7 @@ func (s *payments) advance(ctx context.Context, tx *pg.Tx, commands []*command) 
 	for _, c := range commands {
 		p := now[c.payment.ID]
 		c.payment = &p
-		if p.Last.State.open() || c.asked(p.Last) && p.Last.State != opAbandoned {
+		if p.Last.State.open() || c.asked(p.Last) {
 			continue
 		}
 		next := c.plan(p, can)
@@ -214,11 +208,13 @@ func (c *command) take(p *payment, next step, lookIn time.Duration) error {
 func (s *payments) begin(ctx context.Context, tx *pg.Tx, batch []*command,
 	intend func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error),
 ) ([]begun, error) {
-	openings := make([]idem.Opening, len(batch))
-	for i, c := range batch {
-		openings[i] = c.opening()
-	}
-	results, err := idem.BeginAll[*payment](ctx, tx, openings, s.lease(), intend)
+	results, err := idem.BeginAll[*payment](ctx, tx, openings(batch), s.lease(),
+		func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error) {
+			if held := s.heldBack(len(fresh)); held != nil {
+				return held, nil
+			}
+			return intend(ctx, tx, fresh)
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -227,11 +223,7 @@ func (s *payments) begin(ctx context.Context, tx *pg.Tx, batch []*command,
 
 // beginUndo writes the intents of what undoes payments: their requests are buried.
 func (s *payments) beginUndo(ctx context.Context, tx *pg.Tx, batch []*command) ([]begun, error) {
-	openings := make([]idem.Opening, len(batch))
-	for i, c := range batch {
-		openings[i] = c.opening()
-	}
-	results, err := idem.BeginUndoAll[*payment](ctx, tx, openings, s.lease())
+	results, err := idem.BeginUndoAll[*payment](ctx, tx, openings(batch), s.lease())
 	if err != nil {
 		return nil, err
 	}

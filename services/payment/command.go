@@ -80,6 +80,15 @@ func (c *command) opening() idem.Opening {
 	return o
 }
 
+// openings are commands as they are kept.
+func openings(batch []*command) []idem.Opening {
+	all := make([]idem.Opening, len(batch))
+	for i, c := range batch {
+		all[i] = c.opening()
+	}
+	return all
+}
+
 // fields are the names of a method's fields, in the order of their fingerprint.
 func (m method) fields() []string {
 	c := command{method: m}
@@ -112,19 +121,10 @@ func (c *command) keyFor(o provider.Op, amount money.Amount) string {
 	return key
 }
 
-// asked tells whether an operation is what this command has asked for.
-func (c *command) asked(o operation) bool { return o.Key == c.keyFor(o.Op, o.Amount) }
+// asked tells whether an operation is what this command has asked for; one that was given up is nobody's.
+func (c *command) asked(o operation) bool {
+	return o.State != opAbandoned && o.Key == c.keyFor(o.Op, o.Amount)
+}
 
 // byOperator: a person asks, and has said why.
 func (c *command) byOperator() bool { return c.reason != "" }
-
-// does is what the provider is asked at last, for what there is more than one thing to ask first.
-func (m method) does() provider.Op {
-	switch m {
-	case methodCapture:
-		return provider.Capture
-	case methodVoidPayment:
-		return provider.Void
-	}
-	return provider.Refund
-}

@@ -21,10 +21,9 @@ const holdEvery = 5 * time.Second
 
 // hold is whether an operator has the calls to the provider held back, who and why.
 type hold struct {
-	Open      bool      `json:"open"`
-	Actor     string    `json:"actor"`
-	Reason    string    `json:"reason"`
-	ChangedAt time.Time `json:"changed_at"`
+	Open          bool
+	Actor, Reason string
+	ChangedAt     time.Time
 }
 
 // readHold gives the hold as it is; the zero hold when there never was one.

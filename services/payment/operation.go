@@ -127,6 +127,22 @@ const (
 	abandoned                // it will not be sent any more
 )
 
+// findingOf is what a provider's word means for an operation that may have left. What is no word about it is none.
+func findingOf(k provider.Kind) finding {
+	switch k {
+	case provider.Succeeded:
+		return happened
+	case provider.Declined, provider.MethodUnknown:
+		return refusedIt
+	case provider.NotFound:
+		return absent
+	}
+	return lost
+}
+
+// definite: the provider has decided it.
+func (f finding) definite() bool { return f == happened || f == refusedIt }
+
 // learn gives what an operation, the payment's last, and its payment become by what is learnt; by is what happened to
 // the payment, empty when nothing did. An error says that the tables do not have it.
 func (p payment) learn(f finding, said provider.Outcome) (becomes payment, by change, err error) {

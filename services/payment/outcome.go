@@ -59,7 +59,7 @@ func (e edit) agrees(with operation) bool {
 // settles tells whether the edit says what became of an operation, though somebody else has found out meanwhile that he
 // does not know: it was not sent once more since.
 func (e edit) settles(o operation) bool {
-	return (e.finding == happened || e.finding == refusedIt) && o.State.open() && o.Seq == e.seen.Seq && o.Sends == e.seen.Sends
+	return e.finding.definite() && o.State.open() && o.Seq == e.seen.Seq && o.Sends == e.seen.Sends
 }
 
 // ending is how the work on a request ends.
@@ -135,7 +135,7 @@ func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*paym
 	if err != nil {
 		return nil, err
 	}
-	r := recording{caps: s.provider.Capabilities(), now: map[PaymentID]*payment{}}
+	r := recording{lease: s.lease(), now: map[PaymentID]*payment{}}
 	written := make([]*payment, len(edits))
 	for i, e := range edits {
 		p, there := r.now[e.seen.Payment]
@@ -158,7 +158,7 @@ func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*paym
 
 // recording gathers what a transaction writes.
 type recording struct {
-	caps     provider.Capabilities
+	lease    time.Duration          // of a request
 	now      map[PaymentID]*payment // those that were changed
 	changed  []*payment
 	bookings []booking
@@ -218,7 +218,7 @@ func (r *recording) put(p payment) *payment {
 func (r *recording) lookIn(e edit, o operation) time.Duration {
 	switch {
 	case e.finding == sent:
-		return callsPerRequest*r.caps.CallTimeout + leaseMargin
+		return r.lease
 	case o.State.open():
 		return waitToLook(o.Looks)
 	}

@@ -3,9 +3,6 @@ package payment
 import (
 	"context"
 	"errors"
-	"fmt"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/idem"
 )
@@ -83,13 +80,4 @@ func resourceOf(r idem.Record) PaymentID {
 		return PaymentID{}
 	}
 	return pid
-}
-
-// collect gives the rows of a query with one column.
-func collect[T any](rows pgx.Rows) ([]T, error) {
-	all, err := pgx.CollectRows(rows, pgx.RowTo[T])
-	if err != nil {
-		return nil, fmt.Errorf("reading rows: %w", err)
-	}
-	return all, nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
@@ -45,9 +46,12 @@ func (s *payments) resolveOnce(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("looking for operations in doubt: %w", err)
 	}
-	ids, err := collect[PaymentID](rows)
-	if err != nil || len(ids) == 0 {
-		return false, err
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[PaymentID])
+	if err != nil {
+		return false, fmt.Errorf("looking for operations in doubt: %w", err)
+	}
+	if len(ids) == 0 {
+		return false, nil
 	}
 	due, err := newStore(s.pool).get(ctx, ids...)
 	if err != nil {

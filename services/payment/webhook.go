@@ -208,16 +208,15 @@ func (s *payments) applyOutcome(ctx context.Context, tx *pg.Tx, e provider.Event
 	if err != nil {
 		return verdict{}, err
 	}
-	f := map[provider.Kind]finding{provider.Succeeded: happened, provider.Declined: refusedIt, provider.MethodUnknown: refusedIt}
-	finding, definite := f[e.Outcome.Kind]
-	told := editOf(ctx, o, finding).told("webhook", e.At, e.Outcome)
+	f := findingOf(e.Outcome.Kind)
+	told := editOf(ctx, o, f).told("webhook", e.At, e.Outcome)
 	told.by = byWebhook
 	switch {
 	case !found:
 		return verdict{webhookContradicts, fmt.Sprintf("no %s of ours has the key %q or is of charge %q", e.Op, e.Key, e.ChargeID)}, nil
-	case !definite:
+	case !f.definite():
 		return verdict{webhookNothingNew, "tells of nothing definite"}, nil
-	case finding == happened && e.Amount != o.Amount:
+	case f == happened && e.Amount != o.Amount:
 		return verdict{webhookContradicts, fmt.Sprintf("is about %s, and the %s of %s about %s", e.Amount, o.Op, o.Payment, o.Amount)}, nil
 	case told.agrees(o):
 		return verdict{webhookNothingNew, "was known"}, nil

@@ -118,7 +118,9 @@ func (a *account) kept(w *wish, last answer) (wrong []string) {
 	}
 	op, opens := opens[w.method]
 	if !opens {
-		op = w.method.does()
+		op = map[method]provider.Op{
+			methodCapture: provider.Capture, methodVoidPayment: provider.Void, methodRefundPayment: provider.Refund,
+		}[w.method]
 	}
 	key := (&command{request: request{caller: "orchestrator", key: w.key()}, method: w.method}).providerKey(op)
 	at := slices.IndexFunc(a.effects, func(e pspsim.Entry) bool {

@@ -48,7 +48,7 @@ func (w work) run(ctx context.Context) (ending, error) {
 	for range maxSteps {
 		p := *w.payment
 		switch {
-		case w.asked(p.Last) && p.Last.State != opAbandoned:
+		case w.asked(p.Last):
 			return w.own(ctx, p)
 		case p.Last.State.open():
 			settled, why, err := w.settle(ctx, p, byRequest)
@@ -71,7 +71,7 @@ func (w work) run(ctx context.Context) (ending, error) {
 // further takes the next step on a payment of which nothing is open; over tells that the request ends with it.
 func (w work) further(ctx context.Context, p payment) (end ending, over bool, err error) {
 	if w.claim.Resumed && undoes[w.method] == "" {
-		all, err := newStore(w.pool).operations(ctx, "o.payment_id = $1 AND o.state <> 6", p.ID)
+		all, err := newStore(w.pool).operations(ctx, "o.payment_id = $1", p.ID)
 		if err != nil {
 			return ending{}, true, err
 		}
@@ -128,11 +128,8 @@ func (w work) resume(ctx context.Context, p payment) (end ending, over bool) {
 	if p.Last.State.open() {
 		at := time.Now()
 		said := w.provider.LookUp(ctx, p.Last.request(p))
-		if said.Kind != provider.NotFound {
+		if f, _ := w.found(p, said); f != absent {
 			return w.concluded(ctx, p, askLookUp, at, said), true
-		}
-		if p.Last.untilSettled(can, p.readAt) > 0 {
-			return w.inDoubt(p, editOf(ctx, p.Last, lost).told(askLookUp, at, said), errTooYoung), true
 		}
 	}
 	if !p.Last.maySend(can, p.readAt) {
@@ -158,19 +155,30 @@ func (w work) send(ctx context.Context, p payment) ending {
 	return end
 }
 
+// found is what the provider's word means for the payment's open operation, and why it is none.
+func (s *payments) found(p payment, said provider.Outcome) (f finding, why error) {
+	switch f = findingOf(said.Kind); {
+	case f == absent && p.Last.untilSettled(s.provider.Capabilities(), p.readAt) > 0:
+		return lost, errTooYoung
+	case f == lost:
+		return lost, said.Err
+	}
+	return f, nil
+}
+
 // concluded ends the request with what the provider said of an operation that may have left.
 func (w work) concluded(ctx context.Context, p payment, ask string, at time.Time, said provider.Outcome) ending {
-	switch said.Kind {
-	case provider.Succeeded:
-		return w.ended(editOf(ctx, p.Last, happened).told(ask, at, said))
-	case provider.Declined, provider.MethodUnknown:
-		end := w.ended(editOf(ctx, p.Last, refusedIt).told(ask, at, said))
+	f, why := w.found(p, said)
+	end := w.ended(editOf(ctx, p.Last, f).told(ask, at, said))
+	switch f {
+	case lost:
+		end.Ending = w.notYet(p, why).Ending
+	case refusedIt:
 		declined := p.Last
 		declined.DeclineReason = said.Reason
 		end.refusal = refusalOf(declined, said.Kind == provider.MethodUnknown)
-		return end
 	}
-	return w.inDoubt(p, editOf(ctx, p.Last, lost).told(ask, at, said), said.Err)
+	return end
 }
 
 // answer ends the request with a payment as it is.
@@ -190,14 +198,8 @@ func (w work) decided(p payment, o operation) ending {
 	return end
 }
 
-// inDoubt ends a request whose operation may or may not have happened: PAYMENT_OUTCOME_UNKNOWN.
-func (w work) inDoubt(p payment, e edit, why error) ending {
-	end := w.notYet(p, why)
-	end.edit = &e
-	return end
-}
-
-// notYet has a request asked again, as what becomes of the payment is not known yet.
+// notYet has a request asked again, as what becomes of the payment is not known yet: PAYMENT_OUTCOME_UNKNOWN, or
+// PAYMENT_BUSY when what is not known is another request's.
 func (w work) notYet(p payment, why error) ending {
 	retryAfter := askAgain
 	if errors.Is(why, errTooYoung) {
@@ -217,21 +219,10 @@ func (w work) notYet(p payment, why error) ending {
 func (s *payments) settle(ctx context.Context, p payment, by evidence) (now payment, why, err error) {
 	at := time.Now()
 	said := s.provider.LookUp(ctx, p.Last.request(p))
-	var f finding
-	switch said.Kind {
-	case provider.Succeeded:
-		f = happened
-	case provider.Declined, provider.MethodUnknown:
-		f = refusedIt
-	case provider.NotSent:
+	if said.Kind == provider.NotSent {
 		return p, fmt.Errorf("%w: %w", errNotAsked, said.Err), nil
-	case provider.NotFound:
-		if f = absent; p.Last.untilSettled(s.provider.Capabilities(), p.readAt) > 0 {
-			f, why = lost, errTooYoung
-		}
-	default:
-		f, why = lost, said.Err
 	}
+	f, why := s.found(p, said)
 	e := editOf(ctx, p.Last, f).told(askLookUp, at, said)
 	e.by = by
 	now, err = s.record1(ctx, e)
