@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
+	"github.com/tieout/tieout/cmd/tieout/placing"
+	"github.com/tieout/tieout/cmd/tieout/resend"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/telemetry"
@@ -133,6 +137,29 @@ func (discard) Shutdown(context.Context) error { return nil }
 
 // ForceFlush implements sdktrace.SpanProcessor.
 func (discard) ForceFlush(context.Context) error { return nil }
+
+// send makes a request that takes effect once, under its key. Where the transport loses the answer it is sent again. It tells
+// whether the answer had been given before.
+func send[Q, A any](ctx context.Context, r *remote, call func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (answer A, replayed bool, err error) {
+	var header metadata.MD
+	err = resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
+		ctx, cancel := r.callContext(ctx)
+		defer cancel()
+		answer, err = call(ctx, request, grpc.Header(&header))
+		return err
+	})
+	return answer, placing.Replayed(header), err
+}
+
+// keyOf gives the key that was given, or else a new one, which it tells: asking again under it does nothing twice.
+func (c *cli) keyOf(given, prefix, what string) string {
+	if given != "" {
+		return given
+	}
+	key := prefix + "/" + uuid.NewString()
+	c.note("the key of this %s is %s", what, key)
+	return key
+}
 
 // object is a command that gets one thing from the server and prints it.
 func object[T proto.Message](c *cli, cmd *cobra.Command, view output.View[T], get func(context.Context, *remote, []string) (T, error)) *cobra.Command {

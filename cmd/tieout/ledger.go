@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,7 +93,7 @@ func (c *cli) ledgerEntriesCommand() *cobra.Command {
 		Long: `Lists entries, those of the newest journal first. More than zero debits the account, less than zero credits it.
 
 --since and --until take ` + timeHelp + `.
-Accounts: ` + strings.Join(ledgerAccounts(), ", ") + `.`,
+Accounts: ` + strings.Join(enumNames[paymentv1.LedgerAccount](accountPrefix), ", ") + `.`,
 	}
 	account := cmd.Flags().String("account", "", "only entries of this account, as in provider_clearing")
 	payment := cmd.Flags().String("payment", "", "only entries about this payment")
@@ -104,7 +103,7 @@ Accounts: ` + strings.Join(ledgerAccounts(), ", ") + `.`,
 	return list(c, cmd, entryView, func(ctx context.Context, r *remote, size int32, token string) ([]*paymentv1.Entry, string, error) {
 		request := &paymentv1.ListEntriesRequest{PageSize: size, PageToken: token, PaymentId: *payment, CurrencyCode: *currency}
 		var err error
-		if request.Account, err = accountFlag(*account); err != nil {
+		if request.Account, err = enumFlag[paymentv1.LedgerAccount]("account", accountPrefix, *account); err != nil {
 			return nil, "", err
 		}
 		if request.Since, err = timeFlag("since", *since); err != nil {
@@ -129,20 +128,4 @@ func timeFlag(flag, text string) (*timestamppb.Timestamp, error) {
 		}
 	}
 	return nil, usageError{fmt.Errorf("--%s %q is neither %s", flag, text, timeHelp)}
-}
-
-func accountFlag(name string) (paymentv1.LedgerAccount, error) {
-	if name != "" && !slices.Contains(ledgerAccounts(), name) {
-		return 0, usageError{fmt.Errorf("--account %q is none of %s", name, strings.Join(ledgerAccounts(), ", "))}
-	}
-	return paymentv1.LedgerAccount(paymentv1.LedgerAccount_value[accountPrefix+strings.ToUpper(name)]), nil
-}
-
-// ledgerAccounts are the accounts of the chart, in its order.
-func ledgerAccounts() []string {
-	var names []string
-	for a := paymentv1.LedgerAccount_LEDGER_ACCOUNT_UNSPECIFIED + 1; paymentv1.LedgerAccount_name[int32(a)] != ""; a++ {
-		names = append(names, enum(a, accountPrefix))
-	}
-	return names
 }

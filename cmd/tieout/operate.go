@@ -8,11 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
-	"github.com/tieout/tieout/cmd/tieout/placing"
 	"github.com/tieout/tieout/cmd/tieout/resend"
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 )
@@ -140,15 +137,8 @@ func (c *cli) operate(ctx context.Context, r *remote, d *decision, sagaID string
 			sha256.Sum256([]byte(d.verb.String()+"\n"+d.reason+"\n"+d.step+"\n"+d.evidence))),
 		SagaId: sagaID, Verb: d.verb, Reason: d.reason, Step: d.step, Evidence: d.evidence,
 	}
-	var header metadata.MD
-	var answer *sagav1.OperateSagaResponse
-	err = resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-		ctx, cancel := r.callContext(ctx)
-		defer cancel()
-		answer, err = sagas.OperateSaga(ctx, request, grpc.Header(&header))
-		return err
-	})
-	if err == nil && placing.Replayed(header) {
+	answer, replayed, err := send(ctx, r, sagas.OperateSaga, request)
+	if err == nil && replayed {
 		c.note("replayed: it was done before")
 	}
 	return answer.GetSaga(), err

@@ -81,11 +81,7 @@ func (c *cli) operationCancelCommand() *cobra.Command {
 			return getOperation(ctx, r, args[0])
 		}
 		request := &sagav1.CancelSagaOperationRequest{IdempotencyKey: "cancel/" + uuid.NewString(), OperationId: args[0], Reason: *reason}
-		var answer *sagav1.CancelSagaOperationResponse
-		err := resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-			answer, err = sagav1.NewSagaServiceClient(r.conn).CancelSagaOperation(ctx, request)
-			return err
-		})
+		answer, _, err := send(ctx, r, sagav1.NewSagaServiceClient(r.conn).CancelSagaOperation, request)
 		return answer.GetOperation(), err
 	})
 }
@@ -123,17 +119,11 @@ func (c *cli) operateOnMany(cmd *cobra.Command, d *decision) error {
 		request := &sagav1.PlanSagaOperationRequest{
 			IdempotencyKey: "plan/" + uuid.NewString(), Filter: d.filter, Verb: d.verb, Reason: d.reason, Step: d.step, Evidence: d.evidence,
 		}
-		var plan *sagav1.SagaOperation
-		err := resend.New(patience).Do(ctx, func(ctx context.Context) error {
-			ctx, cancel := r.callContext(ctx)
-			defer cancel()
-			answer, err := sagav1.NewSagaServiceClient(r.conn).PlanSagaOperation(ctx, request)
-			plan = answer.GetOperation()
-			return err
-		})
+		answer, _, err := send(ctx, r, sagav1.NewSagaServiceClient(r.conn).PlanSagaOperation, request)
 		if err != nil {
 			return err
 		}
+		plan := answer.GetOperation()
 		switch {
 		case plan.GetMatched() == 0:
 			c.note("nothing was done: the filter holds for no saga")
@@ -152,13 +142,7 @@ func (c *cli) operateOnMany(cmd *cobra.Command, d *decision) error {
 // apply has a plan carried out, and follows it.
 func (c *cli) apply(ctx context.Context, r *remote, id string, rate int32, format output.Format) error {
 	request := &sagav1.ApplySagaOperationRequest{IdempotencyKey: "apply/" + uuid.NewString(), OperationId: id, RatePerSecond: rate}
-	err := resend.New(patience).Do(ctx, func(ctx context.Context) error {
-		ctx, cancel := r.callContext(ctx)
-		defer cancel()
-		_, err := sagav1.NewSagaServiceClient(r.conn).ApplySagaOperation(ctx, request)
-		return err
-	})
-	if err != nil {
+	if _, _, err := send(ctx, r, sagav1.NewSagaServiceClient(r.conn).ApplySagaOperation, request); err != nil {
 		return err
 	}
 	return c.followOperation(ctx, r, id, format)

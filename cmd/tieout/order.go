@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
 	"github.com/tieout/tieout/cmd/tieout/placing"
@@ -44,16 +42,11 @@ func (c *cli) orderCancelCommand() *cobra.Command {
 		if err := contact(ctx, r); err != nil {
 			return nil, err
 		}
-		var header metadata.MD
 		// The same command again is the same request: it tells how the order stands and cancels nothing anew.
 		key := fmt.Sprintf("cancel/%s/%x", args[0], sha256.Sum256([]byte(*reason)))
-		var answer *orderv1.CancelOrderResponse
-		err := resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-			answer, err = orderv1.NewOrderServiceClient(r.conn).CancelOrder(ctx,
-				&orderv1.CancelOrderRequest{IdempotencyKey: key, OrderId: args[0], Reason: *reason}, grpc.Header(&header))
-			return err
-		})
-		if err == nil && placing.Replayed(header) {
+		answer, replayed, err := send(ctx, r, orderv1.NewOrderServiceClient(r.conn).CancelOrder,
+			&orderv1.CancelOrderRequest{IdempotencyKey: key, OrderId: args[0], Reason: *reason})
+		if err == nil && replayed {
 			c.note("replayed: the order was cancelled before")
 		}
 		return answer.GetOrder(), err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,14 +43,14 @@ func (c *cli) paymentListCommand() *cobra.Command {
 		Long: `Lists payments, newest first.
 
 --in-doubt leaves only those of which the provider's answer to something was lost: the money may have moved or not.
-States: ` + strings.Join(paymentStates(), ", ") + `.`,
+States: ` + strings.Join(enumNames[paymentv1.PaymentState](paymentStatePrefix), ", ") + `.`,
 	}
 	state := cmd.Flags().String("state", "", "only payments in this state, as in captured")
 	customer := cmd.Flags().String("customer", "", "only payments of this customer")
 	reference := cmd.Flags().String("reference", "", "only payments for this order")
 	inDoubt := cmd.Flags().Bool("in-doubt", false, "only payments of which something is in doubt")
 	return list(c, cmd, paymentView, func(ctx context.Context, r *remote, size int32, token string) ([]*paymentv1.Payment, string, error) {
-		wanted, err := paymentStateFlag(*state)
+		wanted, err := enumFlag[paymentv1.PaymentState]("state", paymentStatePrefix, *state)
 		if err != nil {
 			return nil, "", err
 		}
@@ -60,22 +59,6 @@ States: ` + strings.Join(paymentStates(), ", ") + `.`,
 		})
 		return p.GetPayments(), p.GetNextPageToken(), err
 	})
-}
-
-func paymentStateFlag(name string) (paymentv1.PaymentState, error) {
-	if name != "" && !slices.Contains(paymentStates(), name) {
-		return 0, usageError{fmt.Errorf("--state %q is none of %s", name, strings.Join(paymentStates(), ", "))}
-	}
-	return paymentv1.PaymentState(paymentv1.PaymentState_value[paymentStatePrefix+strings.ToUpper(name)]), nil
-}
-
-// paymentStates are the states that a payment can be in.
-func paymentStates() []string {
-	var names []string
-	for s := paymentv1.PaymentState_PAYMENT_STATE_UNSPECIFIED + 1; paymentv1.PaymentState_name[int32(s)] != ""; s++ {
-		names = append(names, enum(s, paymentStatePrefix))
-	}
-	return names
 }
 
 func (c *cli) paymentIdempotencyCommand() *cobra.Command {

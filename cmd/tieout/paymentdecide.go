@@ -9,7 +9,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -29,7 +28,6 @@ type giving struct {
 	reason, key string
 	amount      string // empty for all that is left
 	addr        string // of the server, where it was told
-	yes         bool
 	format      *output.Format
 	// left is what could be given back at most.
 	left func(*paymentv1.Payment) *commonv1.Amount
@@ -43,7 +41,7 @@ func (c *cli) givingFlags(cmd *cobra.Command, g *giving) *cobra.Command {
 	cmd.Args = args(cobra.ExactArgs(1))
 	cmd.Flags().StringVar(&g.reason, "reason", "", "why, for the record (required)")
 	cmd.Flags().StringVar(&g.key, "key", "", "idempotency key: the same request under it again is done once (default: made, and printed)")
-	cmd.Flags().BoolVar(&g.yes, "yes", false, "do it; without this nothing is done")
+	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if g.reason == "" {
 			return usageError{errNoReason}
@@ -56,7 +54,7 @@ func (c *cli) givingFlags(cmd *cobra.Command, g *giving) *cobra.Command {
 			return err
 		}
 		return c.withRemote(cmd, func(ctx context.Context, r *remote) error {
-			if !g.yes {
+			if !*yes {
 				return c.planGiving(ctx, r, g, args[0], asked)
 			}
 			return c.give(ctx, r, g, args[0], asked)
@@ -201,10 +199,7 @@ func (c *cli) give(ctx context.Context, r *remote, g *giving, id string, asked *
 	if err := contact(ctx, r); err != nil {
 		return err
 	}
-	if g.key == "" {
-		g.key = g.verb + "/" + uuid.NewString()
-		c.note("the key of this %s is %s", g.verb, g.key)
-	}
+	g.key = c.keyOf(g.key, g.verb, g.verb)
 	var header metadata.MD
 	var payment *paymentv1.Payment
 	var inDoubt error

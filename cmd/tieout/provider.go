@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/tieout/tieout/cmd/tieout/resend"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 )
 
@@ -47,11 +46,7 @@ it shows the account as it stands.`,
 			return c.planBreaker(ctx, r, open)
 		}
 		request := &paymentv1.ForceBreakerRequest{IdempotencyKey: "breaker/" + uuid.NewString(), Open: open, Reason: *reason}
-		var answer *paymentv1.ForceBreakerResponse
-		err := resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-			answer, err = paymentv1.NewProviderServiceClient(r.conn).ForceBreaker(ctx, request)
-			return err
-		})
+		answer, _, err := send(ctx, r, paymentv1.NewProviderServiceClient(r.conn).ForceBreaker, request)
 		return answer.GetProvider(), err
 	})
 }

@@ -10,11 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
-	"github.com/tieout/tieout/cmd/tieout/placing"
 	"github.com/tieout/tieout/cmd/tieout/receiving"
 	"github.com/tieout/tieout/cmd/tieout/resend"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
@@ -60,18 +57,11 @@ func (c *cli) receiveOne(cmd *cobra.Command, args []string, key string, format o
 		if err := contact(ctx, r); err != nil {
 			return err
 		}
-		var header metadata.MD
-		var answer *inventoryv1.ReceiveStockResponse
-		err := resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-			ctx, cancel := r.callContext(ctx)
-			defer cancel()
-			answer, err = inventoryv1.NewInventoryServiceClient(r.conn).ReceiveStock(ctx, request, grpc.Header(&header))
-			return err
-		})
+		answer, replayed, err := send(ctx, r, inventoryv1.NewInventoryServiceClient(r.conn).ReceiveStock, request)
 		if err != nil {
 			return err
 		}
-		if placing.Replayed(header) {
+		if replayed {
 			c.note("replayed: delivery %s was received before, and nothing was received again", key)
 		}
 		for _, stock := range answer.GetStock() {

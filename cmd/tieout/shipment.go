@@ -2,17 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
-	"github.com/tieout/tieout/cmd/tieout/placing"
 	"github.com/tieout/tieout/cmd/tieout/resend"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -37,29 +31,20 @@ func getShipment(ctx context.Context, r *remote, id string) (*shipmentv1.Shipmen
 func (c *cli) shipmentListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List shipments, newest first",
-		Long: "Lists shipments, newest first. States: " + strings.Join(shipmentStates(), ", ") + ".",
+		Long: "Lists shipments, newest first. States: " + strings.Join(enumNames[shipmentv1.ShipmentState](shipmentStatePrefix), ", ") + ".",
 	}
 	state := cmd.Flags().String("state", "", "only shipments in this state, as in handed_over")
 	reference := cmd.Flags().String("reference", "", "only shipments for this order")
 	return list(c, cmd, shipmentView, func(ctx context.Context, r *remote, size int32, token string) ([]*shipmentv1.Shipment, string, error) {
-		if *state != "" && !slices.Contains(shipmentStates(), *state) {
-			return nil, "", usageError{fmt.Errorf("--state %q is none of %s", *state, strings.Join(shipmentStates(), ", "))}
+		wanted, err := enumFlag[shipmentv1.ShipmentState]("state", shipmentStatePrefix, *state)
+		if err != nil {
+			return nil, "", err
 		}
 		p, err := shipmentv1.NewShipmentServiceClient(r.conn).ListShipments(ctx, &shipmentv1.ListShipmentsRequest{
-			PageSize: size, PageToken: token, Reference: *reference,
-			State: shipmentv1.ShipmentState(shipmentv1.ShipmentState_value[shipmentStatePrefix+strings.ToUpper(*state)]),
+			PageSize: size, PageToken: token, Reference: *reference, State: wanted,
 		})
 		return p.GetShipments(), p.GetNextPageToken(), err
 	})
-}
-
-// shipmentStates are the states that a shipment can be in.
-func shipmentStates() []string {
-	var names []string
-	for s := shipmentv1.ShipmentState_SHIPMENT_STATE_UNSPECIFIED + 1; shipmentv1.ShipmentState_name[int32(s)] != ""; s++ {
-		names = append(names, enum(s, shipmentStatePrefix))
-	}
-	return names
 }
 
 func (c *cli) shipmentTrackCommand() *cobra.Command {
@@ -104,7 +89,7 @@ When the outcome is not known, the same command under the same key asks again.`,
 	format := formatFlag(cmd)
 	reason := cmd.Flags().String("reason", "", "why, for the record (required)")
 	key := cmd.Flags().String("key", "", "idempotency key: the same request under it again is done once (default: made, and printed)")
-	yes := cmd.Flags().Bool("yes", false, "do it; without this nothing is done")
+	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *reason == "" {
 			return usageError{errNoReason}
@@ -141,25 +126,15 @@ func (c *cli) cancelShipment(ctx context.Context, r *remote, request *shipmentv1
 	if err := contact(ctx, r); err != nil {
 		return err
 	}
-	if request.GetIdempotencyKey() == "" {
-		request.IdempotencyKey = "cancel/" + uuid.NewString()
-		c.note("the key of this cancellation is %s", request.GetIdempotencyKey())
-	}
-	var header metadata.MD
-	var answer *shipmentv1.CancelShipmentResponse
-	err := resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-		ctx, cancel := r.callContext(ctx)
-		defer cancel()
-		answer, err = shipmentv1.NewShipmentServiceClient(r.conn).CancelShipment(ctx, request, grpc.Header(&header))
-		return err
-	})
+	request.IdempotencyKey = c.keyOf(request.GetIdempotencyKey(), "cancel", "cancellation")
+	answer, replayed, err := send(ctx, r, shipmentv1.NewShipmentServiceClient(r.conn).CancelShipment, request)
 	if err != nil {
 		if resend.Transient(err) {
 			c.note("whether it was cancelled is not known. Ask again with --key %s, which does nothing twice", quoteArg(request.GetIdempotencyKey()))
 		}
 		return err
 	}
-	if placing.Replayed(header) {
+	if replayed {
 		c.note("replayed: it was done before under this key, and nothing was done again")
 	}
 	return output.One(c.stdout, format, shipmentView, answer.GetShipment())

@@ -4,14 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
-	"github.com/tieout/tieout/cmd/tieout/placing"
-	"github.com/tieout/tieout/cmd/tieout/resend"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 )
 
@@ -26,7 +21,7 @@ fewer. Pieces that are promised cannot be taken away. Without --yes nothing is d
 	cmd.Flags().Int32Var(&request.Quantity, "by", 0, "how many pieces more, as in 3, or fewer, as in -3 (required)")
 	cmd.Flags().StringVar(&request.Reason, "reason", "", "why, for the record (required)")
 	cmd.Flags().StringVar(&request.IdempotencyKey, "key", "", "idempotency key: the same correction under it again is made once (default: made, and printed)")
-	yes := cmd.Flags().Bool("yes", false, "do it; without this nothing is done")
+	yes := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case request.GetQuantity() == 0:
@@ -54,22 +49,12 @@ func (c *cli) adjustStock(ctx context.Context, r *remote, request *inventoryv1.A
 	if err := contact(ctx, r); err != nil {
 		return err
 	}
-	if request.GetIdempotencyKey() == "" {
-		request.IdempotencyKey = "adjust/" + uuid.NewString()
-		c.note("the key of this correction is %s", request.GetIdempotencyKey())
-	}
-	var header metadata.MD
-	var answer *inventoryv1.AdjustStockResponse
-	err := resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-		ctx, cancel := r.callContext(ctx)
-		defer cancel()
-		answer, err = inventoryv1.NewInventoryServiceClient(r.conn).AdjustStock(ctx, request, grpc.Header(&header))
-		return err
-	})
+	request.IdempotencyKey = c.keyOf(request.GetIdempotencyKey(), "adjust", "correction")
+	answer, replayed, err := send(ctx, r, inventoryv1.NewInventoryServiceClient(r.conn).AdjustStock, request)
 	if err != nil {
 		return err
 	}
-	if placing.Replayed(header) {
+	if replayed {
 		c.note("replayed: it was corrected before under this key, and nothing was done again")
 	}
 	return output.One(c.stdout, format, stockView, answer.GetStock())

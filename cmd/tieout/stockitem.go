@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
-	"github.com/tieout/tieout/cmd/tieout/resend"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 )
 
@@ -53,13 +52,7 @@ func (c *cli) stockItemPutCommand() *cobra.Command {
 			if err := contact(ctx, r); err != nil {
 				return err
 			}
-			var answer *inventoryv1.PutItemResponse
-			err := resend.New(patience).Do(ctx, func(ctx context.Context) (err error) {
-				ctx, cancel := r.callContext(ctx)
-				defer cancel()
-				answer, err = inventoryv1.NewInventoryServiceClient(r.conn).PutItem(ctx, request)
-				return err
-			})
+			answer, _, err := send(ctx, r, inventoryv1.NewInventoryServiceClient(r.conn).PutItem, request)
 			if err != nil {
 				return err
 			}

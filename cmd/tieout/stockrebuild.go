@@ -50,7 +50,7 @@ Exits with 8 when there are differences that were not mended.`,
 	b := &rebuilding{}
 	format := formatFlag(cmd)
 	verify := cmd.Flags().Bool("verify", false, "only look")
-	yes := cmd.Flags().Bool("yes", false, "do it; without this nothing is done")
+	yes := yesFlag(cmd)
 	cmd.Flags().StringVar(&b.reason, "reason", "", "why, for the record (required, unless --verify)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
@@ -119,10 +119,6 @@ func (c *cli) rebuildAll(ctx context.Context, cmd *cobra.Command, r *remote, b *
 
 func rebuildOne(ctx context.Context, r *remote, client inventoryv1.InventoryServiceClient, sku, reason string) error {
 	request := &inventoryv1.RebuildStockRequest{IdempotencyKey: "rebuild/" + uuid.NewString(), Sku: sku, Reason: reason}
-	return resend.New(patience).Do(ctx, func(ctx context.Context) error {
-		ctx, cancel := r.callContext(ctx)
-		defer cancel()
-		_, err := client.RebuildStock(ctx, request)
-		return err
-	})
+	_, _, err := send(ctx, r, client.RebuildStock, request)
+	return err
 }

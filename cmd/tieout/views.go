@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
@@ -69,6 +72,34 @@ var stockView = output.View[*inventoryv1.Stock]{
 // enum is the name of an enum's value as people say it.
 func enum(value interface{ String() string }, prefix string) string {
 	return strings.ToLower(strings.TrimPrefix(value.String(), prefix))
+}
+
+// enumValue is a value of one of the API's enums.
+type enumValue interface {
+	~int32
+	protoreflect.Enum
+}
+
+// enumNames are the names that enum gives to all values of a kind but the unspecified one.
+func enumNames[E enumValue](prefix string) []string {
+	var names []string
+	values := E(0).Descriptor().Values()
+	for i := 1; i < values.Len(); i++ {
+		names = append(names, strings.ToLower(strings.TrimPrefix(string(values.Get(i).Name()), prefix)))
+	}
+	return names
+}
+
+// enumFlag reads a flag that names a value; the unspecified one for none.
+func enumFlag[E enumValue](flag, prefix, name string) (E, error) {
+	names := enumNames[E](prefix)
+	if name != "" && !slices.Contains(names, name) {
+		return 0, usageError{fmt.Errorf("--%s %q is none of %s", flag, name, strings.Join(names, ", "))}
+	}
+	if name == "" {
+		return 0, nil
+	}
+	return E(E(0).Descriptor().Values().ByName(protoreflect.Name(prefix + strings.ToUpper(name))).Number()), nil
 }
 
 func amount(a *commonv1.Amount) string {
