@@ -63,10 +63,8 @@ func (b *bundle) refundPart(t *testing.T, key, paymentID string, amount *commonv
 // wantClean fails the test when an invariant of the database does not hold.
 func (b *bundle) wantClean(t *testing.T) {
 	t.Helper()
-	for _, view := range pgtest.Column[string](t, b.db, `SELECT viewname FROM pg_views WHERE viewname LIKE 'inv\_%'`) {
-		for _, wrong := range pgtest.Column[string](t, b.db, fmt.Sprintf(`SELECT id || ' ' || detail FROM %s`, view)) {
-			t.Errorf("%s: %s", view, wrong)
-		}
+	for _, wrong := range pgtest.Violations(t, b.db) {
+		t.Error(wrong)
 	}
 }
 

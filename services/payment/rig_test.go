@@ -35,7 +35,6 @@ type rig struct {
 	commits *pgtest.FaultySwitch // of both processes
 	mail    mailbox
 	ahead   atomic.Int64 // how far the provider's clock is ahead, in nanoseconds
-	views   string       // reads all invariants
 }
 
 // process is one of them.
@@ -66,9 +65,6 @@ func newRig(t *testing.T) *rig {
 	for i := range r.on {
 		r.on[i] = r.startFaulty(t, pool)
 	}
-	r.views = pgtest.Column[string](t, r.db, `
-SELECT string_agg(format('SELECT %L || '': '' || id || '' '' || detail FROM %I', viewname, viewname), ' UNION ALL ')
-  FROM pg_views WHERE schemaname = 'public' AND viewname LIKE 'inv\_%'`)[0]
 	t.Cleanup(func() { r.checkBooks(t) })
 	return r
 }

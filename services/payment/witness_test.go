@@ -159,7 +159,7 @@ func (r *rig) wrongs(t *testing.T, s *subject) []string {
 // broken gives the rows of all invariants of the database, and the webhooks that contradict it or were not applied.
 func (r *rig) broken(t *testing.T) []string {
 	t.Helper()
-	return append(pgtest.Column[string](t, r.db, r.views),
+	return append(pgtest.Violations(t, r.db),
 		pgtest.Column[string](t, r.db, `SELECT 'webhook ' || event_id || ' ' || state || ' ' || detail FROM webhook WHERE state IN (1, 4)`)...)
 }
 

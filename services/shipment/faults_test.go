@@ -50,10 +50,8 @@ func mishaps() map[string]func(*world) {
 // holds fails the test when an invariant does not.
 func (w *world) holds(t *testing.T) {
 	t.Helper()
-	for _, view := range w.rows(t, `SELECT viewname FROM pg_views WHERE viewname LIKE 'inv\_%'`) {
-		if broken := w.rows(t, `SELECT * FROM `+view); len(broken) != 0 {
-			t.Errorf("%s: %v", view, broken)
-		}
+	for _, broken := range pgtest.Violations(t, w.db) {
+		t.Error(broken)
 	}
 	got := counts(w.events(t))
 	for name, n := range got {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,6 +59,31 @@ func TestPool_KeepsDifferentMigrationsApart(t *testing.T) {
 	}
 	if _, err := two.Exec(t.Context(), `SELECT FROM one`); err == nil {
 		t.Error("the second database has the first one's table")
+	}
+}
+
+func TestViolations_GivesTheRowsOfAllInvariants(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Pool(t, table("thing"))
+	_, err := db.Exec(t.Context(), `
+CREATE VIEW inv_1_small AS SELECT n::text AS id, 'is large' AS detail FROM thing WHERE n > 9;
+CREATE VIEW inv_2_even AS SELECT n::text AS id, 'is odd' AS detail FROM thing WHERE n % 2 = 1;
+CREATE VIEW other AS SELECT n::text AS id, 'is there' AS detail FROM thing`, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for insert, want := range map[string]string{
+		`INSERT INTO thing VALUES (2)`:  "",
+		`INSERT INTO thing VALUES (11)`: "inv_1_small: 11: is large, inv_2_even: 11: is odd",
+	} {
+		if _, err := db.Exec(t.Context(), `TRUNCATE thing; `+insert, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatal(err)
+		}
+		got := pgtest.Violations(t, db)
+		slices.Sort(got)
+		if strings.Join(got, ", ") != want {
+			t.Errorf("after %s: got %q, want %q", insert, got, want)
+		}
 	}
 }
 
