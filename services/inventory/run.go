@@ -20,13 +20,14 @@ type Config struct {
 	IdempotencyTTL time.Duration `koanf:"idempotency_ttl"`
 	// ExpireEvery is how often reservations whose time is over are looked for.
 	ExpireEvery time.Duration `koanf:"expire_every"`
-	// ProjectEvery is how often new events are taken into the daily movements.
+	// ProjectEvery is how often new events are taken into the daily movements. Nobody waits for them, and an idle
+	// replica is to ask less than twice a second, all in all.
 	ProjectEvery time.Duration `koanf:"project_every"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour, ExpireEvery: time.Second, ProjectEvery: time.Second}
+	return Config{Postgres: service.Postgres{MaxConns: 16}, IdempotencyTTL: 24 * time.Hour, ExpireEvery: time.Second, ProjectEvery: 5 * time.Second}
 }
 
 //go:embed sql/migrations/*.sql
