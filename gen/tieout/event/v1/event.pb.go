@@ -346,6 +346,255 @@ func (x *OrderParked) GetCause() string {
 	return ""
 }
 
+// RecurringPaymentCompleted: the money of a recurring payment was taken. Type
+// tieout.orchestrator.recurring.completed.v1.
+type RecurringPaymentCompleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The recurring payment.
+	RecurringPaymentId string `protobuf:"bytes,1,opt,name=recurring_payment_id,json=recurringPaymentId,proto3" json:"recurring_payment_id,omitempty"`
+	// The saga that made it.
+	SagaId string `protobuf:"bytes,2,opt,name=saga_id,json=sagaId,proto3" json:"saga_id,omitempty"`
+	// What it is for, in the words of who started it.
+	Reference string `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The payment; empty where a person has found out that it was made.
+	PaymentId     string `protobuf:"bytes,4,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecurringPaymentCompleted) Reset() {
+	*x = RecurringPaymentCompleted{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecurringPaymentCompleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecurringPaymentCompleted) ProtoMessage() {}
+
+func (x *RecurringPaymentCompleted) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecurringPaymentCompleted.ProtoReflect.Descriptor instead.
+func (*RecurringPaymentCompleted) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RecurringPaymentCompleted) GetRecurringPaymentId() string {
+	if x != nil {
+		return x.RecurringPaymentId
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompleted) GetSagaId() string {
+	if x != nil {
+		return x.SagaId
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompleted) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompleted) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// RecurringPaymentCompensated: a recurring payment was refused, and no money was taken. Type
+// tieout.orchestrator.recurring.compensated.v1.
+type RecurringPaymentCompensated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The recurring payment.
+	RecurringPaymentId string `protobuf:"bytes,1,opt,name=recurring_payment_id,json=recurringPaymentId,proto3" json:"recurring_payment_id,omitempty"`
+	// The saga that was to make it.
+	SagaId string `protobuf:"bytes,2,opt,name=saga_id,json=sagaId,proto3" json:"saga_id,omitempty"`
+	// What it is for, in the words of who started it.
+	Reference string `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The payment; empty when none was made.
+	PaymentId string `protobuf:"bytes,4,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// The reason of the refusal: "PAYMENT_DECLINED"; empty when a person has ruled it out.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The provider's code of a decline: "insufficient_funds".
+	DeclineReason string `protobuf:"bytes,6,opt,name=decline_reason,json=declineReason,proto3" json:"decline_reason,omitempty"`
+	// Why, for people.
+	Cause         string `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecurringPaymentCompensated) Reset() {
+	*x = RecurringPaymentCompensated{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecurringPaymentCompensated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecurringPaymentCompensated) ProtoMessage() {}
+
+func (x *RecurringPaymentCompensated) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecurringPaymentCompensated.ProtoReflect.Descriptor instead.
+func (*RecurringPaymentCompensated) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RecurringPaymentCompensated) GetRecurringPaymentId() string {
+	if x != nil {
+		return x.RecurringPaymentId
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompensated) GetSagaId() string {
+	if x != nil {
+		return x.SagaId
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompensated) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompensated) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompensated) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompensated) GetDeclineReason() string {
+	if x != nil {
+		return x.DeclineReason
+	}
+	return ""
+}
+
+func (x *RecurringPaymentCompensated) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+// RecurringPaymentParked: what came of a recurring payment is not known, and a person has to find out. Type
+// tieout.orchestrator.recurring.parked.v1.
+type RecurringPaymentParked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The recurring payment.
+	RecurringPaymentId string `protobuf:"bytes,1,opt,name=recurring_payment_id,json=recurringPaymentId,proto3" json:"recurring_payment_id,omitempty"`
+	// The saga that makes it.
+	SagaId string `protobuf:"bytes,2,opt,name=saga_id,json=sagaId,proto3" json:"saga_id,omitempty"`
+	// What it is for, in the words of who started it.
+	Reference string `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Why, for people.
+	Cause         string `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecurringPaymentParked) Reset() {
+	*x = RecurringPaymentParked{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecurringPaymentParked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecurringPaymentParked) ProtoMessage() {}
+
+func (x *RecurringPaymentParked) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecurringPaymentParked.ProtoReflect.Descriptor instead.
+func (*RecurringPaymentParked) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RecurringPaymentParked) GetRecurringPaymentId() string {
+	if x != nil {
+		return x.RecurringPaymentId
+	}
+	return ""
+}
+
+func (x *RecurringPaymentParked) GetSagaId() string {
+	if x != nil {
+		return x.SagaId
+	}
+	return ""
+}
+
+func (x *RecurringPaymentParked) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *RecurringPaymentParked) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
 // StockReceived: pieces came in. Type tieout.inventory.stock.received.v1.
 type StockReceived struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -357,7 +606,7 @@ type StockReceived struct {
 
 func (x *StockReceived) Reset() {
 	*x = StockReceived{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[5]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -369,7 +618,7 @@ func (x *StockReceived) String() string {
 func (*StockReceived) ProtoMessage() {}
 
 func (x *StockReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[5]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -382,7 +631,7 @@ func (x *StockReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockReceived.ProtoReflect.Descriptor instead.
 func (*StockReceived) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StockReceived) GetLines() []*StockQuantity {
@@ -407,7 +656,7 @@ type StockAdjusted struct {
 
 func (x *StockAdjusted) Reset() {
 	*x = StockAdjusted{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[6]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +668,7 @@ func (x *StockAdjusted) String() string {
 func (*StockAdjusted) ProtoMessage() {}
 
 func (x *StockAdjusted) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[6]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +681,7 @@ func (x *StockAdjusted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockAdjusted.ProtoReflect.Descriptor instead.
 func (*StockAdjusted) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StockAdjusted) GetSku() string {
@@ -471,7 +720,7 @@ type StockReserved struct {
 
 func (x *StockReserved) Reset() {
 	*x = StockReserved{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[7]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +732,7 @@ func (x *StockReserved) String() string {
 func (*StockReserved) ProtoMessage() {}
 
 func (x *StockReserved) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[7]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +745,7 @@ func (x *StockReserved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockReserved.ProtoReflect.Descriptor instead.
 func (*StockReserved) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StockReserved) GetReservationId() string {
@@ -533,7 +782,7 @@ type StockReleased struct {
 
 func (x *StockReleased) Reset() {
 	*x = StockReleased{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[8]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +794,7 @@ func (x *StockReleased) String() string {
 func (*StockReleased) ProtoMessage() {}
 
 func (x *StockReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[8]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +807,7 @@ func (x *StockReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockReleased.ProtoReflect.Descriptor instead.
 func (*StockReleased) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StockReleased) GetReservationId() string {
@@ -588,7 +837,7 @@ type StockCommitted struct {
 
 func (x *StockCommitted) Reset() {
 	*x = StockCommitted{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[9]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +849,7 @@ func (x *StockCommitted) String() string {
 func (*StockCommitted) ProtoMessage() {}
 
 func (x *StockCommitted) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[9]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +862,7 @@ func (x *StockCommitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockCommitted.ProtoReflect.Descriptor instead.
 func (*StockCommitted) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StockCommitted) GetReservationId() string {
@@ -644,7 +893,7 @@ type StockExpired struct {
 
 func (x *StockExpired) Reset() {
 	*x = StockExpired{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +905,7 @@ func (x *StockExpired) String() string {
 func (*StockExpired) ProtoMessage() {}
 
 func (x *StockExpired) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[10]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +918,7 @@ func (x *StockExpired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockExpired.ProtoReflect.Descriptor instead.
 func (*StockExpired) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StockExpired) GetReservationId() string {
@@ -699,7 +948,7 @@ type StockQuantity struct {
 
 func (x *StockQuantity) Reset() {
 	*x = StockQuantity{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +960,7 @@ func (x *StockQuantity) String() string {
 func (*StockQuantity) ProtoMessage() {}
 
 func (x *StockQuantity) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[11]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +973,7 @@ func (x *StockQuantity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockQuantity.ProtoReflect.Descriptor instead.
 func (*StockQuantity) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StockQuantity) GetSku() string {
@@ -758,7 +1007,7 @@ type PaymentCaptured struct {
 
 func (x *PaymentCaptured) Reset() {
 	*x = PaymentCaptured{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +1019,7 @@ func (x *PaymentCaptured) String() string {
 func (*PaymentCaptured) ProtoMessage() {}
 
 func (x *PaymentCaptured) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[12]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +1032,7 @@ func (x *PaymentCaptured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCaptured.ProtoReflect.Descriptor instead.
 func (*PaymentCaptured) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PaymentCaptured) GetPaymentId() string {
@@ -829,7 +1078,7 @@ type PaymentDeclined struct {
 
 func (x *PaymentDeclined) Reset() {
 	*x = PaymentDeclined{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +1090,7 @@ func (x *PaymentDeclined) String() string {
 func (*PaymentDeclined) ProtoMessage() {}
 
 func (x *PaymentDeclined) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[13]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +1103,7 @@ func (x *PaymentDeclined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDeclined.ProtoReflect.Descriptor instead.
 func (*PaymentDeclined) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PaymentDeclined) GetPaymentId() string {
@@ -893,7 +1142,7 @@ type PaymentUnknown struct {
 
 func (x *PaymentUnknown) Reset() {
 	*x = PaymentUnknown{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1154,7 @@ func (x *PaymentUnknown) String() string {
 func (*PaymentUnknown) ProtoMessage() {}
 
 func (x *PaymentUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[14]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1167,7 @@ func (x *PaymentUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentUnknown.ProtoReflect.Descriptor instead.
 func (*PaymentUnknown) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PaymentUnknown) GetPaymentId() string {
@@ -959,7 +1208,7 @@ type PaymentRefunded struct {
 
 func (x *PaymentRefunded) Reset() {
 	*x = PaymentRefunded{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1220,7 @@ func (x *PaymentRefunded) String() string {
 func (*PaymentRefunded) ProtoMessage() {}
 
 func (x *PaymentRefunded) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[15]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1233,7 @@ func (x *PaymentRefunded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentRefunded.ProtoReflect.Descriptor instead.
 func (*PaymentRefunded) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PaymentRefunded) GetPaymentId() string {
@@ -1028,7 +1277,7 @@ type PaymentVoided struct {
 
 func (x *PaymentVoided) Reset() {
 	*x = PaymentVoided{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1289,7 @@ func (x *PaymentVoided) String() string {
 func (*PaymentVoided) ProtoMessage() {}
 
 func (x *PaymentVoided) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[16]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1302,7 @@ func (x *PaymentVoided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentVoided.ProtoReflect.Descriptor instead.
 func (*PaymentVoided) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PaymentVoided) GetPaymentId() string {
@@ -1085,7 +1334,7 @@ type PaymentCreated struct {
 
 func (x *PaymentCreated) Reset() {
 	*x = PaymentCreated{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1346,7 @@ func (x *PaymentCreated) String() string {
 func (*PaymentCreated) ProtoMessage() {}
 
 func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[17]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1359,7 @@ func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCreated.ProtoReflect.Descriptor instead.
 func (*PaymentCreated) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PaymentCreated) GetPaymentId() string {
@@ -1151,7 +1400,7 @@ type PaymentAuthorized struct {
 
 func (x *PaymentAuthorized) Reset() {
 	*x = PaymentAuthorized{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1412,7 @@ func (x *PaymentAuthorized) String() string {
 func (*PaymentAuthorized) ProtoMessage() {}
 
 func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[18]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1425,7 @@ func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentAuthorized.ProtoReflect.Descriptor instead.
 func (*PaymentAuthorized) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PaymentAuthorized) GetPaymentId() string {
@@ -1229,7 +1478,7 @@ type PaymentResolved struct {
 
 func (x *PaymentResolved) Reset() {
 	*x = PaymentResolved{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1490,7 @@ func (x *PaymentResolved) String() string {
 func (*PaymentResolved) ProtoMessage() {}
 
 func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[19]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1503,7 @@ func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentResolved.ProtoReflect.Descriptor instead.
 func (*PaymentResolved) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PaymentResolved) GetPaymentId() string {
@@ -1316,7 +1565,7 @@ type PaymentChargeback struct {
 
 func (x *PaymentChargeback) Reset() {
 	*x = PaymentChargeback{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1577,7 @@ func (x *PaymentChargeback) String() string {
 func (*PaymentChargeback) ProtoMessage() {}
 
 func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1590,7 @@ func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargeback.ProtoReflect.Descriptor instead.
 func (*PaymentChargeback) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PaymentChargeback) GetPaymentId() string {
@@ -1390,7 +1639,7 @@ type PaymentChargebackReversed struct {
 
 func (x *PaymentChargebackReversed) Reset() {
 	*x = PaymentChargebackReversed{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1651,7 @@ func (x *PaymentChargebackReversed) String() string {
 func (*PaymentChargebackReversed) ProtoMessage() {}
 
 func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1664,7 @@ func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargebackReversed.ProtoReflect.Descriptor instead.
 func (*PaymentChargebackReversed) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PaymentChargebackReversed) GetPaymentId() string {
@@ -1464,7 +1713,7 @@ type BreakerChanged struct {
 
 func (x *BreakerChanged) Reset() {
 	*x = BreakerChanged{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1725,7 @@ func (x *BreakerChanged) String() string {
 func (*BreakerChanged) ProtoMessage() {}
 
 func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1738,7 @@ func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakerChanged.ProtoReflect.Descriptor instead.
 func (*BreakerChanged) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BreakerChanged) GetProvider() string {
@@ -1539,7 +1788,7 @@ type ShipmentScheduled struct {
 
 func (x *ShipmentScheduled) Reset() {
 	*x = ShipmentScheduled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1800,7 @@ func (x *ShipmentScheduled) String() string {
 func (*ShipmentScheduled) ProtoMessage() {}
 
 func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1813,7 @@ func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentScheduled.ProtoReflect.Descriptor instead.
 func (*ShipmentScheduled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ShipmentScheduled) GetShipmentId() string {
@@ -1617,7 +1866,7 @@ type ShipmentRefused struct {
 
 func (x *ShipmentRefused) Reset() {
 	*x = ShipmentRefused{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1878,7 @@ func (x *ShipmentRefused) String() string {
 func (*ShipmentRefused) ProtoMessage() {}
 
 func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1891,7 @@ func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentRefused.ProtoReflect.Descriptor instead.
 func (*ShipmentRefused) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ShipmentRefused) GetShipmentId() string {
@@ -1679,7 +1928,7 @@ type ShipmentCancelled struct {
 
 func (x *ShipmentCancelled) Reset() {
 	*x = ShipmentCancelled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +1940,7 @@ func (x *ShipmentCancelled) String() string {
 func (*ShipmentCancelled) ProtoMessage() {}
 
 func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +1953,7 @@ func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentCancelled.ProtoReflect.Descriptor instead.
 func (*ShipmentCancelled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShipmentCancelled) GetShipmentId() string {
@@ -1736,7 +1985,7 @@ type ShipmentHandedOver struct {
 
 func (x *ShipmentHandedOver) Reset() {
 	*x = ShipmentHandedOver{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1997,7 @@ func (x *ShipmentHandedOver) String() string {
 func (*ShipmentHandedOver) ProtoMessage() {}
 
 func (x *ShipmentHandedOver) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +2010,7 @@ func (x *ShipmentHandedOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentHandedOver.ProtoReflect.Descriptor instead.
 func (*ShipmentHandedOver) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ShipmentHandedOver) GetShipmentId() string {
@@ -1800,7 +2049,7 @@ type ShipmentInTransit struct {
 
 func (x *ShipmentInTransit) Reset() {
 	*x = ShipmentInTransit{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +2061,7 @@ func (x *ShipmentInTransit) String() string {
 func (*ShipmentInTransit) ProtoMessage() {}
 
 func (x *ShipmentInTransit) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +2074,7 @@ func (x *ShipmentInTransit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentInTransit.ProtoReflect.Descriptor instead.
 func (*ShipmentInTransit) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ShipmentInTransit) GetShipmentId() string {
@@ -1864,7 +2113,7 @@ type ShipmentDelivered struct {
 
 func (x *ShipmentDelivered) Reset() {
 	*x = ShipmentDelivered{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +2125,7 @@ func (x *ShipmentDelivered) String() string {
 func (*ShipmentDelivered) ProtoMessage() {}
 
 func (x *ShipmentDelivered) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +2138,7 @@ func (x *ShipmentDelivered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentDelivered.ProtoReflect.Descriptor instead.
 func (*ShipmentDelivered) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ShipmentDelivered) GetShipmentId() string {
@@ -1928,7 +2177,7 @@ type ShipmentReturned struct {
 
 func (x *ShipmentReturned) Reset() {
 	*x = ShipmentReturned{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +2189,7 @@ func (x *ShipmentReturned) String() string {
 func (*ShipmentReturned) ProtoMessage() {}
 
 func (x *ShipmentReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2202,7 @@ func (x *ShipmentReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentReturned.ProtoReflect.Descriptor instead.
 func (*ShipmentReturned) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ShipmentReturned) GetShipmentId() string {
@@ -1992,7 +2241,7 @@ type ShipmentLost struct {
 
 func (x *ShipmentLost) Reset() {
 	*x = ShipmentLost{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2253,7 @@ func (x *ShipmentLost) String() string {
 func (*ShipmentLost) ProtoMessage() {}
 
 func (x *ShipmentLost) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +2266,7 @@ func (x *ShipmentLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentLost.ProtoReflect.Descriptor instead.
 func (*ShipmentLost) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ShipmentLost) GetShipmentId() string {
@@ -2066,7 +2315,27 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\vOrderParked\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
 	"\asaga_id\x18\x02 \x01(\tR\x06sagaId\x12\x14\n" +
-	"\x05cause\x18\x03 \x01(\tR\x05cause\"E\n" +
+	"\x05cause\x18\x03 \x01(\tR\x05cause\"\xa3\x01\n" +
+	"\x19RecurringPaymentCompleted\x120\n" +
+	"\x14recurring_payment_id\x18\x01 \x01(\tR\x12recurringPaymentId\x12\x17\n" +
+	"\asaga_id\x18\x02 \x01(\tR\x06sagaId\x12\x1c\n" +
+	"\treference\x18\x03 \x01(\tR\treference\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x04 \x01(\tR\tpaymentId\"\xfa\x01\n" +
+	"\x1bRecurringPaymentCompensated\x120\n" +
+	"\x14recurring_payment_id\x18\x01 \x01(\tR\x12recurringPaymentId\x12\x17\n" +
+	"\asaga_id\x18\x02 \x01(\tR\x06sagaId\x12\x1c\n" +
+	"\treference\x18\x03 \x01(\tR\treference\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x04 \x01(\tR\tpaymentId\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12%\n" +
+	"\x0edecline_reason\x18\x06 \x01(\tR\rdeclineReason\x12\x14\n" +
+	"\x05cause\x18\a \x01(\tR\x05cause\"\x97\x01\n" +
+	"\x16RecurringPaymentParked\x120\n" +
+	"\x14recurring_payment_id\x18\x01 \x01(\tR\x12recurringPaymentId\x12\x17\n" +
+	"\asaga_id\x18\x02 \x01(\tR\x06sagaId\x12\x1c\n" +
+	"\treference\x18\x03 \x01(\tR\treference\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\"E\n" +
 	"\rStockReceived\x124\n" +
 	"\x05lines\x18\x01 \x03(\v2\x1e.tieout.event.v1.StockQuantityR\x05lines\"U\n" +
 	"\rStockAdjusted\x12\x10\n" +
@@ -2207,53 +2476,56 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_tieout_event_v1_event_proto_goTypes = []any{
-	(*OrderPlaced)(nil),               // 0: tieout.event.v1.OrderPlaced
-	(*OrderCompleted)(nil),            // 1: tieout.event.v1.OrderCompleted
-	(*OrderCompensating)(nil),         // 2: tieout.event.v1.OrderCompensating
-	(*OrderCompensated)(nil),          // 3: tieout.event.v1.OrderCompensated
-	(*OrderParked)(nil),               // 4: tieout.event.v1.OrderParked
-	(*StockReceived)(nil),             // 5: tieout.event.v1.StockReceived
-	(*StockAdjusted)(nil),             // 6: tieout.event.v1.StockAdjusted
-	(*StockReserved)(nil),             // 7: tieout.event.v1.StockReserved
-	(*StockReleased)(nil),             // 8: tieout.event.v1.StockReleased
-	(*StockCommitted)(nil),            // 9: tieout.event.v1.StockCommitted
-	(*StockExpired)(nil),              // 10: tieout.event.v1.StockExpired
-	(*StockQuantity)(nil),             // 11: tieout.event.v1.StockQuantity
-	(*PaymentCaptured)(nil),           // 12: tieout.event.v1.PaymentCaptured
-	(*PaymentDeclined)(nil),           // 13: tieout.event.v1.PaymentDeclined
-	(*PaymentUnknown)(nil),            // 14: tieout.event.v1.PaymentUnknown
-	(*PaymentRefunded)(nil),           // 15: tieout.event.v1.PaymentRefunded
-	(*PaymentVoided)(nil),             // 16: tieout.event.v1.PaymentVoided
-	(*PaymentCreated)(nil),            // 17: tieout.event.v1.PaymentCreated
-	(*PaymentAuthorized)(nil),         // 18: tieout.event.v1.PaymentAuthorized
-	(*PaymentResolved)(nil),           // 19: tieout.event.v1.PaymentResolved
-	(*PaymentChargeback)(nil),         // 20: tieout.event.v1.PaymentChargeback
-	(*PaymentChargebackReversed)(nil), // 21: tieout.event.v1.PaymentChargebackReversed
-	(*BreakerChanged)(nil),            // 22: tieout.event.v1.BreakerChanged
-	(*ShipmentScheduled)(nil),         // 23: tieout.event.v1.ShipmentScheduled
-	(*ShipmentRefused)(nil),           // 24: tieout.event.v1.ShipmentRefused
-	(*ShipmentCancelled)(nil),         // 25: tieout.event.v1.ShipmentCancelled
-	(*ShipmentHandedOver)(nil),        // 26: tieout.event.v1.ShipmentHandedOver
-	(*ShipmentInTransit)(nil),         // 27: tieout.event.v1.ShipmentInTransit
-	(*ShipmentDelivered)(nil),         // 28: tieout.event.v1.ShipmentDelivered
-	(*ShipmentReturned)(nil),          // 29: tieout.event.v1.ShipmentReturned
-	(*ShipmentLost)(nil),              // 30: tieout.event.v1.ShipmentLost
-	(*v1.Amount)(nil),                 // 31: tieout.common.v1.Amount
+	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
+	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
+	(*OrderCompensating)(nil),           // 2: tieout.event.v1.OrderCompensating
+	(*OrderCompensated)(nil),            // 3: tieout.event.v1.OrderCompensated
+	(*OrderParked)(nil),                 // 4: tieout.event.v1.OrderParked
+	(*RecurringPaymentCompleted)(nil),   // 5: tieout.event.v1.RecurringPaymentCompleted
+	(*RecurringPaymentCompensated)(nil), // 6: tieout.event.v1.RecurringPaymentCompensated
+	(*RecurringPaymentParked)(nil),      // 7: tieout.event.v1.RecurringPaymentParked
+	(*StockReceived)(nil),               // 8: tieout.event.v1.StockReceived
+	(*StockAdjusted)(nil),               // 9: tieout.event.v1.StockAdjusted
+	(*StockReserved)(nil),               // 10: tieout.event.v1.StockReserved
+	(*StockReleased)(nil),               // 11: tieout.event.v1.StockReleased
+	(*StockCommitted)(nil),              // 12: tieout.event.v1.StockCommitted
+	(*StockExpired)(nil),                // 13: tieout.event.v1.StockExpired
+	(*StockQuantity)(nil),               // 14: tieout.event.v1.StockQuantity
+	(*PaymentCaptured)(nil),             // 15: tieout.event.v1.PaymentCaptured
+	(*PaymentDeclined)(nil),             // 16: tieout.event.v1.PaymentDeclined
+	(*PaymentUnknown)(nil),              // 17: tieout.event.v1.PaymentUnknown
+	(*PaymentRefunded)(nil),             // 18: tieout.event.v1.PaymentRefunded
+	(*PaymentVoided)(nil),               // 19: tieout.event.v1.PaymentVoided
+	(*PaymentCreated)(nil),              // 20: tieout.event.v1.PaymentCreated
+	(*PaymentAuthorized)(nil),           // 21: tieout.event.v1.PaymentAuthorized
+	(*PaymentResolved)(nil),             // 22: tieout.event.v1.PaymentResolved
+	(*PaymentChargeback)(nil),           // 23: tieout.event.v1.PaymentChargeback
+	(*PaymentChargebackReversed)(nil),   // 24: tieout.event.v1.PaymentChargebackReversed
+	(*BreakerChanged)(nil),              // 25: tieout.event.v1.BreakerChanged
+	(*ShipmentScheduled)(nil),           // 26: tieout.event.v1.ShipmentScheduled
+	(*ShipmentRefused)(nil),             // 27: tieout.event.v1.ShipmentRefused
+	(*ShipmentCancelled)(nil),           // 28: tieout.event.v1.ShipmentCancelled
+	(*ShipmentHandedOver)(nil),          // 29: tieout.event.v1.ShipmentHandedOver
+	(*ShipmentInTransit)(nil),           // 30: tieout.event.v1.ShipmentInTransit
+	(*ShipmentDelivered)(nil),           // 31: tieout.event.v1.ShipmentDelivered
+	(*ShipmentReturned)(nil),            // 32: tieout.event.v1.ShipmentReturned
+	(*ShipmentLost)(nil),                // 33: tieout.event.v1.ShipmentLost
+	(*v1.Amount)(nil),                   // 34: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	31, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
-	11, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
-	11, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	31, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	31, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	31, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	31, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
-	31, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	31, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	31, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	31, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	34, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
+	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
+	34, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	34, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	34, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	34, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
+	34, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	34, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	34, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	34, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -2272,7 +2544,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -103,7 +103,7 @@ type Saga struct {
 	DefinitionVersion int32 `protobuf:"varint,3,opt,name=definition_version,json=definitionVersion,proto3" json:"definition_version,omitempty"`
 	// Where it stands.
 	Phase SagaPhase `protobuf:"varint,4,opt,name=phase,proto3,enum=tieout.saga.v1.SagaPhase" json:"phase,omitempty"`
-	// The order it drives.
+	// The order it drives; empty when it drives something else.
 	OrderId string `protobuf:"bytes,5,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// The step it is at, or empty when it has ended.
 	Step string `protobuf:"bytes,6,opt,name=step,proto3" json:"step,omitempty"`
@@ -125,13 +125,17 @@ type Saga struct {
 	Events []*SagaEvent `protobuf:"bytes,14,rep,name=events,proto3" json:"events,omitempty"`
 	// A person has paused it.
 	Paused bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
-	// Who placed the order.
+	// Whose order or payment it is.
 	CustomerId string `protobuf:"bytes,16,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// What the order comes to.
+	// What the order or the payment comes to.
 	Total *v1.Amount `protobuf:"bytes,17,opt,name=total,proto3" json:"total,omitempty"`
 	// What of it may be held for nothing: the saga turned back or is parked, and the money may be taken or set aside.
 	// Unset when nothing is at risk, and in a saga as of an earlier event.
-	MoneyAtRisk   *v1.Amount `protobuf:"bytes,18,opt,name=money_at_risk,json=moneyAtRisk,proto3" json:"money_at_risk,omitempty"`
+	MoneyAtRisk *v1.Amount `protobuf:"bytes,18,opt,name=money_at_risk,json=moneyAtRisk,proto3" json:"money_at_risk,omitempty"`
+	// The recurring payment it makes; empty when it drives something else.
+	RecurringPaymentId string `protobuf:"bytes,19,opt,name=recurring_payment_id,json=recurringPaymentId,proto3" json:"recurring_payment_id,omitempty"`
+	// What the recurring payment is for, in the words of who started it.
+	Reference     string `protobuf:"bytes,20,opt,name=reference,proto3" json:"reference,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,6 +294,20 @@ func (x *Saga) GetMoneyAtRisk() *v1.Amount {
 		return x.MoneyAtRisk
 	}
 	return nil
+}
+
+func (x *Saga) GetRecurringPaymentId() string {
+	if x != nil {
+		return x.RecurringPaymentId
+	}
+	return ""
+}
+
+func (x *Saga) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
 }
 
 // SagaStep is one step of a saga, as it stands.
@@ -1054,7 +1072,7 @@ var File_tieout_saga_v1_saga_proto protoreflect.FileDescriptor
 
 const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\n" +
-	"\x19tieout/saga/v1/saga.proto\x12\x0etieout.saga.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\x1a\x1etieout/saga/v1/operation.proto\"\x82\x06\n" +
+	"\x19tieout/saga/v1/saga.proto\x12\x0etieout.saga.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\x1a\x1etieout/saga/v1/operation.proto\"\xd2\x06\n" +
 	"\x04Saga\x12\x17\n" +
 	"\asaga_id\x18\x01 \x01(\tR\x06sagaId\x12\x1e\n" +
 	"\n" +
@@ -1079,7 +1097,9 @@ const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\vcustomer_id\x18\x10 \x01(\tR\n" +
 	"customerId\x12.\n" +
 	"\x05total\x18\x11 \x01(\v2\x18.tieout.common.v1.AmountR\x05total\x12<\n" +
-	"\rmoney_at_risk\x18\x12 \x01(\v2\x18.tieout.common.v1.AmountR\vmoneyAtRisk\"\xee\x01\n" +
+	"\rmoney_at_risk\x18\x12 \x01(\v2\x18.tieout.common.v1.AmountR\vmoneyAtRisk\x120\n" +
+	"\x14recurring_payment_id\x18\x13 \x01(\tR\x12recurringPaymentId\x12\x1c\n" +
+	"\treference\x18\x14 \x01(\tR\treference\"\xee\x01\n" +
 	"\bSagaStep\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
