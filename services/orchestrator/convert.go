@@ -61,9 +61,7 @@ var operationStates = map[operationState]sagav1.SagaOperationState{
 func linesFromProto(lines []*orderv1.OrderLine) []line {
 	out := make([]line, len(lines))
 	for i, l := range lines {
-		out[i] = line{SKU: l.GetSku(), Quantity: l.GetQuantity(), UnitPrice: money.Amount{
-			Currency: money.Currency(l.GetUnitPrice().GetCurrencyCode()), Minor: l.GetUnitPrice().GetMinorUnits(),
-		}}
+		out[i] = line{SKU: l.GetSku(), Quantity: l.GetQuantity(), UnitPrice: amountFromProto(l.GetUnitPrice())}
 	}
 	return out
 }
@@ -74,6 +72,10 @@ func addressFromProto(a *commonv1.Address) address {
 
 func addressToProto(a address) *commonv1.Address {
 	return &commonv1.Address{Name: a.Name, Street: a.Street, City: a.City, PostalCode: a.PostalCode, Country: a.Country}
+}
+
+func amountFromProto(a *commonv1.Amount) money.Amount {
+	return money.Amount{Currency: money.Currency(a.GetCurrencyCode()), Minor: a.GetMinorUnits()}
 }
 
 func amountToProto(a money.Amount) *commonv1.Amount {
@@ -106,10 +108,15 @@ func sagaToProto(l listedSaga) *sagav1.Saga {
 	v := l.sagaView
 	out := &sagav1.Saga{
 		SagaId: v.id.String(), Definition: v.definition.name, DefinitionVersion: int32(v.definition.version),
-		Phase: sagaPhases[v.phase], OrderId: v.orderID.String(), Step: v.step, Cause: v.cause, Sequence: int32(v.seq),
+		Phase: sagaPhases[v.phase], Reference: v.reference, Step: v.step, Cause: v.cause, Sequence: int32(v.seq),
 		CreateTime: timestamppb.New(v.createdAt), UpdateTime: timestamppb.New(v.updatedAt),
 		Deadline: timestamppb.New(v.deadline), NextActionTime: optionalTime(v.nextAt), Paused: v.paused,
 		CustomerId: l.customerID, Total: amountToProto(l.total),
+	}
+	if v.definition.name == recurring {
+		out.RecurringPaymentId = v.subjectID()
+	} else {
+		out.OrderId = v.subjectID()
 	}
 	if v.atRisk {
 		out.MoneyAtRisk = amountToProto(l.total)
@@ -126,7 +133,7 @@ func optionalTime(t time.Time) *timestamppb.Timestamp {
 
 // drivenToProto is a saga with its steps and history.
 func drivenToProto(r driven) (*sagav1.Saga, error) {
-	out := sagaToProto(listedSaga{r.view, r.order.customerID, r.order.total})
+	out := sagaToProto(listedSaga{r.view, r.subject.customerID, r.subject.total})
 	for i, s := range r.state.Steps {
 		step := r.def.Steps[i]
 		out.Steps = append(out.Steps, &sagav1.SagaStep{

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,11 +20,11 @@ func TestDocs_ShowTheDefinitionsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	const path = "../../docs/reference/sagas.md"
 	var b strings.Builder
-	b.WriteString("# Sagas\n\nPrinted from the definitions in services/orchestrator/order.go; a test compares.\n\n" +
+	b.WriteString("# Sagas\n\nPrinted from the definitions in services/orchestrator (order.go, recurring.go); a test compares.\n\n" +
 		"A step that is pending, because its participant has taken it over, stays where it is and is asked about until it is\n" +
 		"known, every 5s at the most. Any call that is denied parks the saga. New orders run the last version; a saga that is\n" +
 		"under way keeps the one that it started with.\n")
-	for _, d := range orderSagas {
+	for _, d := range append(slices.Clone(orderSagas), recurringV1) {
 		fmt.Fprintf(&b, "\n## %s v%d\n\nIt turns back if it has not come to its pivot within %s.\n\n", d.Name, d.Version, d.Deadline)
 		b.WriteString("| step | kind | execute | look up | compensate | forward | back |\n|---|---|---|---|---|---|---|\n")
 		for _, s := range d.Steps {

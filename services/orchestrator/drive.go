@@ -26,10 +26,10 @@ type run struct {
 	events []saga.Event
 }
 
-// driven is a run with the order that it drives.
+// driven is a run with what it is for.
 type driven struct {
 	run
-	order order
+	subject subject
 }
 
 // reloadWait is how long to wait before a saga that could not be read or written is read again.
@@ -54,7 +54,8 @@ func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, sent b
 	for i, w := range batch {
 		step := w.def.Steps[w.command.Step]
 		calls[i] = stepCall{
-			key: stepKey(w.view.id, step.Name), order: w.order, result: w.result, epoch: w.term.epoch, traceparent: w.view.traceparent,
+			key: stepKey(w.view.id, step.Name), sagaID: w.view.id, subject: w.subject, result: w.result, epoch: w.term.epoch,
+			traceparent: w.view.traceparent,
 		}
 		spans[i] = e.span(&calls[i], w, step.Name)
 		timeout = max(timeout, patienceOf(step, w.command.Op).Timeout)
@@ -97,7 +98,7 @@ func (e *engine) span(c *stepCall, w waiting, step string) trace.Span {
 	ctx, span := rpc.StartItem(context.Background(), e.tracer, w.command.Op.String()+" "+step, w.view.traceparent)
 	if span.IsRecording() {
 		span.SetAttributes(
-			attribute.String("tieout.saga.id", w.view.id.String()), attribute.String("tieout.order.id", w.view.orderID.String()),
+			attribute.String("tieout.saga.id", w.view.id.String()), attribute.String("tieout.reference", w.subject.reference),
 			attribute.String("tieout.step", step), attribute.String("tieout.idempotency_key", c.key))
 		c.traceparent, _ = bus.TraceContext(ctx)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/trace"
 
@@ -47,7 +48,7 @@ type engine struct {
 	mu      sync.Mutex
 	halted  bool // nothing more is begun
 	live    map[SagaID]*live
-	pending map[OrderID]*live // those that wait for a participant to tell
+	pending map[uuid.UUID]*live // those that wait for a participant to tell, by what they are for
 }
 
 // live is a saga in memory.
@@ -69,10 +70,10 @@ type live struct {
 
 // prepare completes an engine; it does nothing until it runs.
 func (e *engine) prepare(actions map[string]action) {
-	e.live, e.pending = map[SagaID]*live{}, map[OrderID]*live{}
+	e.live, e.pending = map[SagaID]*live{}, map[uuid.UUID]*live{}
 	e.rescan, e.lanes = make(chan struct{}, 1), map[string]*lane{}
 	for name, do := range actions {
-		e.lanes[name] = &lane{engine: e, call: name, do: do, limit: maxBatch}
+		e.lanes[name] = &lane{engine: e, call: name, do: do, limit: maxBatch, yields: name == callChargeRecurring}
 	}
 	e.reader, e.timers = &reader{engine: e}, newTimers(e.due)
 }
@@ -171,10 +172,10 @@ func (e *engine) adopt(sagaID SagaID, known *driven) bool {
 }
 
 // takeIn has sagas driven that were just written, by whoever owns their shards.
-func (e *engine) takeIn(def saga.Definition, started []transition, orders []order) {
+func (e *engine) takeIn(def saga.Definition, begun []transition, subjects []subject) {
 	var others []SagaID
-	for i, t := range started {
-		if !e.adopt(t.after.id, &driven{run: run{view: t.after, def: def, state: t.state}, order: orders[i]}) {
+	for i, t := range begun {
+		if !e.adopt(t.after.id, &driven{run: run{view: t.after, def: def, state: t.state}, subject: subjects[i]}) {
 			others = append(others, t.after.id)
 		}
 	}
@@ -216,11 +217,12 @@ func (e *engine) nudge(sagaID SagaID) bool {
 	return true
 }
 
-// told has the sagas of some orders ask now what they wait to be told: an event says that something happened.
-func (e *engine) told(orderIDs []OrderID) {
-	for _, orderID := range orderIDs {
+// told has the sagas of some orders and recurring payments ask now what they wait to be told: an event says that
+// something happened.
+func (e *engine) told(subjects []uuid.UUID) {
+	for _, id := range subjects {
 		e.mu.Lock()
-		l := e.pending[orderID]
+		l := e.pending[id]
 		e.mu.Unlock()
 		if l != nil {
 			e.timers.ask(l)
@@ -232,7 +234,7 @@ func (e *engine) told(orderIDs []OrderID) {
 func (e *engine) due(l *live) {
 	e.mu.Lock()
 	l.waiting = false
-	delete(e.pending, l.view.orderID)
+	delete(e.pending, l.view.subject)
 	e.mu.Unlock()
 	e.advance(l)
 }
@@ -242,7 +244,7 @@ func (e *engine) wait(l *live, until time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if l.isPending() {
-		e.pending[l.view.orderID] = l
+		e.pending[l.view.subject] = l
 	}
 	if l.waiting = true; l.nudged {
 		until = time.Time{}
@@ -349,6 +351,16 @@ func (e *engine) again(l *live, why error) {
 		slog.Any("error", why), slog.Int("failures", l.failures))
 	l.state.Steps = nil // read it
 	e.wait(l, time.Now().Add(reloadWait.Wait(l.failures, fraction())))
+}
+
+// ordersWait tells whether steps of orders wait for their turn, or are under way.
+func (e *engine) ordersWait() bool {
+	for _, l := range e.lanes {
+		if !l.yields && l.isBusy() {
+			return true
+		}
+	}
+	return false
 }
 
 // callOf is the call that carries out an operation of a step.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
@@ -320,7 +321,7 @@ func TestEngine_APendingStepIsAskedAgain(t *testing.T) {
 		o.engine.mu.Lock()
 		defer o.engine.mu.Unlock()
 		for _, l := range o.engine.pending {
-			pending = l.view.orderID.String() == placed.GetOrderId()
+			pending = l.view.subjectID() == placed.GetOrderId()
 		}
 		return pending
 	})
@@ -328,7 +329,7 @@ func TestEngine_APendingStepIsAskedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.engine.told([]OrderID{orderID})
+	o.engine.told([]uuid.UUID{orderID.UUID()})
 	_, s := c.end(placed.GetOrderId())
 	want := "started step_done:reserve step_pending:authorize step_done:authorize step_done:ship step_done:capture step_done:commit completed"
 	if diff := cmp.Diff(want, types(s)); diff != "" {

@@ -1,6 +1,8 @@
 package orchestrator
 
 import (
+	"encoding/json"
+
 	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
@@ -10,35 +12,79 @@ import (
 
 func eventPlaced(p placing) bus.Event {
 	o := p.order
-	return event("placed", o.id, p.traceparent, &eventv1.OrderPlaced{
+	return event("order", "placed", o.reference, p.traceparent, &eventv1.OrderPlaced{
 		OrderId: o.id.String(), SagaId: o.sagaID.String(), CustomerId: o.customerID, Total: amountToProto(o.total),
 	})
 }
 
-// eventsOf are the events that others need of a saga's: one per change of its phase. The cause is the saga's after
-// them.
-func eventsOf(v sagaView, recorded []saga.Event, cause string) []bus.Event {
+// eventsOf are the events that others need of a saga's: one per change of its phase.
+func eventsOf(t transition) []bus.Event {
+	if t.view.definition.name == recurring {
+		return eventsOfRecurring(t)
+	}
 	var out []bus.Event
-	orderID, sagaID := v.orderID.String(), v.id.String()
-	for _, e := range recorded {
+	orderID, sagaID, cause := t.view.subjectID(), t.view.id.String(), t.after.cause
+	tell := func(name string, payload proto.Message) {
+		out = append(out, event("order", name, orderID, t.view.traceparent, payload))
+	}
+	for _, e := range t.events {
 		switch e.Type {
 		case saga.CompensationDecided:
-			out = append(out, event("compensating", v.orderID, v.traceparent, &eventv1.OrderCompensating{OrderId: orderID, SagaId: sagaID, Cause: cause}))
+			tell("compensating", &eventv1.OrderCompensating{OrderId: orderID, SagaId: sagaID, Cause: cause})
 		case saga.SagaCompleted:
-			out = append(out, event("completed", v.orderID, v.traceparent, &eventv1.OrderCompleted{OrderId: orderID, SagaId: sagaID}))
+			tell("completed", &eventv1.OrderCompleted{OrderId: orderID, SagaId: sagaID})
 		case saga.SagaCompensated:
-			out = append(out, event("compensated", v.orderID, v.traceparent, &eventv1.OrderCompensated{OrderId: orderID, SagaId: sagaID, Cause: cause}))
+			tell("compensated", &eventv1.OrderCompensated{OrderId: orderID, SagaId: sagaID, Cause: cause})
 		case saga.SagaParked:
-			out = append(out, event("parked", v.orderID, v.traceparent, &eventv1.OrderParked{OrderId: orderID, SagaId: sagaID, Cause: cause}))
+			tell("parked", &eventv1.OrderParked{OrderId: orderID, SagaId: sagaID, Cause: cause})
 		}
 	}
 	return out
 }
 
-func event(name string, orderID OrderID, traceparent string, payload proto.Message) bus.Event {
+// eventsOfRecurring tell how a recurring payment ends, with what was answered to its charge.
+func eventsOfRecurring(t transition) []bus.Event {
+	var out []bus.Event
+	rid, sagaID, cause := t.view.subjectID(), t.view.id.String(), t.after.cause
+	tell := func(name string, payload proto.Message) {
+		out = append(out, event(recurring, name, rid, t.view.traceparent, payload))
+	}
+	var charge saga.StepState
+	if len(t.state.Steps) > 0 { // a history that cannot be read has none
+		charge = t.state.Steps[0]
+	}
+	for _, e := range t.events {
+		switch e.Type {
+		case saga.SagaCompleted:
+			tell("completed", &eventv1.RecurringPaymentCompleted{
+				RecurringPaymentId: rid, SagaId: sagaID, Reference: t.view.reference, PaymentId: paymentOf(charge.Result),
+			})
+		case saga.SagaCompensated:
+			tell("compensated", &eventv1.RecurringPaymentCompensated{
+				RecurringPaymentId: rid, SagaId: sagaID, Reference: t.view.reference, PaymentId: charge.Info.Resource, Reason: charge.Info.Reason,
+				DeclineReason: charge.Info.Metadata["declineReason"], Cause: cause,
+			})
+		case saga.SagaParked:
+			tell("parked", &eventv1.RecurringPaymentParked{
+				RecurringPaymentId: rid, SagaId: sagaID, Reference: t.view.reference, Cause: cause,
+			})
+		}
+	}
+	return out
+}
+
+// paymentOf reads the payment out of what the charge step answered; a step that a person has resolved has none.
+func paymentOf(result json.RawMessage) string {
+	var c charged
+	if json.Unmarshal(result, &c) != nil {
+		return ""
+	}
+	return c.PaymentID
+}
+
+func event(entity, name, subject, traceparent string, payload proto.Message) bus.Event {
 	return bus.Event{
 		Traceparent: traceparent,
-		Service:     serviceName, Entity: "order", Name: name,
-		Subject: orderID.String(), Reference: orderID.String(), Data: bus.Payload(payload),
+		Service:     serviceName, Entity: entity, Name: name, Subject: subject, Reference: subject, Data: bus.Payload(payload),
 	}
 }

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -112,6 +113,13 @@ func (p *participants) seen() []string {
 	return append([]string(nil), p.calls...)
 }
 
+// carried gives how many requests each call of a kind carried.
+func (p *participants) carried(call string) []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.batches[call])
+}
+
 // forget forgets what was called.
 func (p *participants) forget() {
 	p.mu.Lock()
@@ -187,7 +195,7 @@ func (p *participants) BatchCommit(ctx context.Context, r *inventoryv1.BatchComm
 
 func (p *participants) BatchCharge(ctx context.Context, r *paymentv1.BatchChargeRequest) (*paymentv1.BatchChargeResponse, error) {
 	results, err := each(ctx, p, callCharge, r.GetRequests(), func(_ context.Context, r *paymentv1.ChargeRequest) (*paymentv1.ChargeResponse, error) {
-		return &paymentv1.ChargeResponse{}, p.call(callCharge, r.GetIdempotencyKey(), "executed")
+		return &paymentv1.ChargeResponse{Payment: &paymentv1.Payment{PaymentId: "pay_of " + r.GetReference()}}, p.call(callCharge, r.GetIdempotencyKey(), "executed")
 	}, func(a rpc.Answered[*paymentv1.ChargeResponse]) *paymentv1.BatchChargeResponse_Result {
 		return &paymentv1.BatchChargeResponse_Result{Status: a.Status(), Response: a.Response}
 	})

@@ -17,7 +17,7 @@ import (
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
-// filter is a condition on sagas (s) and their orders (o) in SQL. What a client wrote is in its arguments only.
+// filter is a condition on sagas (s) and what they are for (o) in SQL. What a client wrote is in its arguments only.
 type filter struct {
 	text  string // as it was written, without the space around it
 	where string

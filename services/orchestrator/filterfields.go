@@ -38,8 +38,9 @@ var filterFields = map[string]filterField{
 	"version":     valued("s.version", "bigint", sameLessOrMore, wholeNumber),
 	"step":        text("s.step"),
 	"cause":       text("s.cause"),
-	"customer_id": ofOrder("customer_id", "text", textValue, text("o.customer_id")),
-	"order_id":    ofOrder("id", "uuid", orderIDValue, filterField{operators: sameOrNot}),
+	"customer_id": ofSubject("customer_id", "text", textValue, text("o.customer_id")),
+	"order_id":    ofSubject("id", "uuid", orderIDValue, filterField{operators: sameOrNot}),
+	"reference":   ofSubject("reference", "text", textValue, text("o.reference")),
 	"amount":      valued("o.total_minor", "bigint", sameLessOrMore, wholeNumber),
 	"currency":    valued("o.currency", "text", sameOrNot, currencyValue),
 	"blocked_on":  {sameOrNot, writeBlockedOn},
@@ -80,9 +81,9 @@ func text(column string) filterField {
 	}}
 }
 
-// ofOrder is a column that orders have an index of: what equals something is found by that. Other operators are the
+// ofSubject is a column that orders and recurring payments have an index of: what equals something is found by that. Other operators are the
 // other field's.
-func ofOrder[T any](column, sqlType string, read func(filterValue) (T, error), other filterField) filterField {
+func ofSubject[T any](column, sqlType string, read func(filterValue) (T, error), other filterField) filterField {
 	return filterField{other.operators, func(t *translation, operator string, v filterValue) error {
 		if !slices.Contains(sameOrNot, operator) {
 			return other.write(t, operator, v)
@@ -94,7 +95,7 @@ func ofOrder[T any](column, sqlType string, read func(filterValue) (T, error), o
 		if operator == "!=" {
 			t.sql.WriteString("NOT ")
 		}
-		t.sql.WriteString("(s.id IN (SELECT saga_id FROM orders WHERE " + column + " = " + t.arg(value, sqlType) + "))")
+		t.sql.WriteString("(s.id IN (SELECT saga_id FROM saga_subject WHERE " + column + " = " + t.arg(value, sqlType) + "))")
 		return nil
 	}}
 }

@@ -13,6 +13,8 @@ const (
 	maxBatch = 256
 	// maxFlights is how many calls of a lane are under way at once.
 	maxFlights = 4
+	// maxYielding is how many a call carries that yields to orders; then one call is under way.
+	maxYielding = 32
 )
 
 // notSentWait is how long a lane is blocked after a call that could not be sent.
@@ -22,10 +24,14 @@ var notSentWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 5 
 // came. A lane whose calls cannot be sent is blocked for a while; its sagas stay where they are, and it costs them no
 // attempt. Then one is sent, and with each call that gets through twice as many, so that a participant that comes back
 // is not overrun.
+//
+// Nobody waits for a payment of a batch as somebody does for an order: its lane yields, and as long as orders' steps
+// are in other lanes it carries little at a time.
 type lane struct {
 	engine *engine
 	call   string
 	do     action
+	yields bool
 
 	mu      sync.Mutex
 	queue   []waiting
@@ -64,13 +70,18 @@ func (l *lane) launch() {
 // fly carries batches until nothing waits, or the lane is blocked.
 func (l *lane) fly() {
 	for {
+		yield := l.yields && l.engine.ordersWait()
 		l.mu.Lock()
-		if len(l.queue) == 0 || l.timer != nil || l.engine.isStopping() {
+		if len(l.queue) == 0 || l.timer != nil || yield && l.flights > 1 || l.engine.isStopping() {
 			l.flights--
 			l.mu.Unlock()
 			return
 		}
-		batch := l.queue[:min(len(l.queue), l.limit)]
+		limit := l.limit
+		if yield {
+			limit = min(limit, maxYielding)
+		}
+		batch := l.queue[:min(len(l.queue), limit)]
 		l.queue = l.queue[len(batch):]
 		if len(l.queue) == 0 {
 			l.queue = nil // the batch may be the whole of what it held
@@ -158,6 +169,13 @@ func (l *lane) unblock() {
 	}
 	l.limit = min(2*l.limit, maxBatch)
 	l.launch()
+}
+
+// isBusy tells whether something is under way or about to be; what a blocked lane holds is not.
+func (l *lane) isBusy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flights > 0 || len(l.queue) > 0 && l.timer == nil
 }
 
 // waits gives how many sagas wait in the lane, and whether it is blocked.

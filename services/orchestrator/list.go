@@ -24,11 +24,11 @@ type listedSaga struct {
 }
 
 // sagasMatching is what filters are conditions of.
-const sagasMatching = ` FROM saga s JOIN orders o ON o.id = s.order_id WHERE `
+const sagasMatching = ` FROM saga s JOIN saga_subject o ON o.id = s.order_id WHERE `
 
 const selectSagas = `
 SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.seq, s.deadline, s.traceparent, s.paused,
-       s.at_risk, s.next_at, s.created_at, s.updated_at, o.customer_id, o.currency, o.total_minor` + sagasMatching
+       s.at_risk, s.next_at, s.created_at, s.updated_at, o.reference, o.customer_id, o.currency, o.total_minor` + sagasMatching
 
 // listSagas gives up to n of the sagas that a filter holds for and that started before one, newest first.
 func (o *orchestrator) listSagas(ctx context.Context, f filter, before SagaID, n int32) ([]listedSaga, error) {
@@ -48,7 +48,7 @@ func (o *orchestrator) listSagas(ctx context.Context, f filter, before SagaID, n
 func listedFrom(row pgx.CollectableRow) (listedSaga, error) {
 	var r orchestratordb.LoadSagasRow
 	err := row.Scan(&r.ID, &r.Definition, &r.Version, &r.OrderID, &r.Phase, &r.Step, &r.Cause, &r.Seq, &r.Deadline, &r.Traceparent,
-		&r.Paused, &r.AtRisk, &r.NextAt, &r.CreatedAt, &r.UpdatedAt, &r.CustomerID, &r.Currency, &r.TotalMinor)
+		&r.Paused, &r.AtRisk, &r.NextAt, &r.CreatedAt, &r.UpdatedAt, &r.Reference, &r.CustomerID, &r.Currency, &r.TotalMinor)
 	return listedSaga{sagaView: viewOf(r), customerID: r.CustomerID, total: totalIn(r)}, err
 }
 

@@ -16,7 +16,7 @@ import (
 // errNoDefinition says that this build cannot run a saga.
 var errNoDefinition = errors.New("no such definition in this build")
 
-// loaded is a saga as it was read, with its order and its history, or what kept it from being understood.
+// loaded is a saga as it was read, with what it is for and its history, or what kept it from being understood.
 type loaded struct {
 	driven
 	err error
@@ -65,15 +65,17 @@ func (e *engine) loadAll(ctx context.Context, db orchestratordb.DBTX, ids []Saga
 	return all, nil
 }
 
-// understand makes of a saga's rows what they say. The view and the order are there also when the history is not
+// understand makes of a saga's rows what they say. The view and the subject are there also when the history is not
 // understood.
 func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEventsOfSagasRow, definitions map[definitionKey]saga.Definition) (driven, error) {
-	d := driven{run: run{view: viewOf(row)}, order: order{
-		id: OrderID(row.OrderID), sagaID: SagaID(row.ID), customerID: row.CustomerID, paymentMethod: row.PaymentMethod,
-		total: totalIn(row), createdAt: row.PlacedAt,
-	}}
-	if err := errors.Join(json.Unmarshal(row.Lines, &d.order.lines), json.Unmarshal(row.ShipTo, &d.order.shipTo)); err != nil {
-		return d, fmt.Errorf("decoding order %s: %w", d.order.id, err)
+	d := driven{run: run{view: viewOf(row)}}
+	d.subject = subject{
+		reference: d.view.subjectID(), customerID: row.CustomerID, paymentMethod: row.PaymentMethod, total: totalIn(row),
+	}
+	if d.view.reference == "" {
+		if err := errors.Join(json.Unmarshal(row.Lines, &d.subject.lines), json.Unmarshal(row.ShipTo, &d.subject.shipTo)); err != nil {
+			return d, fmt.Errorf("decoding %s: %w", d.subject.reference, err)
+		}
 	}
 	var ok bool
 	if d.def, ok = definitions[d.view.definition]; !ok {
@@ -94,7 +96,7 @@ func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEv
 
 func viewOf(row orchestratordb.LoadSagasRow) sagaView {
 	v := sagaView{
-		id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, orderID: OrderID(row.OrderID),
+		id: SagaID(row.ID), definition: definitionKey{row.Definition, int(row.Version)}, subject: row.OrderID, reference: row.Reference,
 		phase: saga.Phase(row.Phase), step: row.Step, cause: row.Cause, seq: int(row.Seq), deadline: row.Deadline,
 		traceparent: row.Traceparent, paused: row.Paused, atRisk: row.AtRisk, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt,
 	}

@@ -23,6 +23,7 @@ type orchestrator struct {
 	watchers  *watchers
 	bulk      *bulk
 	stopping  <-chan struct{}
+	recurring *recurringIntake
 	keyTTL    time.Duration   // of clients' keys
 	newest    saga.Definition // of orders: what new ones run
 }
@@ -35,6 +36,14 @@ type orderKind struct{}
 // Prefix implements id.Kind.
 func (orderKind) Prefix() string { return "ord" }
 
+// RecurringID identifies a recurring payment.
+type RecurringID = id.ID[recurringKind]
+
+type recurringKind struct{}
+
+// Prefix implements id.Kind.
+func (recurringKind) Prefix() string { return "rcp" }
+
 // SagaID identifies a saga.
 type SagaID = id.ID[sagaKind]
 
@@ -43,16 +52,22 @@ type sagaKind struct{}
 // Prefix implements id.Kind.
 func (sagaKind) Prefix() string { return "sag" }
 
+// subject is what a saga is for, as its steps need it.
+type subject struct {
+	reference     string // ord_… or rcp_…: the order or the recurring payment, as the participants are told
+	customerID    string
+	paymentMethod string
+	total         money.Amount
+	lines         []line  // of an order
+	shipTo        address // of an order
+}
+
 // order is what a client placed.
 type order struct {
-	id            OrderID
-	sagaID        SagaID
-	customerID    string
-	lines         []line
-	total         money.Amount
-	paymentMethod string
-	shipTo        address
-	createdAt     time.Time
+	id     OrderID
+	sagaID SagaID
+	subject
+	createdAt time.Time
 }
 
 // line is a quantity of one SKU at a price.
@@ -83,7 +98,8 @@ type orderView struct {
 type sagaView struct {
 	id          SagaID
 	definition  definitionKey
-	orderID     OrderID
+	subject     uuid.UUID // the id of what it is for, whose kind the definition tells
+	reference   string    // what a recurring payment is for, in the words of who started it; empty for an order
 	phase       saga.Phase
 	step        string
 	cause       string
@@ -95,6 +111,14 @@ type sagaView struct {
 	nextAt      time.Time // zero for none
 	createdAt   time.Time
 	updatedAt   time.Time
+}
+
+// subjectID is the id of what the saga is for, as others are told it: ord_… or rcp_….
+func (v sagaView) subjectID() string {
+	if v.definition.name == recurring {
+		return RecurringID(v.subject).String()
+	}
+	return OrderID(v.subject).String()
 }
 
 // timelineEntry is one thing that happened to an order, as a service's event told it.

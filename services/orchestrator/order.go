@@ -8,17 +8,19 @@ import (
 
 // The calls that definitions name; steps.go says what each sends.
 const (
-	callReserve   = "inventory.Reserve"
-	callRelease   = "inventory.Release"
-	callCommit    = "inventory.Commit"
-	callCharge    = "payment.Charge"
-	callRefund    = "payment.Refund"
-	callAuthorize = "payment.Authorize"
-	callVoid      = "payment.Void"
-	callCapture   = "payment.Capture"
-	callSchedule  = "shipment.Schedule"
-	callCancel    = "shipment.Cancel"
-	callLookUp    = "shipment.LookUp"
+	callReserve = "inventory.Reserve"
+	callRelease = "inventory.Release"
+	callCommit  = "inventory.Commit"
+	callCharge  = "payment.Charge"
+	// callChargeRecurring is callCharge for batches, which wait in a lane of their own.
+	callChargeRecurring = "payment.ChargeRecurring"
+	callRefund          = "payment.Refund"
+	callAuthorize       = "payment.Authorize"
+	callVoid            = "payment.Void"
+	callCapture         = "payment.Capture"
+	callSchedule        = "shipment.Schedule"
+	callCancel          = "shipment.Cancel"
+	callLookUp          = "shipment.LookUp"
 )
 
 const (

@@ -49,6 +49,9 @@ func classify(result json.RawMessage, err error) (o saga.Outcome, sent bool) {
 	o = saga.Outcome{Kind: outcomes[status.Code(err)], Result: result}
 	if ours {
 		o.Cause, o.RetryAfter = e.Error(), e.RetryAfter
+		if o.Kind == saga.Refusal {
+			o.Info = saga.Info{Reason: string(e.Reason), Resource: e.Resource, Metadata: e.Metadata}
+		}
 		if e.Reason == rpcerr.IdempotencyKeyInFlight {
 			o.Kind = saga.Pending
 		}

@@ -50,9 +50,9 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 	if err := o.catalogue.check(ctx, c.lines); err != nil {
 		return orderView{}, err
 	}
-	placed := order{
-		id: id.New[orderKind](), sagaID: id.New[sagaKind](), customerID: c.customerID, lines: c.lines, total: total,
-		paymentMethod: c.paymentMethod, shipTo: c.shipTo, createdAt: clock(),
+	placed := order{id: id.New[orderKind](), sagaID: id.New[sagaKind](), createdAt: clock()}
+	placed.subject = subject{
+		reference: placed.id.String(), customerID: c.customerID, paymentMethod: c.paymentMethod, total: total, lines: c.lines, shipTo: c.shipTo,
 	}
 	traceparent, _ := bus.TraceContext(ctx)
 	answer, err := o.intake.Do(ctx, placing{request: r, order: placed, traceparent: traceparent})
@@ -78,45 +78,42 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 	}
 	return idem.OnceAll(ctx, tx, requests, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Outcome[OrderID], error) {
 		outcomes, orders := make([]idem.Outcome[OrderID], len(fresh)), make([]order, len(fresh))
-		started, events := make([]transition, len(fresh)), make([]bus.Event, len(fresh))
+		begun, subjects, events := make([]transition, len(fresh)), make([]subject, len(fresh)), make([]bus.Event, len(fresh))
 		def := o.newest
 		for n, i := range fresh {
 			p := batch[i]
-			t, err := p.start(def)
+			t, err := begin(def, sagaView{id: p.order.sagaID, subject: p.order.id.UUID(), traceparent: p.traceparent, createdAt: p.order.createdAt})
 			if err != nil {
 				return nil, err
 			}
-			orders[n], started[n], events[n] = p.order, t, eventPlaced(p)
+			orders[n], begun[n], subjects[n], events[n] = p.order, t, p.order.subject, eventPlaced(p)
 			outcomes[n] = idem.Outcome[OrderID]{Answer: p.order.id, Resource: p.order.id.String()}
 		}
-		tx.AfterCommit(func() { o.engine.takeIn(def, started, orders) })
+		tx.AfterCommit(func() { o.engine.takeIn(def, begun, subjects) })
 		st := newStore(tx)
 		if err := st.insertOrders(ctx, orders); err != nil {
 			return nil, err
 		}
-		if err := st.insertSagas(ctx, started); err != nil {
+		if err := st.insertSagas(ctx, begun); err != nil {
 			return nil, err
 		}
-		if err := appendEvents(ctx, tx, started); err != nil {
+		if err := appendEvents(ctx, tx, begun); err != nil {
 			return nil, err
 		}
 		return outcomes, o.outbox.Write(ctx, tx, events...)
 	})
 }
 
-// start is the first transition of the order's saga.
-func (p placing) start(def saga.Definition) (transition, error) {
-	first := saga.Start(def, p.order.createdAt)
+// begin is the first transition of a saga.
+func begin(def saga.Definition, v sagaView) (transition, error) {
+	first := saga.Start(def, v.createdAt)
 	state, err := saga.Apply(def, saga.State{}, first)
-	t := transition{events: []saga.Event{first}, state: state, after: sagaView{
-		id: p.order.sagaID, definition: keyOf(def), orderID: p.order.id,
-		deadline: state.Deadline, traceparent: p.traceparent, createdAt: p.order.createdAt,
-	}}
-	if err == nil {
-		t.after.become(def, state, first.At)
-		t.view = t.after
+	if err != nil {
+		return transition{}, err
 	}
-	return t, err
+	v.definition, v.deadline = keyOf(def), state.Deadline
+	v.become(def, state, first.At)
+	return transition{view: v, events: []saga.Event{first}, state: state, after: v}, nil
 }
 
 func (c placeCommand) idempotency(o *orchestrator) (idem.Request, error) {
@@ -141,18 +138,14 @@ func totalOf(lines []line) (money.Amount, error) {
 	var total money.Amount
 	for i, l := range lines {
 		path := fmt.Sprintf("lines[%d].unit_price", i)
-		currency, err := money.ParseCurrency(string(l.UnitPrice.Currency))
-		if err != nil {
-			return total, rpcerr.ForField(rpcerr.CurrencyUnknown, path+".currency_code", "%q is not a currency of ISO 4217", l.UnitPrice.Currency)
+		if err := checkAmount(path, l.UnitPrice); err != nil {
+			return total, err
 		}
 		if i == 0 {
-			total.Currency = currency
+			total.Currency = l.UnitPrice.Currency
 		}
-		if currency != total.Currency {
-			return total, rpcerr.ForField(rpcerr.MixedCurrencies, path+".currency_code", "is %s, and the first line's is %s", currency, total.Currency)
-		}
-		if !l.UnitPrice.IsPositive() {
-			return total, rpcerr.ForField(rpcerr.AmountNotPositive, path+".minor_units", "is %d, not more than zero", l.UnitPrice.Minor)
+		if l.UnitPrice.Currency != total.Currency {
+			return total, rpcerr.ForField(rpcerr.MixedCurrencies, path+".currency_code", "is %s, and the first line's is %s", l.UnitPrice.Currency, total.Currency)
 		}
 		sum, err := l.UnitPrice.Mul(int64(l.Quantity))
 		if err == nil {
@@ -167,4 +160,15 @@ func totalOf(lines []line) (money.Amount, error) {
 		total = sum
 	}
 	return total, nil
+}
+
+// checkAmount refuses what nobody can be charged.
+func checkAmount(path string, a money.Amount) error {
+	if _, err := money.ParseCurrency(string(a.Currency)); err != nil {
+		return rpcerr.ForField(rpcerr.CurrencyUnknown, path+".currency_code", "%q is not a currency of ISO 4217", a.Currency)
+	}
+	if !a.IsPositive() {
+		return rpcerr.ForField(rpcerr.AmountNotPositive, path+".minor_units", "is %d, not more than zero", a.Minor)
+	}
+	return nil
 }

@@ -32,10 +32,10 @@ func (o *orchestrator) getOrder(ctx context.Context, orderID string) (orderView,
 	return v, timeline, err
 }
 
-// getSaga gives a saga, by its id or its order's, with its state and history: as it stands (asOf 0), or as it stood
+// getSaga gives a saga, by its id or that of what it is for, with its state and history: as it stands (asOf 0), or as it stood
 // after an event.
-func (o *orchestrator) getSaga(ctx context.Context, sagaOrOrderID string, asOf int) (driven, error) {
-	sagaID, err := findSaga(ctx, newStore(o.pool), sagaOrOrderID)
+func (o *orchestrator) getSaga(ctx context.Context, named string, asOf int) (driven, error) {
+	sagaID, err := findSaga(ctx, newStore(o.pool), named)
 	if err != nil {
 		return driven{}, err
 	}
@@ -67,21 +67,24 @@ func (o *orchestrator) loadOne(ctx context.Context, db orchestratordb.DBTX, saga
 	return found.driven, found.err
 }
 
-// findSaga gives the id of a saga named by its own id or its order's.
-func findSaga(ctx context.Context, st store, sagaOrOrderID string) (SagaID, error) {
-	if sagaID, err := id.Parse[sagaKind](sagaOrOrderID); err == nil {
+// findSaga gives the id of a saga named by its own id or by that of what it is for.
+func findSaga(ctx context.Context, st store, named string) (SagaID, error) {
+	if sagaID, err := id.Parse[sagaKind](named); err == nil {
 		return sagaID, nil
 	}
-	orderID, err := id.Parse[orderKind](sagaOrOrderID)
-	if err != nil {
-		return SagaID{}, rpcerr.ForField(rpcerr.RequestInvalid, "saga_id", "%q is neither the id of a saga (sag_…) nor of an order (ord_…)", sagaOrOrderID)
+	if orderID, err := id.Parse[orderKind](named); err == nil {
+		return st.sagaOf(ctx, orderID.UUID(), named)
 	}
-	return st.sagaOfOrder(ctx, orderID)
+	if recurringID, err := id.Parse[recurringKind](named); err == nil {
+		return st.sagaOf(ctx, recurringID.UUID(), named)
+	}
+	return SagaID{}, rpcerr.ForField(rpcerr.RequestInvalid, "saga_id",
+		"%q is the id of no saga (sag_…), order (ord_…) or recurring payment (rcp_…)", named)
 }
 
 // explain says what a saga waits for.
-func (o *orchestrator) explain(ctx context.Context, sagaOrOrderID string) (saga.Explanation, error) {
-	r, err := o.getSaga(ctx, sagaOrOrderID, 0)
+func (o *orchestrator) explain(ctx context.Context, named string) (saga.Explanation, error) {
+	r, err := o.getSaga(ctx, named, 0)
 	if err != nil {
 		return saga.Explanation{}, err
 	}

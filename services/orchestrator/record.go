@@ -62,7 +62,7 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 			results[i].Err = errStale
 		default:
 			held.last[t.view.id] = t.after.seq
-			good, events = append(good, t), append(events, eventsOf(t.view, t.events, t.after.cause)...)
+			good, events = append(good, t), append(events, eventsOf(t)...)
 		}
 	}
 	if len(good) == 0 {
@@ -88,7 +88,7 @@ func (e *engine) announce(ctx context.Context, t transition) {
 		if e.log.Enabled(ctx, level) {
 			e.log.LogAttrs(telemetry.WithSaga(ctx, t.view.id.String()), level, "saga recorded an event", slog.Int("seq", event.Seq),
 				slog.String("type", string(event.Type)), slog.String("step", event.Step), slog.String("cause", event.Cause),
-				slog.String("order_id", t.view.orderID.String()))
+				slog.String("reference", t.view.subjectID()))
 		}
 	}
 }

@@ -68,7 +68,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	watchers, waker, actions := newWatchers(), newWaker(env.JetStream.Conn(), env.Log), p.actions()
-	known, err := registered(ctx, env.Pool, actions, orders...)
+	known, err := registered(ctx, env.Pool, actions, append(orders, recurringV1)...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +90,9 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 		return nil, err
 	}
 	if o.intake, err = service.NewGroup(env, "intake", o.placeAll); err != nil {
+		return nil, err
+	}
+	if o.recurring, err = service.NewGroup(env, "recurring intake", o.startRecurring); err != nil {
 		return nil, err
 	}
 	if err := engine.observe(env.Meter); err != nil {

@@ -6,13 +6,16 @@ import (
 	"google.golang.org/grpc"
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	recurringv1 "github.com/tieout/tieout/gen/tieout/recurring/v1"
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
+	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
 func register(r grpc.ServiceRegistrar, o *orchestrator) {
 	orderv1.RegisterOrderServiceServer(r, &orderServer{orchestrator: o})
+	recurringv1.RegisterRecurringServiceServer(r, &recurringServer{orchestrator: o})
 	sagav1.RegisterSagaServiceServer(r, &sagaServer{orchestrator: o})
 }
 
@@ -75,6 +78,50 @@ func (s *orderServer) WatchOrder(r *orderv1.WatchOrderRequest, stream grpc.Serve
 	return s.orchestrator.watch(stream.Context(), r.GetOrderId(), func(v orderView) error {
 		return stream.Send(&orderv1.WatchOrderResponse{Order: orderToProto(v)})
 	})
+}
+
+// recurringServer is the gRPC face that billing sees.
+type recurringServer struct {
+	recurringv1.UnimplementedRecurringServiceServer
+	orchestrator *orchestrator
+}
+
+// start starts recurring payments. One that nobody can be charged is refused by itself.
+func (s *recurringServer) start(ctx context.Context, requests []*recurringv1.StartRecurringPaymentRequest) []rpc.Answered[*recurringv1.StartRecurringPaymentResponse] {
+	answers := make([]rpc.Answered[*recurringv1.StartRecurringPaymentResponse], len(requests))
+	var batch []starting
+	var at []int
+	traceparent, _ := bus.TraceContext(ctx)
+	for i, r := range requests {
+		p, err := newRecurring(r.GetReference(), subject{
+			customerID: r.GetCustomerId(), paymentMethod: r.GetPaymentMethod(), total: amountFromProto(r.GetAmount()),
+		})
+		if answers[i].Err = err; err == nil {
+			batch, at = append(batch, starting{requestOf(ctx, r.GetIdempotencyKey()), p, traceparent}), append(at, i)
+		}
+	}
+	for n, done := range s.orchestrator.recurring.DoAll(ctx, batch) {
+		a := &answers[at[n]]
+		a.Err, a.Replayed = done.Err, done.Value.Replayed
+		if v := done.Value.Value; a.Err == nil {
+			a.Response = &recurringv1.StartRecurringPaymentResponse{RecurringPaymentId: v.ID.String(), SagaId: v.SagaID.String()}
+		}
+	}
+	return answers
+}
+
+func (s *recurringServer) StartRecurringPayment(ctx context.Context, r *recurringv1.StartRecurringPaymentRequest) (*recurringv1.StartRecurringPaymentResponse, error) {
+	return rpc.Single(ctx, r, s.start)
+}
+
+func (s *recurringServer) BatchStartRecurringPayment(ctx context.Context, r *recurringv1.BatchStartRecurringPaymentRequest) (*recurringv1.BatchStartRecurringPaymentResponse, error) {
+	out := &recurringv1.BatchStartRecurringPaymentResponse{}
+	for _, a := range rpc.Batch(ctx, r.GetRequests(), s.start) {
+		out.Results = append(out.Results, &recurringv1.BatchStartRecurringPaymentResponse_Result{
+			Status: a.Status(), Response: a.Response, Replayed: a.Replayed,
+		})
+	}
+	return out, nil
 }
 
 // sagaServer is the gRPC face that operators see.

@@ -22,8 +22,9 @@ type action func(ctx context.Context, calls []stepCall) ([]answer, error)
 
 // stepCall is what a saga's part of a call is made from.
 type stepCall struct {
-	key   string
-	order order
+	key     string
+	sagaID  SagaID
+	subject subject
 	// result gives what an earlier step answered.
 	result func(step string) json.RawMessage
 	epoch  int64
@@ -49,6 +50,11 @@ type peers struct {
 // reserved is what later steps need of the reserve step.
 type reserved struct {
 	ReservationID string `json:"reservation_id"`
+}
+
+// charged is what is told of the payment that a recurring payment made.
+type charged struct {
+	PaymentID string `json:"payment_id"`
 }
 
 // batchResult is what a participant answers to one request of a batch.
@@ -97,6 +103,10 @@ func (p peers) actions() map[string]action {
 	stock := inventoryv1.NewInventoryServiceClient(p.inventory)
 	payments := paymentv1.NewPaymentServiceClient(p.payment)
 	shipments := shipmentv1.NewShipmentServiceClient(p.shipment)
+	chargeAll := func(ctx context.Context, r []*paymentv1.ChargeRequest) ([]*paymentv1.BatchChargeResponse_Result, error) {
+		all, err := payments.BatchCharge(ctx, &paymentv1.BatchChargeRequest{Requests: r})
+		return all.GetResults(), err
+	}
 	return map[string]action{
 		callReserve: batched(reserveRequest, func(ctx context.Context, r []*inventoryv1.ReserveRequest) ([]*inventoryv1.BatchReserveResponse_Result, error) {
 			all, err := stock.BatchReserve(ctx, &inventoryv1.BatchReserveRequest{Requests: r})
@@ -112,10 +122,10 @@ func (p peers) actions() map[string]action {
 			all, err := stock.BatchCommit(ctx, &inventoryv1.BatchCommitRequest{Requests: r})
 			return all.GetResults(), err
 		}, nil),
-		callCharge: batched(chargeRequest, func(ctx context.Context, r []*paymentv1.ChargeRequest) ([]*paymentv1.BatchChargeResponse_Result, error) {
-			all, err := payments.BatchCharge(ctx, &paymentv1.BatchChargeRequest{Requests: r})
-			return all.GetResults(), err
-		}, nil),
+		callCharge: batched(chargeRequest, chargeAll, nil),
+		callChargeRecurring: batched(chargeRequest, chargeAll, func(r *paymentv1.BatchChargeResponse_Result) (json.RawMessage, error) {
+			return json.Marshal(charged{r.GetResponse().GetPayment().GetPaymentId()})
+		}),
 		callRefund: batched(refundRequest, func(ctx context.Context, r []*paymentv1.RefundRequest) ([]*paymentv1.BatchRefundResponse_Result, error) {
 			all, err := payments.BatchRefund(ctx, &paymentv1.BatchRefundRequest{Requests: r})
 			return all.GetResults(), err
@@ -148,8 +158,8 @@ func (p peers) actions() map[string]action {
 }
 
 func reserveRequest(c stepCall) (*inventoryv1.ReserveRequest, error) {
-	r := &inventoryv1.ReserveRequest{IdempotencyKey: c.key, Reference: c.order.id.String(), Origin: c.origin()}
-	for _, l := range c.order.lines {
+	r := &inventoryv1.ReserveRequest{IdempotencyKey: c.key, Reference: c.subject.reference, Origin: c.origin()}
+	for _, l := range c.subject.lines {
 		r.Lines = append(r.Lines, &inventoryv1.StockLine{Sku: l.SKU, Quantity: l.Quantity})
 	}
 	return r, nil
@@ -169,8 +179,8 @@ func commitRequest(c stepCall) (*inventoryv1.CommitRequest, error) {
 
 func chargeRequest(c stepCall) (*paymentv1.ChargeRequest, error) {
 	return &paymentv1.ChargeRequest{
-		IdempotencyKey: c.key, Amount: amountToProto(c.order.total), PaymentMethod: c.order.paymentMethod,
-		CustomerId: c.order.customerID, Reference: c.order.id.String(), Origin: c.origin(),
+		IdempotencyKey: c.key, Amount: amountToProto(c.subject.total), PaymentMethod: c.subject.paymentMethod,
+		CustomerId: c.subject.customerID, Reference: c.subject.reference, Origin: c.origin(),
 	}, nil
 }
 
@@ -180,8 +190,8 @@ func refundRequest(c stepCall) (*paymentv1.RefundRequest, error) {
 
 func authorizeRequest(c stepCall) (*paymentv1.AuthorizeRequest, error) {
 	return &paymentv1.AuthorizeRequest{
-		IdempotencyKey: c.key, Amount: amountToProto(c.order.total), PaymentMethod: c.order.paymentMethod,
-		CustomerId: c.order.customerID, Reference: c.order.id.String(), Origin: c.origin(),
+		IdempotencyKey: c.key, Amount: amountToProto(c.subject.total), PaymentMethod: c.subject.paymentMethod,
+		CustomerId: c.subject.customerID, Reference: c.subject.reference, Origin: c.origin(),
 	}, nil
 }
 
@@ -193,13 +203,13 @@ func voidRequest(c stepCall) (*paymentv1.VoidRequest, error) {
 func captureRequest(c stepCall) (*paymentv1.CaptureRequest, error) {
 	return &paymentv1.CaptureRequest{
 		IdempotencyKey: c.key, Origin: c.origin(),
-		Authorization: &paymentv1.CaptureRequest_AuthorizationKey{AuthorizationKey: stepKey(c.order.sagaID, stepAuthorize)},
+		Authorization: &paymentv1.CaptureRequest_AuthorizationKey{AuthorizationKey: stepKey(c.sagaID, stepAuthorize)},
 	}, nil
 }
 
 func scheduleRequest(c stepCall) (*shipmentv1.ScheduleRequest, error) {
 	return &shipmentv1.ScheduleRequest{
-		IdempotencyKey: c.key, Reference: c.order.id.String(), Address: addressToProto(c.order.shipTo), Origin: c.origin(),
+		IdempotencyKey: c.key, Reference: c.subject.reference, Address: addressToProto(c.subject.shipTo), Origin: c.origin(),
 	}, nil
 }
 

@@ -50,7 +50,7 @@ func (s store) insertSagas(ctx context.Context, started []transition) error {
 	var p orchestratordb.InsertSagasParams
 	for _, t := range started {
 		v := t.after
-		p.Ids, p.OrderIds = append(p.Ids, v.id.UUID()), append(p.OrderIds, v.orderID.UUID())
+		p.Ids, p.OrderIds = append(p.Ids, v.id.UUID()), append(p.OrderIds, v.subject)
 		p.Definitions, p.Versions = append(p.Definitions, v.definition.name), append(p.Versions, int32(v.definition.version))
 		p.Phases, p.Steps = append(p.Phases, int16(v.phase)), append(p.Steps, v.step)
 		p.Seqs, p.Deadlines = append(p.Seqs, int32(v.seq)), append(p.Deadlines, v.deadline)
@@ -83,15 +83,31 @@ func (s store) liveSagas(ctx context.Context, shards []int16) ([]SagaID, error) 
 	return ids, nil
 }
 
-func (s store) sagaOfOrder(ctx context.Context, orderID OrderID) (SagaID, error) {
-	sagaID, err := s.q.GetSagaOfOrder(ctx, orderID.UUID())
+// sagaOf gives the saga of an order or a recurring payment, which named is the id of, as it was asked for.
+func (s store) sagaOf(ctx context.Context, subject uuid.UUID, named string) (SagaID, error) {
+	sagaID, err := s.q.GetSagaOf(ctx, subject)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return SagaID{}, noOrder(orderID)
+		return SagaID{}, rpcerr.ForField(rpcerr.NotFound, "saga_id", "there is no %s", named)
 	}
 	if err != nil {
-		return SagaID{}, fmt.Errorf("reading order: %w", err)
+		return SagaID{}, fmt.Errorf("looking for the saga: %w", err)
 	}
 	return SagaID(sagaID), nil
+}
+
+// insertRecurring writes recurring payments.
+func (s store) insertRecurring(ctx context.Context, payments []recurringPayment) error {
+	var p orchestratordb.InsertRecurringPaymentsParams
+	for _, r := range payments {
+		p.Ids, p.SagaIds, p.Refs = append(p.Ids, r.id.UUID()), append(p.SagaIds, r.sagaID.UUID()), append(p.Refs, r.reference)
+		p.CustomerIds, p.PaymentMethods = append(p.CustomerIds, r.customerID), append(p.PaymentMethods, r.paymentMethod)
+		p.Currencies, p.AmountsMinor = append(p.Currencies, string(r.total.Currency)), append(p.AmountsMinor, r.total.Minor)
+		p.CreatedAts = append(p.CreatedAts, r.createdAt)
+	}
+	if err := s.q.InsertRecurringPayments(ctx, p); err != nil {
+		return fmt.Errorf("writing recurring payments: %w", err)
+	}
+	return nil
 }
 
 func noOrder(orderID OrderID) error {
@@ -125,11 +141,10 @@ func (s store) orders(ctx context.Context, before OrderID, n int32) ([]orderView
 
 func orderOf(row orchestratordb.GetOrderRow) (orderView, error) {
 	v := orderView{
-		order: order{
-			id: OrderID(row.ID), sagaID: SagaID(row.SagaID), customerID: row.CustomerID,
-			total:         money.Amount{Currency: money.Currency(row.Currency), Minor: row.TotalMinor},
-			paymentMethod: row.PaymentMethod, createdAt: row.CreatedAt,
-		},
+		order: order{id: OrderID(row.ID), sagaID: SagaID(row.SagaID), createdAt: row.CreatedAt, subject: subject{
+			reference: OrderID(row.ID).String(), customerID: row.CustomerID, paymentMethod: row.PaymentMethod,
+			total: money.Amount{Currency: money.Currency(row.Currency), Minor: row.TotalMinor},
+		}},
 		phase: saga.Phase(row.Phase), cause: row.Cause, updatedAt: row.UpdatedAt,
 	}
 	if err := errors.Join(json.Unmarshal(row.Lines, &v.lines), json.Unmarshal(row.ShipTo, &v.shipTo)); err != nil {

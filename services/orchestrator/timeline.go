@@ -3,6 +3,8 @@ package orchestrator
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/inbox"
@@ -10,7 +12,7 @@ import (
 )
 
 // timelineConsumer gathers what the events of all services say of orders, and tells of those that others sent.
-func timelineConsumer(told func([]OrderID)) inbox.Consumer {
+func timelineConsumer(told func([]uuid.UUID)) inbox.Consumer {
 	return inbox.Consumer{Name: "orchestrator-timeline", Subjects: []string{"evt.>"},
 		Handle: func(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
 			return addToTimeline(ctx, tx, events, told)
@@ -18,10 +20,13 @@ func timelineConsumer(told func([]OrderID)) inbox.Consumer {
 }
 
 // addToTimeline writes an entry for each event that belongs to an order.
-func addToTimeline(ctx context.Context, tx *pg.Tx, events []bus.Event, told func([]OrderID)) error {
-	var others []OrderID
+func addToTimeline(ctx context.Context, tx *pg.Tx, events []bus.Event, told func([]uuid.UUID)) error {
+	var others []uuid.UUID
 	byOrder := map[OrderID][]timelineEntry{}
 	for _, e := range events {
+		if recurringID, err := id.Parse[recurringKind](e.Reference); err == nil && e.Service != serviceName {
+			others = append(others, recurringID.UUID())
+		}
 		orderID, err := id.Parse[orderKind](e.Reference)
 		if err != nil {
 			continue // not about an order
@@ -30,7 +35,7 @@ func addToTimeline(ctx context.Context, tx *pg.Tx, events []bus.Event, told func
 			eventID: e.ID, at: e.Time, service: e.Service, kind: e.Type(), subject: e.Subject,
 		})
 		if e.Service != serviceName {
-			others = append(others, orderID)
+			others = append(others, orderID.UUID())
 		}
 	}
 	tx.AfterCommit(func() { told(others) })

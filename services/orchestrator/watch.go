@@ -54,11 +54,11 @@ func (w *watchers) notify(id uuid.UUID) {
 	}
 }
 
-// recorded tells of a transition: those who watch the saga, and if its phase changed, those who watch the order.
+// recorded tells of a transition: those who watch the saga, and if its phase changed, those who watch what it is for.
 func (w *watchers) recorded(t transition) {
 	w.notify(t.view.id.UUID())
 	if t.after.phase != t.view.phase {
-		w.notify(t.view.orderID.UUID())
+		w.notify(t.view.subject)
 	}
 }
 
@@ -102,8 +102,8 @@ func (o *orchestrator) watch(ctx context.Context, orderID string, send func(orde
 
 // watchSaga sends a saga with those of its events that come behind one, as it stands and again at every event, until
 // it is at rest.
-func (o *orchestrator) watchSaga(ctx context.Context, sagaOrOrderID string, after int, send func(driven) error) error {
-	sagaID, err := findSaga(ctx, newStore(o.pool), sagaOrOrderID)
+func (o *orchestrator) watchSaga(ctx context.Context, named string, after int, send func(driven) error) error {
+	sagaID, err := findSaga(ctx, newStore(o.pool), named)
 	if err != nil {
 		return err
 	}

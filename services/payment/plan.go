@@ -102,8 +102,10 @@ func refusalOf(o operation, unknownMethod bool) error {
 		if unknownMethod {
 			return rpcerr.ForField(rpcerr.PaymentMethodUnknown, "payment_method", "the payment provider does not know it")
 		}
-		return rpcerr.New(rpcerr.PaymentDeclined, "the payment provider declined the %s: %s", o.Op, o.DeclineReason).
+		e := rpcerr.New(rpcerr.PaymentDeclined, "the payment provider declined the %s: %s", o.Op, o.DeclineReason).
 			With("declineReason", o.DeclineReason)
+		e.Resource = o.Payment.String()
+		return e
 	case provider.Capture:
 		return rpcerr.New(rpcerr.CaptureRefused, "the payment provider does not capture %s: %s", o.Payment, o.DeclineReason)
 	case provider.Void:

@@ -10,11 +10,13 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	_ "github.com/tieout/tieout/gen/tieout/audit/v1"
+	_ "github.com/tieout/tieout/gen/tieout/billing/v1"
 	_ "github.com/tieout/tieout/gen/tieout/event/v1"
 	_ "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"
 	_ "github.com/tieout/tieout/gen/tieout/order/v1"
 	_ "github.com/tieout/tieout/gen/tieout/payment/v1"
+	_ "github.com/tieout/tieout/gen/tieout/recurring/v1"
 	_ "github.com/tieout/tieout/gen/tieout/saga/v1"
 	_ "github.com/tieout/tieout/gen/tieout/shipment/v1"
 )

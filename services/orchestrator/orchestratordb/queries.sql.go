@@ -272,12 +272,12 @@ func (q *Queries) GetOrder(ctx context.Context, id uuid.UUID) (GetOrderRow, erro
 	return i, err
 }
 
-const getSagaOfOrder = `-- name: GetSagaOfOrder :one
-SELECT saga_id FROM orders WHERE id = $1
+const getSagaOf = `-- name: GetSagaOf :one
+SELECT saga_id FROM saga_subject WHERE id = $1
 `
 
-func (q *Queries) GetSagaOfOrder(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
-	row := q.db.QueryRow(ctx, getSagaOfOrder, id)
+func (q *Queries) GetSagaOf(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, getSagaOf, id)
 	var saga_id uuid.UUID
 	err := row.Scan(&saga_id)
 	return saga_id, err
@@ -400,6 +400,37 @@ func (q *Queries) InsertOrders(ctx context.Context, arg InsertOrdersParams) erro
 		arg.TotalsMinor,
 		arg.Lines,
 		arg.ShipTos,
+		arg.CreatedAts,
+	)
+	return err
+}
+
+const insertRecurringPayments = `-- name: InsertRecurringPayments :exec
+INSERT INTO recurring_payment (id, saga_id, reference, customer_id, payment_method, currency, amount_minor, created_at)
+SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::text[]), unnest($4::text[]),
+       unnest($5::text[]), unnest($6::text[]), unnest($7::bigint[]), unnest($8::timestamptz[])
+`
+
+type InsertRecurringPaymentsParams struct {
+	Ids            []uuid.UUID
+	SagaIds        []uuid.UUID
+	Refs           []string
+	CustomerIds    []string
+	PaymentMethods []string
+	Currencies     []string
+	AmountsMinor   []int64
+	CreatedAts     []time.Time
+}
+
+func (q *Queries) InsertRecurringPayments(ctx context.Context, arg InsertRecurringPaymentsParams) error {
+	_, err := q.db.Exec(ctx, insertRecurringPayments,
+		arg.Ids,
+		arg.SagaIds,
+		arg.Refs,
+		arg.CustomerIds,
+		arg.PaymentMethods,
+		arg.Currencies,
+		arg.AmountsMinor,
 		arg.CreatedAts,
 	)
 	return err
@@ -837,8 +868,8 @@ func (q *Queries) ListTotals(ctx context.Context, operationIds []uuid.UUID) ([]B
 const loadSagas = `-- name: LoadSagas :many
 SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.seq, s.deadline, s.traceparent, s.paused,
        s.at_risk, s.next_at, s.created_at, s.updated_at,
-       o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at AS placed_at
-  FROM saga s JOIN orders o ON o.id = s.order_id
+       o.reference, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to
+  FROM saga s JOIN saga_subject o ON o.id = s.order_id
  WHERE s.id = ANY ($1::uuid[])
 `
 
@@ -858,13 +889,13 @@ type LoadSagasRow struct {
 	NextAt        *time.Time
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Reference     string
 	CustomerID    string
 	PaymentMethod string
 	Currency      string
 	TotalMinor    int64
 	Lines         []byte
 	ShipTo        []byte
-	PlacedAt      time.Time
 }
 
 func (q *Queries) LoadSagas(ctx context.Context, ids []uuid.UUID) ([]LoadSagasRow, error) {
@@ -892,13 +923,13 @@ func (q *Queries) LoadSagas(ctx context.Context, ids []uuid.UUID) ([]LoadSagasRo
 			&i.NextAt,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Reference,
 			&i.CustomerID,
 			&i.PaymentMethod,
 			&i.Currency,
 			&i.TotalMinor,
 			&i.Lines,
 			&i.ShipTo,
-			&i.PlacedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -947,7 +978,7 @@ func (q *Queries) SecondsToNextBatch(ctx context.Context) (float64, error) {
 const sumOperation = `-- name: SumOperation :exec
 INSERT INTO bulk_total (operation_id, currency, count, sum_minor)
 SELECT i.operation_id, o.currency, count(*), sum(o.total_minor)::bigint
-  FROM bulk_item i JOIN saga s ON s.id = i.saga_id JOIN orders o ON o.id = s.order_id
+  FROM bulk_item i JOIN saga s ON s.id = i.saga_id JOIN saga_subject o ON o.id = s.order_id
  WHERE i.operation_id = $1
  GROUP BY i.operation_id, o.currency
 `

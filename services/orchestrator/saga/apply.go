@@ -145,7 +145,7 @@ func (s *State) applyToStep(step Step, i int, e Event) {
 		s.done(i, e)
 	case StepRefused:
 		st.Attempts++
-		st.Execution = Refused
+		st.Execution, st.Info = Refused, e.Info
 	case StepRuledOut:
 		st.Execution = Refused
 		s.unpark()

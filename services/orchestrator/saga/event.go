@@ -73,12 +73,24 @@ type Event struct {
 	Detail
 }
 
+// Info is what a participant says with a refusal for machines, its google.rpc.ErrorInfo and ResourceInfo.
+type Info struct {
+	// Reason is the registered reason: "PAYMENT_DECLINED".
+	Reason string `json:"reason,omitempty"`
+	// Resource is the id of what it is about; empty where there is nothing.
+	Resource string `json:"resource,omitempty"`
+	// Metadata are further facts: "declineReason".
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
 // Detail is the rest of a fact; each field belongs to the types that name it.
 type Detail struct {
 	// Cause says why: whatever did not go well, and the reason of what a person did.
 	Cause string `json:"cause,omitempty"`
 	// Result is what the step answered, as JSON: StepDone.
 	Result json.RawMessage `json:"result,omitempty"`
+	// Info is what the participant said with it: StepRefused.
+	Info Info `json:"info,omitzero"`
 	// Actor is who did it: the operators' events, and CompensationDecided when a person decided.
 	Actor string `json:"actor,omitempty"`
 	// Evidence is what a person relied on: StepResolved, StepRuledOut, StepSkipped.

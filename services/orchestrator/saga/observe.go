@@ -37,6 +37,8 @@ type Outcome struct {
 	Result json.RawMessage
 	// Cause says why it was no success, for people.
 	Cause string
+	// Info is the same for machines: Refusal.
+	Info Info
 	// RetryAfter is how long the other side asked to be left alone: Unknown, Pending.
 	RetryAfter time.Duration
 }
@@ -101,7 +103,7 @@ func (r *recorder) executed(step Step, st StepState, o Outcome, jitter float64) 
 		}
 		return
 	case Refusal:
-		r.add(StepRefused, step.Name, Detail{Cause: o.Cause})
+		r.add(StepRefused, step.Name, Detail{Cause: o.Cause, Info: o.Info})
 		r.turn(step.Kind != Retriable, fmt.Sprintf("%s refused: %s", step.Name, o.Cause))
 		return
 	case NotFound:

@@ -99,7 +99,9 @@ type StepState struct {
 	// Doubt: an execution came to an unknown outcome, and is to be looked up before it is tried again.
 	Doubt bool
 	// Result is what the step's execution answered, as JSON, for later steps.
-	Result       json.RawMessage
+	Result json.RawMessage
+	// Info is what was said with its refusal.
+	Info         Info
 	Compensation Compensation
 	// BackAttempts is the same of compensations.
 	BackAttempts int

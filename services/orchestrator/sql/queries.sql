@@ -24,8 +24,13 @@ SELECT unnest(@ids::uuid[]), unnest(@definitions::text[]), unnest(@versions::int
        unnest(@phases::smallint[]), unnest(@steps::text[]), '', unnest(@seqs::int[]), unnest(@deadlines::timestamptz[]),
        unnest(@traceparents::text[]), unnest(@created_ats::timestamptz[]);
 
--- name: GetSagaOfOrder :one
-SELECT saga_id FROM orders WHERE id = @id;
+-- name: GetSagaOf :one
+SELECT saga_id FROM saga_subject WHERE id = @id;
+
+-- name: InsertRecurringPayments :exec
+INSERT INTO recurring_payment (id, saga_id, reference, customer_id, payment_method, currency, amount_minor, created_at)
+SELECT unnest(@ids::uuid[]), unnest(@saga_ids::uuid[]), unnest(@refs::text[]), unnest(@customer_ids::text[]),
+       unnest(@payment_methods::text[]), unnest(@currencies::text[]), unnest(@amounts_minor::bigint[]), unnest(@created_ats::timestamptz[]);
 
 -- name: InsertTimeline :exec
 INSERT INTO timeline (order_id, event_id, at, service, type, subject)
@@ -73,8 +78,8 @@ SELECT name, version, body FROM saga_definition;
 -- name: LoadSagas :many
 SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.seq, s.deadline, s.traceparent, s.paused,
        s.at_risk, s.next_at, s.created_at, s.updated_at,
-       o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at AS placed_at
-  FROM saga s JOIN orders o ON o.id = s.order_id
+       o.reference, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to
+  FROM saga s JOIN saga_subject o ON o.id = s.order_id
  WHERE s.id = ANY (@ids::uuid[]);
 
 -- name: ListEventsOfSagas :many
@@ -93,7 +98,7 @@ VALUES (@id, 1, @filter, @verb, @step, @reason, @evidence, @planned_by, now() + 
 -- name: SumOperation :exec
 INSERT INTO bulk_total (operation_id, currency, count, sum_minor)
 SELECT i.operation_id, o.currency, count(*), sum(o.total_minor)::bigint
-  FROM bulk_item i JOIN saga s ON s.id = i.saga_id JOIN orders o ON o.id = s.order_id
+  FROM bulk_item i JOIN saga s ON s.id = i.saga_id JOIN saga_subject o ON o.id = s.order_id
  WHERE i.operation_id = @operation_id
  GROUP BY i.operation_id, o.currency;
 
