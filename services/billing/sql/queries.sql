@@ -1,0 +1,236 @@
+-- name: BeginUpload :exec
+INSERT INTO batch (id, state, name, series, header, provider_account, cut_off_at, repeats, created_by, lease_until)
+VALUES (@id, 0, @name, @series, @header, @provider_account, @cut_off_at, @repeats, @created_by, now() + make_interval(secs => @lease_seconds::float8));
+
+-- name: RenewUpload :execrows
+-- The row is also what tells that nobody has swept the upload.
+UPDATE batch SET lease_until = now() + make_interval(secs => @lease_seconds::float8) WHERE id = @id AND state = 0;
+
+-- name: InsertItems :many
+-- Gives the lines that became items: a reference that is there already does not.
+INSERT INTO batch_item (batch_id, line, reference, customer_id, payment_method, currency, amount_minor, description, card_scheme)
+SELECT @batch_id, unnest(@lines::bigint[]), unnest(@refs::text[]), unnest(@customer_ids::text[]), unnest(@payment_methods::text[]),
+       unnest(@currencies::text[]), unnest(@amounts_minor::bigint[]), unnest(@descriptions::text[]), unnest(@card_schemes::text[])
+ON CONFLICT (reference, batch_id) DO NOTHING
+RETURNING line;
+
+-- name: LinesOfReferences :many
+SELECT reference, line FROM batch_item WHERE batch_id = @batch_id AND reference = ANY (@refs::text[]);
+
+-- name: InsertRejections :exec
+INSERT INTO batch_rejection (batch_id, line, field, reason, message, raw)
+SELECT @batch_id, unnest(@lines::bigint[]), unnest(@fields::text[]), unnest(@reasons::text[]), unnest(@messages::text[]), unnest(@raws::text[]);
+
+-- name: InsertSums :exec
+INSERT INTO batch_sum (batch_id, currency, items, sum_minor)
+SELECT @batch_id, unnest(@currencies::text[]), unnest(@items::bigint[]), unnest(@sums_minor::bigint[]);
+
+-- name: CountDuplicates :one
+-- Items whose reference an earlier batch has, where it was not cancelled.
+SELECT count(*) FROM batch_item i
+ WHERE i.batch_id = @batch_id AND EXISTS (
+    SELECT FROM batch_item e JOIN batch b ON b.id = e.batch_id AND b.state > 0
+     WHERE e.reference = i.reference AND e.batch_id <> i.batch_id AND e.state <> 6);
+
+-- name: ListDuplicates :many
+SELECT i.line, i.reference, e.batch_id, e.state, e.currency, e.amount_minor
+  FROM batch_item i
+ CROSS JOIN LATERAL (
+    SELECT e.batch_id, e.state, e.currency, e.amount_minor
+      FROM batch_item e JOIN batch b ON b.id = e.batch_id AND b.state > 0
+     WHERE e.reference = i.reference AND e.batch_id < i.batch_id AND e.state <> 6
+     ORDER BY e.batch_id DESC LIMIT 1) e
+ WHERE i.batch_id = @batch_id AND i.line > @after_line ORDER BY i.line LIMIT @n;
+
+-- name: LastOfSeries :one
+SELECT id, items FROM batch WHERE series = @series AND state > 0 AND id < @before ORDER BY id DESC LIMIT 1;
+
+-- name: CompareCustomers :one
+SELECT (SELECT count(DISTINCT i.customer_id) FROM batch_item i WHERE i.batch_id = @batch_id AND NOT EXISTS (
+            SELECT FROM batch_item e WHERE e.batch_id = @earlier AND e.customer_id = i.customer_id))::bigint AS customers_new,
+       (SELECT count(DISTINCT e.customer_id) FROM batch_item e WHERE e.batch_id = @earlier AND NOT EXISTS (
+            SELECT FROM batch_item i WHERE i.batch_id = @batch_id AND i.customer_id = e.customer_id))::bigint AS customers_gone;
+
+-- name: Plan :execrows
+UPDATE batch SET state = 1, plan_hash = @plan_hash, items = @items, planned = @items, rejected = @rejected, duplicates = @duplicates,
+       variance = @variance, created_at = now(), lease_until = NULL
+ WHERE id = @id AND state = 0;
+
+-- name: BatchOfContent :one
+SELECT id FROM batch WHERE plan_hash = @plan_hash AND state BETWEEN 1 AND 4 AND items > 0 ORDER BY id DESC LIMIT 1;
+
+-- name: ListLeftUploads :many
+-- Uploads that nobody goes on with.
+SELECT id FROM batch WHERE state = 0 AND lease_until < now() LIMIT 10;
+
+-- name: DropItems :execrows
+DELETE FROM batch_item WHERE batch_id = @batch_id AND line IN (SELECT i.line FROM batch_item i WHERE i.batch_id = @batch_id ORDER BY i.line LIMIT @n);
+
+-- name: DropUpload :exec
+WITH rejections AS (DELETE FROM batch_rejection WHERE batch_id = @id)
+DELETE FROM batch WHERE id = @id AND state = 0;
+
+-- name: GetBatch :one
+SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
+       b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+  FROM batch b WHERE b.id = @id AND b.state > 0;
+
+-- name: LockBatch :one
+SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
+       b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+  FROM batch b WHERE b.id = @id AND b.state > 0 FOR NO KEY UPDATE;
+
+-- name: ListBatches :many
+-- Newest first: ids are UUIDv7.
+SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
+       b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+  FROM batch b WHERE b.id < @before AND b.state > 0 ORDER BY b.id DESC LIMIT @n;
+
+-- name: ListSums :many
+SELECT batch_id, currency, items, sum_minor, collected_items, collected_minor FROM batch_sum
+ WHERE batch_id = ANY (@batch_ids::uuid[]) ORDER BY batch_id, currency;
+
+-- name: CountRejections :many
+SELECT batch_id, reason, count(*) AS rows FROM batch_rejection WHERE batch_id = ANY (@batch_ids::uuid[])
+ GROUP BY batch_id, reason ORDER BY batch_id, rows DESC, reason;
+
+-- name: LastProofs :many
+SELECT DISTINCT ON (batch_id) batch_id, number, proven_at, items, plan_hash, outcome_hash, collected, difference FROM batch_proof
+ WHERE batch_id = ANY (@batch_ids::uuid[]) ORDER BY batch_id, number DESC;
+
+-- name: ListItems :many
+-- Of state 0: all.
+SELECT line, reference, customer_id, payment_method, currency, amount_minor, description, card_scheme, state, attempt, attempted_at, known_at,
+       reason, detail, saga_id, payment_id
+  FROM batch_item WHERE batch_id = @batch_id AND line > @after_line AND (@state::smallint = 0 OR state = @state::smallint)
+ ORDER BY line LIMIT @n;
+
+-- name: ListAttempts :many
+SELECT line, number, attempted_at, known_at, reason, saga_id, payment_id FROM item_attempt
+ WHERE batch_id = @batch_id AND line = ANY (@lines::bigint[]) ORDER BY line, number;
+
+-- name: ListRejections :many
+SELECT line, field, reason, message, raw FROM batch_rejection WHERE batch_id = @batch_id AND line > @after_line ORDER BY line LIMIT @n;
+
+-- name: SetState :exec
+-- What a person did to a batch; what is not said stays.
+UPDATE batch
+   SET state = @state, started_by = coalesce(nullif(@started_by::text, ''), started_by),
+       started_at = CASE WHEN @started_by::text <> '' THEN now() ELSE started_at END, note = @note,
+       to_prove = to_prove OR @state::smallint = 2 AND planned + running = 0, ended_at = NULL
+ WHERE id = @id;
+
+-- name: CancelItems :execrows
+UPDATE batch_item SET state = 6, reason = @reason WHERE batch_id = @batch_id AND state = 1;
+
+-- name: CancelBatch :exec
+-- What is under way ends; then the totals are proven, and the batch has ended.
+UPDATE batch SET state = 2, cancelled_at = now(), planned = 0, cancelled = cancelled + @cancelled, note = @note,
+       started_at = started_at, to_prove = to_prove OR running = 0
+ WHERE id = @id;
+
+-- name: ListRunning :many
+-- The batches that have items to be started, and how many are under way at each account.
+SELECT b.id, b.provider_account, b.planned, b.cut_off_at IS NOT NULL AND b.cut_off_at <= now() AS is_over,
+       coalesce(l.rate, 0)::int AS rate, coalesce(l.concurrency, @concurrency)::int AS concurrency,
+       (SELECT sum(o.running) FROM batch o WHERE o.provider_account = b.provider_account AND o.state IN (2, 3))::bigint AS under_way
+  FROM batch b LEFT JOIN provider_limit l ON l.account = b.provider_account
+ WHERE b.state = 2 AND b.planned > 0 ORDER BY b.started_at, b.id;
+
+-- name: StartItems :many
+-- The next items of a batch, by line, are under way. Its row is locked.
+UPDATE batch_item i SET state = 2, attempt = i.attempt + 1, attempted_at = now()
+  FROM (SELECT n.line FROM batch_item n WHERE n.batch_id = @batch_id AND n.line > @after_line AND n.state = 1 ORDER BY n.line LIMIT @n) next
+ WHERE i.batch_id = @batch_id AND i.line = next.line
+RETURNING i.line, i.attempt, i.customer_id, i.payment_method, i.currency, i.amount_minor;
+
+-- name: LockForFeeding :one
+SELECT fed_through FROM batch WHERE id = @id AND state = 2 FOR NO KEY UPDATE;
+
+-- name: Fed :exec
+UPDATE batch SET planned = planned - @n, running = running + @n, fed_through = @through WHERE id = @id;
+
+-- name: ListUnderWay :many
+-- Items that were started by somebody who may not have got to say so.
+SELECT i.batch_id, i.line, i.attempt, i.customer_id, i.payment_method, i.currency, i.amount_minor
+  FROM batch_item i JOIN batch b ON b.id = i.batch_id AND b.state IN (2, 3) AND b.running > 0
+ WHERE i.state = 2 AND (i.batch_id, i.line) > (@after_batch::uuid, @after_line::bigint) ORDER BY i.batch_id, i.line LIMIT @n;
+
+-- name: LockBatches :exec
+SELECT FROM batch WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: SettleItems :many
+-- Writes what came of attempts, as far as it is news: an item that is under way or in doubt is settled, and only one
+-- that is under way can come to be in doubt.
+UPDATE batch_item i
+   SET state = s.state, known_at = CASE WHEN s.state IN (3, 4) THEN now() END, reason = s.reason, detail = s.detail,
+       saga_id = s.saga_id, payment_id = s.payment_id
+  FROM (SELECT unnest(@batch_ids::uuid[]) AS batch_id, unnest(@lines::bigint[]) AS line, unnest(@attempts::int[]) AS attempt,
+               unnest(@states::smallint[]) AS state, unnest(@reasons::text[]) AS reason, unnest(@details::text[]) AS detail,
+               unnest(@saga_ids::uuid[]) AS saga_id, unnest(@payment_ids::text[]) AS payment_id) s
+  JOIN LATERAL (SELECT o.state AS before FROM batch_item o WHERE o.batch_id = s.batch_id AND o.line = s.line AND o.attempt = s.attempt
+                   AND (o.state = 2 OR o.state = 5 AND s.state <> 5) OFFSET 0) w ON true
+ WHERE i.batch_id = s.batch_id AND i.line = s.line
+RETURNING i.batch_id, i.line, w.before, i.state, i.currency, i.amount_minor;
+
+-- name: CountSettled :exec
+UPDATE batch b
+   SET running = b.running - s.ran, unknown = b.unknown - s.doubted + s.unknown, succeeded = b.succeeded + s.succeeded,
+       failed = b.failed + s.failed, to_prove = b.to_prove OR b.planned + b.running - s.ran = 0
+  FROM (SELECT unnest(@batch_ids::uuid[]) AS id, unnest(@ran::bigint[]) AS ran, unnest(@doubted::bigint[]) AS doubted,
+               unnest(@unknown::bigint[]) AS unknown, unnest(@succeeded::bigint[]) AS succeeded, unnest(@failed::bigint[]) AS failed) s
+ WHERE b.id = s.id;
+
+-- name: CountCollected :exec
+UPDATE batch_sum b SET collected_items = b.collected_items + s.items, collected_minor = b.collected_minor + s.minor
+  FROM (SELECT unnest(@batch_ids::uuid[]) AS batch_id, unnest(@currencies::text[]) AS currency,
+               unnest(@items::bigint[]) AS items, unnest(@minors::bigint[]) AS minor) s
+ WHERE b.batch_id = s.batch_id AND b.currency = s.currency;
+
+-- name: ClaimToProve :one
+SELECT id FROM batch WHERE to_prove ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: InsertProof :exec
+INSERT INTO batch_proof (batch_id, number, items, plan_hash, outcome_hash, collected, difference)
+SELECT @batch_id, coalesce(max(number), 0) + 1, @items, @plan_hash, @outcome_hash, @collected, @difference
+  FROM batch_proof WHERE batch_id = @batch_id;
+
+-- name: EndBatch :exec
+UPDATE batch SET to_prove = false, state = CASE WHEN cancelled_at IS NULL THEN 4 ELSE 5 END, ended_at = now() WHERE id = @id;
+
+-- name: KeepAttempts :many
+-- What came of failed items, before they are tried again; those of the reasons given are left out.
+WITH again AS (
+    SELECT line FROM batch_item WHERE batch_id = @batch_id AND state = 4 AND reason <> ALL (@but_reasons::text[])
+), kept AS (
+    INSERT INTO item_attempt (batch_id, line, number, attempted_at, known_at, reason, saga_id, payment_id)
+    SELECT i.batch_id, i.line, i.attempt, i.attempted_at, i.known_at, i.reason, i.saga_id, i.payment_id
+      FROM batch_item i JOIN again ON again.line = i.line WHERE i.batch_id = @batch_id
+)
+SELECT line FROM again ORDER BY line;
+
+-- name: ReopenItems :exec
+UPDATE batch_item SET state = 1, known_at = NULL, reason = '', detail = '', saga_id = NULL, payment_id = ''
+ WHERE batch_id = @batch_id AND line = ANY (@lines::bigint[]);
+
+-- name: Reopen :exec
+UPDATE batch SET state = 2, planned = planned + @n, failed = failed - @n, fed_through = @fed_through, ended_at = NULL, to_prove = false
+ WHERE id = @id;
+
+-- name: CountFailed :one
+SELECT count(*) FROM batch_item WHERE batch_id = @batch_id AND state = 4;
+
+-- name: PutLimit :one
+INSERT INTO provider_limit (account, rate, concurrency, set_by, reason) VALUES (@account, @rate, @concurrency, @set_by, @reason)
+    ON CONFLICT (account) DO UPDATE SET rate = excluded.rate, concurrency = excluded.concurrency, set_by = excluded.set_by,
+       reason = excluded.reason, updated_at = now()
+RETURNING updated_at;
+
+-- name: ListLimits :many
+SELECT account, rate, concurrency, set_by, reason, updated_at FROM provider_limit WHERE account > @after_account ORDER BY account LIMIT @n;
+
+-- name: InsertAction :exec
+INSERT INTO operator_action (id, actor, verb, target, reason) VALUES (@id, @actor, @verb, @target, @reason);
