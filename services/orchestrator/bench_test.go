@@ -82,17 +82,16 @@ func placeAndAwait(ctx context.Context, o *orchestrator, key string) (time.Durat
 		return 0, err
 	}
 	accepted := time.Now()
-	changed, unsubscribe := o.watchers.subscribe(placed.id.UUID())
-	defer unsubscribe()
-	o.engine.mu.Lock()
-	running := o.engine.live[placed.sagaID] != nil
-	o.engine.mu.Unlock()
-	if running {
-		select {
-		case <-changed:
-		case <-time.After(time.Minute):
-			return 0, fmt.Errorf("order %s does not end", placed.id)
-		}
+	told := false // of its end, the only change of its state
+	err = o.watchers.Follow(ctx, placed.id.UUID(), func() (bool, error) {
+		o.engine.mu.Lock()
+		defer o.engine.mu.Unlock()
+		ended := told || o.engine.live[placed.sagaID] == nil
+		told = true
+		return ended, nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("order %s does not end: %w", placed.id, err)
 	}
 	return time.Since(accepted), nil
 }

@@ -72,7 +72,7 @@ func (o *orchestrator) changeOperation(ctx context.Context, r idem.Request, oper
 			return struct{}{}, "", rpcerr.New(rpcerr.OperationNotOpen, "operation %s is %s", oid, op.state)
 		}
 		tx.AfterCommit(func() {
-			o.watchers.notify(oid.UUID())
+			o.watchers.Notify(oid.UUID())
 			o.bulk.wakeUp()
 		})
 		return struct{}{}, oid.String(), nil

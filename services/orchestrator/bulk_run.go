@@ -14,6 +14,7 @@ import (
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
@@ -30,7 +31,7 @@ const (
 // So a replica that is killed leaves whole batches behind and any other one goes on, and no two are at one operation.
 type bulk struct {
 	pool     *pgxpool.Pool
-	watchers *watchers
+	watchers *watch.Watchers
 	log      *slog.Logger
 	wake     chan struct{} // of capacity 1
 	// load reads sagas with their histories.
@@ -89,7 +90,7 @@ func (b *bulk) batch(ctx context.Context) (did bool, err error) {
 				return err
 			}
 		}
-		tx.AfterCommit(func() { b.watchers.notify(op.id.UUID()) })
+		tx.AfterCommit(func() { b.watchers.Notify(op.id.UUID()) })
 		if len(ids) == n {
 			return nil
 		}

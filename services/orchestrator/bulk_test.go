@@ -18,6 +18,7 @@ import (
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -50,7 +51,7 @@ func deskOn(t *testing.T, db, faulty *pgxpool.Pool) *desk {
 	}
 	d := &desk{T: t, db: db}
 	e := &engine{pool: pool, outbox: outbox.New(outbox.Config{Pool: pool, Service: "orchestrator"}), definitions: known}
-	d.orchestrator = &orchestrator{pool: pool, engine: e, watchers: newWatchers(), keyTTL: time.Hour}
+	d.orchestrator = &orchestrator{pool: pool, engine: e, watchers: watch.New(nil), keyTTL: time.Hour}
 	d.bulk = &bulk{
 		pool: pool, watchers: d.watchers, log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1), load: e.loadAll, record: e.record,
 		recorded: func(_ context.Context, durable []transition) {

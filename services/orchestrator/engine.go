@@ -15,6 +15,7 @@ import (
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/telemetry"
+	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -34,7 +35,7 @@ type engine struct {
 	tracer      trace.Tracer
 	metrics     engineMetrics
 	definitions *definitions
-	watchers    *watchers
+	watchers    *watch.Watchers
 	transitions *transitions
 	shards      *shards
 	waker       *waker
@@ -84,7 +85,7 @@ func (e *engine) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.shards.parent = ctx
-	unsubscribe, err := e.waker.listen(e.woken, func(orderID OrderID) { e.watchers.notify(orderID.UUID()) })
+	unsubscribe, err := e.waker.listen(e.woken, func(orderID OrderID) { e.watchers.Notify(orderID.UUID()) })
 	if err != nil {
 		return err
 	}

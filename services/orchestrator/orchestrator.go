@@ -10,6 +10,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -20,9 +21,8 @@ type orchestrator struct {
 	engine    *engine
 	intake    *intake
 	catalogue *catalogue
-	watchers  *watchers
+	watchers  *watch.Watchers
 	bulk      *bulk
-	stopping  <-chan struct{}
 	recurring *recurringIntake
 	keyTTL    time.Duration   // of clients' keys
 	newest    saga.Definition // of orders: what new ones run

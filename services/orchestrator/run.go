@@ -11,6 +11,7 @@ import (
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -67,7 +68,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 		return nil, err
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	watchers, waker, actions := newWatchers(), newWaker(env.JetStream.Conn(), env.Log), p.actions()
+	watchers, waker, actions := watch.New(env.Stopping), newWaker(env.JetStream.Conn(), env.Log), p.actions()
 	known, err := registered(ctx, env.Pool, actions, append(orders, recurringV1)...)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 	engine.prepare(actions)
 	o := &orchestrator{
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
-		stopping: env.Stopping, keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],
+		keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],
 	}
 	o.bulk = &bulk{
 		pool: env.Pool, watchers: watchers, log: env.Log, wake: make(chan struct{}, 1),

@@ -64,7 +64,7 @@ SELECT id FROM batch WHERE plan_hash = @plan_hash AND state BETWEEN 1 AND 4 AND 
 SELECT id FROM batch WHERE state = 0 AND lease_until < now() LIMIT 10;
 
 -- name: DropItems :execrows
-DELETE FROM batch_item WHERE batch_id = @batch_id AND line IN (SELECT i.line FROM batch_item i WHERE i.batch_id = @batch_id ORDER BY i.line LIMIT @n);
+DELETE FROM batch_item d WHERE d.batch_id = @batch_id AND d.line IN (SELECT i.line FROM batch_item i WHERE i.batch_id = @batch_id ORDER BY i.line LIMIT @n);
 
 -- name: DropUpload :exec
 WITH rejections AS (DELETE FROM batch_rejection WHERE batch_id = @id)
@@ -195,8 +195,8 @@ SELECT id FROM batch WHERE to_prove ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP L
 
 -- name: InsertProof :exec
 INSERT INTO batch_proof (batch_id, number, items, plan_hash, outcome_hash, collected, difference)
-SELECT @batch_id, coalesce(max(number), 0) + 1, @items, @plan_hash, @outcome_hash, @collected, @difference
-  FROM batch_proof WHERE batch_id = @batch_id;
+SELECT @batch_id, coalesce(max(p.number), 0) + 1, @items, @plan_hash, @outcome_hash, @collected, @difference
+  FROM batch_proof p WHERE p.batch_id = @batch_id;
 
 -- name: EndBatch :exec
 UPDATE batch SET to_prove = false, state = CASE WHEN cancelled_at IS NULL THEN 4 ELSE 5 END, ended_at = now() WHERE id = @id;
@@ -204,13 +204,13 @@ UPDATE batch SET to_prove = false, state = CASE WHEN cancelled_at IS NULL THEN 4
 -- name: KeepAttempts :many
 -- What came of failed items, before they are tried again; those of the reasons given are left out.
 WITH again AS (
-    SELECT line FROM batch_item WHERE batch_id = @batch_id AND state = 4 AND reason <> ALL (@but_reasons::text[])
+    SELECT f.line FROM batch_item f WHERE f.batch_id = @batch_id AND f.state = 4 AND f.reason <> ALL (@but_reasons::text[])
 ), kept AS (
     INSERT INTO item_attempt (batch_id, line, number, attempted_at, known_at, reason, saga_id, payment_id)
     SELECT i.batch_id, i.line, i.attempt, i.attempted_at, i.known_at, i.reason, i.saga_id, i.payment_id
       FROM batch_item i JOIN again ON again.line = i.line WHERE i.batch_id = @batch_id
 )
-SELECT line FROM again ORDER BY line;
+SELECT again.line FROM again ORDER BY again.line;
 
 -- name: ReopenItems :exec
 UPDATE batch_item SET state = 1, known_at = NULL, reason = '', detail = '', saga_id = NULL, payment_id = ''

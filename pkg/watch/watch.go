@@ -1,0 +1,82 @@
+// Package watch lets calls follow something that changes: who changes it in this process tells, and what other
+// processes change is noticed by looking again from time to time.
+package watch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tieout/tieout/pkg/rpcerr"
+)
+
+// lookAgain is how often is looked without being told of a change: it may be another process' one.
+const lookAgain = 5 * time.Second
+
+// Watchers are those who follow something in this process, by its id.
+type Watchers struct {
+	stopping <-chan struct{}
+
+	mu   sync.Mutex
+	byID map[uuid.UUID]map[chan struct{}]struct{}
+}
+
+// New makes watchers; once stopping is closed, nobody follows anything any more.
+func New(stopping <-chan struct{}) *Watchers {
+	return &Watchers{stopping: stopping, byID: map[uuid.UUID]map[chan struct{}]struct{}{}}
+}
+
+// Notify tells those who follow what has the id that it changed.
+func (w *Watchers) Notify(id uuid.UUID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.byID[id] {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Follow looks at once and whenever what has the id changed, until look says that it is done. Changes that come while
+// it looks are one. It ends with SHUTTING_DOWN when the process stops; the client watches again.
+func (w *Watchers) Follow(ctx context.Context, id uuid.UUID, look func() (done bool, err error)) error {
+	changed, unsubscribe := w.subscribe(id)
+	defer unsubscribe()
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	for {
+		if done, err := look(); done || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ticker.C:
+		case <-w.stopping:
+			return rpcerr.New(rpcerr.ShuttingDown, "the server is stopping; watch again")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// subscribe gives a channel that holds an element when what has the id changed since it was last emptied.
+func (w *Watchers) subscribe(id uuid.UUID) (changed <-chan struct{}, unsubscribe func()) {
+	c := make(chan struct{}, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.byID[id] == nil {
+		w.byID[id] = map[chan struct{}]struct{}{}
+	}
+	w.byID[id][c] = struct{}{}
+	return c, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.byID[id], c)
+		if len(w.byID[id]) == 0 {
+			delete(w.byID, id)
+		}
+	}
+}
