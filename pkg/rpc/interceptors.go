@@ -43,13 +43,17 @@ func (in *serverInterceptors) unary(ctx context.Context, req any, info *grpc.Una
 
 func (in *serverInterceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	defer func() { err = in.answer(ss.Context(), info.FullMethod, recover(), err) }()
-	return handler(srv, &checkedStream{ServerStream: ss, check: func(m any) error { return in.check(Options(info.FullMethod), m) }})
+	o := Options(info.FullMethod)
+	return handler(srv, &checkedStream{
+		ServerStream: ss, first: func(m any) error { return in.check(o, m) }, further: in.checkFields,
+	})
 }
 
-// checkedStream checks what a client sends before the handler sees it.
+// checkedStream checks what a client sends before the handler sees it. Its first message has the idempotency key of the
+// whole, where there is one.
 type checkedStream struct {
 	grpc.ServerStream
-	check func(any) error
+	first, further func(any) error
 }
 
 // RecvMsg implements grpc.ServerStream.
@@ -57,7 +61,9 @@ func (s *checkedStream) RecvMsg(m any) error {
 	if err := receive(m, s.ServerStream.RecvMsg); err != nil {
 		return err
 	}
-	return s.check(m)
+	check := s.first
+	s.first = s.further
+	return check(m)
 }
 
 // withBudget shortens the deadline by the hop's margin, and refuses what is hopeless before it begins.
@@ -87,6 +93,11 @@ func (in *serverInterceptors) check(o *optionsv1.MethodOptions, req any) error {
 			return err
 		}
 	}
+	return in.checkFields(req)
+}
+
+// checkFields holds the rules of a message's fields.
+func (in *serverInterceptors) checkFields(req any) error {
 	m, ok := req.(proto.Message)
 	if !ok {
 		return nil
