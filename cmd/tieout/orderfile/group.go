@@ -9,20 +9,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/rowfile"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
 // grouping puts the rows of each order together.
 type grouping struct {
-	sources map[string]source
-	heading int // its line
 	// last is the line of the last row of each order, by a hash of its name. When two orders share a hash, the one
 	// that ends first is held until the end of the file.
 	last map[uint64]int
@@ -39,28 +37,22 @@ type group struct {
 	problems []Problem
 }
 
-// name is the order that a row belongs to; false when the row ends before.
-func (g *grouping) name(r row) (string, bool) {
-	at := g.sources[keyOrder].column
-	if at >= len(r.fields) {
-		return "", false
-	}
-	return strings.TrimSpace(r.fields[at]), true
+// orderOf is the order that a row belongs to; false when the row ends before.
+func orderOf(r rowfile.Record) (string, bool) {
+	name, err := r.Value(keyOrder)
+	return strings.TrimSpace(name), err == nil || errors.Is(err, rowfile.ErrNotUTF8)
 }
 
 // add takes a row, and gives its order when that was its last one.
-func (g *grouping) add(r row) *group {
-	if r.line == g.heading {
-		return nil
-	}
-	name, _ := g.name(r)
+func (g *grouping) add(r rowfile.Record) *group {
+	name, _ := orderOf(r)
 	o := g.open[name]
 	if o == nil {
 		o = &group{name: strings.Clone(name), whole: map[string]string{}}
 		g.open[o.name] = o
 	}
-	o.add(r, g.sources)
-	if name == "" || g.last[maphash.String(g.seed, name)] == r.line {
+	o.add(r)
+	if name == "" || g.last[maphash.String(g.seed, name)] == r.Line {
 		delete(g.open, name)
 		return o
 	}
@@ -73,39 +65,35 @@ func (g *grouping) rest() []*group {
 }
 
 // add makes the row a line of the order, or notes what is wrong with it.
-func (o *group) add(r row, sources map[string]source) {
-	o.rows = append(o.rows, r.line)
+func (o *group) add(r rowfile.Record) {
+	o.rows = append(o.rows, r.Line)
 	index := len(o.lines)
 	problem := func(reason rpcerr.Reason, key, format string, args ...any) {
 		field := requestField[key]
 		if slices.Contains([]string{keySKU, keyQuantity, keyUnitPrice, keyCurrency}, key) {
 			field = fmt.Sprintf("lines[%d].%s", index, field)
 		}
-		o.problems = append(o.problems, Problem{r.line, reason, field, fmt.Sprintf(format, args...)})
+		o.problems = append(o.problems, Problem{r.Line, reason, field, fmt.Sprintf(format, args...)})
 	}
 	line := &orderv1.OrderLine{}
 	o.lines = append(o.lines, line)
-	if r.err != nil {
-		problem(rpcerr.RequestMalformed, "", "%v", errors.Unwrap(r.err))
+	if r.Err != nil {
+		problem(rpcerr.RequestMalformed, "", "%v", r.Err)
 		return
 	}
 	values := map[string]string{}
-	for _, key := range allKeys {
-		from, mapped := sources[key]
+	for _, key := range keys.All {
+		value, err := r.Value(key)
 		switch {
-		case !mapped:
-			continue
-		case from.column < 0:
-			values[key] = from.literal
-		case from.column >= len(r.fields):
-			problem(rpcerr.RequestInvalid, key, "the row has %d columns, %s is in column %d", len(r.fields), key, from.column+1)
-		case !utf8.ValidString(r.fields[from.column]):
-			problem(rpcerr.RequestMalformed, key, "%s is not valid UTF-8", key)
+		case errors.Is(err, rowfile.ErrNotUTF8):
+			problem(rpcerr.RequestMalformed, key, "%v", err)
+		case err != nil:
+			problem(rpcerr.RequestInvalid, key, "%v", err)
 		default:
-			values[key] = strings.Clone(strings.TrimSpace(r.fields[from.column]))
+			values[key] = strings.Clone(strings.TrimSpace(value))
 		}
 	}
-	if len(o.problems) > 0 && o.problems[len(o.problems)-1].Line == r.line {
+	if len(o.problems) > 0 && o.problems[len(o.problems)-1].Line == r.Line {
 		return
 	}
 	if values[keyOrder] == "" {

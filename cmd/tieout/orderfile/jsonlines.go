@@ -1,9 +1,6 @@
 package orderfile
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -15,45 +12,21 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	"github.com/tieout/tieout/pkg/rowfile"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
-// maxLine is the longest line read, in bytes: what a server takes in one request at most.
+// maxLine is the longest line or row read, in bytes: what a server takes in one request at most.
 const maxLine = 4 << 20
 
-// Line is one line of a JSON Lines file.
-type Line struct {
-	// Number is the line's, from 1.
-	Number int
-	// Text is the line without its end. It is valid until the next line.
-	Text []byte
-	// TooLong tells that the line was longer than 4 MiB and Text is empty.
-	TooLong bool
-}
+// Line is one line of a JSON Lines file, of at most 4 MiB.
+type Line struct{ rowfile.Line }
 
 // Lines gives the lines of a file that are not blank. It ends behind an error.
 func Lines(r io.Reader) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		in := bufio.NewReaderSize(r, maxLine)
-		if err := skipBOM(in); err != nil {
-			yield(Line{}, fmt.Errorf("reading line 1: %w", err))
-			return
-		}
-		for number := 1; ; number++ {
-			text, err := in.ReadSlice('\n')
-			tooLong := errors.Is(err, bufio.ErrBufferFull)
-			for errors.Is(err, bufio.ErrBufferFull) {
-				_, err = in.ReadSlice('\n')
-			}
-			if err != nil && !errors.Is(err, io.EOF) {
-				yield(Line{}, fmt.Errorf("reading line %d: %w", number, err))
-				return
-			}
-			line := Line{Number: number, Text: bytes.TrimSpace(text), TooLong: tooLong}
-			if tooLong {
-				line.Text = nil
-			}
-			if (tooLong || len(line.Text) > 0) && !yield(line, nil) || err != nil {
+		for line, err := range rowfile.Lines(r, maxLine) {
+			if !yield(Line{line}, err) {
 				return
 			}
 		}

@@ -1,10 +1,7 @@
 package orderfile
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -95,20 +92,4 @@ func (d Defaults) apply(r *orderv1.PlaceOrderRequest) {
 	if r.ShipTo.Country == "" {
 		r.ShipTo.Country = d.Country
 	}
-}
-
-// bom begins files that Windows programs wrote.
-const bom = "\ufeff"
-
-// skipBOM leaves r behind a byte order mark.
-func skipBOM(r *bufio.Reader) error {
-	head, err := r.Peek(len(bom))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if string(head) == bom {
-		_, err = r.Discard(len(bom))
-		return err
-	}
-	return nil
 }
