@@ -55,6 +55,10 @@ const (
 	CarrierOutcomeUnknown   Reason = "CARRIER_OUTCOME_UNKNOWN"
 	ShipmentHandedOver      Reason = "SHIPMENT_HANDED_OVER"
 	ShipmentStateRefused    Reason = "SHIPMENT_STATE_REFUSED"
+	FileMalformed           Reason = "FILE_MALFORMED"
+	BatchDuplicate          Reason = "BATCH_DUPLICATE"
+	BatchHasDuplicates      Reason = "BATCH_HAS_DUPLICATES"
+	BatchStateRefused       Reason = "BATCH_STATE_REFUSED"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -114,6 +118,10 @@ var registry = []Registration{
 	{CarrierOutcomeUnknown, codes.Unavailable, "The carrier was asked and its answer was lost; ask again under the same key."},
 	{ShipmentHandedOver, codes.FailedPrecondition, "The carrier has the shipment, which cannot be cancelled any more; a person has to look."},
 	{ShipmentStateRefused, codes.FailedPrecondition, "What is asked of the shipment is not possible in the state in which it is."},
+	{FileMalformed, codes.InvalidArgument, "The file as a whole cannot be read, for instance because its heading lacks a column; no row of it was taken."},
+	{BatchDuplicate, codes.AlreadyExists, "Another batch has the same payments; it is named."},
+	{BatchHasDuplicates, codes.FailedPrecondition, "Items of the batch have references that earlier batches have; look at them, and accept them or not."},
+	{BatchStateRefused, codes.FailedPrecondition, "What is asked of the batch is not possible in the state in which it is."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

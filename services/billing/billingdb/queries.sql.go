@@ -357,6 +357,27 @@ func (q *Queries) GetBatch(ctx context.Context, id uuid.UUID) (GetBatchRow, erro
 	return i, err
 }
 
+const getItem = `-- name: GetItem :one
+SELECT state, reason FROM batch_item WHERE batch_id = $1 AND line = $2
+`
+
+type GetItemParams struct {
+	BatchID uuid.UUID
+	Line    int64
+}
+
+type GetItemRow struct {
+	State  int16
+	Reason string
+}
+
+func (q *Queries) GetItem(ctx context.Context, arg GetItemParams) (GetItemRow, error) {
+	row := q.db.QueryRow(ctx, getItem, arg.BatchID, arg.Line)
+	var i GetItemRow
+	err := row.Scan(&i.State, &i.Reason)
+	return i, err
+}
+
 const insertAction = `-- name: InsertAction :exec
 INSERT INTO operator_action (id, actor, verb, target, reason) VALUES ($1, $2, $3, $4, $5)
 `
@@ -822,6 +843,61 @@ func (q *Queries) ListDuplicates(ctx context.Context, arg ListDuplicatesParams) 
 	return items, nil
 }
 
+const listForProof = `-- name: ListForProof :many
+SELECT line, reference, customer_id, payment_method, currency, amount_minor, description, state, attempt, payment_id
+  FROM batch_item WHERE batch_id = $1 AND line > $2 ORDER BY line LIMIT $3
+`
+
+type ListForProofParams struct {
+	BatchID   uuid.UUID
+	AfterLine int64
+	N         int32
+}
+
+type ListForProofRow struct {
+	Line          int64
+	Reference     string
+	CustomerID    string
+	PaymentMethod string
+	Currency      string
+	AmountMinor   int64
+	Description   string
+	State         int16
+	Attempt       int32
+	PaymentID     string
+}
+
+func (q *Queries) ListForProof(ctx context.Context, arg ListForProofParams) ([]ListForProofRow, error) {
+	rows, err := q.db.Query(ctx, listForProof, arg.BatchID, arg.AfterLine, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListForProofRow{}
+	for rows.Next() {
+		var i ListForProofRow
+		if err := rows.Scan(
+			&i.Line,
+			&i.Reference,
+			&i.CustomerID,
+			&i.PaymentMethod,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.Description,
+			&i.State,
+			&i.Attempt,
+			&i.PaymentID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listItems = `-- name: ListItems :many
 SELECT line, reference, customer_id, payment_method, currency, amount_minor, description, card_scheme, state, attempt, attempted_at, known_at,
        reason, detail, saga_id, payment_id
@@ -1004,7 +1080,7 @@ func (q *Queries) ListRejections(ctx context.Context, arg ListRejectionsParams) 
 }
 
 const listRunning = `-- name: ListRunning :many
-SELECT b.id, b.provider_account, b.planned, b.cut_off_at IS NOT NULL AND b.cut_off_at <= now() AS is_over,
+SELECT b.id, b.provider_account, b.planned, coalesce(b.cut_off_at <= now(), false)::boolean AS is_over,
        coalesce(l.rate, 0)::int AS rate, coalesce(l.concurrency, $1)::int AS concurrency,
        (SELECT sum(o.running) FROM batch o WHERE o.provider_account = b.provider_account AND o.state IN (2, 3))::bigint AS under_way
   FROM batch b LEFT JOIN provider_limit l ON l.account = b.provider_account
@@ -1015,7 +1091,7 @@ type ListRunningRow struct {
 	ID              uuid.UUID
 	ProviderAccount string
 	Planned         int64
-	IsOver          *bool
+	IsOver          bool
 	Rate            int32
 	Concurrency     int32
 	UnderWay        int64
@@ -1212,6 +1288,16 @@ func (q *Queries) LockBatches(ctx context.Context, ids []uuid.UUID) error {
 	return err
 }
 
+const lockContent = `-- name: LockContent :exec
+SELECT pg_advisory_xact_lock(hashtextextended(encode($1::bytea, 'hex'), 0))
+`
+
+// Until the end of the transaction nobody else plans the same content.
+func (q *Queries) LockContent(ctx context.Context, planHash []byte) error {
+	_, err := q.db.Exec(ctx, lockContent, planHash)
+	return err
+}
+
 const lockForFeeding = `-- name: LockForFeeding :one
 SELECT fed_through FROM batch WHERE id = $1 AND state = 2 FOR NO KEY UPDATE
 `
@@ -1359,7 +1445,7 @@ func (q *Queries) SetState(ctx context.Context, arg SetStateParams) error {
 const settleItems = `-- name: SettleItems :many
 UPDATE batch_item i
    SET state = s.state, known_at = CASE WHEN s.state IN (3, 4) THEN now() END, reason = s.reason, detail = s.detail,
-       saga_id = s.saga_id, payment_id = s.payment_id
+       saga_id = nullif(s.saga_id, '00000000-0000-0000-0000-000000000000'), payment_id = s.payment_id
   FROM (SELECT unnest($1::uuid[]) AS batch_id, unnest($2::bigint[]) AS line, unnest($3::int[]) AS attempt,
                unnest($4::smallint[]) AS state, unnest($5::text[]) AS reason, unnest($6::text[]) AS detail,
                unnest($7::uuid[]) AS saga_id, unnest($8::text[]) AS payment_id) s

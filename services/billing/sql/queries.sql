@@ -134,7 +134,7 @@ UPDATE batch SET state = 2, cancelled_at = now(), planned = 0, cancelled = cance
 
 -- name: ListRunning :many
 -- The batches that have items to be started, and how many are under way at each account.
-SELECT b.id, b.provider_account, b.planned, b.cut_off_at IS NOT NULL AND b.cut_off_at <= now() AS is_over,
+SELECT b.id, b.provider_account, b.planned, coalesce(b.cut_off_at <= now(), false)::boolean AS is_over,
        coalesce(l.rate, 0)::int AS rate, coalesce(l.concurrency, @concurrency)::int AS concurrency,
        (SELECT sum(o.running) FROM batch o WHERE o.provider_account = b.provider_account AND o.state IN (2, 3))::bigint AS under_way
   FROM batch b LEFT JOIN provider_limit l ON l.account = b.provider_account
@@ -167,7 +167,7 @@ SELECT FROM batch WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 -- that is under way can come to be in doubt.
 UPDATE batch_item i
    SET state = s.state, known_at = CASE WHEN s.state IN (3, 4) THEN now() END, reason = s.reason, detail = s.detail,
-       saga_id = s.saga_id, payment_id = s.payment_id
+       saga_id = nullif(s.saga_id, '00000000-0000-0000-0000-000000000000'), payment_id = s.payment_id
   FROM (SELECT unnest(@batch_ids::uuid[]) AS batch_id, unnest(@lines::bigint[]) AS line, unnest(@attempts::int[]) AS attempt,
                unnest(@states::smallint[]) AS state, unnest(@reasons::text[]) AS reason, unnest(@details::text[]) AS detail,
                unnest(@saga_ids::uuid[]) AS saga_id, unnest(@payment_ids::text[]) AS payment_id) s
@@ -234,3 +234,14 @@ SELECT account, rate, concurrency, set_by, reason, updated_at FROM provider_limi
 
 -- name: InsertAction :exec
 INSERT INTO operator_action (id, actor, verb, target, reason) VALUES (@id, @actor, @verb, @target, @reason);
+
+-- name: LockContent :exec
+-- Until the end of the transaction nobody else plans the same content.
+SELECT pg_advisory_xact_lock(hashtextextended(encode(@plan_hash::bytea, 'hex'), 0));
+
+-- name: ListForProof :many
+SELECT line, reference, customer_id, payment_method, currency, amount_minor, description, state, attempt, payment_id
+  FROM batch_item WHERE batch_id = @batch_id AND line > @after_line ORDER BY line LIMIT @n;
+
+-- name: GetItem :one
+SELECT state, reason FROM batch_item WHERE batch_id = @batch_id AND line = @line;

@@ -1117,27 +1117,28 @@ func (x *Batch) GetNote() string {
 // BatchItem is one payment of a batch.
 type BatchItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The item's id: `itm_` and a UUIDv7.
-	ItemId string `protobuf:"bytes,1,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
-	// Where in the file it stands: the line it begins on, from 1.
-	Line int64 `protobuf:"varint,2,opt,name=line,proto3" json:"line,omitempty"`
+	// Where in the file it stands: the line it begins on, from 1. Within the batch it is the item's name for the system,
+	// as the reference is for people.
+	Line int64 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
 	// Its name within the batch.
-	Reference string `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"`
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// Who pays.
-	CustomerId string `protobuf:"bytes,4,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// What it is paid with.
-	PaymentMethod string `protobuf:"bytes,5,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
+	PaymentMethod string `protobuf:"bytes,4,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
 	// How much.
-	Amount *v1.Amount `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	Amount *v1.Amount `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
 	// What it is for.
-	Description string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
+	Description string `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
+	// The scheme of the card: "visa"; empty when it is not known.
+	CardScheme string `protobuf:"bytes,7,opt,name=card_scheme,json=cardScheme,proto3" json:"card_scheme,omitempty"`
 	// How far it has come.
 	State ItemState `protobuf:"varint,8,opt,name=state,proto3,enum=tieout.billing.v1.ItemState" json:"state,omitempty"`
-	// Why it failed, or what is not known: the provider's decline code, or the reason of another refusal.
+	// Why it failed: the provider's decline code, or the reason of another refusal.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The same in words.
+	// The same in words, or what is not known.
 	Detail string `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
-	// The payment of the last attempt; empty when none was made.
+	// The payment of the last attempt; empty when none was made, or it is not known yet.
 	PaymentId string `protobuf:"bytes,11,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// What was tried, oldest first.
 	Attempts []*ItemAttempt `protobuf:"bytes,12,rep,name=attempts,proto3" json:"attempts,omitempty"`
@@ -1175,13 +1176,6 @@ func (x *BatchItem) ProtoReflect() protoreflect.Message {
 // Deprecated: Use BatchItem.ProtoReflect.Descriptor instead.
 func (*BatchItem) Descriptor() ([]byte, []int) {
 	return file_tieout_billing_v1_batch_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *BatchItem) GetItemId() string {
-	if x != nil {
-		return x.ItemId
-	}
-	return ""
 }
 
 func (x *BatchItem) GetLine() int64 {
@@ -1222,6 +1216,13 @@ func (x *BatchItem) GetAmount() *v1.Amount {
 func (x *BatchItem) GetDescription() string {
 	if x != nil {
 		return x.Description
+	}
+	return ""
+}
+
+func (x *BatchItem) GetCardScheme() string {
+	if x != nil {
+		return x.CardScheme
 	}
 	return ""
 }
@@ -3159,16 +3160,17 @@ const file_tieout_billing_v1_batch_proto_rawDesc = "" +
 	"start_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x12\n" +
-	"\x04note\x18\f \x01(\tR\x04note\"\xec\x03\n" +
-	"\tBatchItem\x12\x17\n" +
-	"\aitem_id\x18\x01 \x01(\tR\x06itemId\x12\x12\n" +
-	"\x04line\x18\x02 \x01(\x03R\x04line\x12\x1c\n" +
-	"\treference\x18\x03 \x01(\tR\treference\x12\x1f\n" +
-	"\vcustomer_id\x18\x04 \x01(\tR\n" +
+	"\x04note\x18\f \x01(\tR\x04note\"\xf4\x03\n" +
+	"\tBatchItem\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x1f\n" +
+	"\vcustomer_id\x18\x03 \x01(\tR\n" +
 	"customerId\x12%\n" +
-	"\x0epayment_method\x18\x05 \x01(\tR\rpaymentMethod\x120\n" +
-	"\x06amount\x18\x06 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12 \n" +
-	"\vdescription\x18\a \x01(\tR\vdescription\x122\n" +
+	"\x0epayment_method\x18\x04 \x01(\tR\rpaymentMethod\x120\n" +
+	"\x06amount\x18\x05 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12 \n" +
+	"\vdescription\x18\x06 \x01(\tR\vdescription\x12\x1f\n" +
+	"\vcard_scheme\x18\a \x01(\tR\n" +
+	"cardScheme\x122\n" +
 	"\x05state\x18\b \x01(\x0e2\x1c.tieout.billing.v1.ItemStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12\x16\n" +
 	"\x06detail\x18\n" +

@@ -2290,6 +2290,473 @@ func (x *ShipmentLost) GetTrackingNumber() string {
 	return ""
 }
 
+// BatchPlanned: a file of payments is in. Type tieout.billing.batch.planned.v1.
+type BatchPlanned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The batch.
+	BatchId string `protobuf:"bytes,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
+	// How many items it has.
+	Items int64 `protobuf:"varint,2,opt,name=items,proto3" json:"items,omitempty"`
+	// What they come to, per currency.
+	Sums          []*v1.Amount `protobuf:"bytes,3,rep,name=sums,proto3" json:"sums,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchPlanned) Reset() {
+	*x = BatchPlanned{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchPlanned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchPlanned) ProtoMessage() {}
+
+func (x *BatchPlanned) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchPlanned.ProtoReflect.Descriptor instead.
+func (*BatchPlanned) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *BatchPlanned) GetBatchId() string {
+	if x != nil {
+		return x.BatchId
+	}
+	return ""
+}
+
+func (x *BatchPlanned) GetItems() int64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
+func (x *BatchPlanned) GetSums() []*v1.Amount {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+// BatchStarted: the items of a batch are being charged. Type tieout.billing.batch.started.v1.
+type BatchStarted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The batch.
+	BatchId       string `protobuf:"bytes,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchStarted) Reset() {
+	*x = BatchStarted{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchStarted) ProtoMessage() {}
+
+func (x *BatchStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchStarted.ProtoReflect.Descriptor instead.
+func (*BatchStarted) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *BatchStarted) GetBatchId() string {
+	if x != nil {
+		return x.BatchId
+	}
+	return ""
+}
+
+// BatchPaused: no more items of a batch are started. Type tieout.billing.batch.paused.v1.
+type BatchPaused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The batch.
+	BatchId string `protobuf:"bytes,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchPaused) Reset() {
+	*x = BatchPaused{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchPaused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchPaused) ProtoMessage() {}
+
+func (x *BatchPaused) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchPaused.ProtoReflect.Descriptor instead.
+func (*BatchPaused) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *BatchPaused) GetBatchId() string {
+	if x != nil {
+		return x.BatchId
+	}
+	return ""
+}
+
+func (x *BatchPaused) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// BatchResumed: a paused batch goes on. Type tieout.billing.batch.resumed.v1.
+type BatchResumed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The batch.
+	BatchId       string `protobuf:"bytes,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchResumed) Reset() {
+	*x = BatchResumed{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchResumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchResumed) ProtoMessage() {}
+
+func (x *BatchResumed) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchResumed.ProtoReflect.Descriptor instead.
+func (*BatchResumed) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *BatchResumed) GetBatchId() string {
+	if x != nil {
+		return x.BatchId
+	}
+	return ""
+}
+
+// BatchCancelling: what of a batch was not started never will be. Type tieout.billing.batch.cancelling.v1.
+type BatchCancelling struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The batch.
+	BatchId string `protobuf:"bytes,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCancelling) Reset() {
+	*x = BatchCancelling{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCancelling) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCancelling) ProtoMessage() {}
+
+func (x *BatchCancelling) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCancelling.ProtoReflect.Descriptor instead.
+func (*BatchCancelling) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *BatchCancelling) GetBatchId() string {
+	if x != nil {
+		return x.BatchId
+	}
+	return ""
+}
+
+func (x *BatchCancelling) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// BatchEnded: every item of a batch has an outcome, or waits for a person; its totals are proven. It is told again when
+// that changes. Type tieout.billing.batch.ended.v1.
+type BatchEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The batch.
+	BatchId string `protobuf:"bytes,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
+	// "finished" or "cancelled".
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// How many items succeeded.
+	Succeeded int64 `protobuf:"varint,3,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
+	// How many were refused.
+	Failed int64 `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Of how many the outcome is not known.
+	Unknown int64 `protobuf:"varint,5,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	// How many were never started.
+	Cancelled int64 `protobuf:"varint,6,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// What was taken, per currency.
+	Collected []*v1.Amount `protobuf:"bytes,7,rep,name=collected,proto3" json:"collected,omitempty"`
+	// Whether the totals hold.
+	Proven        bool `protobuf:"varint,8,opt,name=proven,proto3" json:"proven,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchEnded) Reset() {
+	*x = BatchEnded{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchEnded) ProtoMessage() {}
+
+func (x *BatchEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchEnded.ProtoReflect.Descriptor instead.
+func (*BatchEnded) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *BatchEnded) GetBatchId() string {
+	if x != nil {
+		return x.BatchId
+	}
+	return ""
+}
+
+func (x *BatchEnded) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *BatchEnded) GetSucceeded() int64 {
+	if x != nil {
+		return x.Succeeded
+	}
+	return 0
+}
+
+func (x *BatchEnded) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *BatchEnded) GetUnknown() int64 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
+func (x *BatchEnded) GetCancelled() int64 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return 0
+}
+
+func (x *BatchEnded) GetCollected() []*v1.Amount {
+	if x != nil {
+		return x.Collected
+	}
+	return nil
+}
+
+func (x *BatchEnded) GetProven() bool {
+	if x != nil {
+		return x.Proven
+	}
+	return false
+}
+
+// DunningEnded: a declined item is not tried again any more. Type tieout.billing.dunning.ended.v1.
+type DunningEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The batch.
+	BatchId string `protobuf:"bytes,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
+	// The item's reference.
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Who was to pay.
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// How often it was tried.
+	Attempts int32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// Whether the money was taken in the end.
+	Recovered bool `protobuf:"varint,5,opt,name=recovered,proto3" json:"recovered,omitempty"`
+	// Why it is not tried again; empty when it was recovered.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DunningEnded) Reset() {
+	*x = DunningEnded{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DunningEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DunningEnded) ProtoMessage() {}
+
+func (x *DunningEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DunningEnded.ProtoReflect.Descriptor instead.
+func (*DunningEnded) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *DunningEnded) GetBatchId() string {
+	if x != nil {
+		return x.BatchId
+	}
+	return ""
+}
+
+func (x *DunningEnded) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *DunningEnded) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *DunningEnded) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *DunningEnded) GetRecovered() bool {
+	if x != nil {
+		return x.Recovered
+	}
+	return false
+}
+
+func (x *DunningEnded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_tieout_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tieout_event_v1_event_proto_rawDesc = "" +
@@ -2460,7 +2927,39 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12'\n" +
-	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumberB\xb5\x01\n" +
+	"\x0ftracking_number\x18\x03 \x01(\tR\x0etrackingNumber\"m\n" +
+	"\fBatchPlanned\x12\x19\n" +
+	"\bbatch_id\x18\x01 \x01(\tR\abatchId\x12\x14\n" +
+	"\x05items\x18\x02 \x01(\x03R\x05items\x12,\n" +
+	"\x04sums\x18\x03 \x03(\v2\x18.tieout.common.v1.AmountR\x04sums\")\n" +
+	"\fBatchStarted\x12\x19\n" +
+	"\bbatch_id\x18\x01 \x01(\tR\abatchId\"@\n" +
+	"\vBatchPaused\x12\x19\n" +
+	"\bbatch_id\x18\x01 \x01(\tR\abatchId\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\")\n" +
+	"\fBatchResumed\x12\x19\n" +
+	"\bbatch_id\x18\x01 \x01(\tR\abatchId\"D\n" +
+	"\x0fBatchCancelling\x12\x19\n" +
+	"\bbatch_id\x18\x01 \x01(\tR\abatchId\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xfb\x01\n" +
+	"\n" +
+	"BatchEnded\x12\x19\n" +
+	"\bbatch_id\x18\x01 \x01(\tR\abatchId\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1c\n" +
+	"\tsucceeded\x18\x03 \x01(\x03R\tsucceeded\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\x03R\x06failed\x12\x18\n" +
+	"\aunknown\x18\x05 \x01(\x03R\aunknown\x12\x1c\n" +
+	"\tcancelled\x18\x06 \x01(\x03R\tcancelled\x126\n" +
+	"\tcollected\x18\a \x03(\v2\x18.tieout.common.v1.AmountR\tcollected\x12\x16\n" +
+	"\x06proven\x18\b \x01(\bR\x06proven\"\xba\x01\n" +
+	"\fDunningEnded\x12\x19\n" +
+	"\bbatch_id\x18\x01 \x01(\tR\abatchId\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x1f\n" +
+	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"customerId\x12\x1a\n" +
+	"\battempts\x18\x04 \x01(\x05R\battempts\x12\x1c\n" +
+	"\trecovered\x18\x05 \x01(\bR\trecovered\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reasonB\xb5\x01\n" +
 	"\x13com.tieout.event.v1B\n" +
 	"EventProtoP\x01Z4github.com/tieout/tieout/gen/tieout/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTieout.Event.V1\xca\x02\x0fTieout\\Event\\V1\xe2\x02\x1bTieout\\Event\\V1\\GPBMetadata\xea\x02\x11Tieout::Event::V1b\x06proto3"
 
@@ -2476,7 +2975,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
@@ -2512,25 +3011,34 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*ShipmentDelivered)(nil),           // 31: tieout.event.v1.ShipmentDelivered
 	(*ShipmentReturned)(nil),            // 32: tieout.event.v1.ShipmentReturned
 	(*ShipmentLost)(nil),                // 33: tieout.event.v1.ShipmentLost
-	(*v1.Amount)(nil),                   // 34: tieout.common.v1.Amount
+	(*BatchPlanned)(nil),                // 34: tieout.event.v1.BatchPlanned
+	(*BatchStarted)(nil),                // 35: tieout.event.v1.BatchStarted
+	(*BatchPaused)(nil),                 // 36: tieout.event.v1.BatchPaused
+	(*BatchResumed)(nil),                // 37: tieout.event.v1.BatchResumed
+	(*BatchCancelling)(nil),             // 38: tieout.event.v1.BatchCancelling
+	(*BatchEnded)(nil),                  // 39: tieout.event.v1.BatchEnded
+	(*DunningEnded)(nil),                // 40: tieout.event.v1.DunningEnded
+	(*v1.Amount)(nil),                   // 41: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	34, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	41, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	34, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	34, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	34, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	34, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
-	34, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	34, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	34, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	34, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	41, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	41, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	41, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	41, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
+	41, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	41, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	41, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	41, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	41, // 11: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
+	41, // 12: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -2544,7 +3052,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

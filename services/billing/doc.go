@@ -1,0 +1,37 @@
+// Package billing has payments made that recur: files of them, each payment charged once, and the whole proven.
+//
+// It owns the tables batch (a file of payments, with its counters), batch_sum (what it comes to, per currency),
+// batch_item (one payment each), item_attempt (attempts that were followed by others), batch_rejection (rows of the file
+// that are no items), batch_proof, provider_limit and operator_action (who did what, and why).
+//
+// A batch and its items:
+//
+//	planned ──► running ⇄ paused               planned ──► running ──► succeeded
+//	   │           │                              │  ▲        ├──────► failed ──► planned, tried again
+//	   │           ├──► finished ──► running       │  └────────│──────────┘
+//	   └───────────┴──► cancelled                  └► cancelled └──► unknown ──► succeeded, failed
+//
+// Upload (upload.go): a file is read row by row and written in pieces, so that its size does not matter; only when all of
+// it is there it becomes a batch, in one transaction, with its plan: counts, sums, rejected rows, duplicates, and the
+// variance against the last batch of its series. An upload that breaks off leaves rows that nobody sees, which a duty
+// removes. A file whose items are those of another batch is refused, unless that is said to be on purpose.
+//
+// Feeding (feed.go): one replica at a time, the one that holds a lock, starts items: the next ones of a batch, in the
+// order of the file, are marked as running in one transaction, and then handed to the orchestrator in one call, each under
+// the key of its batch, line and attempt. Who dies in between leaves items that are marked and not started; whoever takes
+// over hands everything in again that is running, which the orchestrator answers as before. How many may be under way
+// at a provider account, and how many are started in a second, is said by provider_limit, and holds from one round to the
+// next.
+//
+// Settling (settle.go): what came of an item comes back as an event of its saga, through the inbox and hundreds at a time,
+// and is written with the counters. An item is settled once for each attempt; one that is in doubt is settled when a person
+// has found out. What is in doubt is never tried again.
+//
+// Proof (prove.go): when nothing of a batch is left to be done, its items are added up again and compared with the
+// plan – their number, their sums, the hash over all of them – and with the counters; the proof is stored, with a hash over
+// what came of each item. What is settled later makes another proof.
+//
+// Whoever writes items holds the row of their batch, in the order of their ids where there are several.
+//
+// Events: batch.planned, batch.started, batch.paused, batch.resumed, batch.ended.
+package billing
