@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/services/billing"
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
 	"github.com/tieout/tieout/services/payment"
@@ -24,6 +25,7 @@ type Config struct {
 	Inventory    inventory.Config    `koanf:"inventory"`
 	Payment      payment.Config      `koanf:"payment"`
 	Shipment     shipment.Config     `koanf:"shipment"`
+	Billing      billing.Config      `koanf:"billing"`
 }
 
 // The variables that are not configuration of a server.
@@ -39,6 +41,7 @@ func defaultConfig() Config {
 		Inventory:    inventory.DefaultConfig(),
 		Payment:      payment.DefaultConfig(),
 		Shipment:     shipment.DefaultConfig(),
+		Billing:      billing.DefaultConfig(),
 	}
 }
 
@@ -60,6 +63,10 @@ func services(cfg Config) []service.Service {
 		{
 			Name: "orchestrator", Postgres: cfg.Orchestrator.Postgres, Migrations: orchestrator.Migrations(),
 			Run: func(ctx context.Context, env *service.Env) error { return orchestrator.Run(ctx, env, cfg.Orchestrator) },
+		},
+		{
+			Name: "billing", Postgres: cfg.Billing.Postgres, Migrations: billing.Migrations(),
+			Run: func(ctx context.Context, env *service.Env) error { return billing.Run(ctx, env, cfg.Billing) },
 		},
 	}
 }

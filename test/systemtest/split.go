@@ -80,6 +80,7 @@ func (s *Split) Launch(t testing.TB, name, addr string, env ...string) *Process 
 		"TIEOUT_ORCHESTRATOR_INVENTORY_ADDR="+s.addrs["inventory"],
 		"TIEOUT_ORCHESTRATOR_PAYMENT_ADDR="+s.addrs["payment"],
 		"TIEOUT_ORCHESTRATOR_SHIPMENT_ADDR="+s.addrs["shipment"],
+		"TIEOUT_BILLING_ORCHESTRATOR_ADDR="+s.addrs["orchestrator"],
 		"TIEOUT_PAYMENT_PROVIDER_PSP_URL="+s.world.PSP.URL(),
 		"TIEOUT_PAYMENT_PROVIDER_PSP_TIMEOUT="+ProviderTimeout.String(),
 		"TIEOUT_PAYMENT_PROVIDER_PSP_NOT_FOUND_LAG="+ProviderTimeout.String(),

@@ -14,6 +14,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/services/billing"
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
 	"github.com/tieout/tieout/services/payment"
@@ -66,6 +67,7 @@ func NewWorldOn(t testing.TB, dsn func(service.Service) string) *World {
 // Services are all services of the system, in this world.
 func (w *World) Services() []service.Service {
 	order, stock, pay, ship := orchestrator.DefaultConfig(), inventory.DefaultConfig(), payment.DefaultConfig(), shipment.DefaultConfig()
+	bill := billing.DefaultConfig()
 	psp := &pay.Provider.PSP
 	psp.URL, psp.Timeout, psp.NotFoundLag = w.PSP.URL(), w.ProviderTimeout, w.ProviderTimeout
 	all := []service.Service{
@@ -77,6 +79,8 @@ func (w *World) Services() []service.Service {
 			Run: func(ctx context.Context, env *service.Env) error { return shipment.Run(ctx, env, ship) }},
 		{Name: "orchestrator", Postgres: order.Postgres, Migrations: orchestrator.Migrations(),
 			Run: func(ctx context.Context, env *service.Env) error { return orchestrator.Run(ctx, env, order) }},
+		{Name: "billing", Postgres: bill.Postgres, Migrations: billing.Migrations(),
+			Run: func(ctx context.Context, env *service.Env) error { return billing.Run(ctx, env, bill) }},
 	}
 	for i := range all {
 		all[i].Postgres.DSN = w.DSN[all[i].Name]

@@ -44,6 +44,9 @@ func checkLiteral(key, value string) error {
 	return nil
 }
 
+// Columns are the names of the columns, in the order in which files usually have them.
+func Columns() []string { return names[:] }
+
 // ParseMapping reads which headings a CSV file has for the columns: "reference=InvoiceNo,amount=Total". Columns that it
 // does not name are called by their own names. For payment_method and currency, what is no heading is the value itself,
 // for all rows: "currency=EUR".
