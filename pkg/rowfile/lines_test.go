@@ -69,6 +69,13 @@ func TestLines_TellTheLineThatCouldNotBeRead(t *testing.T) {
 	}
 }
 
+func TestLines_StopsWhenNobodyReadsOn(t *testing.T) {
+	t.Parallel()
+	for range rowfile.Lines(io.MultiReader(strings.NewReader("a\nb\n"), iotest.ErrReader(errors.New("read too far"))), limit) {
+		break
+	}
+}
+
 func TestIsJSONLines_LooksAtTheFirstByteThatIsNotSpace(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string]bool{
