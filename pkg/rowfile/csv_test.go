@@ -109,7 +109,7 @@ func TestCSV_EndsWhereItCannotBeToldWhereRowsBegin(t *testing.T) {
 
 func TestCSV_TellsAnErrorOfTheStreamFromOneOfTheFile(t *testing.T) {
 	t.Parallel()
-	cut := errors.New("connection lost")
+	cut := fmt.Errorf("connection lost: %w", io.EOF)
 	for _, begin := range []string{"a,b\nc", "a,b\nc,\"d\ne", "a,b\n"} {
 		rows, err := rowsOf(io.MultiReader(strings.NewReader(begin), iotest.ErrReader(cut)), limit)
 		if _, ofFile := errors.AsType[*rowfile.FileError](err); ofFile || !errors.Is(err, cut) || len(rows) != 1 {
