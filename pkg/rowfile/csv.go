@@ -16,7 +16,8 @@ type Row struct {
 	// Fields are what the row holds. The slice is valid until the next row; a field may be kept, but keeps the text of
 	// the whole row in memory.
 	Fields []string
-	// Raw is the row as it stands in the file, without its end. It is valid until the next row.
+	// Raw is the row as it stands in the file, without its end and with \n for the line ends within. It is valid until
+	// the next row.
 	Raw []byte
 	// Err tells that the quoting within the row's line is broken: csv.ErrQuote or csv.ErrBareQuote. Fields are those
 	// before.
@@ -34,7 +35,7 @@ func CSV(r io.Reader, limit int) iter.Seq2[Row, error] {
 		p := &parser{lines: newLineReader(r, limit)}
 		for {
 			row, err := p.next()
-			if errors.Is(err, io.EOF) || !yield(row, err) || err != nil {
+			if err == io.EOF || !yield(row, err) || err != nil {
 				return
 			}
 		}
@@ -108,7 +109,7 @@ func (p *parser) extend() (bool, error) {
 		p.held = append(p.held[:0], p.text...)
 	}
 	line, err := p.line()
-	if errors.Is(err, io.EOF) || err == nil && len(line) == 0 {
+	if err == io.EOF || err == nil && len(line) == 0 {
 		p.text = p.held
 		return false, nil
 	}
@@ -130,7 +131,7 @@ func (p *parser) failed(err error, line int) error {
 	case errors.Is(err, errTooLong):
 		return &FileError{Line: line, Err: fmt.Errorf(
 			"reading the file: the row that begins on line %d is longer than %d bytes; a quote may not be closed", line, p.lines.limit)}
-	case errors.Is(err, io.EOF):
+	case err == io.EOF:
 		return err
 	}
 	return fmt.Errorf("reading the file: %w", err)

@@ -109,7 +109,7 @@ func TestCSV_EndsWhereItCannotBeToldWhereRowsBegin(t *testing.T) {
 
 func TestCSV_TellsAnErrorOfTheStreamFromOneOfTheFile(t *testing.T) {
 	t.Parallel()
-	cut := errors.New("connection lost")
+	cut := fmt.Errorf("connection lost: %w", io.EOF)
 	for _, begin := range []string{"a,b\nc", "a,b\nc,\"d\ne", "a,b\n"} {
 		rows, err := rowsOf(io.MultiReader(strings.NewReader(begin), iotest.ErrReader(cut)), limit)
 		if _, ofFile := errors.AsType[*rowfile.FileError](err); ofFile || !errors.Is(err, cut) || len(rows) != 1 {
@@ -125,31 +125,31 @@ func TestCSV_StopsWhenNobodyReadsOn(t *testing.T) {
 	}
 }
 
-// endless is a stream whose one quote is never closed.
+// endless is a stream of one text again and again. It fails far behind any limit.
 type endless struct {
-	begun bool
+	text  string
 	given int
 }
 
 func (e *endless) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = "0123456,\n"[i%9]
+	if e.given > 16*limit {
+		return 0, errors.New("read too far")
 	}
-	if !e.begun {
-		p[0], e.begun = '"', true
-	}
-	e.given += len(p)
-	return len(p), nil
+	n := copy(p, e.text[e.given%len(e.text):])
+	e.given += n
+	return n, nil
 }
 
-func TestCSV_ReadsNoMoreThanTheLimitBehindAQuoteThatIsNeverClosed(t *testing.T) {
+func TestCSV_ReadsNoMoreThanTheLimitOfARowThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
-	stream := &endless{}
-	if _, err := rowsOf(stream, limit); err == nil || !strings.Contains(err.Error(), "begins on line 1 ") {
-		t.Errorf("error %v, want one that names line 1", err)
-	}
-	if stream.given > 2*limit {
-		t.Errorf("%d bytes were read for a limit of %d", stream.given, limit)
+	for _, text := range []string{"\"" + strings.Repeat("0123,\n", 8*limit), "0123456789", "0123,", "\"\""} {
+		stream := &endless{text: text}
+		if _, err := rowsOf(stream, limit); err == nil || !strings.Contains(err.Error(), "begins on line 1 is longer") {
+			t.Errorf("%.10q: error %v, want one that names line 1", text, err)
+		}
+		if stream.given > 2*limit {
+			t.Errorf("%.10q: %d bytes were read for a limit of %d", text, stream.given, limit)
+		}
 	}
 }
 

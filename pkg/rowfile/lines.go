@@ -33,7 +33,8 @@ func newLineReader(r io.Reader, limit int) *lineReader {
 }
 
 // next gives the next line with its end, valid until the next call. It is io.EOF behind the last one, and errTooLong
-// for a line over the limit; the call after that goes on with the line behind it.
+// for a line over the limit; the call after that goes on with the line behind it. Only io.EOF itself is the end, here as
+// in all of the package: an error that wraps it is a stream that was cut off, and its file is not to pass for a whole one.
 func (l *lineReader) next() ([]byte, error) {
 	for l.cut {
 		_, err := l.in.ReadSlice('\n')
@@ -53,7 +54,7 @@ func (l *lineReader) next() ([]byte, error) {
 		text, l.cut = l.long, errors.Is(err, bufio.ErrBufferFull)
 	}
 	switch {
-	case err != nil && !l.cut && (!errors.Is(err, io.EOF) || len(text) == 0):
+	case err != nil && !l.cut && (err != io.EOF || len(text) == 0):
 		return nil, err
 	case l.cut || len(text) > l.limit:
 		return nil, errTooLong
@@ -81,7 +82,7 @@ func Lines(r io.Reader, limit int) iter.Seq2[Line, error] {
 		for {
 			text, err := lines.next()
 			tooLong := errors.Is(err, errTooLong)
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF {
 				return
 			}
 			if err != nil && !tooLong {
@@ -105,7 +106,7 @@ func IsJSONLines(in *bufio.Reader) (bool, error) {
 	for n := 1; n <= maxBlank; n++ {
 		head, err := in.Peek(n)
 		if len(head) < n {
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF {
 				return false, nil
 			}
 			return false, fmt.Errorf("reading the file: %w", err)

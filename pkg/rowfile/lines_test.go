@@ -60,12 +60,19 @@ func TestLines_GivesThoseThatAreNotBlank(t *testing.T) {
 
 func TestLines_TellTheLineThatCouldNotBeRead(t *testing.T) {
 	t.Parallel()
-	cut := errors.New("connection lost")
+	cut := fmt.Errorf("connection lost: %w", io.EOF)
 	for _, begin := range []string{"a\nb", "a\n", "a\n" + strings.Repeat("x", 200_000)} {
 		lines, err := linesOf(io.MultiReader(strings.NewReader(begin), iotest.ErrReader(cut)), 1<<20)
 		if !errors.Is(err, cut) || !strings.HasPrefix(err.Error(), "reading line 2: ") || len(lines) != 1 {
 			t.Errorf("%.10q: lines %q, error %v", begin, lines, err)
 		}
+	}
+}
+
+func TestLines_StopsWhenNobodyReadsOn(t *testing.T) {
+	t.Parallel()
+	for range rowfile.Lines(io.MultiReader(strings.NewReader("a\nb\n"), iotest.ErrReader(errors.New("read too far"))), limit) {
+		break
 	}
 }
 
@@ -85,7 +92,7 @@ func TestIsJSONLines_LooksAtTheFirstByteThatIsNotSpace(t *testing.T) {
 			t.Errorf("%.20q: %d bytes of %d are left, error %v", file, len(rest), len(file), err)
 		}
 	}
-	cut := errors.New("connection lost")
+	cut := fmt.Errorf("connection lost: %w", io.EOF)
 	if _, err := rowfile.IsJSONLines(bufio.NewReader(iotest.ErrReader(cut))); !errors.Is(err, cut) {
 		t.Errorf("got error %v, want the stream's", err)
 	}

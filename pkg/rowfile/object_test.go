@@ -65,6 +65,19 @@ func TestObject_RefusesWhatCouldBeReadInTwoWays(t *testing.T) {
 	}
 }
 
+func TestObjectError_SaysWhatItIsAbout(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		`{"colour":1}`: `"colour" is no field that is known`,
+		`[]`:           "the line is not a JSON object",
+		`{`:            "the line is not a JSON object: unexpected end of JSON input",
+	} {
+		if err := rowfile.Object([]byte(line), names, make([]rowfile.Value, len(names))); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", line, err, want)
+		}
+	}
+}
+
 // FuzzObject holds what is read of an object to what encoding/json reads of it.
 func FuzzObject(f *testing.F) {
 	f.Add([]byte(`{"a":"x\u00e9","b":1,"c":null}`))
