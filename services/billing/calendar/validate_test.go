@@ -8,18 +8,20 @@ import (
 	"github.com/tieout/tieout/services/billing/calendar"
 )
 
-func TestNew_NamesTheFieldsThatAreWrong(t *testing.T) {
-	t.Parallel()
+// badSpec is a change to a spec that is in order, and the fields that are wrong then.
+type badSpec struct {
+	rule   calendar.Rule
+	change func(*calendar.Spec)
+	want   []string
+}
+
+func badSpecs(t *testing.T) map[string]badSpec {
 	start := date(t, "2026-01-15")
 	daily := calendar.Rule{Frequency: calendar.Daily, Every: 1, Start: start}
 	weekly := calendar.Rule{Frequency: calendar.Weekly, Every: 1, Weekday: time.Friday, Start: start}
 	monthly := calendar.Rule{Frequency: calendar.Monthly, Every: 1, Day: 31, Start: start}
 	yearly := calendar.Rule{Frequency: calendar.Yearly, Every: 1, Month: time.February, Day: 29, Start: start}
-	tests := map[string]struct {
-		rule   calendar.Rule
-		change func(*calendar.Spec)
-		want   []string
-	}{
+	return map[string]badSpec{
 		"daily":                       {daily, func(*calendar.Spec) {}, nil},
 		"weekly":                      {weekly, func(*calendar.Spec) {}, nil},
 		"monthly":                     {monthly, func(*calendar.Spec) {}, nil},
@@ -58,7 +60,11 @@ func TestNew_NamesTheFieldsThatAreWrong(t *testing.T) {
 		"several":                          {daily, func(s *calendar.Spec) { s.Rule.Every, s.Zone, s.At.Hour = 0, nil, -1 }, []string{"rule.every", "at", "zone"}},
 		"nothing but what does not matter": {calendar.Rule{}, func(*calendar.Spec) {}, []string{"rule.frequency", "rule.every", "rule.start"}},
 	}
-	for name, tt := range tests {
+}
+
+func TestNew_NamesTheFieldsThatAreWrong(t *testing.T) {
+	t.Parallel()
+	for name, tt := range badSpecs(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := spec(t, tt.rule)

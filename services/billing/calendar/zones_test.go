@@ -60,11 +60,11 @@ func distinctZones(t *testing.T) map[string][]time.Time {
 	for name := range strings.FieldsSeq(zoneNames) {
 		loc := zone(t, name)
 		changes := transitions(loc)
-		key := fmt.Sprint(offsetAt(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Unix(), loc))
+		offsets := []int{offsetAt(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Unix(), loc)}
 		for _, at := range changes {
-			key += fmt.Sprint(" ", at.Unix(), offsetAt(at.Unix(), loc))
+			offsets = append(offsets, offsetAt(at.Unix(), loc))
 		}
-		if !seen[key] {
+		if key := fmt.Sprint(offsets, changes); !seen[key] {
 			seen[key], zones[name] = true, changes
 		}
 	}

@@ -45,17 +45,19 @@ func declined(t testing.TB, texts ...string) dunning.History {
 	return h
 }
 
-func TestDecide_RetriesAsThePolicySays(t *testing.T) {
-	t.Parallel()
+// decided is a history, and what the default policy makes of it at an instant.
+type decided struct {
+	history dunning.History
+	change  func(*dunning.History)
+	now     string
+	retry   string
+	giveUp  dunning.GiveUp
+}
+
+func decisions(t *testing.T) map[string]decided {
 	many := func(n int, text string) []time.Time { return slices.Repeat([]time.Time{instant(t, text)}, n) }
 	first := "2026-11-02T08:00:00Z" // a Monday
-	tests := map[string]struct {
-		history dunning.History
-		change  func(*dunning.History)
-		now     string
-		retry   string
-		giveUp  dunning.GiveUp
-	}{
+	return map[string]decided{
 		"the day after":                 {declined(t, first), nil, first, "2026-11-03T08:00:00Z", ""},
 		"in the morning of summer time": {declined(t, "2026-07-06T20:00:00Z"), nil, "2026-07-06T20:00:00Z", "2026-07-07T07:00:00Z", ""},
 		"three days after the second":   {declined(t, first, "2026-11-03T08:00:00Z"), nil, "2026-11-03T08:00:00Z", "2026-11-06T08:00:00Z", ""},
@@ -93,7 +95,11 @@ func TestDecide_RetriesAsThePolicySays(t *testing.T) {
 			h.Scheme, h.Attempts = dunning.Mastercard, many(10, "2026-11-02T19:00:00Z")
 		}, "2026-11-02T20:00:00Z", "2026-11-03T19:00:00Z", ""},
 	}
-	for name, tt := range tests {
+}
+
+func TestDecide_RetriesAsThePolicySays(t *testing.T) {
+	t.Parallel()
+	for name, tt := range decisions(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if tt.change != nil {
