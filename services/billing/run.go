@@ -41,9 +41,14 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
+	_, err := wire(env, cfg)
+	return err
+}
+
+func wire(env *service.Env, cfg Config) (*billing, error) {
 	orchestrator, err := env.Dial("orchestrator", cfg.OrchestratorAddr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	b := &billing{
@@ -61,5 +66,5 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	env.Go("feeder", b.feeder.run)
 	env.Go("prover", periodic.Duty{Name: "prover", Every: proveEvery, RunOnce: b.proveOnce, Log: env.Log, Wake: b.prove}.Run)
 	env.Go("upload sweep", periodic.Duty{Name: "upload sweep", Every: sweepEvery, RunOnce: b.sweepOnce, Log: env.Log}.Run)
-	return nil
+	return b, nil
 }
