@@ -48,8 +48,10 @@ func TestDate_MarshalsThereAndBack(t *testing.T) {
 			t.Fatalf("%s came back as %s, %v", d, back, err)
 		}
 	})
-	if _, err := (calendar.Date{Year: 2023, Month: time.February, Day: 29}).MarshalText(); !errors.Is(err, calendar.ErrDate) {
-		t.Errorf("a date that does not exist is written: %v", err)
+	for _, d := range []calendar.Date{{Year: 2023, Month: 2, Day: 29}, {Year: 0, Month: 1, Day: 1}, {Year: 10000, Month: 1, Day: 1}, {Year: 2026, Month: 0, Day: 1}, {Year: 2026, Month: 13, Day: 1}, {Year: 2026, Month: 1, Day: 0}} {
+		if text, err := d.MarshalText(); !errors.Is(err, calendar.ErrDate) || d.Valid() {
+			t.Errorf("a date that does not exist is written: %s, %v", text, err)
+		}
 	}
 	var d calendar.Date
 	if err := d.UnmarshalText([]byte("tomorrow")); !errors.Is(err, calendar.ErrDate) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Spec is what a schedule is made of. The zero value of no field but Workdays is enough.
+// Spec is what a schedule is made of. At and Workdays may be left out: midnight, and all days are business days.
 type Spec struct {
 	// Rule says on which dates it is due.
 	Rule Rule

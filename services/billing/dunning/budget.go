@@ -40,8 +40,8 @@ const (
 // Limits are those of a scheme. Each counts the first attempt as well as those after it, whatever their amounts, which
 // is less than the schemes allow and never more.
 //
-// Visa: 15 reattempts in 30 days for declines of categories 2 to 4, by its rule on excessive reattempts of 2021. The
-// Visa Core Rules since have 20, but acquirers that hold to 15 block and charge as before. Mastercard: 10 attempts in 24
+// Visa: 15 reattempts in 30 days for declines of categories 2 to 4, by its rule on excessive reattempts of 2021. It has
+// allowed 20 since 2025, but acquirers that hold to 15 block and charge as before. Mastercard: 10 attempts in 24
 // hours and 35 in 30 days, by its Transaction Processing Excellence programme. Of a scheme that is not known all of them
 // hold.
 func (s Scheme) Limits() []Limit {

@@ -65,12 +65,15 @@ func decisions(t *testing.T) map[string]decided {
 		"moved over a holiday": {declined(t, first), func(h *dunning.History) {
 			h.Workdays.Holidays = calendar.NewDates(calendar.Date{Year: 2026, Month: 11, Day: 3})
 		}, first, "2026-11-04T08:00:00Z", ""},
-		"late, within the hours":      {declined(t, first), nil, "2026-11-04T13:14:15Z", "2026-11-04T13:14:15Z", ""},
-		"late, when the hours end":    {declined(t, first), nil, "2026-11-04T20:00:00Z", "2026-11-05T08:00:00Z", ""},
-		"late, before the hours":      {declined(t, first), nil, "2026-11-04T07:59:59Z", "2026-11-04T08:00:00Z", ""},
-		"by the customer's date":      {declined(t, "2026-11-02T23:30:00Z"), func(h *dunning.History) { h.Zone = zone(t, "Pacific/Auckland") }, first, "2026-11-03T19:00:00Z", ""},
+		"late, within the hours":   {declined(t, first), nil, "2026-11-04T13:14:15Z", "2026-11-04T13:14:15Z", ""},
+		"late, when the hours end": {declined(t, first), nil, "2026-11-04T20:00:00Z", "2026-11-05T08:00:00Z", ""},
+		"late, before the hours":   {declined(t, first), nil, "2026-11-04T07:59:59Z", "2026-11-04T08:00:00Z", ""},
+		"by the customer's date":   {declined(t, "2026-11-02T23:30:00Z"), func(h *dunning.History) { h.Zone = zone(t, "Pacific/Auckland") }, first, "2026-11-03T19:00:00Z", ""},
+		"by the customer's last day": {declined(t, "2026-11-02T23:30:00Z"), func(h *dunning.History) { h.Zone = zone(t, "Pacific/Auckland") },
+			"2026-11-23T22:00:00Z", "2026-11-23T22:00:00Z", ""},
 		"the last hour of the last":   {declined(t, first), nil, "2026-11-23T19:59:59Z", "2026-11-23T19:59:59Z", ""},
 		"after the last hour":         {declined(t, first), nil, "2026-11-23T20:00:00Z", "", dunning.TooLate},
+		"a weekend to the last day":   {declined(t, "2026-10-31T08:00:00Z"), nil, "2026-11-20T20:00:00Z", "", dunning.TooLate},
 		"holidays to the last day":    {declined(t, first), func(h *dunning.History) { h.Workdays.Weekend = 127 }, first, "", dunning.TooLate},
 		"after four retries":          {declined(t, first, first, first, first, first), nil, first, "", dunning.AttemptsUsedUp},
 		"a lost card":                 {declined(t, first), func(h *dunning.History) { h.Declines[0].Code = "lost_card" }, first, "", dunning.HardDecline},
@@ -173,7 +176,7 @@ func draw(t *rapid.T, zones []*time.Location) drawn {
 		h.Attempts = append(h.Attempts, at)
 		at = at.Add(time.Duration(rapid.IntRange(0, 4*24*60).Draw(t, "until the next")) * time.Minute)
 	}
-	now := h.Declines[len(h.Declines)-1].At.Add(time.Duration(rapid.IntRange(0, 6*24*60).Draw(t, "until now")) * time.Minute)
+	now := h.Declines[len(h.Declines)-1].At.Add(time.Duration(rapid.IntRange(0, 15*24*60).Draw(t, "until now")) * time.Minute)
 	for range rapid.SampledFrom([]int{0, 0, 9, 14, 20, 40}).Draw(t, "others") {
 		h.Attempts = append(h.Attempts, now.Add(-time.Duration(rapid.IntRange(0, 30*24*60).Draw(t, "ago"))*time.Minute))
 	}
