@@ -83,6 +83,7 @@ type header struct {
 	Account  string            `json:"provider_account"`
 	CutOffAt *time.Time        `json:"cut_off_at,omitempty"`
 	Repeats  string            `json:"repeats_batch_id,omitempty"`
+	Dunning  *policy           `json:"dunning,omitempty"`
 }
 
 // defaultAccount is where items are charged for which nobody says it.
@@ -128,6 +129,7 @@ type batch struct {
 	variance   *variance
 
 	planned, running, succeeded, failed, unknown, cancelled int64
+	retrying                                                int64 // failed items that are tried again by themselves
 
 	proof *proof
 
@@ -146,6 +148,7 @@ type item struct {
 	state                   itemState
 	attempt
 	earlier []attempt
+	retryAt time.Time // zero for never
 }
 
 // attempt is one attempt to charge an item.

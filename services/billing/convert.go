@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"encoding/hex"
 	"time"
 
@@ -11,7 +12,9 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/billing/billingdb"
+	"github.com/tieout/tieout/services/billing/calendar"
 )
 
 var batchStates = map[batchState]billingv1.BatchState{
@@ -48,7 +51,8 @@ func optionalTime(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-func headerFromProto(h *billingv1.BatchHeader) header {
+// headerFromProto reads a header. A time of day that is none is refused.
+func headerFromProto(h *billingv1.BatchHeader) (header, error) {
 	out := header{
 		Name: h.GetName(), Series: h.GetSeries(), Format: int32(h.GetFormat()), Columns: h.GetColumns(), Account: h.GetProviderAccount(),
 		Repeats: h.GetRepeatsBatchId(),
@@ -59,6 +63,36 @@ func headerFromProto(h *billingv1.BatchHeader) header {
 	if h.GetCutOffTime() != nil {
 		at := h.GetCutOffTime().AsTime()
 		out.CutOffAt = &at
+	}
+	if h.GetDunning() == nil {
+		return out, nil
+	}
+	p, err := policyFromProto(h.GetDunning())
+	out.Dunning = &p
+	return out, err
+}
+
+func policyFromProto(d *billingv1.DunningPolicy) (policy, error) {
+	p := policy{LastDay: int(d.GetGiveUpAfterDays()), Zone: cmp.Or(d.GetTimeZone(), "UTC"), BusinessDays: d.GetBusinessDaysOnly()}
+	for _, days := range d.GetDelayDays() {
+		p.Delays = append(p.Delays, int(days))
+	}
+	var err error
+	if p.From, err = calendar.ParseTimeOfDay(cmp.Or(d.GetEarliestTime(), "00:00")); err != nil {
+		return p, rpcerr.ForField(rpcerr.RequestInvalid, "header.dunning.earliest_time", "%v", err)
+	}
+	if p.To, err = calendar.ParseTimeOfDay(cmp.Or(d.GetLatestTime(), "00:00")); err != nil {
+		return p, rpcerr.ForField(rpcerr.RequestInvalid, "header.dunning.latest_time", "%v", err)
+	}
+	return p, nil
+}
+
+func policyToProto(p policy) *billingv1.DunningPolicy {
+	out := &billingv1.DunningPolicy{
+		GiveUpAfterDays: int32(p.LastDay), TimeZone: p.Zone, EarliestTime: p.From.String(), LatestTime: p.To.String(), BusinessDaysOnly: p.BusinessDays,
+	}
+	for _, days := range p.Delays {
+		out.DelayDays = append(out.DelayDays, int32(days))
 	}
 	return out
 }
@@ -71,6 +105,9 @@ func headerToProto(h header) *billingv1.BatchHeader {
 	if h.CutOffAt != nil {
 		out.CutOffTime = timestamppb.New(*h.CutOffAt)
 	}
+	if h.Dunning != nil {
+		out.Dunning = policyToProto(*h.Dunning)
+	}
 	return out
 }
 
@@ -79,6 +116,7 @@ func batchToProto(b *batch) *billingv1.Batch {
 		BatchId: b.id.String(), State: batchStates[b.state], Header: headerToProto(b.header), Plan: planToProto(b),
 		Progress: &billingv1.BatchProgress{
 			Planned: b.planned, Running: b.running, Succeeded: b.succeeded, Failed: b.failed, Unknown: b.unknown, Cancelled: b.cancelled,
+			Retrying: b.retrying,
 		},
 		CreatedBy: b.createdBy, CreateTime: timestamppb.New(b.createdAt), StartedBy: b.startedBy, StartTime: optionalTime(b.startedAt),
 		EndTime: optionalTime(b.endedAt), Note: b.note,
@@ -115,7 +153,7 @@ func itemToProto(i *item) *billingv1.BatchItem {
 	out := &billingv1.BatchItem{
 		Line: i.line, Reference: i.reference, CustomerId: i.customerID, PaymentMethod: i.paymentMethod, Amount: amountToProto(i.amount),
 		Description: i.description, CardScheme: i.cardScheme, State: itemStateToProto(i.state), Reason: i.reason, Detail: i.detail,
-		PaymentId: i.paymentID,
+		PaymentId: i.paymentID, RetryTime: optionalTime(i.retryAt),
 	}
 	for _, a := range i.earlier {
 		out.Attempts = append(out.Attempts, attemptToProto(a, itemFailed))

@@ -56,6 +56,16 @@ func eventEnded(b *batch, p proof) bus.Event {
 	return event(b.id, "ended", e)
 }
 
+// eventDunningEnded tells that an item is not tried again any more: it was recovered, where there is no reason why not.
+func eventDunningEnded(bid BatchID, reference, customer string, attempts int32, why string) bus.Event {
+	return bus.Event{
+		Service: serviceName, Entity: "dunning", Name: "ended", Subject: bid.String(), Reference: bid.String(),
+		Data: bus.Payload(&eventv1.DunningEnded{
+			BatchId: bid.String(), Reference: reference, CustomerId: customer, Attempts: attempts, Recovered: why == "", Reason: why,
+		}),
+	}
+}
+
 // outcomeFrom reads what the orchestrator tells of a recurring payment; ours is false for one that somebody else
 // started.
 func outcomeFrom(e bus.Event) (o outcome, ours bool, err error) {
@@ -69,7 +79,7 @@ func outcomeFrom(e bus.Event) (o outcome, ours bool, err error) {
 		var m eventv1.RecurringPaymentCompensated
 		err = proto.Unmarshal(e.Data, &m)
 		reference, sagaID, o.state, o.paymentID = m.GetReference(), m.GetSagaId(), itemFailed, m.GetPaymentId()
-		o.reason, o.detail = reasonOf(&m), m.GetCause()
+		o.reason, o.detail, o.declined = reasonOf(&m), m.GetCause(), m.GetDeclineReason() != ""
 	case "parked":
 		var m eventv1.RecurringPaymentParked
 		err = proto.Unmarshal(e.Data, &m)

@@ -30,7 +30,7 @@ type command struct {
 
 // change does something to a batch whose row it holds, with an audit row, and gives the batch after it.
 func (b *billing) change(ctx context.Context, c command, method, verb string,
-	do func(context.Context, store, *batch) (bus.Event, error),
+	do func(context.Context, store, *batch) ([]bus.Event, error),
 ) (*batch, error) {
 	r := c.idem(method, b.keyTTL, idem.Field{Name: "batch_id", Value: c.batchID.String()}, idem.Field{Name: "reason", Value: c.reason},
 		idem.Field{Name: "accept_duplicates", Value: strconv.FormatBool(c.acceptDuplicates)})
@@ -40,7 +40,7 @@ func (b *billing) change(ctx context.Context, c command, method, verb string,
 		if err != nil {
 			return c.batchID, "", err
 		}
-		event, err := do(ctx, st, held)
+		events, err := do(ctx, st, held)
 		if err != nil {
 			return c.batchID, "", err
 		}
@@ -48,7 +48,7 @@ func (b *billing) change(ctx context.Context, c command, method, verb string,
 			return c.batchID, "", err
 		}
 		tx.AfterCommit(func() { b.changed(c.batchID) })
-		return c.batchID, c.batchID.String(), b.outbox.Write(ctx, tx, event)
+		return c.batchID, c.batchID.String(), b.outbox.Write(ctx, tx, events...)
 	})
 	if err != nil {
 		return nil, err
@@ -65,47 +65,51 @@ func (b *billing) changed(bid BatchID) {
 
 // start has the items of a planned batch charged.
 func (b *billing) start(ctx context.Context, c command) (*batch, error) {
-	return b.change(ctx, c, methodStart, "start", func(ctx context.Context, st store, held *batch) (bus.Event, error) {
+	return b.change(ctx, c, methodStart, "start", func(ctx context.Context, st store, held *batch) ([]bus.Event, error) {
 		switch {
 		case held.state != batchPlanned:
-			return bus.Event{}, held.refuse("started")
+			return nil, held.refuse("started")
 		case held.items == 0:
-			return bus.Event{}, rpcerr.New(rpcerr.BatchStateRefused, "batch %s has no items: all rows of its file were rejected", held.id)
+			return nil, rpcerr.New(rpcerr.BatchStateRefused, "batch %s has no items: all rows of its file were rejected", held.id)
 		case held.duplicates > 0 && !c.acceptDuplicates:
-			return bus.Event{}, rpcerr.New(rpcerr.BatchHasDuplicates,
+			return nil, rpcerr.New(rpcerr.BatchHasDuplicates,
 				"%d items of batch %s have references that earlier batches have: look at them, and accept them or cancel the batch", held.duplicates, held.id)
 		}
-		return eventStarted(held.id), st.setState(ctx, held, batchRunning, c.caller, "")
+		return []bus.Event{eventStarted(held.id)}, st.setState(ctx, held, batchRunning, c.caller, "")
 	})
 }
 
 // pause starts no more items.
 func (b *billing) pause(ctx context.Context, c command) (*batch, error) {
-	return b.change(ctx, c, methodPause, "pause", func(ctx context.Context, st store, held *batch) (bus.Event, error) {
+	return b.change(ctx, c, methodPause, "pause", func(ctx context.Context, st store, held *batch) ([]bus.Event, error) {
 		if held.state != batchRunning || !held.cancelledAt.IsZero() {
-			return bus.Event{}, held.refuse("paused")
+			return nil, held.refuse("paused")
 		}
-		return eventPaused(held.id, c.reason), st.setState(ctx, held, batchPaused, "", c.caller+": "+c.reason)
+		return []bus.Event{eventPaused(held.id, c.reason)}, st.setState(ctx, held, batchPaused, "", c.caller+": "+c.reason)
 	})
 }
 
 // resume goes on.
 func (b *billing) resume(ctx context.Context, c command) (*batch, error) {
-	return b.change(ctx, c, methodResume, "resume", func(ctx context.Context, st store, held *batch) (bus.Event, error) {
+	return b.change(ctx, c, methodResume, "resume", func(ctx context.Context, st store, held *batch) ([]bus.Event, error) {
 		if held.state != batchPaused {
-			return bus.Event{}, held.refuse("resumed")
+			return nil, held.refuse("resumed")
 		}
-		return eventResumed(held.id), st.setState(ctx, held, batchRunning, "", "")
+		return []bus.Event{eventResumed(held.id)}, st.setState(ctx, held, batchRunning, "", "")
 	})
 }
 
-// cancel starts no more items for ever. The batch has ended when those under way have.
+// cancel starts no more items for ever. The batch has ended when those under way have. Of one that is finished, no item
+// is tried again by itself any more.
 func (b *billing) cancel(ctx context.Context, c command) (*batch, error) {
-	return b.change(ctx, c, methodCancel, "cancel", func(ctx context.Context, st store, held *batch) (bus.Event, error) {
-		if held.state.ended() || !held.cancelledAt.IsZero() {
-			return bus.Event{}, held.refuse("cancelled")
+	return b.change(ctx, c, methodCancel, "cancel", func(ctx context.Context, st store, held *batch) ([]bus.Event, error) {
+		if held.state == batchFinished && held.retrying > 0 {
+			return st.stopRetries(ctx, held.id)
 		}
-		return eventCancelling(held.id, c.reason), st.cancel(ctx, held, "BATCH_CANCELLED", c.caller+": "+c.reason)
+		if held.state.ended() || !held.cancelledAt.IsZero() {
+			return nil, held.refuse("cancelled")
+		}
+		return st.cancel(ctx, held, "BATCH_CANCELLED", c.caller+": "+c.reason)
 	})
 }
 
@@ -117,16 +121,20 @@ func (s store) setState(ctx context.Context, b *batch, to batchState, startedBy,
 	return nil
 }
 
-// cancel cancels what of a held batch was not started.
-func (s store) cancel(ctx context.Context, b *batch, reason, note string) error {
+// cancel cancels what of a held batch was not started, and gives the events of that.
+func (s store) cancel(ctx context.Context, b *batch, reason, note string) ([]bus.Event, error) {
+	events, err := s.stopRetries(ctx, b.id)
+	if err != nil {
+		return nil, err
+	}
 	n, err := s.q.CancelItems(ctx, billingdb.CancelItemsParams{BatchID: b.id.UUID(), Reason: reason})
 	if err != nil {
-		return fmt.Errorf("cancelling items: %w", err)
+		return nil, fmt.Errorf("cancelling items: %w", err)
 	}
 	if err := s.q.CancelBatch(ctx, billingdb.CancelBatchParams{ID: b.id.UUID(), Cancelled: n, Note: note}); err != nil {
-		return fmt.Errorf("cancelling batch: %w", err)
+		return nil, fmt.Errorf("cancelling batch: %w", err)
 	}
-	return nil
+	return append(events, eventCancelling(b.id, note)), nil
 }
 
 // cutOff cancels what is left of a running batch, because its time is over.
@@ -138,13 +146,14 @@ func (b *billing) cutOff(ctx context.Context, bid BatchID) error {
 			return err
 		}
 		const why = "its cut-off time has come"
-		if err := st.cancel(ctx, held, "CUT_OFF", why); err != nil {
+		events, err := st.cancel(ctx, held, "CUT_OFF", why)
+		if err != nil {
 			return err
 		}
 		tx.AfterCommit(func() { b.changed(bid) })
 		if err := st.insertAction(ctx, serviceName, "cut off", bid.String(), why); err != nil {
 			return err
 		}
-		return b.outbox.Write(ctx, tx, eventCancelling(bid, why))
+		return b.outbox.Write(ctx, tx, events...)
 	})
 }

@@ -46,11 +46,11 @@ func TestLifecycle_PausedBatchStartsNothingMoreUntilItIsResumed(t *testing.T) {
 	}
 	f.orchestrator.release("pm_ok")
 	f.settled(b, func(b *billingv1.Batch) bool { return b.GetProgress().GetSucceeded() == 2 })
-	if _, err := f.billing.feeder.round(t.Context(), false); err == nil { // the feeder's own lock is not this one's
-		t.Log("fed by hand")
-	}
-	if started, _, _ := f.orchestrator.count(); started != 2 {
-		t.Errorf("%d were started, want the 2 from before the pause", started)
+	other := f.plan("other", "B-1,c-1,pm_ok,1.00,EUR,")
+	f.start(other)
+	f.end(other) // so that whoever feeds has looked
+	if started, _, _ := f.orchestrator.count(); started != 3 {
+		t.Errorf("%d were started, want the 2 from before the pause, and the other batch's", started)
 	}
 	if _, err := f.batches.ResumeBatch(t.Context(), &billingv1.ResumeBatchRequest{IdempotencyKey: "resume-01", BatchId: b.GetBatchId()}); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func (b *billing) listItems(ctx context.Context, bid BatchID, state itemState, a
 			cardScheme: r.CardScheme, state: itemState(r.State), attempt: attempt{
 				number: r.Attempt, begunAt: timeOf(r.AttemptedAt), knownAt: timeOf(r.KnownAt), reason: r.Reason, detail: r.Detail,
 				sagaID: r.SagaID, paymentID: r.PaymentID,
-			},
+			}, retryAt: timeOf(r.RetryAt),
 		}
 		if r.Attempt > 0 {
 			byLine[r.Line], again = items[i], append(again, r.Line)
@@ -125,6 +125,6 @@ func (b *billing) watch(ctx context.Context, bid BatchID, send func(*batch) erro
 }
 
 // progress is what changes in a batch.
-func (b *batch) progress() [8]int64 {
-	return [...]int64{int64(b.state), b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.cancelledAt.UnixNano()}
+func (b *batch) progress() [9]int64 {
+	return [...]int64{int64(b.state), b.retrying, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.cancelledAt.UnixNano()}
 }

@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
@@ -31,15 +32,24 @@ func (b *billing) retryFailed(ctx context.Context, c command) (*batch, retried, 
 		if held.state != batchFinished {
 			return retried{}, "", held.refuse("tried again")
 		}
-		lines, err := st.q.KeepAttempts(ctx, billingdb.KeepAttemptsParams{BatchID: c.batchID.UUID(), ButReasons: hardCodes()})
+		if at := held.header.CutOffAt; at != nil && at.Before(time.Now()) {
+			return retried{}, "", rpcerr.New(rpcerr.BatchStateRefused, "the cut-off time of batch %s has passed", held.id)
+		}
+		failed, err := st.q.ListFailed(ctx, billingdb.ListFailedParams{BatchID: c.batchID.UUID(), ButReasons: hardCodes()})
 		if err != nil {
-			return retried{}, "", fmt.Errorf("keeping attempts: %w", err)
+			return retried{}, "", fmt.Errorf("listing failed items: %w", err)
+		}
+		lines, waited := make([]int64, len(failed)), int64(0)
+		for i, f := range failed {
+			if lines[i] = f.Line; f.Waits {
+				waited++
+			}
 		}
 		done := retried{int64(len(lines)), held.failed - int64(len(lines))}
 		if done.Items == 0 {
 			return done, "", rpcerr.New(rpcerr.BatchStateRefused, "batch %s has nothing to be tried again: %d items were declined for good", held.id, done.Hard)
 		}
-		if err := st.reopen(ctx, c.batchID, lines); err != nil {
+		if err := st.reopen(ctx, c.batchID, lines, waited); err != nil {
 			return done, "", err
 		}
 		tx.AfterCommit(func() { b.changed(c.batchID) })
@@ -66,12 +76,16 @@ func hardCodes() []string {
 	return hard
 }
 
-// reopen has failed items of a held batch, by line, tried again; their attempts were kept.
-func (s store) reopen(ctx context.Context, bid BatchID, lines []int64) error {
+// reopen has failed items of a held batch, by line, tried again, and keeps what came of them. So many of them waited
+// for it.
+func (s store) reopen(ctx context.Context, bid BatchID, lines []int64, waited int64) error {
+	if err := s.q.KeepAttempts(ctx, billingdb.KeepAttemptsParams{BatchID: bid.UUID(), Lines: lines}); err != nil {
+		return fmt.Errorf("keeping attempts: %w", err)
+	}
 	if err := s.q.ReopenItems(ctx, billingdb.ReopenItemsParams{BatchID: bid.UUID(), Lines: lines}); err != nil {
 		return fmt.Errorf("reopening items: %w", err)
 	}
-	p := billingdb.ReopenParams{ID: bid.UUID(), N: int64(len(lines)), FedThrough: lines[0] - 1}
+	p := billingdb.ReopenParams{ID: bid.UUID(), N: int64(len(lines)), Waited: waited, FedThrough: lines[0] - 1}
 	if err := s.q.Reopen(ctx, p); err != nil {
 		return fmt.Errorf("reopening batch: %w", err)
 	}

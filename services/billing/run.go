@@ -65,6 +65,7 @@ func wire(env *service.Env, cfg Config) (*billing, error) {
 	env.Go("results", func(ctx context.Context) error { return results.Run(ctx, env.JetStream) })
 	env.Go("feeder", b.feeder.run)
 	env.Go("prover", periodic.Duty{Name: "prover", Every: proveEvery, RunOnce: b.proveOnce, Log: env.Log, Wake: b.prove}.Run)
+	env.Go("dunning", periodic.Duty{Name: "dunning", Every: dunEvery, RunOnce: b.dunOnce, Log: env.Log}.Run)
 	env.Go("upload sweep", periodic.Duty{Name: "upload sweep", Every: sweepEvery, RunOnce: b.sweepOnce, Log: env.Log}.Run)
 	return b, nil
 }

@@ -52,8 +52,11 @@ func (s *server) UploadBatch(stream grpc.ClientStreamingServer[billingv1.UploadB
 	if first.GetHeader() == nil {
 		return rpcerr.ForField(rpcerr.RequestInvalid, "header", "the first message has the header")
 	}
-	planned, err := s.billing.uploaded(stream.Context(), requestOf(stream.Context(), first.GetIdempotencyKey()),
-		headerFromProto(first.GetHeader()), &chunks{stream: stream})
+	h, err := headerFromProto(first.GetHeader())
+	if err != nil {
+		return err
+	}
+	planned, err := s.billing.uploaded(stream.Context(), requestOf(stream.Context(), first.GetIdempotencyKey()), h, &chunks{stream: stream})
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type outcome struct {
 	reason, detail string
 	sagaID         uuid.UUID
 	paymentID      string
+	declined       bool // by the provider: reason is its code
 }
 
 // results consumes what the orchestrator tells of recurring payments.
@@ -63,6 +64,11 @@ func (b *billing) settle(ctx context.Context, tx *pg.Tx, outcomes []outcome) err
 	if err := st.count(ctx, settled); err != nil {
 		return err
 	}
+	events, err := b.dun(ctx, st, declinesOf(outcomes, settled))
+	if err != nil {
+		return err
+	}
+	events = append(events, recovered(settled)...)
 	tx.AfterCommit(func() {
 		for _, bid := range batches {
 			b.watchers.Notify(bid)
@@ -70,7 +76,39 @@ func (b *billing) settle(ctx context.Context, tx *pg.Tx, outcomes []outcome) err
 		b.feeder.wakeUp()
 		b.wakeProver()
 	})
-	return nil
+	return b.outbox.Write(ctx, tx, events...)
+}
+
+// declinesOf gives the declines among what was settled.
+func declinesOf(outcomes []outcome, settled []billingdb.SettleItemsRow) []decline {
+	type key struct {
+		batchID uuid.UUID
+		line    int64
+	}
+	codes := map[key]string{}
+	for _, o := range outcomes {
+		if o.declined {
+			codes[key{o.batchID.UUID(), o.line}] = o.reason
+		}
+	}
+	var declines []decline
+	for _, r := range settled {
+		if code, declined := codes[key{r.BatchID, r.Line}]; declined && itemState(r.State) == itemFailed {
+			declines = append(declines, decline{r.BatchID, r.Line, r.Attempt, r.PaymentMethod, code})
+		}
+	}
+	return declines
+}
+
+// recovered are the events of items that succeeded when they were tried again.
+func recovered(settled []billingdb.SettleItemsRow) []bus.Event {
+	var events []bus.Event
+	for _, r := range settled {
+		if itemState(r.State) == itemSucceeded && r.Attempt > 1 {
+			events = append(events, eventDunningEnded(BatchID(r.BatchID), r.Reference, r.CustomerID, r.Attempt, ""))
+		}
+	}
+	return events
 }
 
 // latest leaves one outcome of each attempt: what is known counts more than what is in doubt, and of the rest the last.

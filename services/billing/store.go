@@ -243,7 +243,7 @@ func batchOf(row billingdb.GetBatchRow) (*batch, error) {
 	b := &batch{
 		id: BatchID(row.ID), state: batchState(row.State), planHash: row.PlanHash, items: row.Items, rejected: row.Rejected,
 		duplicates: row.Duplicates, planned: row.Planned, running: row.Running, succeeded: row.Succeeded, failed: row.Failed,
-		unknown: row.Unknown, cancelled: row.Cancelled, createdBy: row.CreatedBy, startedBy: row.StartedBy, note: row.Note,
+		unknown: row.Unknown, cancelled: row.Cancelled, createdBy: row.CreatedBy, startedBy: row.StartedBy, note: row.Note, retrying: row.Retrying,
 		createdAt: row.CreatedAt, startedAt: timeOf(row.StartedAt), cancelledAt: timeOf(row.CancelledAt), endedAt: timeOf(row.EndedAt),
 	}
 	err := json.Unmarshal(row.Header, &b.header)

@@ -83,6 +83,14 @@ func (b *billing) checkHeader(h header) error {
 	if h.CutOffAt != nil && !h.CutOffAt.After(time.Now()) {
 		return rpcerr.ForField(rpcerr.RequestInvalid, "header.cut_off_time", "is not in the future")
 	}
+	if h.Dunning != nil && h.CutOffAt != nil {
+		return rpcerr.ForField(rpcerr.RequestInvalid, "header.dunning", "of a batch with a cut-off time, no item is tried again later")
+	}
+	if h.Dunning != nil {
+		if err := h.Dunning.check(); err != nil {
+			return err
+		}
+	}
 	if h.Repeats != "" {
 		if _, err := id.Parse[batchKind](h.Repeats); err != nil {
 			return rpcerr.ForField(rpcerr.RequestInvalid, "header.repeats_batch_id", "%v", err)

@@ -235,14 +235,22 @@ func TestUpload_RefusesWhatIsNoFileOfPayments(t *testing.T) {
 			heading, rpcerr.RequestInvalid, "header.cut_off_time"},
 		"no id of a batch": {header(func(h *billingv1.BatchHeader) { h.RepeatsBatchId = "x" }), heading, rpcerr.RequestInvalid, "header.repeats_batch_id"},
 		"no name":          {&billingv1.BatchHeader{}, heading, rpcerr.RequestInvalid, "header.name"},
-		"no header":        {nil, heading, rpcerr.RequestInvalid, "header"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := f.upload("upload-"+strings.ReplaceAll(name, " ", "-"), test.header, test.file)
 			rpcerrtest.Want(t, err, test.reason, test.field)
 		})
 	}
-	_, err := f.upload("", header(nil), heading)
+	stream, err := f.batches.UploadBatch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&billingv1.UploadBatchRequest{IdempotencyKey: "upload-headless", Part: &billingv1.UploadBatchRequest_Chunk{Chunk: []byte(heading)}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = stream.CloseAndRecv()
+	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "header")
+	_, err = f.upload("", header(nil), heading)
 	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyMissing, "idempotency_key")
 	f.wantRows(0)
 }

@@ -12,6 +12,21 @@ import (
 	"github.com/google/uuid"
 )
 
+const addRetrying = `-- name: AddRetrying :exec
+UPDATE batch b SET retrying = b.retrying + r.n
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::bigint[]) AS n) r WHERE b.id = r.id
+`
+
+type AddRetryingParams struct {
+	Ids []uuid.UUID
+	Ns  []int64
+}
+
+func (q *Queries) AddRetrying(ctx context.Context, arg AddRetryingParams) error {
+	_, err := q.db.Exec(ctx, addRetrying, arg.Ids, arg.Ns)
+	return err
+}
+
 const batchOfContent = `-- name: BatchOfContent :one
 SELECT id FROM batch WHERE plan_hash = $1 AND state BETWEEN 1 AND 4 AND items > 0 ORDER BY id DESC LIMIT 1
 `
@@ -164,17 +179,6 @@ func (q *Queries) CountDuplicates(ctx context.Context, batchID uuid.UUID) (int64
 	return count, err
 }
 
-const countFailed = `-- name: CountFailed :one
-SELECT count(*) FROM batch_item WHERE batch_id = $1 AND state = 4
-`
-
-func (q *Queries) CountFailed(ctx context.Context, batchID uuid.UUID) (int64, error) {
-	row := q.db.QueryRow(ctx, countFailed, batchID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const countRejections = `-- name: CountRejections :many
 SELECT batch_id, reason, count(*) AS rows FROM batch_rejection WHERE batch_id = ANY ($1::uuid[])
  GROUP BY batch_id, reason ORDER BY batch_id, rows DESC, reason
@@ -290,7 +294,7 @@ func (q *Queries) Fed(ctx context.Context, arg FedParams) error {
 const getBatch = `-- name: GetBatch :one
 SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
        b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
-       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note, b.retrying
   FROM batch b WHERE b.id = $1 AND b.state > 0
 `
 
@@ -321,6 +325,7 @@ type GetBatchRow struct {
 	CancelledAt     *time.Time
 	EndedAt         *time.Time
 	Note            string
+	Retrying        int64
 }
 
 func (q *Queries) GetBatch(ctx context.Context, id uuid.UUID) (GetBatchRow, error) {
@@ -353,28 +358,8 @@ func (q *Queries) GetBatch(ctx context.Context, id uuid.UUID) (GetBatchRow, erro
 		&i.CancelledAt,
 		&i.EndedAt,
 		&i.Note,
+		&i.Retrying,
 	)
-	return i, err
-}
-
-const getItem = `-- name: GetItem :one
-SELECT state, reason FROM batch_item WHERE batch_id = $1 AND line = $2
-`
-
-type GetItemParams struct {
-	BatchID uuid.UUID
-	Line    int64
-}
-
-type GetItemRow struct {
-	State  int16
-	Reason string
-}
-
-func (q *Queries) GetItem(ctx context.Context, arg GetItemParams) (GetItemRow, error) {
-	row := q.db.QueryRow(ctx, getItem, arg.BatchID, arg.Line)
-	var i GetItemRow
-	err := row.Scan(&i.State, &i.Reason)
 	return i, err
 }
 
@@ -397,6 +382,31 @@ func (q *Queries) InsertAction(ctx context.Context, arg InsertActionParams) erro
 		arg.Verb,
 		arg.Target,
 		arg.Reason,
+	)
+	return err
+}
+
+const insertDeclines = `-- name: InsertDeclines :exec
+INSERT INTO card_decline (batch_id, line, attempt, payment_method, code)
+SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::int[]), unnest($4::text[]), unnest($5::text[])
+ON CONFLICT (batch_id, line, attempt) DO NOTHING
+`
+
+type InsertDeclinesParams struct {
+	BatchIds       []uuid.UUID
+	Lines          []int64
+	Attempts       []int32
+	PaymentMethods []string
+	Codes          []string
+}
+
+func (q *Queries) InsertDeclines(ctx context.Context, arg InsertDeclinesParams) error {
+	_, err := q.db.Exec(ctx, insertDeclines,
+		arg.BatchIds,
+		arg.Lines,
+		arg.Attempts,
+		arg.PaymentMethods,
+		arg.Codes,
 	)
 	return err
 }
@@ -527,41 +537,20 @@ func (q *Queries) InsertSums(ctx context.Context, arg InsertSumsParams) error {
 	return err
 }
 
-const keepAttempts = `-- name: KeepAttempts :many
-WITH again AS (
-    SELECT f.line FROM batch_item f WHERE f.batch_id = $1 AND f.state = 4 AND f.reason <> ALL ($2::text[])
-), kept AS (
-    INSERT INTO item_attempt (batch_id, line, number, attempted_at, known_at, reason, saga_id, payment_id)
-    SELECT i.batch_id, i.line, i.attempt, i.attempted_at, i.known_at, i.reason, i.saga_id, i.payment_id
-      FROM batch_item i JOIN again ON again.line = i.line WHERE i.batch_id = $1
-)
-SELECT again.line FROM again ORDER BY again.line
+const keepAttempts = `-- name: KeepAttempts :exec
+INSERT INTO item_attempt (batch_id, line, number, attempted_at, known_at, reason, saga_id, payment_id)
+SELECT i.batch_id, i.line, i.attempt, i.attempted_at, i.known_at, i.reason, i.saga_id, i.payment_id
+  FROM batch_item i WHERE i.batch_id = $1 AND i.line = ANY ($2::bigint[])
 `
 
 type KeepAttemptsParams struct {
-	BatchID    uuid.UUID
-	ButReasons []string
+	BatchID uuid.UUID
+	Lines   []int64
 }
 
-// What came of failed items, before they are tried again; those of the reasons given are left out.
-func (q *Queries) KeepAttempts(ctx context.Context, arg KeepAttemptsParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, keepAttempts, arg.BatchID, arg.ButReasons)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var line int64
-		if err := rows.Scan(&line); err != nil {
-			return nil, err
-		}
-		items = append(items, line)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) KeepAttempts(ctx context.Context, arg KeepAttemptsParams) error {
+	_, err := q.db.Exec(ctx, keepAttempts, arg.BatchID, arg.Lines)
+	return err
 }
 
 const lastOfSeries = `-- name: LastOfSeries :one
@@ -704,7 +693,7 @@ func (q *Queries) ListAttempts(ctx context.Context, arg ListAttemptsParams) ([]L
 const listBatches = `-- name: ListBatches :many
 SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
        b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
-       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note, b.retrying
   FROM batch b WHERE b.id < $1 AND b.state > 0 ORDER BY b.id DESC LIMIT $2
 `
 
@@ -740,6 +729,7 @@ type ListBatchesRow struct {
 	CancelledAt     *time.Time
 	EndedAt         *time.Time
 	Note            string
+	Retrying        int64
 }
 
 // Newest first: ids are UUIDv7.
@@ -779,6 +769,136 @@ func (q *Queries) ListBatches(ctx context.Context, arg ListBatchesParams) ([]Lis
 			&i.CancelledAt,
 			&i.EndedAt,
 			&i.Note,
+			&i.Retrying,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listDeclines = `-- name: ListDeclines :many
+SELECT m.payment_method::text AS payment_method, d.declined_at
+  FROM unnest($1::text[]) AS m (payment_method)
+ CROSS JOIN LATERAL (
+    SELECT c.declined_at FROM card_decline c WHERE c.payment_method = m.payment_method AND c.declined_at > $2
+     ORDER BY c.declined_at DESC LIMIT $3) d
+`
+
+type ListDeclinesParams struct {
+	PaymentMethods []string
+	Since          time.Time
+	N              int32
+}
+
+type ListDeclinesRow struct {
+	PaymentMethod string
+	DeclinedAt    time.Time
+}
+
+// The latest declines of payment methods, newest first, as many as a decision needs.
+func (q *Queries) ListDeclines(ctx context.Context, arg ListDeclinesParams) ([]ListDeclinesRow, error) {
+	rows, err := q.db.Query(ctx, listDeclines, arg.PaymentMethods, arg.Since, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListDeclinesRow{}
+	for rows.Next() {
+		var i ListDeclinesRow
+		if err := rows.Scan(&i.PaymentMethod, &i.DeclinedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listDueRetries = `-- name: ListDueRetries :many
+SELECT i.batch_id, i.line FROM batch_item i
+ WHERE i.retry_at <= now() AND i.batch_id = (SELECT f.batch_id FROM batch_item f WHERE f.retry_at <= now() ORDER BY f.retry_at LIMIT 1)
+ ORDER BY i.line LIMIT $1
+`
+
+type ListDueRetriesRow struct {
+	BatchID uuid.UUID
+	Line    int64
+}
+
+// The items of one batch that are to be tried again now.
+func (q *Queries) ListDueRetries(ctx context.Context, n int32) ([]ListDueRetriesRow, error) {
+	rows, err := q.db.Query(ctx, listDueRetries, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListDueRetriesRow{}
+	for rows.Next() {
+		var i ListDueRetriesRow
+		if err := rows.Scan(&i.BatchID, &i.Line); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listDunned = `-- name: ListDunned :many
+SELECT i.batch_id, i.line, i.reference, i.customer_id, i.payment_method, i.card_scheme, i.attempt,
+       array_agg(d.declined_at ORDER BY d.attempt)::timestamptz[] AS declined_ats, array_agg(d.code ORDER BY d.attempt)::text[] AS codes
+  FROM (SELECT unnest($1::uuid[]) AS batch_id, unnest($2::bigint[]) AS line) n
+  JOIN batch_item i ON i.batch_id = n.batch_id AND i.line = n.line AND i.state = 4
+  JOIN card_decline d ON d.batch_id = i.batch_id AND d.line = i.line
+ GROUP BY i.batch_id, i.line
+`
+
+type ListDunnedParams struct {
+	BatchIds []uuid.UUID
+	Lines    []int64
+}
+
+type ListDunnedRow struct {
+	BatchID       uuid.UUID
+	Line          int64
+	Reference     string
+	CustomerID    string
+	PaymentMethod string
+	CardScheme    string
+	Attempt       int32
+	DeclinedAts   []time.Time
+	Codes         []string
+}
+
+// Items with the declines that each has had, oldest first.
+func (q *Queries) ListDunned(ctx context.Context, arg ListDunnedParams) ([]ListDunnedRow, error) {
+	rows, err := q.db.Query(ctx, listDunned, arg.BatchIds, arg.Lines)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListDunnedRow{}
+	for rows.Next() {
+		var i ListDunnedRow
+		if err := rows.Scan(
+			&i.BatchID,
+			&i.Line,
+			&i.Reference,
+			&i.CustomerID,
+			&i.PaymentMethod,
+			&i.CardScheme,
+			&i.Attempt,
+			&i.DeclinedAts,
+			&i.Codes,
 		); err != nil {
 			return nil, err
 		}
@@ -833,6 +953,42 @@ func (q *Queries) ListDuplicates(ctx context.Context, arg ListDuplicatesParams) 
 			&i.Currency,
 			&i.AmountMinor,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listFailed = `-- name: ListFailed :many
+SELECT f.line, (f.retry_at IS NOT NULL)::boolean AS waits FROM batch_item f
+ WHERE f.batch_id = $1 AND f.state = 4 AND f.reason <> ALL ($2::text[]) ORDER BY f.line
+`
+
+type ListFailedParams struct {
+	BatchID    uuid.UUID
+	ButReasons []string
+}
+
+type ListFailedRow struct {
+	Line  int64
+	Waits bool
+}
+
+// The failed items of a batch, but for those of the reasons given, and whether each waits to be tried again.
+func (q *Queries) ListFailed(ctx context.Context, arg ListFailedParams) ([]ListFailedRow, error) {
+	rows, err := q.db.Query(ctx, listFailed, arg.BatchID, arg.ButReasons)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListFailedRow{}
+	for rows.Next() {
+		var i ListFailedRow
+		if err := rows.Scan(&i.Line, &i.Waits); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -900,7 +1056,7 @@ func (q *Queries) ListForProof(ctx context.Context, arg ListForProofParams) ([]L
 
 const listItems = `-- name: ListItems :many
 SELECT line, reference, customer_id, payment_method, currency, amount_minor, description, card_scheme, state, attempt, attempted_at, known_at,
-       reason, detail, saga_id, payment_id
+       reason, detail, saga_id, payment_id, retry_at
   FROM batch_item WHERE batch_id = $1 AND line > $2 AND ($3::smallint = 0 OR state = $3::smallint)
  ORDER BY line LIMIT $4
 `
@@ -929,6 +1085,7 @@ type ListItemsRow struct {
 	Detail        string
 	SagaID        *uuid.UUID
 	PaymentID     string
+	RetryAt       *time.Time
 }
 
 // Of state 0: all.
@@ -963,6 +1120,7 @@ func (q *Queries) ListItems(ctx context.Context, arg ListItemsParams) ([]ListIte
 			&i.Detail,
 			&i.SagaID,
 			&i.PaymentID,
+			&i.RetryAt,
 		); err != nil {
 			return nil, err
 		}
@@ -1212,7 +1370,7 @@ func (q *Queries) ListUnderWay(ctx context.Context, arg ListUnderWayParams) ([]L
 const lockBatch = `-- name: LockBatch :one
 SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
        b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
-       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note, b.retrying
   FROM batch b WHERE b.id = $1 AND b.state > 0 FOR NO KEY UPDATE
 `
 
@@ -1243,6 +1401,7 @@ type LockBatchRow struct {
 	CancelledAt     *time.Time
 	EndedAt         *time.Time
 	Note            string
+	Retrying        int64
 }
 
 func (q *Queries) LockBatch(ctx context.Context, id uuid.UUID) (LockBatchRow, error) {
@@ -1275,6 +1434,7 @@ func (q *Queries) LockBatch(ctx context.Context, id uuid.UUID) (LockBatchRow, er
 		&i.CancelledAt,
 		&i.EndedAt,
 		&i.Note,
+		&i.Retrying,
 	)
 	return i, err
 }
@@ -1307,6 +1467,36 @@ func (q *Queries) LockForFeeding(ctx context.Context, id uuid.UUID) (int64, erro
 	var fed_through int64
 	err := row.Scan(&fed_through)
 	return fed_through, err
+}
+
+const lockWaiting = `-- name: LockWaiting :many
+SELECT line FROM batch_item WHERE batch_id = $1 AND line = ANY ($2::bigint[]) AND retry_at IS NOT NULL ORDER BY line
+`
+
+type LockWaitingParams struct {
+	BatchID uuid.UUID
+	Lines   []int64
+}
+
+// Those of some items of a held batch that wait to be tried again.
+func (q *Queries) LockWaiting(ctx context.Context, arg LockWaitingParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, lockWaiting, arg.BatchID, arg.Lines)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var line int64
+		if err := rows.Scan(&line); err != nil {
+			return nil, err
+		}
+		items = append(items, line)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const plan = `-- name: Plan :execrows
@@ -1386,23 +1576,31 @@ func (q *Queries) RenewUpload(ctx context.Context, arg RenewUploadParams) (int64
 }
 
 const reopen = `-- name: Reopen :exec
-UPDATE batch SET state = 2, planned = planned + $1, failed = failed - $1, fed_through = $2, ended_at = NULL, to_prove = false
- WHERE id = $3
+UPDATE batch SET state = CASE WHEN state = 3 THEN 3 ELSE 2 END, planned = planned + $1, failed = failed - $1, retrying = retrying - $2::bigint,
+       fed_through = least(fed_through, $3), ended_at = NULL, to_prove = false
+ WHERE id = $4
 `
 
 type ReopenParams struct {
 	N          int64
+	Waited     int64
 	FedThrough int64
 	ID         uuid.UUID
 }
 
+// A batch that is paused stays so.
 func (q *Queries) Reopen(ctx context.Context, arg ReopenParams) error {
-	_, err := q.db.Exec(ctx, reopen, arg.N, arg.FedThrough, arg.ID)
+	_, err := q.db.Exec(ctx, reopen,
+		arg.N,
+		arg.Waited,
+		arg.FedThrough,
+		arg.ID,
+	)
 	return err
 }
 
 const reopenItems = `-- name: ReopenItems :exec
-UPDATE batch_item SET state = 1, known_at = NULL, reason = '', detail = '', saga_id = NULL, payment_id = ''
+UPDATE batch_item SET state = 1, known_at = NULL, reason = '', detail = '', saga_id = NULL, payment_id = '', retry_at = NULL
  WHERE batch_id = $1 AND line = ANY ($2::bigint[])
 `
 
@@ -1413,6 +1611,24 @@ type ReopenItemsParams struct {
 
 func (q *Queries) ReopenItems(ctx context.Context, arg ReopenItemsParams) error {
 	_, err := q.db.Exec(ctx, reopenItems, arg.BatchID, arg.Lines)
+	return err
+}
+
+const setRetries = `-- name: SetRetries :exec
+UPDATE batch_item i SET retry_at = nullif(r.at, '0001-01-01 00:00:00+00')
+  FROM (SELECT unnest($1::uuid[]) AS batch_id, unnest($2::bigint[]) AS line, unnest($3::timestamptz[]) AS at) r
+ WHERE i.batch_id = r.batch_id AND i.line = r.line
+`
+
+type SetRetriesParams struct {
+	BatchIds []uuid.UUID
+	Lines    []int64
+	Ats      []time.Time
+}
+
+// A time of year 1 means never.
+func (q *Queries) SetRetries(ctx context.Context, arg SetRetriesParams) error {
+	_, err := q.db.Exec(ctx, setRetries, arg.BatchIds, arg.Lines, arg.Ats)
 	return err
 }
 
@@ -1452,7 +1668,7 @@ UPDATE batch_item i
   JOIN LATERAL (SELECT o.state AS before FROM batch_item o WHERE o.batch_id = s.batch_id AND o.line = s.line AND o.attempt = s.attempt
                    AND (o.state = 2 OR o.state = 5 AND s.state <> 5) OFFSET 0) w ON true
  WHERE i.batch_id = s.batch_id AND i.line = s.line
-RETURNING i.batch_id, i.line, w.before, i.state, i.currency, i.amount_minor
+RETURNING i.batch_id, i.line, i.attempt, w.before, i.state, i.currency, i.amount_minor, i.reference, i.customer_id, i.payment_method
 `
 
 type SettleItemsParams struct {
@@ -1467,12 +1683,16 @@ type SettleItemsParams struct {
 }
 
 type SettleItemsRow struct {
-	BatchID     uuid.UUID
-	Line        int64
-	Before      int16
-	State       int16
-	Currency    string
-	AmountMinor int64
+	BatchID       uuid.UUID
+	Line          int64
+	Attempt       int32
+	Before        int16
+	State         int16
+	Currency      string
+	AmountMinor   int64
+	Reference     string
+	CustomerID    string
+	PaymentMethod string
 }
 
 // Writes what came of attempts, as far as it is news: an item that is under way or in doubt is settled, and only one
@@ -1498,10 +1718,14 @@ func (q *Queries) SettleItems(ctx context.Context, arg SettleItemsParams) ([]Set
 		if err := rows.Scan(
 			&i.BatchID,
 			&i.Line,
+			&i.Attempt,
 			&i.Before,
 			&i.State,
 			&i.Currency,
 			&i.AmountMinor,
+			&i.Reference,
+			&i.CustomerID,
+			&i.PaymentMethod,
 		); err != nil {
 			return nil, err
 		}
@@ -1552,6 +1776,43 @@ func (q *Queries) StartItems(ctx context.Context, arg StartItemsParams) ([]Start
 			&i.PaymentMethod,
 			&i.Currency,
 			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const stopRetries = `-- name: StopRetries :many
+UPDATE batch_item SET retry_at = NULL WHERE batch_id = $1 AND retry_at IS NOT NULL
+RETURNING line, reference, customer_id, attempt
+`
+
+type StopRetriesRow struct {
+	Line       int64
+	Reference  string
+	CustomerID string
+	Attempt    int32
+}
+
+func (q *Queries) StopRetries(ctx context.Context, batchID uuid.UUID) ([]StopRetriesRow, error) {
+	rows, err := q.db.Query(ctx, stopRetries, batchID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StopRetriesRow{}
+	for rows.Next() {
+		var i StopRetriesRow
+		if err := rows.Scan(
+			&i.Line,
+			&i.Reference,
+			&i.CustomerID,
+			&i.Attempt,
 		); err != nil {
 			return nil, err
 		}

@@ -73,20 +73,20 @@ DELETE FROM batch WHERE id = @id AND state = 0;
 -- name: GetBatch :one
 SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
        b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
-       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note, b.retrying
   FROM batch b WHERE b.id = @id AND b.state > 0;
 
 -- name: LockBatch :one
 SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
        b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
-       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note, b.retrying
   FROM batch b WHERE b.id = @id AND b.state > 0 FOR NO KEY UPDATE;
 
 -- name: ListBatches :many
 -- Newest first: ids are UUIDv7.
 SELECT b.id, b.state, b.name, b.series, b.header, b.provider_account, b.cut_off_at, b.repeats, b.plan_hash, b.items, b.rejected,
        b.duplicates, b.variance, b.planned, b.running, b.succeeded, b.failed, b.unknown, b.cancelled, b.created_by, b.created_at,
-       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note
+       b.started_by, b.started_at, b.cancelled_at, b.ended_at, b.note, b.retrying
   FROM batch b WHERE b.id < @before AND b.state > 0 ORDER BY b.id DESC LIMIT @n;
 
 -- name: ListSums :many
@@ -104,7 +104,7 @@ SELECT DISTINCT ON (batch_id) batch_id, number, proven_at, items, plan_hash, out
 -- name: ListItems :many
 -- Of state 0: all.
 SELECT line, reference, customer_id, payment_method, currency, amount_minor, description, card_scheme, state, attempt, attempted_at, known_at,
-       reason, detail, saga_id, payment_id
+       reason, detail, saga_id, payment_id, retry_at
   FROM batch_item WHERE batch_id = @batch_id AND line > @after_line AND (@state::smallint = 0 OR state = @state::smallint)
  ORDER BY line LIMIT @n;
 
@@ -174,7 +174,7 @@ UPDATE batch_item i
   JOIN LATERAL (SELECT o.state AS before FROM batch_item o WHERE o.batch_id = s.batch_id AND o.line = s.line AND o.attempt = s.attempt
                    AND (o.state = 2 OR o.state = 5 AND s.state <> 5) OFFSET 0) w ON true
  WHERE i.batch_id = s.batch_id AND i.line = s.line
-RETURNING i.batch_id, i.line, w.before, i.state, i.currency, i.amount_minor;
+RETURNING i.batch_id, i.line, i.attempt, w.before, i.state, i.currency, i.amount_minor, i.reference, i.customer_id, i.payment_method;
 
 -- name: CountSettled :exec
 UPDATE batch b
@@ -201,27 +201,20 @@ SELECT @batch_id, coalesce(max(p.number), 0) + 1, @items, @plan_hash, @outcome_h
 -- name: EndBatch :exec
 UPDATE batch SET to_prove = false, state = CASE WHEN cancelled_at IS NULL THEN 4 ELSE 5 END, ended_at = now() WHERE id = @id;
 
--- name: KeepAttempts :many
--- What came of failed items, before they are tried again; those of the reasons given are left out.
-WITH again AS (
-    SELECT f.line FROM batch_item f WHERE f.batch_id = @batch_id AND f.state = 4 AND f.reason <> ALL (@but_reasons::text[])
-), kept AS (
-    INSERT INTO item_attempt (batch_id, line, number, attempted_at, known_at, reason, saga_id, payment_id)
-    SELECT i.batch_id, i.line, i.attempt, i.attempted_at, i.known_at, i.reason, i.saga_id, i.payment_id
-      FROM batch_item i JOIN again ON again.line = i.line WHERE i.batch_id = @batch_id
-)
-SELECT again.line FROM again ORDER BY again.line;
+-- name: ListFailed :many
+-- The failed items of a batch, but for those of the reasons given, and whether each waits to be tried again.
+SELECT f.line, (f.retry_at IS NOT NULL)::boolean AS waits FROM batch_item f
+ WHERE f.batch_id = @batch_id AND f.state = 4 AND f.reason <> ALL (@but_reasons::text[]) ORDER BY f.line;
 
 -- name: ReopenItems :exec
-UPDATE batch_item SET state = 1, known_at = NULL, reason = '', detail = '', saga_id = NULL, payment_id = ''
+UPDATE batch_item SET state = 1, known_at = NULL, reason = '', detail = '', saga_id = NULL, payment_id = '', retry_at = NULL
  WHERE batch_id = @batch_id AND line = ANY (@lines::bigint[]);
 
 -- name: Reopen :exec
-UPDATE batch SET state = 2, planned = planned + @n, failed = failed - @n, fed_through = @fed_through, ended_at = NULL, to_prove = false
+-- A batch that is paused stays so.
+UPDATE batch SET state = CASE WHEN state = 3 THEN 3 ELSE 2 END, planned = planned + @n, failed = failed - @n, retrying = retrying - @waited::bigint,
+       fed_through = least(fed_through, @fed_through), ended_at = NULL, to_prove = false
  WHERE id = @id;
-
--- name: CountFailed :one
-SELECT count(*) FROM batch_item WHERE batch_id = @batch_id AND state = 4;
 
 -- name: PutLimit :one
 INSERT INTO provider_limit (account, rate, concurrency, set_by, reason) VALUES (@account, @rate, @concurrency, @set_by, @reason)
@@ -243,5 +236,53 @@ SELECT pg_advisory_xact_lock(hashtextextended(encode(@plan_hash::bytea, 'hex'), 
 SELECT line, reference, customer_id, payment_method, currency, amount_minor, description, state, attempt, payment_id
   FROM batch_item WHERE batch_id = @batch_id AND line > @after_line ORDER BY line LIMIT @n;
 
--- name: GetItem :one
-SELECT state, reason FROM batch_item WHERE batch_id = @batch_id AND line = @line;
+-- name: InsertDeclines :exec
+INSERT INTO card_decline (batch_id, line, attempt, payment_method, code)
+SELECT unnest(@batch_ids::uuid[]), unnest(@lines::bigint[]), unnest(@attempts::int[]), unnest(@payment_methods::text[]), unnest(@codes::text[])
+ON CONFLICT (batch_id, line, attempt) DO NOTHING;
+
+-- name: ListDeclines :many
+-- The latest declines of payment methods, newest first, as many as a decision needs.
+SELECT m.payment_method::text AS payment_method, d.declined_at
+  FROM unnest(@payment_methods::text[]) AS m (payment_method)
+ CROSS JOIN LATERAL (
+    SELECT c.declined_at FROM card_decline c WHERE c.payment_method = m.payment_method AND c.declined_at > @since
+     ORDER BY c.declined_at DESC LIMIT @n) d;
+
+-- name: ListDunned :many
+-- Items with the declines that each has had, oldest first.
+SELECT i.batch_id, i.line, i.reference, i.customer_id, i.payment_method, i.card_scheme, i.attempt,
+       array_agg(d.declined_at ORDER BY d.attempt)::timestamptz[] AS declined_ats, array_agg(d.code ORDER BY d.attempt)::text[] AS codes
+  FROM (SELECT unnest(@batch_ids::uuid[]) AS batch_id, unnest(@lines::bigint[]) AS line) n
+  JOIN batch_item i ON i.batch_id = n.batch_id AND i.line = n.line AND i.state = 4
+  JOIN card_decline d ON d.batch_id = i.batch_id AND d.line = i.line
+ GROUP BY i.batch_id, i.line;
+
+-- name: SetRetries :exec
+-- A time of year 1 means never.
+UPDATE batch_item i SET retry_at = nullif(r.at, '0001-01-01 00:00:00+00')
+  FROM (SELECT unnest(@batch_ids::uuid[]) AS batch_id, unnest(@lines::bigint[]) AS line, unnest(@ats::timestamptz[]) AS at) r
+ WHERE i.batch_id = r.batch_id AND i.line = r.line;
+
+-- name: AddRetrying :exec
+UPDATE batch b SET retrying = b.retrying + r.n
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@ns::bigint[]) AS n) r WHERE b.id = r.id;
+
+-- name: StopRetries :many
+UPDATE batch_item SET retry_at = NULL WHERE batch_id = @batch_id AND retry_at IS NOT NULL
+RETURNING line, reference, customer_id, attempt;
+
+-- name: LockWaiting :many
+-- Those of some items of a held batch that wait to be tried again.
+SELECT line FROM batch_item WHERE batch_id = @batch_id AND line = ANY (@lines::bigint[]) AND retry_at IS NOT NULL ORDER BY line;
+
+-- name: ListDueRetries :many
+-- The items of one batch that are to be tried again now.
+SELECT i.batch_id, i.line FROM batch_item i
+ WHERE i.retry_at <= now() AND i.batch_id = (SELECT f.batch_id FROM batch_item f WHERE f.retry_at <= now() ORDER BY f.retry_at LIMIT 1)
+ ORDER BY i.line LIMIT @n;
+
+-- name: KeepAttempts :exec
+INSERT INTO item_attempt (batch_id, line, number, attempted_at, known_at, reason, saga_id, payment_id)
+SELECT i.batch_id, i.line, i.attempt, i.attempted_at, i.known_at, i.reason, i.saga_id, i.payment_id
+  FROM batch_item i WHERE i.batch_id = @batch_id AND i.line = ANY (@lines::bigint[]);

@@ -39,12 +39,10 @@ type DunningPolicy struct {
 	EarliestTime string `protobuf:"bytes,4,opt,name=earliest_time,json=earliestTime,proto3" json:"earliest_time,omitempty"`
 	// Up to which time of day: "20:00". Empty means to midnight.
 	LatestTime string `protobuf:"bytes,5,opt,name=latest_time,json=latestTime,proto3" json:"latest_time,omitempty"`
-	// Not on Saturdays, Sundays and the days of the holiday list.
+	// Not on Saturdays and Sundays.
 	BusinessDaysOnly bool `protobuf:"varint,6,opt,name=business_days_only,json=businessDaysOnly,proto3" json:"business_days_only,omitempty"`
-	// The name of a holiday list; empty for none.
-	HolidayList   string `protobuf:"bytes,7,opt,name=holiday_list,json=holidayList,proto3" json:"holiday_list,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *DunningPolicy) Reset() {
@@ -119,28 +117,21 @@ func (x *DunningPolicy) GetBusinessDaysOnly() bool {
 	return false
 }
 
-func (x *DunningPolicy) GetHolidayList() string {
-	if x != nil {
-		return x.HolidayList
-	}
-	return ""
-}
-
 var File_tieout_billing_v1_dunning_proto protoreflect.FileDescriptor
 
 const file_tieout_billing_v1_dunning_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftieout/billing/v1/dunning.proto\x12\x11tieout.billing.v1\x1a\x1bbuf/validate/validate.proto\"\xd2\x02\n" +
+	"\x1ftieout/billing/v1/dunning.proto\x12\x11tieout.billing.v1\x1a\x1bbuf/validate/validate.proto\"\xa6\x02\n" +
 	"\rDunningPolicy\x121\n" +
 	"\n" +
-	"delay_days\x18\x01 \x03(\x05B\x12\xbaH\x0f\x92\x01\f\b\x01\x10\x0f\"\x06\x1a\x04\x18<(\x00R\tdelayDays\x126\n" +
-	"\x12give_up_after_days\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18x(\x01R\x0fgiveUpAfterDays\x12$\n" +
+	"delay_days\x18\x01 \x03(\x05B\x12\xbaH\x0f\x92\x01\f\b\x01\x10\n" +
+	"\"\x06\x1a\x04\x18<(\x01R\tdelayDays\x126\n" +
+	"\x12give_up_after_days\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18<(\x01R\x0fgiveUpAfterDays\x12$\n" +
 	"\ttime_zone\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\btimeZone\x12,\n" +
 	"\rearliest_time\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18\x05R\fearliestTime\x12(\n" +
 	"\vlatest_time\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x05R\n" +
 	"latestTime\x12,\n" +
-	"\x12business_days_only\x18\x06 \x01(\bR\x10businessDaysOnly\x12*\n" +
-	"\fholiday_list\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\vholidayListB\xc5\x01\n" +
+	"\x12business_days_only\x18\x06 \x01(\bR\x10businessDaysOnlyB\xc5\x01\n" +
 	"\x15com.tieout.billing.v1B\fDunningProtoP\x01Z8github.com/tieout/tieout/gen/tieout/billing/v1;billingv1\xa2\x02\x03TBX\xaa\x02\x11Tieout.Billing.V1\xca\x02\x11Tieout\\Billing\\V1\xe2\x02\x1dTieout\\Billing\\V1\\GPBMetadata\xea\x02\x13Tieout::Billing::V1b\x06proto3"
 
 var (
