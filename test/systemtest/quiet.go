@@ -90,7 +90,7 @@ func (w *World) CheckTimeline(t testing.TB) {
 	t.Helper()
 	about := int64(0)
 	for name := range w.Pool {
-		about += w.rows(t, name, `SELECT count(*) FROM outbox WHERE reference <> ''`)[0][0].(int64)
+		about += w.rows(t, name, `SELECT count(*) FROM outbox WHERE reference LIKE 'ord\_%'`)[0][0].(int64)
 	}
 	waittest.Until(t, "the timeline has seen every event about an order", func() bool {
 		return w.rows(t, "orchestrator", `SELECT count(*) FROM timeline`)[0][0].(int64) == about
