@@ -85,7 +85,9 @@ func (e *engine) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.shards.parent = ctx
-	unsubscribe, err := e.waker.listen(e.woken, func(orderID OrderID) { e.watchers.Notify(orderID.UUID()) })
+	unsubscribe, err := e.waker.listen(hearers{
+		woken: e.woken, moved: func(orderID OrderID) { e.watchers.Notify(orderID.UUID()) }, paid: e.paid,
+	})
 	if err != nil {
 		return err
 	}
@@ -218,19 +220,6 @@ func (e *engine) nudge(sagaID SagaID) bool {
 	return true
 }
 
-// told has the sagas of some orders and recurring payments ask now what they wait to be told: an event says that
-// something happened.
-func (e *engine) told(subjects []uuid.UUID) {
-	for _, id := range subjects {
-		e.mu.Lock()
-		l := e.pending[id]
-		e.mu.Unlock()
-		if l != nil {
-			e.timers.ask(l)
-		}
-	}
-}
-
 // due is called with a saga whose time has come.
 func (e *engine) due(l *live) {
 	e.mu.Lock()
@@ -277,11 +266,6 @@ func (e *engine) isNudged(l *live) bool {
 	nudged := l.nudged
 	l.nudged = false
 	return nudged
-}
-
-// isPending tells whether a participant has taken over the step that the saga is at.
-func (l *live) isPending() bool {
-	return len(l.state.Steps) > 0 && l.state.Steps[l.state.At()].Pending
 }
 
 // advance passes a saga on to what is next.
