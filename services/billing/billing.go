@@ -22,6 +22,7 @@ type billing struct {
 	outbox   *outbox.Outbox
 	watchers *watch.Watchers
 	feeder   *feeder
+	metrics  metrics
 	prove    chan struct{} // of capacity 1: a batch may have come to its end
 	log      *slog.Logger
 	keyTTL   time.Duration // of clients' keys
