@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,6 +46,7 @@ type engine struct {
 	stopping    <-chan struct{} // closes before the servers of this process are drained
 	rescan      chan struct{}   // holds one element when shards were taken
 	running     sync.WaitGroup  // what is under way for sagas
+	lastStep    atomic.Int64    // when a step of an order was last about to be sent, in Unix nanoseconds
 
 	mu      sync.Mutex
 	halted  bool // nothing more is begun
@@ -338,14 +340,9 @@ func (e *engine) again(l *live, why error) {
 	e.wait(l, time.Now().Add(reloadWait.Wait(l.failures, fraction())))
 }
 
-// ordersWait tells whether steps of orders wait for their turn, or are under way.
-func (e *engine) ordersWait() bool {
-	for _, l := range e.lanes {
-		if !l.yields && l.isBusy() {
-			return true
-		}
-	}
-	return false
+// ordersFlow tells whether a step of an order came up lately.
+func (e *engine) ordersFlow(now time.Time) bool {
+	return now.Sub(time.Unix(0, e.lastStep.Load())) < yieldFor
 }
 
 // callOf is the call that carries out an operation of a step.
