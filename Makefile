@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash schedules bench gen lint verify postgres
+.PHONY: help run test crash stock schedules bench gen lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ crash: postgres ## Kill processes at each cut that they pass, and print what cam
 	go test -count=1 -tags failpoints ./pkg/failpoint
 	go test -count=1 -parallel 9 -timeout 2h ./test/crash -every -table $(CURDIR)/bin/crash.txt; \
 		status=$$?; cat bin/crash.txt; exit $$status
+
+stock: postgres ## Reserve and release one SKU with 64 clients for a minute, while the service is killed again and again
+	go test -count=1 -v -timeout 10m -run TestStock ./test/stock -stock.for 60s
 
 schedules: postgres ## Run ten thousand random schedules of faults against payments (about a quarter of an hour)
 	go test -count=1 -timeout 2h -run TestSchedule ./services/payment -payment.schedules=10000
