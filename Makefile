@@ -28,11 +28,13 @@ stock: postgres ## Reserve and release one SKU with 64 clients for a minute, whi
 schedules: postgres ## Run ten thousand random schedules of faults against payments (about a quarter of an hour)
 	go test -count=1 -timeout 2h -run TestSchedule ./services/payment -payment.schedules=10000
 
-bench: postgres ## Measure sagas, orders and charges per second, and what each costs (about ten minutes)
+bench: postgres ## Measure sagas, orders, charges and reservations per second, and what each costs (about ten minutes)
 	go test -run '^$$' -bench 'Engine$$' -benchtime 5000x ./services/orchestrator
 	go test -run '^$$' -bench Takeover -benchtime 1x ./services/orchestrator
 	go test -run '^$$' -bench 'Charge|AuthorizeCapture' -benchtime 5000x ./services/payment
 	go test -run '^$$' -bench Orders -benchtime 5000x ./test/e2e
+	go test -run '^$$' -bench Reserve -benchtime 20000x ./services/inventory
+	go test -run '^$$' -bench Rebuild -benchtime 1x ./services/inventory
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
 	$(TOOL) buf generate
