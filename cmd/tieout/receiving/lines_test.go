@@ -10,6 +10,7 @@ import (
 
 	"github.com/tieout/tieout/cmd/tieout/orderfile"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	"github.com/tieout/tieout/pkg/rowfile"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -27,7 +28,7 @@ func TestCheck_NamesTheFieldThatIsWrong(t *testing.T) {
 		`{"sku":"","quantity":1}`:             {Line: 7, Reason: rpcerr.RequestInvalid, Field: "sku"},
 		`{"sku":"mug","colour":"red"}`:        {Line: 7, Reason: rpcerr.RequestMalformed, Field: "colour"},
 	} {
-		got := check(rules, orderfile.Line{Number: 7, Text: []byte(text)}, &inventoryv1.StockLine{})
+		got := check(rules, orderfile.Line{Line: rowfile.Line{Number: 7, Text: []byte(text)}}, &inventoryv1.StockLine{})
 		if diff := cmp.Diff([]orderfile.Problem{want}, got, cmpopts.IgnoreFields(want, "Message")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
