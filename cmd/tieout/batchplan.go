@@ -58,8 +58,7 @@ func newUploadFlags(cmd *cobra.Command) *uploadFlags {
 	f.set.StringVar(&f.dunning.TimeZone, "zone", "", "IANA zone in which days and times are meant, as in Europe/Berlin (default UTC)")
 	f.set.StringVar(&f.dunning.EarliestTime, "earliest", "", "try again from this time of day on, as in 08:00")
 	f.set.StringVar(&f.dunning.LatestTime, "latest", "", "try again up to this time of day, as in 20:00")
-	f.set.BoolVar(&f.dunning.BusinessDaysOnly, "business-days", false, "try again on business days only")
-	f.set.StringVar(&f.dunning.HolidayList, "holidays", "", "the holiday list that says which days are none")
+	f.set.BoolVar(&f.dunning.BusinessDaysOnly, "business-days", false, "not on Saturdays and Sundays")
 	cmd.Flags().AddFlagSet(f.set)
 	return f
 }
@@ -112,7 +111,7 @@ func (f *uploadFlags) header() (*billingv1.BatchHeader, error) {
 // dun adds how what was declined is tried again, when that was said.
 func (f *uploadFlags) dun(h *billingv1.BatchHeader) error {
 	said := false
-	for _, name := range []string{"retry-after", "give-up-after", "zone", "earliest", "latest", "business-days", "holidays"} {
+	for _, name := range []string{"retry-after", "give-up-after", "zone", "earliest", "latest", "business-days"} {
 		said = said || f.set.Lookup(name).Changed
 	}
 	if !said {
