@@ -164,15 +164,15 @@ var planted = []struct{ name, service, do, undo, red string }{
 		 INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key) SELECT id, 1, 2, 6, 1, 'x' FROM made`,
 		`DELETE FROM operation WHERE provider_key = 'x'; DELETE FROM payment WHERE reference = 'rcp_x'`, "2_net_charge"},
 	{"billing says of an item that it succeeded", "billing",
-		`UPDATE batch_item SET state = 3 WHERE state = 4`, `UPDATE batch_item SET state = 4 WHERE reason <> ''`, "45_items_of_sagas"},
+		`UPDATE batch_item SET state = 3 WHERE state = 4`, `UPDATE batch_item SET state = 4 WHERE reason <> ''`, "47_items_of_sagas"},
 	{"billing does not say of an item that it succeeded", "billing",
 		`UPDATE batch_item SET state = 5, known_at = NULL, reason = 'x' WHERE state = 3`,
-		`UPDATE batch_item SET state = 3, known_at = now(), reason = '' WHERE reason = 'x'`, "45_items_of_sagas"},
+		`UPDATE batch_item SET state = 3, known_at = now(), reason = '' WHERE reason = 'x'`, "47_items_of_sagas"},
 	{"billing says of another attempt that it succeeded", "billing",
-		`UPDATE batch_item SET attempt = 2 WHERE state = 3`, `UPDATE batch_item SET attempt = 1 WHERE state = 3`, "45_items_of_sagas"},
+		`UPDATE batch_item SET attempt = 2 WHERE state = 3`, `UPDATE batch_item SET attempt = 1 WHERE state = 3`, "47_items_of_sagas"},
 	{"a recurring payment for nobody's batch", "orchestrator",
 		`UPDATE recurring_payment SET reference = 'bat_x/' || reference WHERE payment_method = 'pm_ok'`,
-		`UPDATE recurring_payment SET reference = substr(reference, 7) WHERE payment_method = 'pm_ok'`, "45_items_of_sagas"},
+		`UPDATE recurring_payment SET reference = substr(reference, 7) WHERE payment_method = 'pm_ok'`, "47_items_of_sagas"},
 	{"an orphan reservation", "inventory",
 		`UPDATE stock_level SET reserved = 1`, `UPDATE stock_level SET reserved = 0`, "14_stock_of_orders"},
 	{"more has left than was ordered", "inventory",
@@ -194,12 +194,12 @@ func TestComparisons_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		}
 	}
 	execute(t, f.world.DSN["orchestrator"], `DELETE FROM recurring_payment`)
-	want := "2_net_charge 3_no_unknown_success 45_items_of_sagas"
+	want := "2_net_charge 3_no_unknown_success 47_items_of_sagas"
 	if diff := cmp.Diff(want, red(t, f.between(t, f.world.PSP.URL()))); diff != "" {
 		t.Errorf("all recurring payments are lost: red comparisons (-want +got):\n%s", diff)
 	}
 	execute(t, f.world.DSN["orchestrator"], `DELETE FROM orders`)
-	want = "14_stock_of_orders 15_shipments_of_orders 2_net_charge 3_no_unknown_success 45_items_of_sagas"
+	want = "14_stock_of_orders 15_shipments_of_orders 2_net_charge 3_no_unknown_success 47_items_of_sagas"
 	if diff := cmp.Diff(want, red(t, f.between(t, f.world.PSP.URL()))); diff != "" {
 		t.Errorf("all orders are lost: red comparisons (-want +got):\n%s", diff)
 	}

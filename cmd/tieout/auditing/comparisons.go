@@ -53,7 +53,7 @@ var comparisons = [...]struct {
 		"When an order or recurring payment has ended, the provider has captured or voided what it had set aside for it."},
 	completedOnce: {20, "completed_once", auditv1.CheckKind_CHECK_KIND_QUIET, false,
 		"A completed order has one captured payment and one scheduled shipment, a completed recurring payment one captured payment."},
-	itemsOfSagas: {45, "items_of_sagas", auditv1.CheckKind_CHECK_KIND_QUIET, false,
+	itemsOfSagas: {47, "items_of_sagas", auditv1.CheckKind_CHECK_KIND_QUIET, false,
 		"In a batch of which nothing is under way, the items that succeeded are those whose last attempt has a completed saga."},
 }
 
