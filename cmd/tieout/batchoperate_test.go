@@ -12,6 +12,10 @@ import (
 func TestBatch_TakesFilesAsTheyAre(t *testing.T) {
 	t.Parallel()
 	d := startDev(t, dataDir(t))
+	example, _ := d.batchOf(t, exitPartial, "plan", "-f", "../../docs/example/payments.csv")
+	if example.Plan.Items != 5 || example.Plan.Rejected != 1 {
+		t.Errorf("the file of the README is planned as %+v", example)
+	}
 	invoices := paymentFile(t, "invoices.csv", "InvoiceNo,Customer,Total\n1,ann,12.50\n2,bob,7.25\n")
 	s := d.summaryOf(t, exitOK, "start", "-f", invoices, "--wait", "--series", "monthly",
 		"--map", "reference=InvoiceNo,customer_id=Customer,amount=Total,currency=EUR,payment_method=pm_ok")
@@ -48,25 +52,11 @@ func TestBatch_TakesFilesAsTheyAre(t *testing.T) {
 func TestBatch_IsPausedResumedAndCancelled(t *testing.T) {
 	t.Parallel()
 	d := startDev(t, dataDir(t))
-	slow := []string{"limit", "set", "default", "--rate", "1", "--concurrency", "1", "--reason", "a test"}
-	code, stdout, stderr := d.tieout(t, "", append(slow, "-o", "jsonl")...)
-	if code != exitOK || !strings.Contains(stderr, "nothing was done") || decode[map[string]any](t, stdout)["concurrency"] != 1.0 {
-		t.Errorf("the plan of a limit: exit %d, %s%s", code, stdout, stderr)
-	}
-	if _, stdout, _ = d.tieout(t, "", "limit", "list", "-o", "json"); stdout != "[]\n" {
-		t.Errorf("a plan has set a limit: %s", stdout)
-	}
-	if code, _, stderr = d.tieout(t, "", append(slow, "--yes")...); code != exitOK || stderr != "" {
-		t.Errorf("exit %d: %s", code, stderr)
-	}
-	if _, stdout, _ = d.tieout(t, "", "limit", "list", "-o", "csv"); !strings.Contains(stdout, "default,1,1,cli,") {
-		t.Errorf("limits: %s", stdout)
-	}
-
+	testSlowLimit(t, d)
 	file := paymentFile(t, "slow.csv", manyPayments("S", 1000))
 	b, _ := d.batchOf(t, exitOK, "start", "-f", file)
 	id := b.ID
-	_, stderr = d.tieoutFails(t, exitUsage, "batch", "pause", id)
+	_, stderr := d.tieoutFails(t, exitUsage, "batch", "pause", id)
 	if !strings.Contains(stderr, "--reason") {
 		t.Errorf("paused without a reason: %s", stderr)
 	}
@@ -83,7 +73,7 @@ func TestBatch_IsPausedResumedAndCancelled(t *testing.T) {
 
 	d.batchOf(t, exitOK, "cancel", id, "--reason", "wrong file")
 
-	code, stderr = d.interrupted(t, "", func(string) bool {
+	code, stderr := d.interrupted(t, "", func(string) bool {
 		_, stdout, _ := d.tieout(t, "", "batch", "list", "--limit", "1", "-o", "jsonl")
 		b := decode[gotBatch](t, stdout)
 		id = b.ID
@@ -104,6 +94,25 @@ func TestBatch_IsPausedResumedAndCancelled(t *testing.T) {
 	_, stderr = d.tieoutFails(t, exitPrecondition, "batch", "retry-failed", id)
 	if !strings.Contains(stderr, "BATCH_STATE_REFUSED") {
 		t.Errorf("tried again: %s", stderr)
+	}
+}
+
+// testSlowLimit plans a limit of one item a second, and then sets it.
+func testSlowLimit(t *testing.T, d *daemon) {
+	t.Helper()
+	slow := []string{"limit", "set", "default", "--rate", "1", "--concurrency", "1", "--reason", "a test"}
+	code, stdout, stderr := d.tieout(t, "", append(slow, "-o", "jsonl")...)
+	if code != exitOK || !strings.Contains(stderr, "nothing was done") || decode[map[string]any](t, stdout)["concurrency"] != 1.0 {
+		t.Errorf("the plan of a limit: exit %d, %s%s", code, stdout, stderr)
+	}
+	if _, stdout, _ = d.tieout(t, "", "limit", "list", "-o", "json"); stdout != "[]\n" {
+		t.Errorf("a plan has set a limit: %s", stdout)
+	}
+	if code, _, stderr = d.tieout(t, "", append(slow, "--yes")...); code != exitOK || stderr != "" {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if _, stdout, _ = d.tieout(t, "", "limit", "list", "-o", "csv"); !strings.Contains(stdout, "default,1,1,cli,") {
+		t.Errorf("limits: %s", stdout)
 	}
 }
 

@@ -114,7 +114,7 @@ func (s *script) Recv() (int, error) {
 	if len(s.waits) == 0 {
 		return 0, lost
 	}
-	time.Sleep(s.waits[0]) // in a bubble
+	<-time.After(s.waits[0]) // in a bubble
 	s.waits = s.waits[1:]
 	if len(s.waits) == 0 {
 		return 0, lost
