@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -210,6 +211,9 @@ func (r *round) dropQueued(s *schedule, why calendar.Skip) {
 
 // write writes what was decided: the runs as batches, the occurrences, how far the schedules are, and the events.
 func (r *round) write(ctx context.Context) error {
+	slices.SortFunc(r.decided, func(a, b *occurrence) int {
+		return cmp.Or(strings.Compare(a.schedule.id.String(), b.schedule.id.String()), a.date.Compare(b.date))
+	})
 	runs := map[string][]*occurrence{}
 	for _, o := range r.decided {
 		switch account := o.schedule.terms.Account; o.state {
