@@ -30,6 +30,7 @@ bench: postgres ## Measure sagas, orders and charges per second, and what each c
 	go test -run '^$$' -bench Takeover -benchtime 1x ./services/orchestrator
 	go test -run '^$$' -bench 'Charge|AuthorizeCapture' -benchtime 5000x ./services/payment
 	go test -run '^$$' -bench Orders -benchtime 5000x ./test/e2e
+	go test -run '^$$' -bench ReadStock ./services/inventory
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
 	$(TOOL) buf generate

@@ -30,6 +30,7 @@ not reach root's home.`,
 	addListenFlags(cmd)
 	dir := cmd.Flags().String("data-dir", "", "where the data is kept (default "+c.defaultDataDir()+")")
 	ephemeral := cmd.Flags().Bool("ephemeral", false, "keep the data in a temporary directory that is removed at the end; ready.json and the log are in --data-dir, if given")
+	redis := cmd.Flags().Bool("redis", false, "start a private Redis as well, a primary and a replica, to cache reads of stock; needs redis-server")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *dir == "" && !*ephemeral {
 			*dir = c.defaultDataDir()
@@ -39,11 +40,15 @@ not reach root's home.`,
 			return err
 		}
 		return c.dev(cmd.Context(), dev.Options{
-			Dir: *dir, Ephemeral: *ephemeral, Config: cfg.Config,
+			Dir: *dir, Ephemeral: *ephemeral, Redis: *redis, Config: cfg.Config,
 			GRPC: devAddress(cmd, "grpc-addr", cfg.GRPC), HTTP: devAddress(cmd, "http-addr", cfg.HTTP),
-			Services: func(providerURL, webhookSecret string) []service.Service {
+			Services: func(parts dev.Parts) []service.Service {
 				psp := &cfg.Payment.Provider.PSP
-				psp.URL, psp.Webhook.Secret = providerURL, webhookSecret
+				psp.URL, psp.Webhook.Secret = parts.ProviderURL, parts.WebhookSecret
+				if parts.RedisPrimary != "" {
+					cached := &cfg.Inventory.Cache.Redis
+					cached.PrimaryURL, cached.ReplicaURL = parts.RedisPrimary, parts.RedisReplica
+				}
 				return services(cfg)
 			},
 			WebhookPath: payment.WebhookPath,
@@ -96,6 +101,10 @@ func (c *cli) printReady(s *dev.System, ephemeral bool, took time.Duration) {
 	if ephemeral {
 		kept = "removed at the end"
 	}
+	redis := "none (--redis starts one)"
+	if s.Ready.Redis != "" {
+		redis = "a primary and a replica, their URLs are in ready.json"
+	}
 	program := quoteArg(c.program)
 	if s.Ready.GRPC != service.DefaultConfig().GRPC.Addr {
 		program = envAddr + "=" + s.Ready.GRPC + " " + program
@@ -106,6 +115,7 @@ func (c *cli) printReady(s *dev.System, ephemeral bool, took time.Duration) {
   HTTP      %s (/metrics, /healthz, /readyz)
   NATS      %s
   Postgres  its URL is in ready.json
+  Redis     %s
   provider  %s (simulator)
   data      %s (%s)
   log       %s
@@ -114,7 +124,7 @@ Try it in another shell:
 
   %s stock receive TEA-MUG 100
 
-`, took.Seconds(), s.Ready.GRPC, s.Ready.HTTP, s.Ready.NATS, s.Ready.PSP, s.Dir, kept, s.Log, program)
+`, took.Seconds(), s.Ready.GRPC, s.Ready.HTTP, s.Ready.NATS, redis, s.Ready.PSP, s.Dir, kept, s.Log, program)
 }
 
 // quoteArg makes an argument safe to paste into a shell.

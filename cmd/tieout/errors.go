@@ -13,6 +13,7 @@ import (
 
 	"github.com/tieout/tieout/cmd/tieout/dev"
 	"github.com/tieout/tieout/cmd/tieout/resend"
+	redislocal "github.com/tieout/tieout/pkg/cache/local"
 	"github.com/tieout/tieout/pkg/pg/local"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
@@ -89,7 +90,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, resend.ErrGone):
 		return exitUnavailable
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, local.ErrNotInstalled), errors.Is(err, service.ErrNotMigrated):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, local.ErrNotInstalled), errors.Is(err, redislocal.ErrNotInstalled),
+		errors.Is(err, service.ErrNotMigrated):
 		return exitNotFound
 	case errors.Is(err, dev.ErrBusy):
 		return exitPrecondition

@@ -11,11 +11,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/redis/go-redis/v9/logging"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	logging.Disable()            // the Redis client writes to stderr by itself; what fails is counted and logged where it is called
 	os.Exit(run(ctx, &cli{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: armFailpoints(os.Environ()), program: os.Args[0],
 	}, os.Args[1:]))

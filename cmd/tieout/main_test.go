@@ -68,11 +68,11 @@ func dataDir(t *testing.T) string {
 }
 
 // startDev starts the system in dir and waits until it is ready.
-func startDev(t *testing.T, dir string) *daemon {
+func startDev(t *testing.T, dir string, further ...string) *daemon {
 	t.Helper()
 	d := &daemon{dir: dir, done: make(chan struct{})}
 	d.Cmd = command(context.WithoutCancel(t.Context()), t, nil,
-		"dev", "--data-dir", dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
+		append([]string{"dev", "--data-dir", dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"}, further...)...)
 	d.Stdout, d.Stderr = &d.stdout, &d.stderr
 	if err := d.Start(); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func Load(b *testing.B, server *local.Server, thing string, inFlight int, do fun
 	if _, err := do(0); err != nil {
 		b.Fatal(err)
 	}
-	before := costsOf(b, server)
+	costs := Costs(b, server, thing)
 	latencies := make([][]time.Duration, inFlight)
 	var next atomic.Int64
 	var doing sync.WaitGroup
@@ -45,13 +45,25 @@ func Load(b *testing.B, server *local.Server, thing string, inFlight int, do fun
 		return // and failed
 	}
 	slices.Sort(all)
-	after, n := costsOf(b, server), float64(b.N)
+	n := float64(b.N)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(n/b.Elapsed().Seconds(), thing+"s/s")
 	b.ReportMetric(all[len(all)/2].Seconds()*1000, "ms-p50")
 	b.ReportMetric(all[len(all)*99/100].Seconds()*1000, "ms-p99")
-	b.ReportMetric(float64(after.commits-before.commits)/n, "commits/"+thing)
-	b.ReportMetric(float64(after.wal-before.wal)/n, "WAL-B/"+thing)
+	costs(b.N)
+}
+
+// Costs gives a function that reports what each of so many things has cost the server since: commits, of all its
+// databases, and bytes of WAL.
+func Costs(b *testing.B, server *local.Server, thing string) (report func(n int)) {
+	b.Helper()
+	before := costsOf(b, server)
+	return func(n int) {
+		b.Helper()
+		after := costsOf(b, server)
+		b.ReportMetric(float64(after.commits-before.commits)/float64(n), "commits/"+thing)
+		b.ReportMetric(float64(after.wal-before.wal)/float64(n), "WAL-B/"+thing)
+	}
 }
 
 // costs is what a server has done since it was made.

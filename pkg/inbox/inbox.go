@@ -55,6 +55,9 @@ type Consumer struct {
 	Name string
 	// Subjects are the NATS subjects it wants, with wildcards: "evt.payment.payment.captured.*". They must not overlap.
 	Subjects []string
+	// Wants says whether an event is any of its business; what is not is acknowledged and leaves no row. Nil wants all. It
+	// must say the same of an event each time.
+	Wants func(bus.Event) bool
 	// MaxAttempts is how often Handle may fail on an event before it becomes a dead letter; 0 is 5.
 	MaxAttempts int
 	// Handle applies events, in the order of the stream, within tx. An error rolls back all of them. Its ctx is in

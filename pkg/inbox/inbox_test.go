@@ -46,6 +46,23 @@ func TestReceiver_TakesWhatIsWaitingInOneTransaction(t *testing.T) {
 	waittest.Until(t, "all is acknowledged", func() bool { return b.settled(t) })
 }
 
+// What is nothing to a consumer is acknowledged, and leaves no row.
+func TestReceiver_LeavesNoTraceOfWhatItDoesNotWant(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	events := numbered(1, 4)
+	b.publish(t, events...)
+	c := consumer(record)
+	c.Wants = func(e bus.Event) bool { return e.Subject == events[1].Subject || e.Subject == events[3].Subject }
+	round(t, newReceiver(New(Config{Pool: b.pool}, c), b.js))
+	b.wantEffects(t, events[1].Subject, events[3].Subject)
+	waittest.Until(t, "all is acknowledged", func() bool { return b.settled(t) })
+	var rows int
+	if err := b.pool.QueryRow(t.Context(), `SELECT count(*) FROM inbox`).Scan(&rows); err != nil || rows != 2 {
+		t.Errorf("got %d inbox rows, error %v; want 2", rows, err)
+	}
+}
+
 // Failed, but applied: the process ends between the commit and the acknowledgement.
 func TestReceiver_DoesNothingWhenTheEffectIsCommittedAlready(t *testing.T) {
 	t.Parallel()
@@ -61,7 +78,7 @@ func TestReceiver_DoesNothingWhenTheEffectIsCommittedAlready(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deliveries, _, _ := crashing.sort(msgs)
+	deliveries, _, _, _ := crashing.sort(msgs)
 	if err := crashing.apply(t.Context(), deliveries); err != nil {
 		t.Fatal(err)
 	}

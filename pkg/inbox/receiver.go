@@ -115,7 +115,10 @@ func collect(ctx context.Context, batch jetstream.MessageBatch) ([]jetstream.Msg
 // take anything now, and all that was left is put back.
 func (r *receiver) process(ctx context.Context, msgs []jetstream.Msg) error {
 	r.recordLag(ctx, msgs)
-	batch, suspects, undecodable := r.sort(msgs)
+	batch, suspects, unwanted, undecodable := r.sort(msgs)
+	for _, d := range unwanted {
+		r.settle(ctx, d.msg.Ack())
+	}
 	for _, bad := range undecodable {
 		r.bury(ctx, bad.delivery, bad.err)
 	}
@@ -152,8 +155,9 @@ type undecoded struct {
 	err error
 }
 
-// sort tells apart what goes into one transaction, what has failed before and goes alone, and what is no event.
-func (r *receiver) sort(msgs []jetstream.Msg) (batch, suspects []delivery, bad []undecoded) {
+// sort tells apart what goes into one transaction, what has failed before and goes alone, what is nothing to the
+// consumer, and what is no event.
+func (r *receiver) sort(msgs []jetstream.Msg) (batch, suspects, unwanted []delivery, bad []undecoded) {
 	for _, msg := range msgs {
 		event, err := bus.Decode(msg.Headers(), msg.Data())
 		d := delivery{msg: msg, event: event}
@@ -161,13 +165,15 @@ func (r *receiver) sort(msgs []jetstream.Msg) (batch, suspects []delivery, bad [
 		case err != nil:
 			d.event = bus.Event{} // what was read of it is not to be trusted
 			bad = append(bad, undecoded{d, err})
+		case r.consumer.Wants != nil && !r.consumer.Wants(event):
+			unwanted = append(unwanted, d)
 		case r.failures[event.ID] > 0:
 			suspects = append(suspects, d)
 		default:
 			batch = append(batch, d)
 		}
 	}
-	return batch, suspects, bad
+	return batch, suspects, unwanted, bad
 }
 
 // failed counts a failure of d alone and puts it back, or buries it when it has had its attempts.

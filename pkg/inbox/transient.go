@@ -7,7 +7,6 @@ import (
 	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/puddle/v2"
 
 	"github.com/tieout/tieout/pkg/pg"
 )
@@ -25,7 +24,7 @@ func isTransient(err error) bool {
 		return true
 	}
 	for _, sign := range []error{
-		pg.ErrCommitUnknown, context.Canceled, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, puddle.ErrClosedPool,
+		pg.ErrCommitUnknown, context.Canceled, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 	} {
 		if errors.Is(err, sign) {
 			return true

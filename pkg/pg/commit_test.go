@@ -39,15 +39,17 @@ func TestInTx_ReportsALostCommitAsUnknown(t *testing.T) {
 			direct := open(t, dsn)
 			proxy := startProxy(t, dsn, fault.proxy)
 			pool := open(t, proxy.dsn)
+			unknown := 0
 			err := pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
 				tx.AfterCommit(func() { t.Error("AfterCommit ran") })
+				tx.AfterUnknown(func() { unknown++ })
 				if fault.kill {
 					defer terminate(t, direct, tx.Conn().PgConn().PID())
 				}
 				return add(t.Context(), tx, "lost")
 			})
-			if !errors.Is(err, pg.ErrCommitUnknown) {
-				t.Errorf("got error %v, want ErrCommitUnknown", err)
+			if !errors.Is(err, pg.ErrCommitUnknown) || unknown != 1 {
+				t.Errorf("got error %v, want ErrCommitUnknown; AfterUnknown ran %d times", err, unknown)
 			}
 			if got := count(t, direct); got != fault.stored {
 				t.Errorf("got %d rows, want %d", got, fault.stored)

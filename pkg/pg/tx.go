@@ -37,7 +37,7 @@ var (
 type Tx struct {
 	pgx.Tx
 
-	afterCommit []func()
+	afterCommit, afterUnknown []func()
 }
 
 // AfterCommit has fn run once, after a commit that is known to have happened, by the goroutine that called InTx and
@@ -45,6 +45,12 @@ type Tx struct {
 // unknown commit none runs, so nothing may depend on it: it saves time (waking a reader), it does not carry facts.
 func (tx *Tx) AfterCommit(fn func()) {
 	tx.afterCommit = append(tx.afterCommit, fn)
+}
+
+// AfterUnknown has fn run, in the same way, when the outcome of the commit is not known. The transaction may have
+// happened, or may yet; what was kept in memory of its rows may be wrong.
+func (tx *Tx) AfterUnknown(fn func()) {
+	tx.afterUnknown = append(tx.afterUnknown, fn)
 }
 
 // Commit always fails: only InTx commits, because only it follows the commit rules.
@@ -85,13 +91,20 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, limit time.Duration, fn func(
 	committing = true
 	failpoint.Hit(failpoint.Inside, "tx", failpoint.Caller())
 	if err := commitAndRelease(ctx, conn, begun, limit); err != nil {
+		if errors.Is(err, ErrCommitUnknown) {
+			tx.run(tx.afterUnknown)
+		}
 		return err
 	}
 	failpoint.Hit(failpoint.Unseen, "tx", failpoint.Caller())
-	for _, after := range tx.afterCommit {
-		after()
-	}
+	tx.run(tx.afterCommit)
 	return nil
+}
+
+func (tx *Tx) run(after []func()) {
+	for _, fn := range after {
+		fn()
+	}
 }
 
 // rollback needs no error: when it fails the connection is closed, and the server rolls back by itself.

@@ -24,6 +24,7 @@ func TestInTx_CommitsThenRunsAfterCommitInOrder(t *testing.T) {
 			}
 		})
 		tx.AfterCommit(func() { log = append(log, "second") })
+		tx.AfterUnknown(func() { log = append(log, "unknown") })
 		if err := add(t.Context(), tx, "a"); err != nil {
 			return err
 		}
@@ -44,6 +45,7 @@ func TestInTx_ReturnsTheErrorUnchangedAndRollsBack(t *testing.T) {
 	refusal := errors.New("no stock")
 	err := pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
 		tx.AfterCommit(func() { t.Error("AfterCommit ran after a rollback") })
+		tx.AfterUnknown(func() { t.Error("AfterUnknown ran after a rollback") })
 		if err := add(t.Context(), tx, "a"); err != nil {
 			return err
 		}

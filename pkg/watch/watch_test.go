@@ -35,7 +35,7 @@ func TestFollow_LooksAtOnceAtEachChangeAndFromTimeToTime(t *testing.T) {
 			t.Errorf("changes that come together: got %d looks, want 2 or 3", looks)
 		}
 		before := looks
-		time.Sleep(lookAgain + time.Second)
+		<-time.After(lookAgain + time.Second)
 		synctest.Wait()
 		if looks != before+1 {
 			t.Errorf("untold: got %d looks, want %d", looks, before+1)

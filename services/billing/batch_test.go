@@ -1,6 +1,9 @@
 package billing
 
 import (
+	"io"
+	"net/http"
+	"regexp"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +45,30 @@ func TestBatch_ChargesEachItemOnceAndProvesIt(t *testing.T) {
 		t.Errorf("items (-want +got):\n%s", diff)
 	}
 	f.wantClean()
+}
+
+func TestMetrics_TellWhatWasSettledAndProven(t *testing.T) {
+	f := setup(t)
+	b := f.plan("dues", "A-1,c-1,pm_ok,12.50,EUR,", "A-2,c-2,pm_declined,1.00,EUR,", "A-3,c-2,pm_ok,1.00,EUR,")
+	f.start(b)
+	f.end(b)
+	answer, err := http.Get("http://" + f.process.HTTPAddr() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	scraped, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`tieout_billing_items_total\{[^}]*outcome="succeeded"[^}]*\} 2\n`, `tieout_billing_items_total\{[^}]*outcome="failed"[^}]*\} 1\n`,
+		`tieout_billing_proofs_total\{[^}]*holds="true"[^}]*\} 1\n`,
+	} {
+		if !regexp.MustCompile(want).Match(scraped) {
+			t.Errorf("nothing like %s was scraped", want)
+		}
+	}
 }
 
 // What is lost between billing and the orchestrator is handed in again under the same keys.

@@ -22,13 +22,13 @@ type billing struct {
 	outbox   *outbox.Outbox
 	watchers *watch.Watchers
 	feeder   *feeder
+	metrics  metrics
 	prove    chan struct{} // of capacity 1: a batch may have come to its end
 	log      *slog.Logger
 	keyTTL   time.Duration // of clients' keys
 
 	// clock is what time it is for schedules; it gives nil where the database's clock counts.
-	clock       func() *time.Time
-	occurrences occurrenceCounter
+	clock func() *time.Time
 }
 
 // BatchID identifies a batch.

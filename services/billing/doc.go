@@ -2,7 +2,8 @@
 //
 // It owns the tables batch (a file of payments, with its counters), batch_sum (what it comes to, per currency),
 // batch_item (one payment each), item_attempt (attempts that were followed by others), batch_rejection (rows of the file
-// that are no items), batch_proof, provider_limit and operator_action (who did what, and why).
+// that are no items), batch_proof, card_decline, provider_limit and operator_action (who
+// did what, and why).
 //
 // A batch and its items:
 //
@@ -31,7 +32,11 @@
 // plan – their number, their sums, the hash over all of them – and with the counters; the proof is stored, with a hash over
 // what came of each item. What is settled later makes another proof.
 //
+// Dunning (dunning.go): each attempt that a provider declined is a row of card_decline, whatever batch it was of. Where a
+// batch has a policy, the pure package dunning decides, in the transaction that settles the item, whether and when it is
+// tried again; a duty tries what is due, after it was decided anew. An item that is not tried any more is told of.
+//
 // Whoever writes items holds the row of their batch, in the order of their ids where there are several.
 //
-// Events: batch.planned, batch.started, batch.paused, batch.resumed, batch.ended.
+// Events: batch.planned, batch.started, batch.paused, batch.resumed, batch.cancelling, batch.ended, dunning.ended.
 package billing

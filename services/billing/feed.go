@@ -25,7 +25,7 @@ const (
 	// feedEvery is how soon a replica notices what nobody told it of, and that it may feed.
 	feedEvery = 5 * time.Second
 	// maxFeed is how many items are started together.
-	maxFeed = 1000
+	maxFeed = 250
 	// maxHandIns is how many of such are on their way to the orchestrator at once.
 	maxHandIns = 3
 	// defaultConcurrency is how many items may be under way at an account of which nobody has said it.

@@ -234,7 +234,7 @@ func (r *round) write(ctx context.Context) error {
 	if err := r.st.putStates(ctx, r.held, r.now); err != nil {
 		return err
 	}
-	r.tx.AfterCommit(func() { r.billing.occurrences.count(context.WithoutCancel(ctx), r.decided) })
+	r.tx.AfterCommit(func() { r.billing.metrics.decidedOn(context.WithoutCancel(ctx), r.decided) })
 	return r.billing.outbox.Write(ctx, r.tx, r.events...)
 }
 

@@ -236,6 +236,7 @@ func TestSchedule_EndsWithItsRule(t *testing.T) {
 	f := setupScheduling(t, "2030-01-10T00:00:00Z")
 	s := f.create(dues("daily from 2030-01-01", func(t *billingv1.ScheduleTerms) { t.Calendar.Rule.Count = 11 }))
 	f.decide("2030-01-10T05:00:00Z")
+	f.endAll()
 	f.decide("2030-01-11T05:00:00Z")
 	f.decide("2030-01-12T05:00:00Z")
 	f.wantHistory(s, "2030-01-10 run, 2030-01-11 run")
@@ -265,6 +266,7 @@ func TestSchedule_WithoutABusinessDayIsSkippedAndToldOf(t *testing.T) {
 		t.Errorf("preview %q", got)
 	}
 	f.decide("2030-02-15T05:00:00Z")
+	f.endAll()
 	f.decide("2030-02-28T05:00:00Z")
 	f.decide("2030-04-15T04:00:00Z")
 	f.wantHistory(s, "2030-02-15 run, 2030-03-15 run, 2030-04-15 skipped no_business_day")

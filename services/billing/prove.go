@@ -83,7 +83,10 @@ func (b *billing) proveOnce(ctx context.Context) (again bool, err error) {
 		if err := st.end(ctx, held, p); err != nil {
 			return err
 		}
-		tx.AfterCommit(func() { b.watchers.Notify(held.id.UUID()) })
+		tx.AfterCommit(func() {
+			b.metrics.proven(ctx, p)
+			b.watchers.Notify(held.id.UUID())
+		})
 		return b.outbox.Write(ctx, tx, eventEnded(held, p))
 	})
 	return again, err

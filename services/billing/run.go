@@ -53,16 +53,17 @@ func wire(env *service.Env, cfg Config) (*billing, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := newMetrics(env.Meter)
+	if err != nil {
+		return nil, err
+	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	b := &billing{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), prove: make(chan struct{}, 1), log: env.Log,
-		keyTTL: cfg.IdempotencyTTL, clock: cfg.clock,
+		metrics: metrics, keyTTL: cfg.IdempotencyTTL, clock: cfg.clock,
 	}
 	if b.clock == nil {
 		b.clock = func() *time.Time { return nil }
-	}
-	if b.occurrences, err = newOccurrenceCounter(env.Meter); err != nil {
-		return nil, err
 	}
 	b.feeder = &feeder{
 		pool: env.Pool, log: env.Log, start: startAt(orchestrator), settle: b.settle, cutOff: b.cutOff, nats: env.JetStream.Conn(),

@@ -7,12 +7,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/billing/billingdb"
-	"github.com/tieout/tieout/services/billing/calendar"
 )
 
 const (
@@ -56,27 +53,4 @@ func (s store) dueSchedules(ctx context.Context, clock *time.Time) ([]uuid.UUID,
 		return nil, fmt.Errorf("looking for what is due: %w", err)
 	}
 	return ids, nil
-}
-
-// occurrenceCounter counts what is decided on occurrences.
-type occurrenceCounter struct{ decided metric.Int64Counter }
-
-func newOccurrenceCounter(m metric.Meter) (occurrenceCounter, error) {
-	decided, err := m.Int64Counter("tieout.billing.occurrences",
-		metric.WithDescription("Occurrences of schedules that were decided on, by state, and of those that are not run the reason."))
-	return occurrenceCounter{decided}, err
-}
-
-func (c occurrenceCounter) count(ctx context.Context, decided []*occurrence) {
-	type kind struct {
-		state occurrenceState
-		why   calendar.Skip
-	}
-	counts := map[kind]int64{}
-	for _, o := range decided {
-		counts[kind{o.state, o.why}]++
-	}
-	for k, n := range counts {
-		c.decided.Add(ctx, n, metric.WithAttributes(attribute.String("state", k.state.String()), attribute.String("reason", string(k.why))))
-	}
 }

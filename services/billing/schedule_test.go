@@ -113,7 +113,9 @@ func TestCreateSchedule_RefusesWhatNobodyCanFollow(t *testing.T) {
 		{"a weekly rule without its day", func(_ *billingv1.ScheduleTerms, r *billingv1.RecurrenceRule) {
 			r.Frequency, r.Day = billingv1.Frequency_FREQUENCY_WEEKLY, 0
 		}, rpcerr.RequestInvalid, []string{ruleField + "weekday"}},
-		{"a monthly rule with a Sunday", func(_ *billingv1.ScheduleTerms, r *billingv1.RecurrenceRule) { r.Weekday = billingv1.Weekday_WEEKDAY_SUNDAY }, rpcerr.RequestInvalid, []string{ruleField + "weekday"}},
+		{"a monthly rule with a Sunday", func(_ *billingv1.ScheduleTerms, r *billingv1.RecurrenceRule) {
+			r.Weekday = billingv1.Weekday_WEEKDAY_SUNDAY
+		}, rpcerr.RequestInvalid, []string{ruleField + "weekday"}},
 		{"no date and no time", func(t *billingv1.ScheduleTerms, r *billingv1.RecurrenceRule) {
 			r.StartDate, t.Calendar.TimeOfDay = "2030-02-30", "24:00"
 		}, rpcerr.RequestInvalid, []string{ruleField + "start_date", calendarField + "time_of_day"}},
@@ -187,11 +189,13 @@ func TestTrigger_RunsTodayOnce(t *testing.T) {
 	if got := f.previewOf(s); !strings.HasPrefix(got, "2030-02-28 2030-03-31") {
 		t.Errorf("preview %s", got)
 	}
+	f.endAll()
 	f.decide("2030-01-31T06:00:00Z") // its date by the rule
 	f.decide("2030-02-10T12:00:00Z")
 	if _, err := f.trigger(s); err != nil {
 		t.Errorf("on another day: %v", err)
 	}
+	f.endAll()
 	f.decide("2030-02-28T05:00:00Z")
 	f.wantHistory(s, "2030-01-31 run, 2030-02-10 run, 2030-02-28 run")
 	_, err = f.trigger(s)
@@ -307,6 +311,7 @@ func TestUpdate_NeverGivesADateASecondOccurrence(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.decide("2030-01-16T12:00:00Z")
+	f.endAll()
 	f.decide("2030-01-17T05:00:00Z")
 	f.wantHistory(s, "2030-01-10 run, 2030-01-11 run, 2030-01-12 run, 2030-01-17 run")
 	f.endAll()

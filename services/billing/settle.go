@@ -70,6 +70,7 @@ func (b *billing) settle(ctx context.Context, tx *pg.Tx, outcomes []outcome) err
 	}
 	events = append(events, recovered(settled)...)
 	tx.AfterCommit(func() {
+		b.metrics.counted(ctx, settled)
 		for _, bid := range batches {
 			b.watchers.Notify(bid)
 		}

@@ -152,6 +152,7 @@ type fixture struct {
 	dsn          string
 	db           *pgxpool.Pool
 	billing      *billing
+	process      *service.Process
 }
 
 // setup runs billing with a fake orchestrator.
@@ -169,8 +170,8 @@ func setupWith(t *testing.T, o *orchestrator) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.db.Close)
-	process := servicetest.Start(t, o.service(), f.service())
-	f.batches = billingv1.NewBatchServiceClient(servicetest.Dial(t, process, "payer"))
+	f.process = servicetest.Start(t, o.service(), f.service())
+	f.batches = billingv1.NewBatchServiceClient(servicetest.Dial(t, f.process, "payer"))
 	return f
 }
 

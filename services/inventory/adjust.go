@@ -50,7 +50,8 @@ func (s *inventory) adjust(ctx context.Context, tx *pg.Tx, batch []adjustCommand
 		if err := s.write(ctx, tx, w); err != nil {
 			return nil, err
 		}
-		return outcomes, st.date(ctx, outcomes, w.changed())
+		date(outcomes, w.written)
+		return outcomes, nil
 	})
 }
 

@@ -25,6 +25,10 @@
 //
 // The level can be asked for as of any event or time, and is written anew from the events where it is not their fold.
 //
+// Reads of single levels and items (GetStock, BatchGetStock, GetItem) come from a cache, and may be a little old; what is
+// written goes there with its commit, by the version of its row, which a trigger counts. Nothing that decides reads it,
+// and nothing that lists or tells the past. docs/caching.md says how old, and when to turn it off.
+//
 // Events: stock.received, stock.adjusted, reservation.held, reservation.released, reservation.committed,
 // reservation.expired.
 //

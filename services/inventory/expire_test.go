@@ -22,7 +22,7 @@ import (
 
 // duties gives the use cases that run by themselves, on a pool.
 func (b bundle) duties(pool *pgxpool.Pool) *inventory {
-	return &inventory{pool: pool, outbox: outbox.New(outbox.Config{Pool: pool, Service: "inventory"})}
+	return &inventory{pool: pool, outbox: outbox.New(outbox.Config{Pool: pool, Service: "inventory"}), caches: b.wired.caches}
 }
 
 // mustReserveFor reserves mugs for an hour.

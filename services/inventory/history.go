@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,8 @@ import (
 // stockAsOf gives the level of a SKU as it was at a time or, where an event is named, after that event. When nothing had
 // happened to it by then, all is zero. Refused with SKU_UNKNOWN, and NOT_FOUND for an event that the SKU has not.
 func (s *inventory) stockAsOf(ctx context.Context, sku string, at time.Time, event int64) (levelAt, error) {
-	if _, err := s.getStock(ctx, []string{sku}, skuField); err != nil {
-		return levelAt{}, err
+	if known, err := newStore(s.pool).levels(ctx, []string{sku}); err != nil || len(known) == 0 {
+		return levelAt{}, cmp.Or(err, unknownSKUs([]string{sku}, map[string]levelAt{}, skuField))
 	}
 	q := inventorydb.New(s.pool)
 	var last inventorydb.GetEventRow
@@ -46,7 +47,7 @@ func (s *inventory) stockAsOf(ctx context.Context, sku string, at time.Time, eve
 	for _, r := range rows {
 		totals[stock.EventType(r.Type)] = r.Quantity
 	}
-	return levelAt{totals.Level(sku), last.At}, nil
+	return levelAt{Level: totals.Level(sku), UpdatedAt: last.At}, nil
 }
 
 // stockEvents is a page of a SKU's history.

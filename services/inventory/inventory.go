@@ -24,6 +24,7 @@ type inventory struct {
 	outbox *outbox.Outbox
 	tracer trace.Tracer
 	keyTTL time.Duration // of clients' keys; sagas' keys never expire
+	caches
 
 	reserves *group[reserveCommand, reservation]
 	releases *group[request, *reservation]

@@ -3,13 +3,12 @@ package inventory
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
+	"github.com/tieout/tieout/pkg/cache"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/inventory/inventorydb"
@@ -19,6 +18,8 @@ const (
 	methodPutItem = "PutItem"
 	// defaultUnit is what is counted of a SKU of which nobody says it.
 	defaultUnit = "piece"
+	// undescribed is the version of an item that nobody spoke about; those of others are higher.
+	undescribed = 1
 )
 
 // item is what a SKU is. The times are nil when nobody described it.
@@ -37,24 +38,23 @@ func (s *inventory) putItem(ctx context.Context, from request, i item) (item, er
 		idem.Field{Name: "description", Value: i.Description}, idem.Field{Name: "unit", Value: i.Unit})
 	return idem.Once(ctx, s.pool, r, func(ctx context.Context, tx *pg.Tx) (item, string, error) {
 		st := newStore(tx)
-		if err := st.putItem(ctx, &i); err != nil {
+		version, err := st.putItem(ctx, &i)
+		if err != nil {
 			return item{}, "", err
 		}
+		s.itemWritten(tx, i, version)
 		said := fmt.Sprintf("it is %q, counted by the %s", i.Description, i.Unit)
 		return i, i.SKU, st.insertActions(ctx, action{uuid.Must(uuid.NewV7()), from.caller, "put_item", i.SKU, said})
 	})
 }
 
-// getItem gives what a SKU is. Refused with SKU_UNKNOWN.
+// getItem gives what a SKU is, as the cache has it. Refused with SKU_UNKNOWN.
 func (s *inventory) getItem(ctx context.Context, sku string) (item, error) {
-	row, err := inventorydb.New(s.pool).GetItem(ctx, inventorydb.GetItemParams{SKU: sku, DefaultUnit: defaultUnit})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return item{}, unknownSKUs([]string{sku}, map[string]item{}, skuField)
+	found, known, err := s.items.Get(ctx, sku)
+	if err == nil && !known {
+		err = unknownSKUs([]string{sku}, map[string]item{}, skuField)
 	}
-	if err != nil {
-		return item{}, fmt.Errorf("reading item: %w", err)
-	}
-	return item(row), nil
+	return found, err
 }
 
 // listItems gives up to n items behind a SKU, by SKU.
@@ -70,15 +70,29 @@ func (s *inventory) listItems(ctx context.Context, after string, n int32) ([]ite
 	return items, nil
 }
 
-// putItem writes an item, and sets its times.
-func (s store) putItem(ctx context.Context, i *item) error {
+// items gives what SKUs are. Those that are not known are missing from the map.
+func (s store) items(ctx context.Context, skus []string) (map[string]cache.Loaded[item], error) {
+	rows, err := s.q.GetItems(ctx, inventorydb.GetItemsParams{Skus: skus, DefaultUnit: defaultUnit})
+	if err != nil {
+		return nil, fmt.Errorf("reading items: %w", err)
+	}
+	found := make(map[string]cache.Loaded[item], len(rows))
+	for _, r := range rows {
+		i := item{SKU: r.SKU, Description: r.Description, Unit: r.Unit, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+		found[r.SKU] = cache.Loaded[item]{Value: i, Version: r.Version}
+	}
+	return found, nil
+}
+
+// putItem writes an item, sets its times and gives its version.
+func (s store) putItem(ctx context.Context, i *item) (version int64, err error) {
 	if err := s.q.EnsureLevel(ctx, i.SKU); err != nil {
-		return fmt.Errorf("creating stock level: %w", err)
+		return 0, fmt.Errorf("creating stock level: %w", err)
 	}
 	written, err := s.q.PutItem(ctx, inventorydb.PutItemParams{SKU: i.SKU, Description: i.Description, Unit: i.Unit})
 	if err != nil {
-		return fmt.Errorf("writing item: %w", err)
+		return 0, fmt.Errorf("writing item: %w", err)
 	}
 	i.CreatedAt, i.UpdatedAt = &written.CreatedAt, &written.UpdatedAt
-	return nil
+	return undescribed + written.Version, nil
 }

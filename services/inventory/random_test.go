@@ -26,7 +26,7 @@ import (
 // fragile is a replica whose COMMITs are lost as the switch says.
 func (b bundle) fragile(t *testing.T) (bundle, *pgtest.FaultySwitch) {
 	t.Helper()
-	s := inventoryService(b.db.Config().ConnString())
+	s := b.service(b.db.Config().ConnString())
 	run, faults := s.Run, &pgtest.FaultySwitch{}
 	s.Run = func(ctx context.Context, env *service.Env) error {
 		env.Pool, faults = pgtest.Faulty(t, env.Pool)

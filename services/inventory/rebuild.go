@@ -152,9 +152,12 @@ func (s *inventory) rebuild(ctx context.Context, from request, sku, reason strin
 		}
 		out := rebuilt{Changed: !known || before != *d.fold}
 		if out.Changed {
-			if err := st.putLevels(ctx, []stock.Level{*d.fold}, map[string]bool{sku: !known}); err != nil {
+			created := map[string]bool{sku: !known}
+			written, err := st.putLevels(ctx, []stock.Level{*d.fold}, created)
+			if err != nil {
 				return rebuilt{}, "", err
 			}
+			s.levelsWritten(tx, written, created)
 			why := fmt.Sprintf("%s (it said %d available, %d reserved, %d shipped, %d adjusted)",
 				reason, before.Available, before.Reserved, before.Shipped, before.Adjusted)
 			if err := st.insertActions(ctx, action{uuid.Must(uuid.NewV7()), from.caller, "rebuild", sku, why}); err != nil {

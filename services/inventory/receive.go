@@ -20,6 +20,8 @@ const methodReceive = "ReceiveStock"
 type levelAt struct {
 	stock.Level
 	UpdatedAt time.Time
+
+	version int64 // of the row; 0 where it was not read
 }
 
 type receiveCommand struct {
@@ -55,7 +57,8 @@ func (s *inventory) receive(ctx context.Context, tx *pg.Tx, batch []receiveComma
 		if err := s.write(ctx, tx, w); err != nil {
 			return nil, err
 		}
-		return outcomes, st.date(ctx, outcomes, w.changed())
+		date(outcomes, w.written)
+		return outcomes, nil
 	})
 }
 
@@ -80,11 +83,7 @@ func (w *work) receive(c receiveCommand) (idem.Outcome[[]levelAt], error) {
 }
 
 // date sets when the levels of outcomes were changed, which is now for all of them.
-func (s store) date(ctx context.Context, outcomes []idem.Outcome[[]levelAt], skus []string) error {
-	written, err := s.levels(ctx, skus)
-	if err != nil {
-		return err
-	}
+func date(outcomes []idem.Outcome[[]levelAt], written []levelAt) {
 	at := make(map[string]time.Time, len(written))
 	for _, l := range written {
 		at[l.SKU] = l.UpdatedAt
@@ -94,5 +93,4 @@ func (s store) date(ctx context.Context, outcomes []idem.Outcome[[]levelAt], sku
 			o.Answer[i].UpdatedAt = at[o.Answer[i].SKU]
 		}
 	}
-	return nil
 }

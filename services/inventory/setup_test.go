@@ -25,6 +25,7 @@ type bundle struct {
 	inventoryv1.InventoryServiceClient
 	process *service.Process
 	db      *pgxpool.Pool
+	wired   *inventory
 }
 
 // setup runs the service with some stock. However a test ends, the levels must be what the events add up to.
@@ -36,13 +37,14 @@ func setup(t *testing.T, lines ...*inventoryv1.StockLine) bundle {
 func setupWith(t *testing.T, cfg service.Config, lines ...*inventoryv1.StockLine) bundle {
 	t.Helper()
 	dsn := pgtest.DSN(t, Migrations()...)
-	p := servicetest.StartWith(t, cfg, inventoryService(dsn))
+	b := bundle{}
+	b.process = servicetest.StartWith(t, cfg, b.service(dsn))
 	db, err := pgxpool.New(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Close)
-	b := bundle{inventoryv1.NewInventoryServiceClient(servicetest.Dial(t, p, "orchestrator")), p, db}
+	b.db, b.InventoryServiceClient = db, inventoryv1.NewInventoryServiceClient(servicetest.Dial(t, b.process, "orchestrator"))
 	t.Cleanup(func() { b.checkLevels(t) })
 	if len(lines) > 0 {
 		b.mustReceive(t, "receipt-of-setup", lines...)
@@ -50,12 +52,24 @@ func setupWith(t *testing.T, cfg service.Config, lines ...*inventoryv1.StockLine
 	return b
 }
 
-// inventoryService leaves it to the tests when reservations expire and events are projected.
-func inventoryService(dsn string) service.Service {
+// testConfig leaves it to the tests when reservations expire and events are projected.
+func testConfig() Config {
 	cfg := DefaultConfig()
 	cfg.ExpireEvery, cfg.ProjectEvery = time.Hour, time.Hour
-	return configured(dsn, cfg)
+	return cfg
 }
+
+// service is a replica whose use cases the bundle has at hand.
+func (b *bundle) service(dsn string) service.Service {
+	s := inventoryService(dsn)
+	s.Run = func(_ context.Context, env *service.Env) (err error) {
+		b.wired, err = wire(env, testConfig())
+		return err
+	}
+	return s
+}
+
+func inventoryService(dsn string) service.Service { return configured(dsn, testConfig()) }
 
 func configured(dsn string, cfg Config) service.Service {
 	return service.Service{

@@ -2,16 +2,12 @@ package inventory
 
 import "context"
 
-// getStock gives the levels of SKUs in the order asked for. Refused with SKU_UNKNOWN when one is not known; path
-// names the request's field of each.
+// getStock gives the levels of SKUs in the order asked for, as the cache has them. Refused with SKU_UNKNOWN when one is not
+// known; path names the request's field of each.
 func (s *inventory) getStock(ctx context.Context, skus []string, path func(int) string) ([]levelAt, error) {
-	found, err := newStore(s.pool).levels(ctx, skus)
+	known, err := s.levels.GetAll(ctx, skus)
 	if err != nil {
 		return nil, err
-	}
-	known := make(map[string]levelAt, len(found))
-	for _, l := range found {
-		known[l.SKU] = l
 	}
 	levels := make([]levelAt, len(skus))
 	for i, sku := range skus {

@@ -40,10 +40,13 @@ func (s store) lockLevels(ctx context.Context, skus []string) (map[string]stock.
 }
 
 // putLevels writes levels, by SKU, which must be locked, or new: not in the database yet. Somebody else may
-// have created them meanwhile, which is groupcommit.ErrAgain.
-func (s store) putLevels(ctx context.Context, levels []stock.Level, new map[string]bool) error {
+// have created them meanwhile, which is groupcommit.ErrAgain. It gives them as they are written.
+func (s store) putLevels(ctx context.Context, levels []stock.Level, new map[string]bool) ([]levelAt, error) {
+	written := make([]levelAt, 0, len(levels))
+	bySKU := make(map[string]stock.Level, len(levels))
 	var changed, created inventorydb.PutLevelsParams
 	for _, l := range levels {
+		bySKU[l.SKU] = l
 		into := &changed
 		if new[l.SKU] {
 			into = &created
@@ -53,20 +56,27 @@ func (s store) putLevels(ctx context.Context, levels []stock.Level, new map[stri
 		into.Adjusted = append(into.Adjusted, l.Adjusted)
 	}
 	if len(changed.Skus) > 0 {
-		if err := s.q.PutLevels(ctx, changed); err != nil {
-			return fmt.Errorf("writing stock levels: %w", err)
+		rows, err := s.q.PutLevels(ctx, changed)
+		if err != nil {
+			return nil, fmt.Errorf("writing stock levels: %w", err)
+		}
+		for _, r := range rows {
+			written = append(written, levelAt{bySKU[r.SKU], r.UpdatedAt, r.Version})
 		}
 	}
 	if len(created.Skus) > 0 {
-		n, err := s.q.CreateLevels(ctx, inventorydb.CreateLevelsParams(created))
+		rows, err := s.q.CreateLevels(ctx, inventorydb.CreateLevelsParams(created))
 		if err != nil {
-			return fmt.Errorf("creating stock levels: %w", err)
+			return nil, fmt.Errorf("creating stock levels: %w", err)
 		}
-		if n < int64(len(created.Skus)) {
-			return fmt.Errorf("creating stock levels: %w", groupcommit.ErrAgain)
+		if len(rows) < len(created.Skus) {
+			return nil, fmt.Errorf("creating stock levels: %w", groupcommit.ErrAgain)
+		}
+		for _, r := range rows {
+			written = append(written, levelAt{bySKU[r.SKU], r.UpdatedAt, r.Version})
 		}
 	}
-	return nil
+	return written, nil
 }
 
 func (s store) insertActions(ctx context.Context, actions ...action) error {
@@ -114,7 +124,7 @@ func levelsOf(rows []inventorydb.StockLevel) []levelAt {
 	for i, r := range rows {
 		levels[i] = levelAt{
 			Level:     stock.Level{SKU: r.SKU, Available: r.Available, Reserved: r.Reserved, Shipped: r.Shipped, Adjusted: r.Adjusted},
-			UpdatedAt: r.UpdatedAt,
+			UpdatedAt: r.UpdatedAt, version: r.Version,
 		}
 	}
 	return levels

@@ -27,6 +27,7 @@ type work struct {
 	moves   []move
 	made    []reservation
 	settled map[reservationState][]uuid.UUID
+	written []levelAt // the levels as they were written
 	actions []action
 	events  []bus.Event
 }
@@ -124,8 +125,11 @@ func (s *inventory) write(ctx context.Context, tx *pg.Tx, w *work) error {
 	for i, sku := range changed {
 		levels[i] = w.levels[sku]
 	}
-	if err := st.putLevels(ctx, levels, w.created); err != nil {
+	written, err := st.putLevels(ctx, levels, w.created)
+	if err != nil {
 		return err
 	}
+	w.written = written
+	s.levelsWritten(tx, written, w.created)
 	return s.outbox.Write(ctx, tx, w.events...)
 }

@@ -1,9 +1,10 @@
-// Package orchestrator takes orders in and drives each through the services as a saga.
+// Package orchestrator takes orders in and drives each through the services as a saga, and so it does with the recurring
+// payments that billing has made.
 //
-// It owns the tables orders (what was placed, never changed), saga_event (the truth about each saga), saga (its
+// It owns the tables orders (what was placed, never changed), recurring_payment (what billing has started; the same), saga_event (the truth about each saga), saga (its
 // projection), operator_action (who decided what, and why) and timeline (what the other services' events said of an
-// order). What a saga is, and what it does next, is decided in the pure package saga; the definitions are in order.go,
-// what their calls send in steps.go.
+// order). What a saga is, and what it does next, is decided in the pure package saga; the definitions are in order.go
+// and recurring.go, what their calls send in steps.go.
 //
 // It further owns shard, replica and shard_term (who drives which sagas), and saga_definition (what they run).
 //
@@ -25,5 +26,6 @@
 // operations, planned and then gone through in the background by whichever replica is free. Whatever a person does is
 // written with its audit row, on any replica, which then tells the owner of the saga.
 //
-// Events: order.placed, order.compensating, order.completed, order.compensated, order.parked.
+// Events: order.placed, order.compensating, order.completed, order.compensated, order.parked, recurring.completed,
+// recurring.compensated, recurring.parked.
 package orchestrator

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,6 +46,7 @@ type engine struct {
 	stopping    <-chan struct{} // closes before the servers of this process are drained
 	rescan      chan struct{}   // holds one element when shards were taken
 	running     sync.WaitGroup  // what is under way for sagas
+	lastStep    atomic.Int64    // when a step of an order was last about to be sent, in Unix nanoseconds
 
 	mu      sync.Mutex
 	halted  bool // nothing more is begun
@@ -85,7 +87,9 @@ func (e *engine) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.shards.parent = ctx
-	unsubscribe, err := e.waker.listen(e.woken, func(orderID OrderID) { e.watchers.Notify(orderID.UUID()) })
+	unsubscribe, err := e.waker.listen(hearers{
+		woken: e.woken, moved: func(orderID OrderID) { e.watchers.Notify(orderID.UUID()) }, paid: e.paid,
+	})
 	if err != nil {
 		return err
 	}
@@ -218,19 +222,6 @@ func (e *engine) nudge(sagaID SagaID) bool {
 	return true
 }
 
-// told has the sagas of some orders and recurring payments ask now what they wait to be told: an event says that
-// something happened.
-func (e *engine) told(subjects []uuid.UUID) {
-	for _, id := range subjects {
-		e.mu.Lock()
-		l := e.pending[id]
-		e.mu.Unlock()
-		if l != nil {
-			e.timers.ask(l)
-		}
-	}
-}
-
 // due is called with a saga whose time has come.
 func (e *engine) due(l *live) {
 	e.mu.Lock()
@@ -277,11 +268,6 @@ func (e *engine) isNudged(l *live) bool {
 	nudged := l.nudged
 	l.nudged = false
 	return nudged
-}
-
-// isPending tells whether a participant has taken over the step that the saga is at.
-func (l *live) isPending() bool {
-	return len(l.state.Steps) > 0 && l.state.Steps[l.state.At()].Pending
 }
 
 // advance passes a saga on to what is next.
@@ -354,14 +340,9 @@ func (e *engine) again(l *live, why error) {
 	e.wait(l, time.Now().Add(reloadWait.Wait(l.failures, fraction())))
 }
 
-// ordersWait tells whether steps of orders wait for their turn, or are under way.
-func (e *engine) ordersWait() bool {
-	for _, l := range e.lanes {
-		if !l.yields && l.isBusy() {
-			return true
-		}
-	}
-	return false
+// ordersFlow tells whether a step of an order came up lately.
+func (e *engine) ordersFlow(now time.Time) bool {
+	return now.Sub(time.Unix(0, e.lastStep.Load())) < yieldFor
 }
 
 // callOf is the call that carries out an operation of a step.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
@@ -127,7 +128,7 @@ func TestWaker_HearsOfTheOrdersOfOtherReplicas(t *testing.T) {
 	nc := bustest.JetStream(t).Conn()
 	w := newWaker(nc, slog.New(slog.DiscardHandler))
 	moved := make(chan OrderID, 4)
-	unsubscribe, err := w.listen(func([]SagaID) {}, func(orderID OrderID) { moved <- orderID })
+	unsubscribe, err := w.listen(hearers{woken: func([]SagaID) {}, moved: func(orderID OrderID) { moved <- orderID }, paid: func(*nats.Msg) {}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,11 @@ const (
 	maxFlights = 4
 	// maxYielding is how many a call carries that yields to orders; then one call is under way.
 	maxYielding = 32
+	// yieldFor is how long a lane goes on yielding after the last step of an order: a burst that began between two
+	// orders would be under way when the next one comes.
+	yieldFor = 2 * time.Second
+	// yieldPauses is how many times as long as its last call took a yielding lane leaves the machine to others.
+	yieldPauses = 2
 )
 
 // notSentWait is how long a lane is blocked after a call that could not be sent.
@@ -25,8 +30,8 @@ var notSentWait = saga.Retry{Initial: 200 * time.Millisecond, Factor: 2, Max: 5 
 // attempt. Then one is sent, and with each call that gets through twice as many, so that a participant that comes back
 // is not overrun.
 //
-// Nobody waits for a payment of a batch as somebody does for an order: its lane yields, and as long as orders' steps
-// are in other lanes it carries little at a time.
+// Nobody waits for a payment of a batch as somebody does for an order: its lane yields. As long as there are orders'
+// steps in other lanes, and for a moment after, it carries little at a time, and rests after each call.
 type lane struct {
 	engine *engine
 	call   string
@@ -52,6 +57,9 @@ func (l *lane) push(w waiting) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queue = append(l.queue, w)
+	if !l.yields {
+		l.engine.lastStep.Store(time.Now().UnixNano())
+	}
 	l.launch()
 }
 
@@ -70,7 +78,7 @@ func (l *lane) launch() {
 // fly carries batches until nothing waits, or the lane is blocked.
 func (l *lane) fly() {
 	for {
-		yield := l.yields && l.engine.ordersWait()
+		yield := l.yields && l.engine.ordersFlow(time.Now())
 		l.mu.Lock()
 		if len(l.queue) == 0 || l.timer != nil || yield && l.flights > 1 || l.engine.isStopping() {
 			l.flights--
@@ -87,7 +95,19 @@ func (l *lane) fly() {
 			l.queue = nil // the batch may be the whole of what it held
 		}
 		l.mu.Unlock()
+		begun := time.Now()
 		l.carry(batch)
+		if yield {
+			l.rest(yieldPauses * time.Since(begun))
+		}
+	}
+}
+
+// rest waits, unless the sagas are handed over meanwhile.
+func (l *lane) rest(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-l.engine.shards.parent.Done():
 	}
 }
 
@@ -169,13 +189,6 @@ func (l *lane) unblock() {
 	}
 	l.limit = min(2*l.limit, maxBatch)
 	l.launch()
-}
-
-// isBusy tells whether something is under way or about to be; what a blocked lane holds is not.
-func (l *lane) isBusy() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.flights > 0 || len(l.queue) > 0 && l.timer == nil
 }
 
 // waits gives how many sagas wait in the lane, and whether it is blocked.

@@ -19,6 +19,8 @@ const (
 
 	// subjectOrders is what the stream is given of orders; whoever listens hears it, too.
 	subjectOrders = "evt." + serviceName + ".order.*.*"
+	// subjectPayments is what it is given of payments: recurring ones may be waited for.
+	subjectPayments = "evt.payment.payment.*.*"
 )
 
 // maxWake is how many sagas one message tells of.
@@ -35,9 +37,15 @@ func newWaker(nc *nats.Conn, log *slog.Logger) *waker {
 	return &waker{nats: nc, log: log, free: make(chan struct{}, 1)}
 }
 
-// listen has woken called with the sagas that others tell of, and moved with the orders whose state has changed, until
-// unsubscribe.
-func (w *waker) listen(woken func([]SagaID), moved func(OrderID)) (unsubscribe func(), err error) {
+// hearers are who is told what.
+type hearers struct {
+	woken func([]SagaID)  // sagas that others tell of
+	moved func(OrderID)   // orders whose state has changed
+	paid  func(*nats.Msg) // payments to which something happened
+}
+
+// listen tells hearers until unsubscribe.
+func (w *waker) listen(h hearers) (unsubscribe func(), err error) {
 	var all []*nats.Subscription
 	unsubscribe = func() {
 		for _, s := range all {
@@ -45,7 +53,7 @@ func (w *waker) listen(woken func([]SagaID), moved func(OrderID)) (unsubscribe f
 		}
 	}
 	for subject, handle := range map[string]nats.MsgHandler{
-		subjectWake: func(m *nats.Msg) { woken(idsFrom(m.Data)) },
+		subjectWake: func(m *nats.Msg) { h.woken(idsFrom(m.Data)) },
 		subjectFree: func(*nats.Msg) {
 			select {
 			case w.free <- struct{}{}:
@@ -54,9 +62,10 @@ func (w *waker) listen(woken func([]SagaID), moved func(OrderID)) (unsubscribe f
 		},
 		subjectOrders: func(m *nats.Msg) {
 			if orderID, changed := orderMoved(m.Subject); changed {
-				moved(orderID)
+				h.moved(orderID)
 			}
 		},
+		subjectPayments: h.paid,
 	} {
 		s, err := w.nats.Subscribe(subject, handle)
 		if err != nil {

@@ -103,7 +103,7 @@ func orchestratorPlants() []plant {
 	unknown := strings.Repeat(", step_unknown reserve", 61)
 	return []plant{
 		{"events can be changed", `ALTER TABLE saga_event DISABLE TRIGGER saga_event_is_append_only`, "9_saga_events_are_append_only"},
-		{"an order is lost", `DELETE FROM orders WHERE saga_id = ` + uuid(1), "16_orders_have_their_sagas"},
+		{"a recurring payment has no saga", recurringWithoutSaga, "16_orders_have_their_sagas"}, {"an order is lost", `DELETE FROM orders WHERE saga_id = ` + uuid(1), "16_orders_have_their_sagas"},
 		{"a saga that does not end", `
 			UPDATE saga SET deadline = now() - interval '3 hours' WHERE id IN (` + uuid(4) + `, ` + uuid(9) + `)`, "17_sagas_come_to_rest"},
 		{"a capture that is pending for ever", aged(19, "8 days"), "17_sagas_come_to_rest"},
@@ -159,3 +159,7 @@ func orchestratorPlants() []plant {
 			VALUES ('timeline', ` + uuid(1) + `, 's', '', '{}', 'bad', 3, '')`, "28_given_up_is_done 32_no_dead_letters"},
 	}
 }
+
+const recurringWithoutSaga = `
+INSERT INTO recurring_payment (id, saga_id, reference, customer_id, payment_method, currency, amount_minor)
+VALUES (gen_random_uuid(), gen_random_uuid(), 'r', 'c', 'pm', 'EUR', 1)`

@@ -18,6 +18,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/services/billing"
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
 	"github.com/tieout/tieout/services/payment"
@@ -45,6 +46,7 @@ func TestViews_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		{"payment", payment.Migrations(), healthyPayment, paymentPlants},
 		{"shipment", shipment.Migrations(), healthyShipment, shipmentPlants},
 		{"orchestrator", orchestrator.Migrations(), healthyOrchestrator(), orchestratorPlants()},
+		{"billing", billing.Migrations(), healthyBilling, billingPlants},
 	} {
 		for _, p := range append(s.plants, plant{name: "nothing"}, unpublished) {
 			t.Run(s.name+"/"+p.name, func(t *testing.T) {

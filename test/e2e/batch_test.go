@@ -6,6 +6,7 @@ import (
 	"time"
 
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
+	"github.com/tieout/tieout/pkg/benchtest"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
@@ -27,7 +28,9 @@ func BenchmarkBatch(b *testing.B) {
 			for i := range b.N {
 				// A file is charged once: each run has one item more.
 				file := systemtest.PaymentFile(n+i, func(int) string { return "pm_ok" })
+				costs := benchtest.Costs(b, server, "item")
 				benchmarkBatch(b, batches, fmt.Sprintf("bench-batch-%d", i), n+i, file)
+				costs(n + i)
 			}
 		})
 	}

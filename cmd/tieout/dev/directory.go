@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// Ready is the content of ready.json: where things are. It holds the password of Postgres' superuser.
+// Ready is the content of ready.json: where things are. It holds passwords, that of Postgres' superuser among them.
 type Ready struct {
 	// GRPC is host:port.
 	GRPC string `json:"grpc"`
@@ -22,6 +22,9 @@ type Ready struct {
 	Postgres string `json:"postgres"`
 	Metrics  string `json:"metrics"`
 	PSP      string `json:"psp"`
+	// Redis and RedisReplica are URLs, with the password; absent without --redis.
+	Redis        string `json:"redis,omitempty"`
+	RedisReplica string `json:"redis_replica,omitempty"`
 }
 
 // ErrBusy says that another process has the data directory or an address that was asked for.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tieout/tieout/pkg/bus/local"
+	redislocal "github.com/tieout/tieout/pkg/cache/local"
 	"github.com/tieout/tieout/pkg/pg"
 	pglocal "github.com/tieout/tieout/pkg/pg/local"
 	"github.com/tieout/tieout/pkg/service"
@@ -31,13 +32,22 @@ type Options struct {
 	GRPC, HTTP Address
 	// Config is the process' configuration but for its addresses.
 	Config service.Config
-	// Services gives all services, once it is known where the payment provider is and what it signs its webhooks with.
-	// Their databases are set here.
-	Services func(providerURL, webhookSecret string) []service.Service
+	// Redis starts a private Redis, a primary and a replica, for the services to share what they cache.
+	Redis bool
+	// Services gives all services, once it is known where everything else is. Their databases are set here.
+	Services func(Parts) []service.Service
 	// WebhookPath is where the services take the provider's webhooks.
 	WebhookPath string
 	// Note is told what the user should know.
 	Note func(text string)
+}
+
+// Parts are what services are told of the rest of the system.
+type Parts struct {
+	// ProviderURL is the payment provider, and WebhookSecret what it signs its webhooks with.
+	ProviderURL, WebhookSecret string
+	// RedisPrimary and RedisReplica are URLs; empty without Redis.
+	RedisPrimary, RedisReplica string
 }
 
 // System is the running system.
@@ -150,13 +160,36 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 	s.onStop(func() error { return within(psp.Close) })
 	s.Ready.PSP, s.psp, s.secret = psp.URL(), psp, rand.Text()
 
-	services := opts.Services(psp.URL(), s.secret)
+	if opts.Redis {
+		if err := s.startRedis(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	services := opts.Services(Parts{
+		ProviderURL: psp.URL(), WebhookSecret: s.secret, RedisPrimary: s.Ready.Redis, RedisReplica: s.Ready.RedisReplica,
+	})
 	for i := range services {
 		if services[i].Postgres.DSN, err = postgres.EnsureDatabase(ctx, services[i].Name); err != nil {
 			return nil, err
 		}
 	}
 	return services, nil
+}
+
+// startRedis starts a primary and a replica.
+func (s *System) startRedis(ctx context.Context, d *directory) error {
+	primary, err := redislocal.Start(ctx, redislocal.Options{Dir: d.dataFile("redis-primary")})
+	if err != nil {
+		return err
+	}
+	s.onStop(func() error { primary.Stop(); return nil })
+	replica, err := redislocal.Start(ctx, redislocal.Options{Dir: d.dataFile("redis-replica"), Primary: primary})
+	if err != nil {
+		return err
+	}
+	s.onStop(func() error { replica.Stop(); return nil })
+	s.Ready.Redis, s.Ready.RedisReplica = primary.URL(), replica.URL()
+	return nil
 }
 
 // migrate migrates all databases at once.
@@ -185,7 +218,7 @@ func (s *System) onStop(f func() error) { s.stops = append(s.stops, f) }
 // Failed gives the error of a service's duty that ended on its own; the system should then be stopped.
 func (s *System) Failed() <-chan error { return s.process.Failed() }
 
-// Stop stops everything in order: no new work, the services, the provider, NATS, Postgres; then the directory is
+// Stop stops everything in order: no new work, the services, Redis, the provider, NATS, Postgres; then the directory is
 // unlocked, and removed if ephemeral. It may be called once.
 func (s *System) Stop() error {
 	var errs []error

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	redislocal "github.com/tieout/tieout/pkg/cache/local"
 	"github.com/tieout/tieout/pkg/pg/local"
 	"github.com/tieout/tieout/pkg/service"
 )
@@ -84,5 +85,14 @@ func (t Target) binaries(context.Context) []Check {
 	default:
 		c.Detail = "none found; only `tieout dev` needs them"
 	}
-	return []Check{c}
+	return []Check{c, redisBinary()}
+}
+
+// redisBinary is never a finding: nothing needs Redis.
+func redisBinary() Check {
+	c := Check{Name: "redis binary", Status: OK, Detail: "none found; only `tieout dev --redis` needs it"}
+	if path, err := redislocal.Find(); err == nil {
+		c.Detail = path
+	}
+	return c
 }

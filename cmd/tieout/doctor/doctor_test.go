@@ -47,7 +47,7 @@ func TestRun_FindsAPostgresThatForgetsAndAMissingMigration(t *testing.T) {
 		{Name: "two", Postgres: postgres},
 	}})
 	want := map[string]Status{
-		"postgres binaries": OK, "grpc " + address: OK, "http " + address: OK,
+		"postgres binaries": OK, "redis binary": OK, "grpc " + address: OK, "http " + address: OK,
 		"postgres version": OK, "postgres fsync": Fail, "postgres full_page_writes": Fail, "postgres synchronous_commit": Fail,
 		"postgres max_connections": Fail, "clock": OK, "migrations one": Fail, "migrations two": OK,
 	}
@@ -63,7 +63,7 @@ func TestRun_FindsWhatIsDown(t *testing.T) {
 		{Name: "one", Postgres: service.Postgres{DSN: "postgres://u:p@" + address + "/one"}, Migrations: []pg.Migrations{later}},
 	}})
 	want := map[string]Status{
-		"postgres binaries": OK, "grpc " + address: Fail, "http " + address: Fail,
+		"postgres binaries": OK, "redis binary": OK, "grpc " + address: Fail, "http " + address: Fail,
 		"postgres of one": Fail, "migrations one": Fail, "nats": Fail,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -15,4 +15,5 @@ type StockLevel struct {
 	Shipped   int64
 	UpdatedAt time.Time
 	Adjusted  int64
+	Version   int64
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/google/uuid"
 )
 
-const createLevels = `-- name: CreateLevels :execrows
+const createLevels = `-- name: CreateLevels :many
 INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
 SELECT sku, available, reserved, shipped, adjusted
   FROM (SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS available, unnest($3::bigint[]) AS reserved,
                unnest($4::bigint[]) AS shipped, unnest($5::bigint[]) AS adjusted) AS l
  ORDER BY sku
 ON CONFLICT (sku) DO NOTHING
+RETURNING sku, version, updated_at
 `
 
 type CreateLevelsParams struct {
@@ -29,9 +30,15 @@ type CreateLevelsParams struct {
 	Adjusted  []int64
 }
 
+type CreateLevelsRow struct {
+	SKU       string
+	Version   int64
+	UpdatedAt time.Time
+}
+
 // The levels of SKUs that become known. Fewer rows than SKUs: somebody else made one of them known first.
-func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) (int64, error) {
-	result, err := q.db.Exec(ctx, createLevels,
+func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) ([]CreateLevelsRow, error) {
+	rows, err := q.db.Query(ctx, createLevels,
 		arg.Skus,
 		arg.Available,
 		arg.Reserved,
@@ -39,9 +46,21 @@ func (q *Queries) CreateLevels(ctx context.Context, arg CreateLevelsParams) (int
 		arg.Adjusted,
 	)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	items := []CreateLevelsRow{}
+	for rows.Next() {
+		var i CreateLevelsRow
+		if err := rows.Scan(&i.SKU, &i.Version, &i.UpdatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const dueReservations = `-- name: DueReservations :many
@@ -172,41 +191,57 @@ func (q *Queries) GetEventAsOf(ctx context.Context, arg GetEventAsOfParams) (Get
 	return i, err
 }
 
-const getItem = `-- name: GetItem :one
+const getItems = `-- name: GetItems :many
 SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, $1)::text AS unit,
-       i.created_at, i.updated_at
+       i.created_at, i.updated_at, (1 + coalesce(i.version, 0))::bigint AS version
   FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
- WHERE l.sku = $2
+ WHERE l.sku = ANY ($2::text[])
 `
 
-type GetItemParams struct {
+type GetItemsParams struct {
 	DefaultUnit string
-	SKU         string
+	Skus        []string
 }
 
-type GetItemRow struct {
+type GetItemsRow struct {
 	SKU         string
 	Description string
 	Unit        string
 	CreatedAt   *time.Time
 	UpdatedAt   *time.Time
+	Version     int64
 }
 
-func (q *Queries) GetItem(ctx context.Context, arg GetItemParams) (GetItemRow, error) {
-	row := q.db.QueryRow(ctx, getItem, arg.DefaultUnit, arg.SKU)
-	var i GetItemRow
-	err := row.Scan(
-		&i.SKU,
-		&i.Description,
-		&i.Unit,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-	)
-	return i, err
+// The version of an item that nobody spoke about is 1.
+func (q *Queries) GetItems(ctx context.Context, arg GetItemsParams) ([]GetItemsRow, error) {
+	rows, err := q.db.Query(ctx, getItems, arg.DefaultUnit, arg.Skus)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []GetItemsRow{}
+	for rows.Next() {
+		var i GetItemsRow
+		if err := rows.Scan(
+			&i.SKU,
+			&i.Description,
+			&i.Unit,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.Version,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const getLevels = `-- name: GetLevels :many
-SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku
+SELECT sku, available, reserved, shipped, updated_at, adjusted, version FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku
 `
 
 func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, error) {
@@ -225,6 +260,7 @@ func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, e
 			&i.Shipped,
 			&i.UpdatedAt,
 			&i.Adjusted,
+			&i.Version,
 		); err != nil {
 			return nil, err
 		}
@@ -421,7 +457,7 @@ func (q *Queries) ListItems(ctx context.Context, arg ListItemsParams) ([]ListIte
 }
 
 const listLevels = `-- name: ListLevels :many
-SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku > $1::text ORDER BY sku LIMIT $2
+SELECT sku, available, reserved, shipped, updated_at, adjusted, version FROM stock_level WHERE sku > $1::text ORDER BY sku LIMIT $2
 `
 
 type ListLevelsParams struct {
@@ -445,6 +481,7 @@ func (q *Queries) ListLevels(ctx context.Context, arg ListLevelsParams) ([]Stock
 			&i.Shipped,
 			&i.UpdatedAt,
 			&i.Adjusted,
+			&i.Version,
 		); err != nil {
 			return nil, err
 		}
@@ -744,7 +781,7 @@ func (q *Queries) ProjectMovements(ctx context.Context, arg ProjectMovementsPara
 const putItem = `-- name: PutItem :one
 INSERT INTO item (sku, description, unit) VALUES ($1, $2, $3)
 ON CONFLICT (sku) DO UPDATE SET description = excluded.description, unit = excluded.unit, updated_at = now()
-RETURNING created_at, updated_at
+RETURNING created_at, updated_at, version
 `
 
 type PutItemParams struct {
@@ -756,22 +793,24 @@ type PutItemParams struct {
 type PutItemRow struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	Version   int64
 }
 
 func (q *Queries) PutItem(ctx context.Context, arg PutItemParams) (PutItemRow, error) {
 	row := q.db.QueryRow(ctx, putItem, arg.SKU, arg.Description, arg.Unit)
 	var i PutItemRow
-	err := row.Scan(&i.CreatedAt, &i.UpdatedAt)
+	err := row.Scan(&i.CreatedAt, &i.UpdatedAt, &i.Version)
 	return i, err
 }
 
-const putLevels = `-- name: PutLevels :exec
+const putLevels = `-- name: PutLevels :many
 INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
 SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]),
        unnest($5::bigint[])
 ON CONFLICT (sku) DO UPDATE
    SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped,
        adjusted = excluded.adjusted, updated_at = now()
+RETURNING sku, version, updated_at
 `
 
 type PutLevelsParams struct {
@@ -782,17 +821,38 @@ type PutLevelsParams struct {
 	Adjusted  []int64
 }
 
+type PutLevelsRow struct {
+	SKU       string
+	Version   int64
+	UpdatedAt time.Time
+}
+
 // Levels are written as the pure aggregate folded them, under the locks of LockLevels: they are there, so that none
 // is inserted, and each is found through the primary key whatever the plan.
-func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) error {
-	_, err := q.db.Exec(ctx, putLevels,
+func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) ([]PutLevelsRow, error) {
+	rows, err := q.db.Query(ctx, putLevels,
 		arg.Skus,
 		arg.Available,
 		arg.Reserved,
 		arg.Shipped,
 		arg.Adjusted,
 	)
-	return err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PutLevelsRow{}
+	for rows.Next() {
+		var i PutLevelsRow
+		if err := rows.Scan(&i.SKU, &i.Version, &i.UpdatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const setReservationStates = `-- name: SetReservationStates :exec

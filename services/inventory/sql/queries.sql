@@ -11,7 +11,7 @@ SELECT sku, type, quantity, CASE WHEN type <> 5 THEN cause END, CASE WHEN type =
   FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@types::smallint[]) AS type, unnest(@quantities::bigint[]) AS quantity,
                NULLIF(unnest(@causes::uuid[]), '00000000-0000-0000-0000-000000000000') AS cause) AS e;
 
--- name: PutLevels :exec
+-- name: PutLevels :many
 -- Levels are written as the pure aggregate folded them, under the locks of LockLevels: they are there, so that none
 -- is inserted, and each is found through the primary key whatever the plan.
 INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
@@ -19,22 +19,24 @@ SELECT unnest(@skus::text[]), unnest(@available::bigint[]), unnest(@reserved::bi
        unnest(@adjusted::bigint[])
 ON CONFLICT (sku) DO UPDATE
    SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped,
-       adjusted = excluded.adjusted, updated_at = now();
+       adjusted = excluded.adjusted, updated_at = now()
+RETURNING sku, version, updated_at;
 
--- name: CreateLevels :execrows
+-- name: CreateLevels :many
 -- The levels of SKUs that become known. Fewer rows than SKUs: somebody else made one of them known first.
 INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
 SELECT sku, available, reserved, shipped, adjusted
   FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@available::bigint[]) AS available, unnest(@reserved::bigint[]) AS reserved,
                unnest(@shipped::bigint[]) AS shipped, unnest(@adjusted::bigint[]) AS adjusted) AS l
  ORDER BY sku
-ON CONFLICT (sku) DO NOTHING;
+ON CONFLICT (sku) DO NOTHING
+RETURNING sku, version, updated_at;
 
 -- name: GetLevels :many
-SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku;
+SELECT sku, available, reserved, shipped, updated_at, adjusted, version FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku;
 
 -- name: ListLevels :many
-SELECT sku, available, reserved, shipped, updated_at, adjusted FROM stock_level WHERE sku > @after::text ORDER BY sku LIMIT @n;
+SELECT sku, available, reserved, shipped, updated_at, adjusted, version FROM stock_level WHERE sku > @after::text ORDER BY sku LIMIT @n;
 
 -- name: InsertReservations :exec
 -- Reservations, and beside them their lines, each with the id of its reservation. Those that do not expire have the zero
@@ -73,7 +75,7 @@ INSERT INTO stock_level (sku, available, reserved, shipped) VALUES (@sku, 0, 0, 
 -- name: PutItem :one
 INSERT INTO item (sku, description, unit) VALUES (@sku, @description, @unit)
 ON CONFLICT (sku) DO UPDATE SET description = excluded.description, unit = excluded.unit, updated_at = now()
-RETURNING created_at, updated_at;
+RETURNING created_at, updated_at, version;
 
 -- name: ListItems :many
 -- Every known SKU is an item, also when nobody said anything about it.
@@ -82,11 +84,12 @@ SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit,
   FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
  WHERE l.sku > @after::text ORDER BY l.sku LIMIT @n;
 
--- name: GetItem :one
+-- name: GetItems :many
+-- The version of an item that nobody spoke about is 1.
 SELECT l.sku, coalesce(i.description, '')::text AS description, coalesce(i.unit, @default_unit)::text AS unit,
-       i.created_at, i.updated_at
+       i.created_at, i.updated_at, (1 + coalesce(i.version, 0))::bigint AS version
   FROM stock_level l LEFT JOIN item i ON i.sku = l.sku
- WHERE l.sku = @sku;
+ WHERE l.sku = ANY (@skus::text[]);
 
 -- name: Now :one
 -- The time of the transaction, by the clock that decides what has expired.

@@ -55,7 +55,7 @@ type InventoryServiceClient interface {
 	AdjustStock(ctx context.Context, in *AdjustStockRequest, opts ...grpc.CallOption) (*AdjustStockResponse, error)
 	// Says what a SKU is, whether it is known already or becomes so.
 	PutItem(ctx context.Context, in *PutItemRequest, opts ...grpc.CallOption) (*PutItemResponse, error)
-	// Returns what a SKU is.
+	// Returns what a SKU is. The answer may be a little old, as that of GetStock.
 	GetItem(ctx context.Context, in *GetItemRequest, opts ...grpc.CallOption) (*GetItemResponse, error)
 	// Lists what all SKUs are, by SKU.
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
@@ -70,10 +70,13 @@ type InventoryServiceClient interface {
 	// Writes the level of one SKU anew from its events, while the service goes on. Refused with STOCK_HISTORY_DAMAGED when
 	// they do not add up to a level.
 	RebuildStock(ctx context.Context, in *RebuildStockRequest, opts ...grpc.CallOption) (*RebuildStockResponse, error)
-	// Returns the stock of one SKU, as it is or as it was.
+	// Returns the stock of one SKU, as it is or as it was. As it is, it may come from a cache: as a rule it is current to
+	// within milliseconds, at worst it is as old as the service's setting `cache.ttl` or, with Redis, `cache.redis.ttl` allows
+	// (2 and 10 seconds unless set). What the same replica has written it shows at once. Reserve decides by the database,
+	// whatever was shown before.
 	GetStock(ctx context.Context, in *GetStockRequest, opts ...grpc.CallOption) (*GetStockResponse, error)
 	// Returns the stock of several SKUs, in the order asked for. Refused with SKU_UNKNOWN, naming each, when
-	// one is not known.
+	// one is not known. Each may be a little old, as with GetStock.
 	BatchGetStock(ctx context.Context, in *BatchGetStockRequest, opts ...grpc.CallOption) (*BatchGetStockResponse, error)
 	// Lists the stock of all SKUs, by SKU.
 	ListStock(ctx context.Context, in *ListStockRequest, opts ...grpc.CallOption) (*ListStockResponse, error)
@@ -296,7 +299,7 @@ type InventoryServiceServer interface {
 	AdjustStock(context.Context, *AdjustStockRequest) (*AdjustStockResponse, error)
 	// Says what a SKU is, whether it is known already or becomes so.
 	PutItem(context.Context, *PutItemRequest) (*PutItemResponse, error)
-	// Returns what a SKU is.
+	// Returns what a SKU is. The answer may be a little old, as that of GetStock.
 	GetItem(context.Context, *GetItemRequest) (*GetItemResponse, error)
 	// Lists what all SKUs are, by SKU.
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
@@ -311,10 +314,13 @@ type InventoryServiceServer interface {
 	// Writes the level of one SKU anew from its events, while the service goes on. Refused with STOCK_HISTORY_DAMAGED when
 	// they do not add up to a level.
 	RebuildStock(context.Context, *RebuildStockRequest) (*RebuildStockResponse, error)
-	// Returns the stock of one SKU, as it is or as it was.
+	// Returns the stock of one SKU, as it is or as it was. As it is, it may come from a cache: as a rule it is current to
+	// within milliseconds, at worst it is as old as the service's setting `cache.ttl` or, with Redis, `cache.redis.ttl` allows
+	// (2 and 10 seconds unless set). What the same replica has written it shows at once. Reserve decides by the database,
+	// whatever was shown before.
 	GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error)
 	// Returns the stock of several SKUs, in the order asked for. Refused with SKU_UNKNOWN, naming each, when
-	// one is not known.
+	// one is not known. Each may be a little old, as with GetStock.
 	BatchGetStock(context.Context, *BatchGetStockRequest) (*BatchGetStockResponse, error)
 	// Lists the stock of all SKUs, by SKU.
 	ListStock(context.Context, *ListStockRequest) (*ListStockResponse, error)
