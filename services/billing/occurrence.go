@@ -136,16 +136,33 @@ func (r *round) decide(s *schedule) error {
 			break
 		}
 		s.decidedThrough = o.Date
-		switch {
-		case r.taken[s.id].Has(o.Date):
-		case s.state == schedulePaused:
-			r.add(s, o, occurrenceSkipped, skipPaused)
-		case err != nil:
-			r.add(s, o, occurrenceSkipped, skipNoBusinessDay)
-		default:
+		if r.mayRun(s, o, err) {
 			due = append(due, o)
 		}
 	}
+	r.runDue(s, due)
+	if s.look(cal, r.taken[s.id]) {
+		r.events = append(r.events, eventScheduleEnded(s))
+	}
+	return nil
+}
+
+// mayRun says whether a date that has come may be run. Where it may not, it has its occurrence before, or has one now.
+func (r *round) mayRun(s *schedule, o calendar.Occurrence, unrolled error) bool {
+	switch {
+	case r.taken[s.id].Has(o.Date):
+	case s.state == schedulePaused:
+		r.add(s, o, occurrenceSkipped, skipPaused)
+	case unrolled != nil:
+		r.add(s, o, occurrenceSkipped, skipNoBusinessDay)
+	default:
+		return true
+	}
+	return false
+}
+
+// runDue decides on what is due and may be run, as what was missed and what overlaps is to be dealt with.
+func (r *round) runDue(s *schedule, due []calendar.Occurrence) {
 	for _, v := range s.terms.misfire().Decide(due, r.now) {
 		if v.Action == calendar.ActionSkip {
 			r.add(s, v.Occurrence, occurrenceMissed, v.Skip)
@@ -153,10 +170,6 @@ func (r *round) decide(s *schedule) error {
 		}
 		r.run(s, v.Occurrence)
 	}
-	if s.look(cal, r.taken[s.id]) {
-		r.events = append(r.events, eventScheduleEnded(s))
-	}
-	return nil
 }
 
 // run has an occurrence run, as far as earlier ones let it.

@@ -211,15 +211,6 @@ func (s *schedule) upcoming(cal calendar.Schedule, taken calendar.Dates) (next [
 	return next, "the rule has no more dates"
 }
 
-// zone is where its clocks are.
-func (s *schedule) zone() (*time.Location, error) {
-	zone, err := time.LoadLocation(s.terms.When.Zone)
-	if err != nil {
-		return nil, fmt.Errorf("loading time zone: %w", err)
-	}
-	return zone, nil
-}
-
 func parseScheduleID(text string) (ScheduleID, error) {
 	sid, err := id.Parse[scheduleKind](text)
 	if err != nil {

@@ -157,28 +157,51 @@ func (b *billing) updateSchedule(ctx context.Context, c scheduleCommand) (*sched
 			return nil, held.refuse("changed")
 		}
 		// What was decided just now goes by the terms from before: occurrences have a copy of them.
+		before := *held
 		for _, o := range r.decided {
-			before := *held
 			o.schedule = &before
 		}
 		held.terms = *c.terms
-		cal, err := r.st.calendarToCome(ctx, held)
-		if err != nil {
+		if err := r.goBy(ctx, held, before); err != nil {
 			return nil, err
-		}
-		held.begin(cal, r.now)
-		taken, err := r.st.taken(ctx, held.id, held.decidedThrough)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range r.decided {
-			taken[o.date] = struct{}{}
-		}
-		if held.look(cal, taken) {
-			return nil, nothingToCome()
 		}
 		return []bus.Event{eventScheduleUpdated(held)}, r.st.putTerms(ctx, held, r.now)
 	})
+}
+
+// goBy has a schedule go by other terms than before. A date that both name, that had not come by those from before and
+// has by these, is due now: it is neither lost nor made up for twice.
+func (r *round) goBy(ctx context.Context, held *schedule, before schedule) error {
+	old, err := before.calendar(r.holidays[before.terms.When.HolidayList])
+	if err != nil {
+		return err
+	}
+	cal, err := r.st.calendarToCome(ctx, held)
+	if err != nil {
+		return err
+	}
+	held.begin(cal, r.now)
+	var due []calendar.Occurrence
+	for o, err := range cal.Occurrences(before.decidedThrough.AddDays(1)) {
+		if o.Date.After(held.decidedThrough) {
+			break
+		}
+		if was, _, _ := old.Next(o.Date); was.Date == o.Date && r.mayRun(held, o, err) {
+			due = append(due, o)
+		}
+	}
+	r.runDue(held, due)
+	taken, err := r.st.taken(ctx, held.id, held.decidedThrough)
+	if err != nil {
+		return err
+	}
+	for _, o := range r.decided {
+		taken[o.date] = struct{}{}
+	}
+	if held.look(cal, taken) {
+		return nothingToCome()
+	}
+	return nil
 }
 
 // pauseSchedule starts nothing more of a schedule until it is resumed.

@@ -323,6 +323,26 @@ func TestUpdate_NeverGivesADateASecondOccurrence(t *testing.T) {
 	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "terms.calendar.rule.day")
 }
 
+// A date that was still to come by the terms from before, and is past by the new ones, is not lost.
+func TestUpdate_LosesNoDate(t *testing.T) {
+	f := setupScheduling(t, "2030-01-09T12:00:00Z")
+	late := func(t *billingv1.ScheduleTerms) { t.Calendar.TimeOfDay = "23:00" }
+	allow := overlap(billingv1.OverlapPolicy_OVERLAP_POLICY_ALLOW)
+	runs, misses := f.create(dues("daily from 2030-01-01", allow, late)), f.create(dues("daily from 2030-01-01", allow, late))
+	f.at("2030-01-10T12:00:00Z") // the 9th was due meanwhile, and the 10th is at 22:00
+	if _, err := f.update(runs, dues("daily from 2030-01-01", allow)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.update(misses, dues("daily from 2030-01-01", missed(billingv1.MissedPolicy_MISSED_POLICY_SKIP_ALL))); err != nil {
+		t.Fatal(err)
+	}
+	f.wantHistory(runs, "2030-01-09 run, 2030-01-10 run")
+	f.wantHistory(misses, "2030-01-09 run, 2030-01-10 missed missed")
+	f.decide("2030-01-10T23:00:00Z")
+	f.wantHistory(runs, "2030-01-09 run, 2030-01-10 run")
+	f.endAll()
+}
+
 func TestHolidays_MoveWhatIsDue(t *testing.T) {
 	f := setupScheduling(t, "2030-01-09T12:00:00Z")
 	if put := f.putHolidays("TARGET"); put.GetSchedulesMoved() != 0 {
