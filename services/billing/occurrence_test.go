@@ -146,14 +146,16 @@ func TestSchedule_OverlapQueuesInOrder(t *testing.T) {
 	waittest.Until(t, "the first is in doubt", func() bool {
 		return pgtest.Column[int64](t, f.db, `SELECT count(*) FROM batch_item WHERE state = 5`)[0] == 1
 	})
-	f.decide("2030-01-12T05:10:00Z")
-	f.wantHistory(s, "2030-01-10 run, 2030-01-11 queued, 2030-01-12 queued")
+	f.decide("2030-01-13T05:00:00Z")
+	f.wantHistory(s, "2030-01-10 run, 2030-01-11 queued, 2030-01-12 queued, 2030-01-13 queued")
 	reference := pgtest.Column[string](t, f.db, `SELECT 'bat_' || batch_id || '/' || line || '/' || attempt FROM batch_item`)[0]
 	f.orchestrator.mu.Lock()
 	f.orchestrator.tell(f.orchestrator.started[reference], "pm_ok") // a person has found out
 	f.orchestrator.mu.Unlock()
 	for _, want := range []string{
-		"2030-01-10 run, 2030-01-11 run, 2030-01-12 queued", "2030-01-10 run, 2030-01-11 run, 2030-01-12 run",
+		"2030-01-10 run, 2030-01-11 run, 2030-01-12 queued, 2030-01-13 queued",
+		"2030-01-10 run, 2030-01-11 run, 2030-01-12 run, 2030-01-13 queued",
+		"2030-01-10 run, 2030-01-11 run, 2030-01-12 run, 2030-01-13 run",
 	} {
 		waittest.Until(t, want, func() bool {
 			if _, err := f.billing.scheduleOnce(t.Context()); err != nil {
