@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash schedules bench gen lint verify postgres
+.PHONY: help run test crash stock schedules batches bench gen lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -22,15 +22,24 @@ crash: postgres ## Kill processes at each cut that they pass, and print what cam
 	go test -count=1 -parallel 9 -timeout 2h ./test/crash -every -table $(CURDIR)/bin/crash.txt; \
 		status=$$?; cat bin/crash.txt; exit $$status
 
+stock: postgres ## Reserve and release one SKU with 64 clients for a minute, while the service is killed again and again
+	go test -count=1 -v -timeout 10m -run TestStock ./test/stock -stock.for 60s
+
 schedules: postgres ## Run ten thousand random schedules of faults against payments (about a quarter of an hour)
 	go test -count=1 -timeout 2h -run TestSchedule ./services/payment -payment.schedules=10000
 
-bench: postgres ## Measure sagas, orders and charges per second, and what each costs (about ten minutes)
+batches: postgres ## Kill services at random while batches of 20,000 payments run, with ten seeds (about half an hour)
+	go test -count=1 -timeout 3h -v -run ServicesWhileABatchRuns ./test/fault -fault.batch-items=20000 -fault.batch-seeds=10
+
+bench: postgres ## Measure sagas, orders, charges and reservations per second, and what each costs (about ten minutes)
 	go test -run '^$$' -bench 'Engine$$' -benchtime 5000x ./services/orchestrator
 	go test -run '^$$' -bench Takeover -benchtime 1x ./services/orchestrator
 	go test -run '^$$' -bench 'Charge|AuthorizeCapture' -benchtime 5000x ./services/payment
 	go test -run '^$$' -bench Orders -benchtime 5000x ./test/e2e
 	go test -run '^$$' -bench ReadStock ./services/inventory
+	go test -run '^$$' -bench Reserve -benchtime 20000x ./services/inventory
+	go test -run '^$$' -bench Rebuild -benchtime 1x ./services/inventory
+	go test -run '^$$' -bench 'Batch/|BesideABatch' -benchtime 1x ./test/e2e
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
 	$(TOOL) buf generate

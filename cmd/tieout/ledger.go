@@ -124,7 +124,9 @@ func timeFlag(flag, text string) (*timestamppb.Timestamp, error) {
 	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
 		if at, err := time.Parse(layout, text); err == nil {
-			return timestamppb.New(at), nil
+			if stamp := timestamppb.New(at); stamp.CheckValid() == nil {
+				return stamp, nil
+			}
 		}
 	}
 	return nil, usageError{fmt.Errorf("--%s %q is neither %s", flag, text, timeHelp)}

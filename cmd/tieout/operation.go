@@ -178,9 +178,6 @@ func (c *cli) followOperation(ctx context.Context, r *remote, id string, format 
 	return nil
 }
 
-// barWidth is how many characters the bar of a terminal has.
-const barWidth = 30
-
 // howFar says how far an operation is; with a bar for a terminal.
 func howFar(op *sagav1.SagaOperation, bar bool, now time.Time) string {
 	past := op.GetDone() + op.GetRefused()
@@ -191,8 +188,7 @@ func howFar(op *sagav1.SagaOperation, bar bool, now time.Time) string {
 	if !bar || op.GetMatched() == 0 {
 		return text
 	}
-	full := int(past * barWidth / op.GetMatched())
-	return "[" + strings.Repeat("#", full) + strings.Repeat(" ", barWidth-full) + "] " + text
+	return progressBar(past, op.GetMatched()) + text
 }
 
 // sums are what the sagas of an operation come to, per currency.

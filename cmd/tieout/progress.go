@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -57,4 +58,32 @@ func (p *progress) clear() {
 		fmt.Fprint(p.w, eraseLine)
 		p.shown = false
 	}
+}
+
+// barWidth is how many characters the bar of a terminal has.
+const barWidth = 30
+
+// progressBar is a bar that is as full as past is of all, which is more than zero.
+func progressBar(past, all int64) string {
+	full := int(past * barWidth / all)
+	return "[" + strings.Repeat("#", full) + strings.Repeat(" ", barWidth-full) + "] "
+}
+
+// repeat does something now and again until the function that it gives is called, which waits for the last time.
+func repeat(every time.Duration, do func()) (stop func()) {
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				do()
+			}
+		}
+	}()
+	return func() { close(done); <-stopped }
 }

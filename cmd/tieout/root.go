@@ -13,8 +13,9 @@ func newRoot(c *cli) *cobra.Command {
 	root := group("tieout", "Orders, payments and their reconciliation",
 		c.devCommand(), c.serveCommand(), c.migrateCommand(), c.pspCommand(), c.doctorCommand(), c.versionCommand(),
 		c.orderCommand(), c.sagaCommand(), c.stockCommand(), c.paymentCommand(), c.shipmentCommand(),
-		c.ledgerCommand(), c.auditCommand(), c.scheduleCommand(), c.holidaysCommand())
-	root.Long = `Tieout takes orders, drives them through stock, payment and shipment, and proves what happened.
+		c.ledgerCommand(), c.batchCommand(), c.limitCommand(), c.scheduleCommand(), c.holidaysCommand(), c.auditCommand())
+	root.Long = `Tieout takes orders, drives them through stock, payment and shipment, charges batches of
+recurring payments, and proves what happened.
 
 Exit codes: 0 ok, 1 internal, 2 usage, 3 not found or prerequisite missing, 4 precondition,
 5 denied, 6 unavailable, 7 partial, 8 findings.`

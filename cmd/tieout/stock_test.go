@@ -15,6 +15,8 @@ func TestStock_RefusesACommandLineWithTheReason(t *testing.T) {
 		"stock adjust MUG --by 0 --reason x":  "--by says how many",
 		"stock adjust MUG --by -3":            "needs --reason",
 		"stock adjust MUG --by 9999999999":    "--by",
+		"stock receive MUG 2147483648":        "not a whole number that fits 32 bits",
+		"stock receive MUG 1.5":               "not a whole number that fits 32 bits",
 		"stock adjust --by 3 --reason count":  "accepts 1 arg",
 		"stock get MUG --as-of noon":          `--as-of "noon" is neither`,
 		"stock events --since noon":           `--since "noon" is neither`,

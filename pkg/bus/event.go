@@ -75,6 +75,8 @@ func (e Event) Validate() error {
 		return fmt.Errorf("event attribute subject: empty")
 	case e.Time.IsZero():
 		return fmt.Errorf("event attribute time: empty")
+	case e.Time.UTC().Year() < 1 || e.Time.UTC().Year() > 9999:
+		return fmt.Errorf("event attribute time: year %d cannot be written down", e.Time.UTC().Year())
 	case len(e.Data) > MaxData:
 		return fmt.Errorf("event attribute data: %d bytes, at most %d are allowed", len(e.Data), MaxData)
 	}

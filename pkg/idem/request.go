@@ -76,7 +76,7 @@ func (r Request) differing(stored []byte) []string {
 	for i, f := range r.Fields {
 		at := i * fieldDigestSize
 		theirs := digest("") // of a field that was added since
-		if at < len(stored) {
+		if at+fieldDigestSize <= len(stored) {
 			theirs = stored[at : at+fieldDigestSize]
 		}
 		if !bytes.Equal(mine[at:at+fieldDigestSize], theirs) {

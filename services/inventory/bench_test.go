@@ -2,16 +2,13 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
-	"github.com/tieout/tieout/pkg/pg"
-	"github.com/tieout/tieout/pkg/pg/local"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 )
 
@@ -25,7 +22,7 @@ func BenchmarkReserve(b *testing.B) {
 
 // benchmarkReserve makes b.N reservations of one piece, by so many callers, each with so many requests in one call.
 func benchmarkReserve(b *testing.B, skus, callers, items int) {
-	client := startOnDurableServer(b)
+	client, _ := startOnDurableServer(b)
 	stocked := make([]*inventoryv1.StockLine, skus)
 	for i := range stocked {
 		stocked[i] = line(fmt.Sprintf("sku-%04d", i), 1<<30)
@@ -76,28 +73,9 @@ func reserveAll(ctx context.Context, client inventoryv1.InventoryServiceClient, 
 }
 
 // startOnDurableServer runs the service on a Postgres of its own, which syncs as in production.
-func startOnDurableServer(b *testing.B) inventoryv1.InventoryServiceClient {
+func startOnDurableServer(b *testing.B) (client inventoryv1.InventoryServiceClient, dsn string) {
 	b.Helper()
-	dir, err := os.MkdirTemp("", "tieout-pg-") // unlike b.TempDir's parent, open to the server's account
-	if err != nil {
-		b.Fatal(err)
-	}
-	server, err := local.Start(b.Context(), local.Options{Dir: dir, Sync: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := errors.Join(server.Stop(context.Background()), os.RemoveAll(dir)); err != nil {
-			b.Error(err)
-		}
-	})
-	dsn, err := server.EnsureDatabase(b.Context(), "inventory")
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := pg.Migrate(b.Context(), dsn, Migrations()...); err != nil {
-		b.Fatal(err)
-	}
+	dsn = pgtest.DurableDSN(b, pgtest.Durable(b), "inventory", Migrations()...)
 	p := servicetest.Start(b, inventoryService(dsn))
-	return inventoryv1.NewInventoryServiceClient(servicetest.Dial(b, p, "orchestrator"))
+	return inventoryv1.NewInventoryServiceClient(servicetest.Dial(b, p, "orchestrator")), dsn
 }

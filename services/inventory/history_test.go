@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,13 @@ func TestStockAsOf_RefusesWhatNeverWas(t *testing.T) {
 	cups := b.history(t, &inventoryv1.ListStockEventsRequest{Sku: "cup"})[0].GetEventId()
 	_, err = b.GetStock(t.Context(), &inventoryv1.GetStockRequest{Sku: "mug", AsOf: &inventoryv1.GetStockRequest_AsOfEventId{AsOfEventId: cups}})
 	rpcerrtest.Want(t, err, rpcerr.NotFound, "as_of_event_id")
+	never := &timestamppb.Timestamp{Seconds: math.MaxInt64}
+	_, err = b.GetStock(t.Context(), &inventoryv1.GetStockRequest{Sku: "mug", AsOf: &inventoryv1.GetStockRequest_AsOfTime{AsOfTime: never}})
+	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "as_of_time")
+	_, err = b.ListStockEvents(t.Context(), &inventoryv1.ListStockEventsRequest{Sku: "mug", Since: never})
+	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "since")
+	_, err = b.ListStockEvents(t.Context(), &inventoryv1.ListStockEventsRequest{Sku: "mug", Until: never})
+	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "until")
 	_, err = b.GetStock(t.Context(), &inventoryv1.GetStockRequest{Sku: "jug", AsOf: &inventoryv1.GetStockRequest_AsOfTime{AsOfTime: before}})
 	rpcerrtest.Want(t, err, rpcerr.SKUUnknown, "sku")
 	_, err = b.ListStockEvents(t.Context(), &inventoryv1.ListStockEventsRequest{Sku: "mug", PageToken: "eA"})

@@ -21,7 +21,8 @@ const (
 // waited for, where going on behind the highest number seen would skip what it has drawn before.
 //
 // BUG(inventory): in a database that was dumped and restored into another server the numbers of transactions begin anew,
-// and the movements stand still until stock_event.xid is made anew with 0 for what is there, and the place set back.
+// and the movements stand still, which the invariant movements_are_their_events tells of, until stock_event.xid is made
+// anew with 0 for what is there, and the place set back.
 func (s *inventory) projectOnce(ctx context.Context) (again bool, err error) {
 	behind, err := inventorydb.New(s.pool).IsBehind(ctx, dailyMovement)
 	if err != nil {

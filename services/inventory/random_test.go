@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -180,6 +179,16 @@ func TestStock_KeepsEveryPieceWhateverHappens(t *testing.T) {
 	})
 }
 
+// stored is how many rows of each kind there are. Those of keys are not among them: refusals are kept.
+func (b bundle) stored(t *testing.T) map[string]int64 {
+	t.Helper()
+	counts := map[string]int64{}
+	for _, table := range []string{"stock_event", "stock_level", "reservation", "item", "operator_action", "outbox"} {
+		counts[table] = pgtest.Column[int64](t, b.db, `SELECT count(*) FROM `+table)[0]
+	}
+	return counts
+}
+
 func TestStock_BadInputChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t, line("mug", 10))
@@ -196,21 +205,31 @@ func TestStock_BadInputChangesNothing(t *testing.T) {
 			return err
 		}
 	}
+	adjust := func(sku string, by int32) func() error {
+		return func() error { _, err := b.adjust(t.Context(), "adjust-bad", sku, by); return err }
+	}
 	many := make([]*inventoryv1.StockLine, 10_000)
 	for i := range many {
 		many[i] = line("mug", 1)
 	}
+	before := b.stored(t)
 	for name, c := range map[string]struct {
 		call   func() error
 		reason rpcerr.Reason
 		fields []string
 	}{
-		"receive 10,000 lines": {receive(many...), rpcerr.RequestInvalid, []string{"lines"}},
-		"receive nothing":      {receive(line("mug", 0)), rpcerr.RequestInvalid, []string{"lines[0].quantity"}},
-		"receive less":         {receive(line("mug", 1), line("mug", -1)), rpcerr.RequestInvalid, []string{"lines[1].quantity"}},
-		"reserve 10,000 lines": {reserve(many...), rpcerr.RequestInvalid, []string{"lines"}},
-		"reserve nothing":      {reserve(line("mug", 0)), rpcerr.RequestInvalid, []string{"lines[0].quantity"}},
-		"reserve less":         {reserve(line("mug", -2)), rpcerr.RequestInvalid, []string{"lines[0].quantity"}},
+		"receive 10,000 lines":  {receive(many...), rpcerr.RequestInvalid, []string{"lines"}},
+		"receive nothing":       {receive(line("mug", 0)), rpcerr.RequestInvalid, []string{"lines[0].quantity"}},
+		"receive less":          {receive(line("mug", 1), line("mug", -1)), rpcerr.RequestInvalid, []string{"lines[1].quantity"}},
+		"reserve 10,000 lines":  {reserve(many...), rpcerr.RequestInvalid, []string{"lines"}},
+		"reserve nothing":       {reserve(line("mug", 0)), rpcerr.RequestInvalid, []string{"lines[0].quantity"}},
+		"reserve less":          {reserve(line("mug", -2)), rpcerr.RequestInvalid, []string{"lines[0].quantity"}},
+		"adjust by nothing":     {adjust("mug", 0), rpcerr.RequestInvalid, []string{"quantity"}},
+		"adjust an unknown SKU": {adjust("jug", 1), rpcerr.SKUUnknown, []string{"sku"}},
+		"read an unknown SKU": {func() error {
+			_, err := b.BatchGetStock(t.Context(), &inventoryv1.BatchGetStockRequest{Skus: []string{"mug", "jug"}})
+			return err
+		}, rpcerr.SKUUnknown, []string{"skus[1]"}},
 		"commit after release": {func() error { _, err := b.commit(t, commitKey, gone); return err }, rpcerr.ReservationNotHeld, nil},
 		"commit of nobody's":   {func() error { _, err := b.commit(t, "saga/sag_8/commit", "res_1"); return err }, rpcerr.NotFound, []string{"reservation_id"}},
 		"reserve an unknown SKU": {func() error {
@@ -221,7 +240,10 @@ func TestStock_BadInputChangesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) { rpcerrtest.Want(t, c.call(), c.reason, c.fields...) })
 	}
 	if got, err := b.release(t, "saga/sag_6/reserve"); got != nil || err != nil {
-		t.Errorf("release of what was never reserved: got %v, %v, want nothing", got, errors.Unwrap(err))
+		t.Errorf("release of what was never reserved: got %v, %v, want nothing", got, err)
 	}
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 10})
+	if diff := cmp.Diff(before, b.stored(t)); diff != "" {
+		t.Errorf("rows (-before +after):\n%s", diff)
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
@@ -119,7 +120,11 @@ func (s *server) ListItems(ctx context.Context, r *inventoryv1.ListItemsRequest)
 
 func (s *server) GetStock(ctx context.Context, r *inventoryv1.GetStockRequest) (*inventoryv1.GetStockResponse, error) {
 	if r.GetAsOf() != nil {
-		was, err := s.inventory.stockAsOf(ctx, r.GetSku(), r.GetAsOfTime().AsTime(), r.GetAsOfEventId())
+		at, err := instant("as_of_time", r.GetAsOfTime())
+		if err != nil {
+			return nil, err
+		}
+		was, err := s.inventory.stockAsOf(ctx, r.GetSku(), at, r.GetAsOfEventId())
 		if err != nil {
 			return nil, err
 		}
@@ -146,14 +151,29 @@ func (s *server) ListStockEvents(ctx context.Context, r *inventoryv1.ListStockEv
 	return &inventoryv1.ListStockEventsResponse{Events: events, NextPageToken: next}, nil
 }
 
+// instant reads a time that a request names, if it does: one that there is.
+func instant(field string, at *timestamppb.Timestamp) (time.Time, error) {
+	if at == nil {
+		return time.Time{}, nil
+	}
+	if err := at.CheckValid(); err != nil {
+		return time.Time{}, rpcerr.ForField(rpcerr.RequestInvalid, field, "is no time between the years 1 and 9999")
+	}
+	return at.AsTime(), nil
+}
+
 // eventsPage reads what a list of events is to begin and end with.
 func eventsPage(r *inventoryv1.ListStockEventsRequest) (stockEvents, error) {
-	p := stockEvents{sku: r.GetSku(), before: math.MaxInt64, until: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}
-	if r.GetSince() != nil {
-		p.since = r.GetSince().AsTime()
+	p := stockEvents{sku: r.GetSku(), before: math.MaxInt64}
+	var err error
+	if p.since, err = instant("since", r.GetSince()); err != nil {
+		return p, err
 	}
-	if r.GetUntil() != nil {
-		p.until = r.GetUntil().AsTime()
+	if p.until, err = instant("until", r.GetUntil()); err != nil {
+		return p, err
+	}
+	if r.GetUntil() == nil {
+		p.until = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 	}
 	token, err := rpc.ParsePageToken(r.GetPageToken())
 	if err == nil && token != "" {
@@ -194,7 +214,7 @@ func movementsPage(r *inventoryv1.ListDailyMovementsRequest) (inventorydb.ListMo
 		page.AfterDay, page.AfterSKU = day, token[len(day):]
 	}
 	for field, day := range map[string]string{"since": page.Since, "until": page.Until, "page_token": page.AfterDay} {
-		if _, err := time.Parse(time.DateOnly, day); err != nil {
+		if at, err := time.Parse(time.DateOnly, day); err != nil || at.Year() < 1 {
 			return page, rpcerr.ForField(rpcerr.RequestInvalid, field, "is no day, or no token of an earlier answer")
 		}
 	}

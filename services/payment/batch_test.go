@@ -313,7 +313,7 @@ func TestBatch_CostsTwoCommitsHoweverMany(t *testing.T) {
 			t.Errorf("charge %d: got %v", i, r)
 		}
 	}
-	want("charges", "1 idem", "1 operation", "1 outbox", "1 payment", "2 idem", "2 journal", "2 operation", "2 outbox", "2 payment", "2 posting")
+	want("charges", "1 idem", "1 operation", "1 payment", "2 idem", "2 journal", "2 operation", "2 outbox", "2 payment", "2 posting")
 	for i, r := range refundBatch(t, b, all...) {
 		if r.GetStatus() != nil {
 			t.Errorf("refund %d: got %v", i, r)

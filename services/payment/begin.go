@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
@@ -19,20 +18,11 @@ import (
 func (s *payments) beginNew(ctx context.Context, tx *pg.Tx, batch []*command) ([]begun, error) {
 	return s.begin(ctx, tx, batch, func(ctx context.Context, tx *pg.Tx, fresh []int) ([]idem.Intent, error) {
 		now, made, intents := time.Now(), make([]*payment, len(fresh)), make([]idem.Intent, len(fresh))
-		traces := make([]string, len(fresh))
 		for n, i := range fresh {
 			made[n] = s.intend(batch[i], now)
-			intents[n].Resource, traces[n] = made[n].ID.String(), batch[i].traceparent
+			intents[n].Resource = made[n].ID.String()
 		}
-		if err := newStore(tx).insert(ctx, made); err != nil {
-			return nil, err
-		}
-		events := make([]bus.Event, len(made))
-		for n, p := range made {
-			events[n] = createdEvent(*p)
-			events[n].Traceparent = traces[n]
-		}
-		return intents, s.outbox.Write(ctx, tx, events...)
+		return intents, newStore(tx).insert(ctx, made)
 	})
 }
 

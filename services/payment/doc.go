@@ -32,6 +32,6 @@
 // Webhooks are taken in once and durably, and only then acknowledged; they are evidence like any other. One that
 // contradicts the books is kept as such, and logged as an error.
 //
-// Events: payment.created, authorized, captured, declined, unknown, resolved, refunded, voided, chargeback and
+// Events, none of which tells of an intent alone: payment.authorized, captured, declined, unknown, resolved, refunded, voided, chargeback and
 // chargeback_reversed; breaker.changed.
 package payment

@@ -62,12 +62,6 @@ func eventOf(by change, p payment) *bus.Event {
 	return &e
 }
 
-func createdEvent(p payment) bus.Event {
-	return event("created", p, &eventv1.PaymentCreated{
-		PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(p.Amount),
-	})
-}
-
 func chargebackEvent(p payment, amount money.Amount, disputeID string) bus.Event {
 	return event("chargeback", p, &eventv1.PaymentChargeback{
 		PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(amount), ProviderChargebackId: disputeID,

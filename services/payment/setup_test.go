@@ -232,11 +232,10 @@ func (b *bundle) wantEffects(t *testing.T, want ...pspsim.EntryType) {
 	}
 }
 
-// wantEvents fails the test unless these are the events written, in order, but for "created", which comes with each
-// payment.
+// wantEvents fails the test unless these are the events written, in order.
 func (b *bundle) wantEvents(t *testing.T, want ...string) {
 	t.Helper()
-	got := pgtest.Column[string](t, b.db, `SELECT name FROM outbox WHERE name <> 'created' ORDER BY seq`)
+	got := pgtest.Column[string](t, b.db, `SELECT name FROM outbox ORDER BY seq`)
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}

@@ -171,6 +171,9 @@ func TestBatchSchedule_AnswersWithoutASlowOneThatGoesOn(t *testing.T) {
 func TestBatchSchedule_PoisonFailsAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, poisonous{})
+	if _, err := b.db.Exec(t.Context(), `ALTER TABLE shipment ADD CHECK (tracking_number <> 'POISON')`); err != nil {
+		t.Fatal(err)
+	}
 	got := b.scheduleBatch(t, toSchedule(shipKey(1), "GB"), toSchedule(shipKey(2), "FR"), toSchedule(shipKey(3), "GB"))
 	for i, r := range got {
 		if i != 1 && r.GetResponse().GetShipment().GetTrackingNumber() == "" {
@@ -183,12 +186,12 @@ func TestBatchSchedule_PoisonFailsAlone(t *testing.T) {
 	}
 }
 
-// poisonous gives tracking numbers for France that cannot be written.
+// poisonous gives tracking numbers for France that the test does not let be written.
 type poisonous struct{ carrier.Simulator }
 
 func (p poisonous) Book(ctx context.Context, b carrier.Booking) (string, error) {
 	if b.Address.Country == "FR" {
-		return "\x00", nil
+		return "POISON", nil
 	}
 	return p.Simulator.Book(ctx, b)
 }

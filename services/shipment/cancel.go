@@ -3,6 +3,7 @@ package shipment
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
@@ -89,6 +90,9 @@ func (s *shipments) cancel(ctx context.Context, c *cancelCommand, claim *idem.Cl
 // undone is what the carrier's answer to a cancellation means.
 func undone(err error) (ending, error) {
 	if has, ok := errors.AsType[*carrier.HandedOverError](err); ok {
+		if !isName(has.Tracking) {
+			return ending{}, fmt.Errorf("the carrier gives %q as a tracking number", has.Tracking)
+		}
 		return ending{state: handedOver, tracking: has.Tracking}, nil
 	}
 	return ending{state: cancelled}, err

@@ -125,6 +125,10 @@ func (s *shipments) askHowFar(ctx context.Context, p *parcel) error {
 	if err != nil {
 		return fmt.Errorf("asking carrier %s: %w: %w", p.carrier, outcomeUnknown(), err)
 	}
+	events, unusable := heard(events)
+	if unusable != nil {
+		s.log.WarnContext(ctx, "a carrier tells what cannot be taken down", slog.String("shipment_id", p.id.String()), slog.Any("error", unusable))
+	}
 	_, err = s.reports.Do(ctx, report{p, events})
 	return err
 }

@@ -28,7 +28,10 @@ type ending struct {
 // booked is what the carrier's answer to a booking means.
 func booked(tracking string, err error) (ending, error) {
 	if refusal, ok := errors.AsType[*carrier.RefusedError](err); ok {
-		return ending{state: refused, reason: refusal.Reason}, nil
+		return ending{state: refused, reason: reason(refusal)}, nil
+	}
+	if err == nil && !isName(tracking) {
+		return ending{}, fmt.Errorf("the carrier gives %q as a tracking number", tracking)
 	}
 	return ending{state: scheduled, tracking: tracking}, err
 }

@@ -74,6 +74,9 @@ func wire(env *service.Env, cfg Config, carriers carrier.Directory) (*shipments,
 	if s.reports, err = service.NewGroup(env, "tracking", s.takeDown); err != nil {
 		return nil, err
 	}
+	if err := s.observe(env.Meter); err != nil {
+		return nil, err
+	}
 	register(env.GRPC, s)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return s, nil

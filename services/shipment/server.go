@@ -173,19 +173,28 @@ func (s *server) TrackShipment(ctx context.Context, r *shipmentv1.TrackShipmentR
 }
 
 func (s *server) ListTrackingEvents(ctx context.Context, r *shipmentv1.ListTrackingEventsRequest) (*shipmentv1.ListTrackingEventsResponse, error) {
-	key, err := rpc.ParsePageToken(r.GetPageToken())
+	after, err := placeAfter(r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
-	after, err := strconv.ParseInt(cmp.Or(key, "0"), 10, 32)
-	if err != nil {
-		return nil, rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
-	}
 	n := rpc.PageSize(r.GetPageSize())
-	list, err := s.shipments.told(ctx, r.GetShipmentId(), int32(after), n+1)
+	list, err := s.shipments.told(ctx, r.GetShipmentId(), after, n+1)
 	if err != nil {
 		return nil, err
 	}
 	page, next := rpc.Page(list, n, trackingEventToProto, func(e *shipmentv1.TrackingEvent) string { return strconv.Itoa(int(e.GetSequence())) })
 	return &shipmentv1.ListTrackingEventsResponse{TrackingEvents: page, NextPageToken: next}, nil
+}
+
+// placeAfter reads the token of a list of tracking events: the place that it goes on behind.
+func placeAfter(token string) (int32, error) {
+	key, err := rpc.ParsePageToken(token)
+	if err != nil {
+		return 0, err
+	}
+	after, err := strconv.ParseInt(cmp.Or(key, "0"), 10, 32)
+	if err != nil {
+		return 0, rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
+	}
+	return int32(after), nil
 }

@@ -27,6 +27,8 @@ type bundle struct {
 	db     *pgxpool.Pool
 	faults *pgtest.FaultySwitch // of the service's COMMITs
 	duties *shipments           // for the duties, which tests begin themselves
+
+	process *service.Process
 }
 
 // patient is a configuration under which no batch is answered before all of it has ended.
@@ -78,6 +80,7 @@ func among(by carrier.Carrier) carrier.Directory {
 
 func (b *bundle) connect(t *testing.T, p *service.Process, dsn string) {
 	t.Helper()
+	b.process = p
 	var err error
 	if b.db, err = pgxpool.New(t.Context(), dsn); err != nil {
 		t.Fatal(err)

@@ -23,7 +23,10 @@ INSERT INTO stock_event (sku, type, quantity, reservation_id) VALUES
     ('A', 6, 1, '00000000-0000-7000-8000-000000000005');
 INSERT INTO operator_action (id, actor, verb, sku, reason) VALUES ('00000000-0000-7000-8000-000000000009', 'o', 'adjust', 'A', 'counted');
 INSERT INTO stock_event (sku, type, quantity, action_id) VALUES ('A', 5, -1, '00000000-0000-7000-8000-000000000009');
-UPDATE stock_level SET adjusted = -1 WHERE sku = 'A';`
+UPDATE stock_level SET adjusted = -1 WHERE sku = 'A';
+INSERT INTO daily_movement (sku, day, received, reserved, released, committed, adjusted, expired)
+SELECT 'A', (max(at) AT TIME ZONE 'UTC')::date, 11, 7, 3, 2, -1, 1 FROM stock_event;
+UPDATE projection p SET xid = e.xid, event_id = e.id FROM (SELECT xid, id FROM stock_event ORDER BY xid DESC, id DESC LIMIT 1) AS e;`
 
 var inventoryPlants = []plant{
 	{"events can be changed", `ALTER TABLE stock_event DISABLE TRIGGER stock_event_is_append_only`, "9_stock_events_are_append_only"},
@@ -33,6 +36,11 @@ var inventoryPlants = []plant{
 	{"an expiry without an event", `UPDATE reservation SET state = 4 WHERE state = 2`, "12_reservations_are_their_events"},
 	{"a reservation is lost", `DELETE FROM reservation WHERE state = 1`, "12_reservations_are_their_events"},
 	{"a correction is forgotten", `UPDATE stock_level SET adjusted = 0 WHERE sku = 'A'`, "12_levels_are_their_events"},
+	{"a day's pieces are counted twice", `UPDATE daily_movement SET received = 22`, "12_movements_are_their_events"},
+	{"a day is lost", `DELETE FROM daily_movement`, "12_movements_are_their_events"},
+	{"a day on which nothing happened", `
+		INSERT INTO daily_movement SELECT 'B', '2001-01-01', 0, 0, 0, 0, 0, 0`, "12_movements_are_their_events"},
+	{"the projection has gone on without its events", `UPDATE projection SET event_id = event_id - 1`, "12_movements_are_their_events"},
 	{"nobody corrected", `DELETE FROM operator_action`, "36_corrections_of_operators"},
 	{"promised before it came in", `
 		INSERT INTO reservation (id, reference, state, skus, quantities)

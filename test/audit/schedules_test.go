@@ -24,10 +24,10 @@ INSERT INTO operator_action (id, actor, verb, target, reason) VALUES
     (gen_random_uuid(), 'p', 'trigger', 'sch_' || %[1]s, '2026-11-01: asked for it');`, uuid(1), uuid(2), uuid(3))
 
 var schedulePlants = []plant{
-	{"an occurrence loses its item", `UPDATE batch_item SET reference = 'x'`, "47_runs_have_their_item"},
+	{"an occurrence loses its item", `UPDATE batch_item SET reference = 'x'`, "48_runs_have_their_item"},
 	{"an item has no occurrence", `
 		DELETE FROM operator_action WHERE verb = 'trigger';
-		UPDATE occurrence SET state = 4, batch_id = NULL, line = NULL, triggered_by = '' WHERE state = 1`, "48_no_occurrence_is_charged_twice"},
+		UPDATE occurrence SET state = 4, batch_id = NULL, line = NULL, triggered_by = '' WHERE state = 1`, "49_no_occurrence_is_charged_twice"},
 	{"an occurrence is charged twice", fmt.Sprintf(`
 		INSERT INTO batch (id, state, name, series, header, provider_account, plan_hash, items, running, created_by, started_by, started_at, origin)
 		SELECT %[2]s, b.state, b.name, b.series, b.header, b.provider_account, '\x02', 1, 1, 'schedules', 'schedules', now(), 2 FROM batch b;
@@ -35,8 +35,8 @@ var schedulePlants = []plant{
 		SELECT %[2]s, 1, i.reference, 'c', 'pm', 'EUR', 100, '', '', 2, 1, now() FROM batch_item i;
 		INSERT INTO batch_sum (batch_id, currency, items, sum_minor) VALUES (%[2]s, 'EUR', 1, 100);
 		INSERT INTO operator_action (id, actor, verb, target, reason) VALUES (%[1]s, 'schedules', 'start', 'bat_' || %[2]s, '')`, uuid(8), uuid(9)),
-		"48_no_occurrence_is_charged_twice"},
-	{"what is due is left", `UPDATE schedule SET next_due_at = now() - interval '16 minutes' WHERE state = 1`, "49_due_schedules_are_looked_at"},
+		"49_no_occurrence_is_charged_twice"},
+	{"what is due is left", `UPDATE schedule SET next_due_at = now() - interval '16 minutes' WHERE state = 1`, "50_due_schedules_are_looked_at"},
 	{"what is due is late", `UPDATE schedule SET next_due_at = now() - interval '14 minutes' WHERE state = 1`, ""},
 	{"nobody paused", `DELETE FROM operator_action WHERE verb = 'pause'`, "36_people_at_schedules_leave_a_record"},
 	{"somebody else triggered", `UPDATE operator_action SET actor = 'q' WHERE verb = 'trigger'`, "36_people_at_schedules_leave_a_record"},

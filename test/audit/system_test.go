@@ -17,6 +17,7 @@ import (
 
 	"github.com/tieout/tieout/cmd/tieout/auditing"
 	auditv1 "github.com/tieout/tieout/gen/tieout/audit/v1"
+	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
@@ -27,7 +28,7 @@ import (
 	"github.com/tieout/tieout/test/systemtest"
 )
 
-// fixture is a system in which some orders have ended, one in each way.
+// fixture is a system in which some orders and recurring payments have ended, one in each way.
 type fixture struct {
 	world   *systemtest.World
 	process *service.Process
@@ -51,6 +52,7 @@ func setup(t *testing.T, change ...func(*service.Config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	chargeBatch(t, f.conn)
 	orders := orderv1.NewOrderServiceClient(f.conn)
 	for i, r := range []struct{ method, country string }{{"pm_ok", "GB"}, {"pm_declined", "GB"}, {"pm_ok", "XX"}} {
 		answer, err := orders.PlaceOrder(t.Context(), &orderv1.PlaceOrderRequest{
@@ -65,6 +67,21 @@ func setup(t *testing.T, change ...func(*service.Config)) *fixture {
 	}
 	f.world.CheckQuiet(t, f.conn)
 	return f
+}
+
+// chargeBatch has two recurring payments made, one of which is declined.
+func chargeBatch(t *testing.T, conn *grpc.ClientConn) {
+	t.Helper()
+	batches := billingv1.NewBatchServiceClient(conn)
+	planned, err := systemtest.Upload(t.Context(), batches, "upload-dues", &billingv1.BatchHeader{Name: "dues"},
+		"reference,customer_id,payment_method,amount,currency\nINV-1,c,pm_ok,5.10,GBP\nINV-2,c,pm_declined,5.10,GBP\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := batches.StartBatch(t.Context(), &billingv1.StartBatchRequest{IdempotencyKey: "start-dues", BatchId: planned.GetBatchId()}); err != nil {
+		t.Fatal(err)
+	}
+	systemtest.EndBatch(t, batches, planned.GetBatchId(), time.Minute)
 }
 
 // between gives what the comparisons between services find, with a provider's journal.
@@ -123,6 +140,39 @@ var planted = []struct{ name, service, do, undo, red string }{
 	{"an order of another total", "orchestrator",
 		`UPDATE orders SET total_minor = 511 WHERE payment_method = 'pm_ok'`, `UPDATE orders SET total_minor = 510 WHERE payment_method = 'pm_ok'`,
 		"2_net_at_provider 2_net_charge 5_charged_as_ordered"},
+	{"a recurring payment of which less was taken", "payment",
+		`UPDATE payment SET captured_minor = 509 WHERE state = 3 AND reference LIKE 'rcp_%'`,
+		`UPDATE payment SET captured_minor = 510 WHERE state = 3 AND reference LIKE 'rcp_%'`, "2_net_charge 3_no_unknown_success"},
+	{"a recurring payment of another total", "orchestrator",
+		`UPDATE recurring_payment SET amount_minor = 511 WHERE payment_method = 'pm_ok'`,
+		`UPDATE recurring_payment SET amount_minor = 510 WHERE payment_method = 'pm_ok'`,
+		"2_net_at_provider 2_net_charge 5_charged_as_ordered"},
+	{"a compensated recurring payment is charged", "payment",
+		`UPDATE payment SET state = 3, captured_minor = 510, decline_reason = '', provider_charge_id = 'x' WHERE state = 4 AND reference LIKE 'rcp_%'`,
+		`UPDATE payment SET state = 4, captured_minor = 0, decline_reason = 'd', provider_charge_id = '' WHERE provider_charge_id = 'x'`,
+		"2_net_charge 4_no_unknown_capture"},
+	{"a recurring payment is charged a second time", "payment",
+		`WITH made AS (INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key, provider_charge_id, captured_minor)
+		               SELECT gen_random_uuid(), 3, 'GBP', 510, 'm', 'c', reference, 'x', 'x', 510
+		                 FROM payment WHERE state = 3 AND reference LIKE 'rcp_%' RETURNING id)
+		 INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key, provider_id) SELECT id, 1, 1, 4, 510, 'x', 'x' FROM made`,
+		`DELETE FROM operation WHERE provider_key = 'x'; DELETE FROM payment WHERE provider_key = 'x'`,
+		"20_completed_once 2_net_charge 4_no_unknown_capture"},
+	{"a payment for nobody's recurring payment", "payment",
+		`WITH made AS (INSERT INTO payment (id, state, currency, amount_minor, payment_method, customer_id, reference, provider_key)
+		               VALUES (gen_random_uuid(), 6, 'GBP', 1, 'm', 'c', 'rcp_x', 'x') RETURNING id)
+		 INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key) SELECT id, 1, 2, 6, 1, 'x' FROM made`,
+		`DELETE FROM operation WHERE provider_key = 'x'; DELETE FROM payment WHERE reference = 'rcp_x'`, "2_net_charge"},
+	{"billing says of an item that it succeeded", "billing",
+		`UPDATE batch_item SET state = 3 WHERE state = 4`, `UPDATE batch_item SET state = 4 WHERE reason <> ''`, "47_items_of_sagas"},
+	{"billing does not say of an item that it succeeded", "billing",
+		`UPDATE batch_item SET state = 5, known_at = NULL, reason = 'x' WHERE state = 3`,
+		`UPDATE batch_item SET state = 3, known_at = now(), reason = '' WHERE reason = 'x'`, "47_items_of_sagas"},
+	{"billing says of another attempt that it succeeded", "billing",
+		`UPDATE batch_item SET attempt = 2 WHERE state = 3`, `UPDATE batch_item SET attempt = 1 WHERE state = 3`, "47_items_of_sagas"},
+	{"a recurring payment for nobody's batch", "orchestrator",
+		`UPDATE recurring_payment SET reference = 'bat_x/' || reference WHERE payment_method = 'pm_ok'`,
+		`UPDATE recurring_payment SET reference = substr(reference, 7) WHERE payment_method = 'pm_ok'`, "47_items_of_sagas"},
 	{"an orphan reservation", "inventory",
 		`UPDATE stock_level SET reserved = 1`, `UPDATE stock_level SET reserved = 0`, "14_stock_of_orders"},
 	{"more has left than was ordered", "inventory",
@@ -143,8 +193,13 @@ func TestComparisons_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 			t.Fatalf("%s: %s stays red after it was undone", p.name, left)
 		}
 	}
+	execute(t, f.world.DSN["orchestrator"], `DELETE FROM recurring_payment`)
+	want := "2_net_charge 3_no_unknown_success 47_items_of_sagas"
+	if diff := cmp.Diff(want, red(t, f.between(t, f.world.PSP.URL()))); diff != "" {
+		t.Errorf("all recurring payments are lost: red comparisons (-want +got):\n%s", diff)
+	}
 	execute(t, f.world.DSN["orchestrator"], `DELETE FROM orders`)
-	want := "14_stock_of_orders 15_shipments_of_orders 2_net_charge 3_no_unknown_success"
+	want = "14_stock_of_orders 15_shipments_of_orders 2_net_charge 3_no_unknown_success 47_items_of_sagas"
 	if diff := cmp.Diff(want, red(t, f.between(t, f.world.PSP.URL()))); diff != "" {
 		t.Errorf("all orders are lost: red comparisons (-want +got):\n%s", diff)
 	}
@@ -180,6 +235,13 @@ func TestComparisons_FindWhatTheProviderSaysOtherwise(t *testing.T) {
 			back.Type, back.ID = pspsim.TypeRefund, "re_1"
 			return []pspsim.Entry{e, back}
 		}, "3_no_unknown_success"},
+		{"a recurring payment is charged twice", pspsim.TypeCharge, func(e pspsim.Entry) []pspsim.Entry {
+			again := e
+			again.ID += "again"
+			return []pspsim.Entry{e, again}
+		}, "1_charged_once 2_net_at_provider"},
+		{"a recurring payment is not charged", pspsim.TypeCharge, func(pspsim.Entry) []pspsim.Entry { return nil },
+			"2_net_at_provider 4_no_unknown_capture"},
 	} {
 		said = nil
 		for _, e := range journal {
@@ -202,7 +264,7 @@ func TestComparisons_SayWhichServiceIsMissing(t *testing.T) {
 	cfg.NATS.URL = w.NATS.URL()
 	f := &fixture{world: w, conn: servicetest.Dial(t, servicetest.StartWith(t, cfg, w.Services()[:2]...), "test")}
 	for _, c := range f.between(t, "") {
-		if !strings.Contains(c.GetError(), "orchestrator, shipment") {
+		if !strings.Contains(c.GetError(), "billing, orchestrator, shipment") {
 			t.Errorf("%s: error %q does not name the services that are missing", c.GetName(), c.GetError())
 		}
 	}

@@ -75,14 +75,14 @@ func TestOrder_EndsAsItsPaymentMethodAndCountryMakeIt(t *testing.T) {
 		cause           string // a part of it
 		timeline        string // the types of events of all services, without prefix and version
 	}{
-		{"pm_ok", "GB", 2, completed, "", "order.placed reservation.held payment.created payment.authorized shipment.scheduled payment.captured reservation.committed order.completed"},
+		{"pm_ok", "GB", 2, completed, "", "order.placed reservation.held payment.authorized shipment.scheduled payment.captured reservation.committed order.completed"},
 		{"pm_slow", "GB", 1, completed, "", ""},
 		{"pm_500_then_ok", "GB", 1, completed, "", ""},
 		{"pm_timeout_after", "GB", 1, completed, "", ""},
-		{"pm_declined", "GB", 1, compensated, "PAYMENT_DECLINED", "order.placed reservation.held payment.created payment.declined order.compensating reservation.released order.compensated"},
+		{"pm_declined", "GB", 1, compensated, "PAYMENT_DECLINED", "order.placed reservation.held payment.declined order.compensating reservation.released order.compensated"},
 		{"pm_timeout_before", "GB", 1, compensated, "unknown after", ""},
 		{"pm_nonsense", "GB", 1, compensated, "PAYMENT_METHOD_UNKNOWN", ""},
-		{"pm_ok", "XX", 1, compensated, "CARRIER_REFUSED", "order.placed reservation.held payment.created payment.authorized shipment.refused order.compensating payment.voided reservation.released order.compensated"},
+		{"pm_ok", "XX", 1, compensated, "CARRIER_REFUSED", "order.placed reservation.held payment.authorized shipment.refused order.compensating payment.voided reservation.released order.compensated"},
 		{"pm_ok", "GB", 1000, compensated, "INSUFFICIENT_STOCK", "order.placed order.compensating order.compensated"},
 	}
 	var placed []string

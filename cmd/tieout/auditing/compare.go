@@ -8,9 +8,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 )
 
@@ -25,6 +27,8 @@ const (
 // comparer compares what the services say.
 type comparer struct {
 	orders      orderv1.OrderServiceClient
+	sagas       sagav1.SagaServiceClient
+	batches     billingv1.BatchServiceClient
 	payments    paymentv1.PaymentServiceClient
 	shipments   shipmentv1.ShipmentServiceClient
 	stock       inventoryv1.InventoryServiceClient
@@ -34,6 +38,8 @@ type comparer struct {
 func newComparer(conns map[string]*grpc.ClientConn, providerURL string) *comparer {
 	return &comparer{
 		orders:      orderv1.NewOrderServiceClient(conns["orchestrator"]),
+		sagas:       sagav1.NewSagaServiceClient(conns["orchestrator"]),
+		batches:     billingv1.NewBatchServiceClient(conns["billing"]),
 		payments:    paymentv1.NewPaymentServiceClient(conns["payment"]),
 		shipments:   shipmentv1.NewShipmentServiceClient(conns["shipment"]),
 		stock:       inventoryv1.NewInventoryServiceClient(conns["inventory"]),
@@ -42,7 +48,8 @@ func newComparer(conns map[string]*grpc.ClientConn, providerURL string) *compare
 }
 
 // once compares everything once. The order of the reads matters: a payment is durable before the provider is asked,
-// and stock that does not change while the orders are read is what they say of it.
+// stock that does not change while the orders are read is what they say of it, and a saga has ended before billing says
+// what came of its item.
 func (c *comparer) once(ctx context.Context) (findings, error) {
 	wrong := findings{}
 	before, err := c.readStock(ctx)
@@ -53,33 +60,44 @@ func (c *comparer) once(ctx context.Context) (findings, error) {
 	if err != nil {
 		return nil, err
 	}
+	books, err := c.readBatches(ctx)
+	if err != nil {
+		return nil, err
+	}
 	payments := follow(c.listPayments(ctx), (*paymentv1.Payment).GetReference)
 	defer payments.stop()
 	shipments := follow(c.listShipments(ctx), (*shipmentv1.Shipment).GetReference)
 	defer shipments.stop()
 	pieces := map[string]ordered{}
-	for o, err := range c.listOrders(ctx) {
+	for s, err := range newestFirst(c.subjectOrders(ctx), c.subjectPayments(ctx)) {
 		if err != nil {
 			return nil, err
 		}
-		e := effects{order: o, witness: c.providerURL != "", wrong: wrong}
-		oldest := o.GetCreateTime().AsTime().Add(-clockSkew)
-		if e.payments, err = payments.of(o.GetOrderId(), oldest); err != nil {
+		e := effects{of: s, witness: c.providerURL != "", wrong: wrong}
+		oldest := s.created.Add(-clockSkew)
+		if e.payments, err = payments.of(s.id, oldest); err != nil {
 			return nil, err
 		}
-		if e.shipments, err = shipments.of(o.GetOrderId(), oldest); err != nil {
+		if e.shipments, err = shipments.of(s.id, oldest); err != nil {
 			return nil, err
 		}
-		e.charges = charges[o.GetOrderId()]
-		delete(charges, o.GetOrderId())
+		e.charges = charges[s.id]
+		delete(charges, s.id)
 		e.judge()
-		count(pieces, o)
+		if s.order != nil {
+			count(pieces, s.order)
+		} else {
+			books.see(s)
+		}
 	}
 	after, err := c.readStock(ctx)
 	if err != nil {
 		return nil, err
 	}
 	compareStock(wrong, before, after, pieces)
+	if err := c.compareBatches(ctx, wrong, books); err != nil {
+		return nil, err
+	}
 	return wrong, judgeRest(wrong, payments, shipments, charges)
 }
 
@@ -89,28 +107,28 @@ type dated interface {
 	GetCreateTime() *timestamppb.Timestamp
 }
 
-// follower reads a list, newest first, and keeps what was read until its order comes up.
+// follower reads a list, newest first, and keeps what was read until what it is for comes up.
 type follower[T dated] struct {
-	next    func() (T, error, bool)
-	stop    func()
-	orderOf func(T) string
-	kept    map[string][]T // by order
-	last    time.Time      // of the last one read
-	ended   bool
+	next  func() (T, error, bool)
+	stop  func()
+	forID func(T) string
+	kept  map[string][]T // by what it is for
+	last  time.Time      // of the last one read
+	ended bool
 }
 
-func follow[T dated](list iter.Seq2[T, error], orderOf func(T) string) *follower[T] {
+func follow[T dated](list iter.Seq2[T, error], forID func(T) string) *follower[T] {
 	next, stop := iter.Pull2(list)
-	return &follower[T]{next: next, stop: stop, orderOf: orderOf, kept: map[string][]T{}, last: time.Unix(1<<40, 0)}
+	return &follower[T]{next: next, stop: stop, forID: forID, kept: map[string][]T{}, last: time.Unix(1<<40, 0)}
 }
 
-// of gives what belongs to an order, having read on until what comes is older than that.
-func (f *follower[T]) of(orderID string, oldest time.Time) ([]T, error) {
+// of gives what is for an order or a recurring payment, having read on until what comes is older than that.
+func (f *follower[T]) of(id string, oldest time.Time) ([]T, error) {
 	if err := f.readTo(oldest); err != nil {
 		return nil, err
 	}
-	found := f.kept[orderID]
-	delete(f.kept, orderID)
+	found := f.kept[id]
+	delete(f.kept, id)
 	return found, nil
 }
 
@@ -121,7 +139,7 @@ func (f *follower[T]) readTo(oldest time.Time) error {
 			return err
 		}
 		if f.ended = !more; more {
-			f.kept[f.orderOf(item)] = append(f.kept[f.orderOf(item)], item)
+			f.kept[f.forID(item)] = append(f.kept[f.forID(item)], item)
 			f.last = item.GetCreateTime().AsTime()
 		}
 	}

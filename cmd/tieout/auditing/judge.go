@@ -5,14 +5,13 @@ import (
 	"time"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
-	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 )
 
-// effects are an order and all that services and the provider hold for it.
+// effects are an order, or a recurring payment, and all that services and the provider hold for it.
 type effects struct {
-	order     *orderv1.Order
+	of        subject
 	payments  []*paymentv1.Payment
 	shipments []*shipmentv1.Shipment
 	charges   []*charge
@@ -24,33 +23,32 @@ func (e effects) report(c comparison, id, format string, args ...any) {
 	e.wrong[finding{c, id}] = fmt.Sprintf(format, args...)
 }
 
-// judge compares them: what always holds for every order, the rest for those that have ended. Of a parked order, whose
-// end a person decides, no more is asked than of one on its way.
+// judge compares them: what always holds for every one, the rest for those that have ended. Of a parked one, whose end a
+// person decides, no more is asked than of one on its way.
 func (e effects) judge() {
 	e.judgeAmounts()
 	if e.witness {
 		e.judgeKnown()
 	}
-	switch e.order.GetState() {
-	case orderv1.OrderState_ORDER_STATE_COMPLETED:
+	switch e.of.end {
+	case isCompleted:
 		e.judgeEnded(true)
 		e.judgeCompleted()
-	case orderv1.OrderState_ORDER_STATE_COMPENSATED:
+	case isCompensated:
 		e.judgeEnded(false)
 		for _, s := range e.shipments {
 			if comes(s) {
-				e.report(shipmentsOfOrders, s.GetShipmentId(), "is scheduled, and order %s is compensated", e.order.GetOrderId())
+				e.report(shipmentsOfOrders, s.GetShipmentId(), "is scheduled, and %s is compensated", e.of)
 			}
 		}
 	}
 }
 
-// judgeAmounts compares each payment with the order, and with what the provider was asked under its key.
+// judgeAmounts compares each payment with what it is for, and with what the provider was asked under its key.
 func (e effects) judgeAmounts() {
 	for _, p := range e.payments {
-		if !same(p.GetAmount(), e.order.GetTotal()) {
-			e.report(chargedAsOrdered, p.GetPaymentId(), "is about %s, and order %s about %s",
-				text(p.GetAmount()), e.order.GetOrderId(), text(e.order.GetTotal()))
+		if !same(p.GetAmount(), e.of.total) {
+			e.report(chargedAsOrdered, p.GetPaymentId(), "is about %s, and %s about %s", text(p.GetAmount()), e.of, text(e.of.total))
 		}
 		for _, c := range e.charges {
 			if c.key == p.GetProviderKey() && !same(c.amount(), p.GetAmount()) {
@@ -68,7 +66,7 @@ func (e effects) judgeKnown() {
 	for _, c := range e.charges {
 		byID[c.id] = c
 		if byKey[c.key]++; byKey[c.key] == 2 || c.takings > 1 {
-			e.report(chargedOnce, c.key, "was charged more than once for order %s, at last as %s", e.order.GetOrderId(), c.id)
+			e.report(chargedOnce, c.key, "was charged more than once for %s, at last as %s", e.of, c.id)
 		}
 	}
 	for _, p := range e.payments {
@@ -82,19 +80,19 @@ func (e effects) judgeKnown() {
 	}
 }
 
-// judgeEnded compares what an order that has ended should have cost with what was taken for it. What was given back of a
-// completed order, or taken back by the customer's bank, is another matter.
+// judgeEnded compares what an order or a recurring payment that has ended should have cost with what was taken for it. What
+// was given back of a completed one, or taken back by the customer's bank, is another matter.
 func (e effects) judgeEnded(completed bool) {
 	var all money
 	for _, p := range e.payments {
 		all = all.plus(moneyOf(p))
 		if unfinished[p.GetState()] {
-			e.report(nothingLeftOpen, p.GetPaymentId(), "is %s, and order %s has ended", p.GetState(), e.order.GetOrderId())
+			e.report(nothingLeftOpen, p.GetPaymentId(), "is %s, and %s has ended", p.GetState(), e.of)
 		}
 	}
 	for _, s := range e.shipments {
 		if s.GetState() == shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULING {
-			e.report(nothingLeftOpen, s.GetShipmentId(), "is %s, and order %s has ended", s.GetState(), e.order.GetOrderId())
+			e.report(nothingLeftOpen, s.GetShipmentId(), "is %s, and %s has ended", s.GetState(), e.of)
 		}
 	}
 	e.judgeNet(netCharge, "its payments say", all, completed)
@@ -112,18 +110,18 @@ var unfinished = map[paymentv1.PaymentState]bool{
 	paymentv1.PaymentState_PAYMENT_STATE_UNKNOWN:     true,
 }
 
-// judgeNet compares the money of an order with what it should come to, in the words of who says so.
+// judgeNet compares the money of an order or a recurring payment with what it should come to, in the words of who says so.
 func (e effects) judgeNet(c comparison, who string, all money, completed bool) {
-	total := e.order.GetTotal().GetMinorUnits()
+	total := e.of.total.GetMinorUnits()
 	if completed && all.taken != total {
-		e.report(c, e.order.GetOrderId(), "is completed, and %s %s, not %d taken", who, all, total)
+		e.report(c, e.of.id, "is completed, and %s %s, not %d taken", who, all, total)
 	}
 	if !completed && all.held() != 0 {
-		e.report(c, e.order.GetOrderId(), "is compensated, and %s %s", who, all)
+		e.report(c, e.of.id, "is compensated, and %s %s", who, all)
 	}
 }
 
-// judgeProvider compares what the provider did for an order that has ended with what it should have cost, and with
+// judgeProvider compares what the provider did for one that has ended with what it should have cost, and with
 // our books.
 func (e effects) judgeProvider(completed bool) {
 	known := map[string]*paymentv1.Payment{}
@@ -134,11 +132,11 @@ func (e effects) judgeProvider(completed bool) {
 	for _, c := range e.charges {
 		all = all.plus(c.money)
 		if ours := moneyOf(known[c.key]); c.exceeds(ours) || c.chargedBack != ours.chargedBack {
-			e.report(noUnknownSuccess, c.id, "is %s for order %s, and its payment %q says %s",
-				c.money, e.order.GetOrderId(), known[c.key].GetPaymentId(), ours)
+			e.report(noUnknownSuccess, c.id, "is %s for %s, and its payment %q says %s",
+				c.money, e.of, known[c.key].GetPaymentId(), ours)
 		}
 		if c.setAside {
-			e.report(nothingLeftSetAside, c.id, "still sets %s aside for order %s, which has ended", text(c.amount()), e.order.GetOrderId())
+			e.report(nothingLeftSetAside, c.id, "still sets %s aside for %s, which has ended", text(c.amount()), e.of)
 		}
 	}
 	e.judgeNet(netAtProvider, "the provider says", all, completed)
@@ -156,8 +154,8 @@ func (e effects) judgeCompleted() {
 			scheduled++
 		}
 	}
-	if captured != 1 || scheduled != 1 {
-		e.report(completedOnce, e.order.GetOrderId(), "has %d captured payments and %d scheduled shipments", captured, scheduled)
+	if captured != 1 || scheduled != e.of.shipments {
+		e.report(completedOnce, e.of.id, "has %d captured payments and %d scheduled shipments", captured, scheduled)
 	}
 }
 
@@ -166,7 +164,7 @@ func comes(s *shipmentv1.Shipment) bool {
 	return s.GetState() == shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULED || s.GetState() >= shipmentv1.ShipmentState_SHIPMENT_STATE_HANDED_OVER
 }
 
-// judgeRest reports what is held for orders that did not come up.
+// judgeRest reports what is held for orders and recurring payments that did not come up.
 func judgeRest(wrong findings, payments *follower[*paymentv1.Payment], shipments *follower[*shipmentv1.Shipment], charges map[string][]*charge) error {
 	if err := payments.readTo(time.Time{}); err != nil {
 		return err
@@ -175,9 +173,9 @@ func judgeRest(wrong findings, payments *follower[*paymentv1.Payment], shipments
 		return err
 	}
 	e := effects{wrong: wrong}
-	for orderID, of := range payments.kept {
+	for reference, of := range payments.kept {
 		for _, p := range of {
-			e.report(netCharge, p.GetPaymentId(), "is %s, and nobody placed order %q", p.GetState(), orderID)
+			e.report(netCharge, p.GetPaymentId(), "is %s, and nobody asked for %q", p.GetState(), reference)
 		}
 	}
 	for orderID, of := range shipments.kept {
@@ -185,9 +183,9 @@ func judgeRest(wrong findings, payments *follower[*paymentv1.Payment], shipments
 			e.report(shipmentsOfOrders, s.GetShipmentId(), "is %s, and nobody placed order %q", s.GetState(), orderID)
 		}
 	}
-	for orderID, of := range charges {
+	for reference, of := range charges {
 		for _, c := range of {
-			e.report(noUnknownSuccess, c.id, "is about %s for order %q, which nobody placed", text(c.amount()), orderID)
+			e.report(noUnknownSuccess, c.id, "is about %s for %q, which nobody asked for", text(c.amount()), reference)
 		}
 	}
 	return nil

@@ -112,7 +112,7 @@ func TestJudge_TellsWhatAnOrderHasCostFromWhatItShould(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := effects{
-			order:    &orderv1.Order{OrderId: "ord_1", State: tt.state, Total: gbp(1000)},
+			of:       subjectOfOrder(&orderv1.Order{OrderId: "ord_1", State: tt.state, Total: gbp(1000)}),
 			payments: []*paymentv1.Payment{tt.payment}, charges: charges["ord_1"], witness: true, wrong: findings{},
 		}
 		if tt.state == completed {

@@ -24,7 +24,7 @@ const (
 )
 
 // needed are the services that comparisons ask.
-var needed = []string{"inventory", "orchestrator", "payment", "shipment"}
+var needed = []string{"billing", "inventory", "orchestrator", "payment", "shipment"}
 
 // Sources are what is asked.
 type Sources struct {

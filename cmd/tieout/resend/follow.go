@@ -22,12 +22,17 @@ type Stream[M any] interface {
 func Follow[M any](ctx context.Context, r *Resender, open func(context.Context) (Stream[M], error), each func(M) (ended bool, err error)) error {
 	attempts := r.Begin()
 	for {
+		told := false
 		err := follow(ctx, open, func(m M) (bool, error) {
+			told = true
 			attempts.Heard()
 			return each(m)
 		})
 		if err == nil {
 			return nil
+		}
+		if told {
+			attempts.Heard() // it was there until now, however long there was nothing to tell
 		}
 		if err = attempts.Again(ctx, err); err != nil {
 			return err

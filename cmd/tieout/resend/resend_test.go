@@ -103,3 +103,48 @@ func TestDo_EndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// script is a stream that waits before each message, and after the last one breaks.
+type script struct {
+	waits []time.Duration
+}
+
+// Recv implements Stream.
+func (s *script) Recv() (int, error) {
+	if len(s.waits) == 0 {
+		return 0, lost
+	}
+	<-time.After(s.waits[0]) // in a bubble
+	s.waits = s.waits[1:]
+	if len(s.waits) == 0 {
+		return 0, lost
+	}
+	return len(s.waits), nil
+}
+
+func TestFollow_OutlivesABreakAfterALongSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		streams := []*script{{[]time.Duration{0, time.Hour}}, {[]time.Duration{0, 0, 0}}}
+		opened := 0
+		err := Follow(t.Context(), New(time.Minute), func(context.Context) (Stream[int], error) {
+			opened++
+			return streams[opened-1], nil
+		}, func(left int) (bool, error) { return opened == 2, nil })
+		if err != nil || opened != 2 {
+			t.Errorf("ended after %d streams with %v", opened, err)
+		}
+	})
+}
+
+func TestFollow_GivesUpOnStreamsThatTellNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		err := Follow(t.Context(), New(time.Minute), func(context.Context) (Stream[int], error) {
+			return &script{}, nil
+		}, func(int) (bool, error) { return true, nil })
+		if !errors.Is(err, ErrGone) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}

@@ -433,7 +433,7 @@ func (q *Queries) MarkByOperator(ctx context.Context, ids []uuid.UUID) error {
 }
 
 const markCancelling = `-- name: MarkCancelling :exec
-UPDATE shipment SET cancelling = true, looks = 0, look_at = now() + interval '30 seconds'
+UPDATE shipment SET cancelling = true, updated_at = now(), looks = 0, look_at = now() + interval '30 seconds'
  WHERE id IN (SELECT id FROM shipment WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE)
 `
 

@@ -58,7 +58,7 @@ SELECT id, state, reference, address, tracking_number, refusal_reason, created_a
 
 -- name: MarkCancelling :exec
 -- From now on the resolver asks for the cancellation, if nobody else does.
-UPDATE shipment SET cancelling = true, looks = 0, look_at = now() + interval '30 seconds'
+UPDATE shipment SET cancelling = true, updated_at = now(), looks = 0, look_at = now() + interval '30 seconds'
  WHERE id IN (SELECT id FROM shipment WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE);
 
 -- name: FindTrackingEvents :many

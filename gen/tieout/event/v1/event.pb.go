@@ -1319,70 +1319,6 @@ func (x *PaymentVoided) GetReference() string {
 	return ""
 }
 
-// PaymentCreated: money is to be taken or set aside. Type tieout.payment.payment.created.v1.
-type PaymentCreated struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The payment.
-	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// What it is for: the order's id.
-	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
-	// How much.
-	Amount        *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PaymentCreated) Reset() {
-	*x = PaymentCreated{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PaymentCreated) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PaymentCreated) ProtoMessage() {}
-
-func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PaymentCreated.ProtoReflect.Descriptor instead.
-func (*PaymentCreated) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
-}
-
-func (x *PaymentCreated) GetPaymentId() string {
-	if x != nil {
-		return x.PaymentId
-	}
-	return ""
-}
-
-func (x *PaymentCreated) GetReference() string {
-	if x != nil {
-		return x.Reference
-	}
-	return ""
-}
-
-func (x *PaymentCreated) GetAmount() *v1.Amount {
-	if x != nil {
-		return x.Amount
-	}
-	return nil
-}
-
 // PaymentAuthorized: money was set aside. Type tieout.payment.payment.authorized.v1.
 type PaymentAuthorized struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1400,7 +1336,7 @@ type PaymentAuthorized struct {
 
 func (x *PaymentAuthorized) Reset() {
 	*x = PaymentAuthorized{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1348,7 @@ func (x *PaymentAuthorized) String() string {
 func (*PaymentAuthorized) ProtoMessage() {}
 
 func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1361,7 @@ func (x *PaymentAuthorized) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentAuthorized.ProtoReflect.Descriptor instead.
 func (*PaymentAuthorized) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PaymentAuthorized) GetPaymentId() string {
@@ -1478,7 +1414,7 @@ type PaymentResolved struct {
 
 func (x *PaymentResolved) Reset() {
 	*x = PaymentResolved{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1426,7 @@ func (x *PaymentResolved) String() string {
 func (*PaymentResolved) ProtoMessage() {}
 
 func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1439,7 @@ func (x *PaymentResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentResolved.ProtoReflect.Descriptor instead.
 func (*PaymentResolved) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PaymentResolved) GetPaymentId() string {
@@ -1565,7 +1501,7 @@ type PaymentChargeback struct {
 
 func (x *PaymentChargeback) Reset() {
 	*x = PaymentChargeback{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1513,7 @@ func (x *PaymentChargeback) String() string {
 func (*PaymentChargeback) ProtoMessage() {}
 
 func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1526,7 @@ func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargeback.ProtoReflect.Descriptor instead.
 func (*PaymentChargeback) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PaymentChargeback) GetPaymentId() string {
@@ -1639,7 +1575,7 @@ type PaymentChargebackReversed struct {
 
 func (x *PaymentChargebackReversed) Reset() {
 	*x = PaymentChargebackReversed{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1587,7 @@ func (x *PaymentChargebackReversed) String() string {
 func (*PaymentChargebackReversed) ProtoMessage() {}
 
 func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +1600,7 @@ func (x *PaymentChargebackReversed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargebackReversed.ProtoReflect.Descriptor instead.
 func (*PaymentChargebackReversed) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PaymentChargebackReversed) GetPaymentId() string {
@@ -1713,7 +1649,7 @@ type BreakerChanged struct {
 
 func (x *BreakerChanged) Reset() {
 	*x = BreakerChanged{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +1661,7 @@ func (x *BreakerChanged) String() string {
 func (*BreakerChanged) ProtoMessage() {}
 
 func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +1674,7 @@ func (x *BreakerChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakerChanged.ProtoReflect.Descriptor instead.
 func (*BreakerChanged) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BreakerChanged) GetProvider() string {
@@ -1788,7 +1724,7 @@ type ShipmentScheduled struct {
 
 func (x *ShipmentScheduled) Reset() {
 	*x = ShipmentScheduled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1736,7 @@ func (x *ShipmentScheduled) String() string {
 func (*ShipmentScheduled) ProtoMessage() {}
 
 func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1749,7 @@ func (x *ShipmentScheduled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentScheduled.ProtoReflect.Descriptor instead.
 func (*ShipmentScheduled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShipmentScheduled) GetShipmentId() string {
@@ -1866,7 +1802,7 @@ type ShipmentRefused struct {
 
 func (x *ShipmentRefused) Reset() {
 	*x = ShipmentRefused{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +1814,7 @@ func (x *ShipmentRefused) String() string {
 func (*ShipmentRefused) ProtoMessage() {}
 
 func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +1827,7 @@ func (x *ShipmentRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentRefused.ProtoReflect.Descriptor instead.
 func (*ShipmentRefused) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ShipmentRefused) GetShipmentId() string {
@@ -1928,7 +1864,7 @@ type ShipmentCancelled struct {
 
 func (x *ShipmentCancelled) Reset() {
 	*x = ShipmentCancelled{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +1876,7 @@ func (x *ShipmentCancelled) String() string {
 func (*ShipmentCancelled) ProtoMessage() {}
 
 func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +1889,7 @@ func (x *ShipmentCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentCancelled.ProtoReflect.Descriptor instead.
 func (*ShipmentCancelled) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ShipmentCancelled) GetShipmentId() string {
@@ -1985,7 +1921,7 @@ type ShipmentHandedOver struct {
 
 func (x *ShipmentHandedOver) Reset() {
 	*x = ShipmentHandedOver{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +1933,7 @@ func (x *ShipmentHandedOver) String() string {
 func (*ShipmentHandedOver) ProtoMessage() {}
 
 func (x *ShipmentHandedOver) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +1946,7 @@ func (x *ShipmentHandedOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentHandedOver.ProtoReflect.Descriptor instead.
 func (*ShipmentHandedOver) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShipmentHandedOver) GetShipmentId() string {
@@ -2049,7 +1985,7 @@ type ShipmentInTransit struct {
 
 func (x *ShipmentInTransit) Reset() {
 	*x = ShipmentInTransit{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +1997,7 @@ func (x *ShipmentInTransit) String() string {
 func (*ShipmentInTransit) ProtoMessage() {}
 
 func (x *ShipmentInTransit) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2010,7 @@ func (x *ShipmentInTransit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentInTransit.ProtoReflect.Descriptor instead.
 func (*ShipmentInTransit) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ShipmentInTransit) GetShipmentId() string {
@@ -2113,7 +2049,7 @@ type ShipmentDelivered struct {
 
 func (x *ShipmentDelivered) Reset() {
 	*x = ShipmentDelivered{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[31]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2061,7 @@ func (x *ShipmentDelivered) String() string {
 func (*ShipmentDelivered) ProtoMessage() {}
 
 func (x *ShipmentDelivered) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[31]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2074,7 @@ func (x *ShipmentDelivered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentDelivered.ProtoReflect.Descriptor instead.
 func (*ShipmentDelivered) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ShipmentDelivered) GetShipmentId() string {
@@ -2177,7 +2113,7 @@ type ShipmentReturned struct {
 
 func (x *ShipmentReturned) Reset() {
 	*x = ShipmentReturned{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[32]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2125,7 @@ func (x *ShipmentReturned) String() string {
 func (*ShipmentReturned) ProtoMessage() {}
 
 func (x *ShipmentReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[32]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2138,7 @@ func (x *ShipmentReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentReturned.ProtoReflect.Descriptor instead.
 func (*ShipmentReturned) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ShipmentReturned) GetShipmentId() string {
@@ -2241,7 +2177,7 @@ type ShipmentLost struct {
 
 func (x *ShipmentLost) Reset() {
 	*x = ShipmentLost{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[33]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2189,7 @@ func (x *ShipmentLost) String() string {
 func (*ShipmentLost) ProtoMessage() {}
 
 func (x *ShipmentLost) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[33]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2202,7 @@ func (x *ShipmentLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShipmentLost.ProtoReflect.Descriptor instead.
 func (*ShipmentLost) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ShipmentLost) GetShipmentId() string {
@@ -2305,7 +2241,7 @@ type BatchPlanned struct {
 
 func (x *BatchPlanned) Reset() {
 	*x = BatchPlanned{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[34]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2317,7 +2253,7 @@ func (x *BatchPlanned) String() string {
 func (*BatchPlanned) ProtoMessage() {}
 
 func (x *BatchPlanned) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[34]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2330,7 +2266,7 @@ func (x *BatchPlanned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchPlanned.ProtoReflect.Descriptor instead.
 func (*BatchPlanned) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BatchPlanned) GetBatchId() string {
@@ -2365,7 +2301,7 @@ type BatchStarted struct {
 
 func (x *BatchStarted) Reset() {
 	*x = BatchStarted{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[35]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2313,7 @@ func (x *BatchStarted) String() string {
 func (*BatchStarted) ProtoMessage() {}
 
 func (x *BatchStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[35]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2326,7 @@ func (x *BatchStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchStarted.ProtoReflect.Descriptor instead.
 func (*BatchStarted) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BatchStarted) GetBatchId() string {
@@ -2413,7 +2349,7 @@ type BatchPaused struct {
 
 func (x *BatchPaused) Reset() {
 	*x = BatchPaused{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[36]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2425,7 +2361,7 @@ func (x *BatchPaused) String() string {
 func (*BatchPaused) ProtoMessage() {}
 
 func (x *BatchPaused) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[36]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2438,7 +2374,7 @@ func (x *BatchPaused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchPaused.ProtoReflect.Descriptor instead.
 func (*BatchPaused) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BatchPaused) GetBatchId() string {
@@ -2466,7 +2402,7 @@ type BatchResumed struct {
 
 func (x *BatchResumed) Reset() {
 	*x = BatchResumed{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[37]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2478,7 +2414,7 @@ func (x *BatchResumed) String() string {
 func (*BatchResumed) ProtoMessage() {}
 
 func (x *BatchResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[37]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2491,7 +2427,7 @@ func (x *BatchResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchResumed.ProtoReflect.Descriptor instead.
 func (*BatchResumed) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BatchResumed) GetBatchId() string {
@@ -2514,7 +2450,7 @@ type BatchCancelling struct {
 
 func (x *BatchCancelling) Reset() {
 	*x = BatchCancelling{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[38]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2526,7 +2462,7 @@ func (x *BatchCancelling) String() string {
 func (*BatchCancelling) ProtoMessage() {}
 
 func (x *BatchCancelling) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[38]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2475,7 @@ func (x *BatchCancelling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCancelling.ProtoReflect.Descriptor instead.
 func (*BatchCancelling) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *BatchCancelling) GetBatchId() string {
@@ -2582,7 +2518,7 @@ type BatchEnded struct {
 
 func (x *BatchEnded) Reset() {
 	*x = BatchEnded{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[39]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2594,7 +2530,7 @@ func (x *BatchEnded) String() string {
 func (*BatchEnded) ProtoMessage() {}
 
 func (x *BatchEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[39]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2607,7 +2543,7 @@ func (x *BatchEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchEnded.ProtoReflect.Descriptor instead.
 func (*BatchEnded) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BatchEnded) GetBatchId() string {
@@ -2687,7 +2623,7 @@ type DunningEnded struct {
 
 func (x *DunningEnded) Reset() {
 	*x = DunningEnded{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[40]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2635,7 @@ func (x *DunningEnded) String() string {
 func (*DunningEnded) ProtoMessage() {}
 
 func (x *DunningEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[40]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2648,7 @@ func (x *DunningEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DunningEnded.ProtoReflect.Descriptor instead.
 func (*DunningEnded) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DunningEnded) GetBatchId() string {
@@ -2770,7 +2706,7 @@ type ScheduleCreated struct {
 
 func (x *ScheduleCreated) Reset() {
 	*x = ScheduleCreated{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[41]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2782,7 +2718,7 @@ func (x *ScheduleCreated) String() string {
 func (*ScheduleCreated) ProtoMessage() {}
 
 func (x *ScheduleCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[41]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2795,7 +2731,7 @@ func (x *ScheduleCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleCreated.ProtoReflect.Descriptor instead.
 func (*ScheduleCreated) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ScheduleCreated) GetScheduleId() string {
@@ -2823,7 +2759,7 @@ type ScheduleUpdated struct {
 
 func (x *ScheduleUpdated) Reset() {
 	*x = ScheduleUpdated{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[42]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +2771,7 @@ func (x *ScheduleUpdated) String() string {
 func (*ScheduleUpdated) ProtoMessage() {}
 
 func (x *ScheduleUpdated) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[42]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +2784,7 @@ func (x *ScheduleUpdated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleUpdated.ProtoReflect.Descriptor instead.
 func (*ScheduleUpdated) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ScheduleUpdated) GetScheduleId() string {
@@ -2871,7 +2807,7 @@ type SchedulePaused struct {
 
 func (x *SchedulePaused) Reset() {
 	*x = SchedulePaused{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[43]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2883,7 +2819,7 @@ func (x *SchedulePaused) String() string {
 func (*SchedulePaused) ProtoMessage() {}
 
 func (x *SchedulePaused) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[43]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2896,7 +2832,7 @@ func (x *SchedulePaused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SchedulePaused.ProtoReflect.Descriptor instead.
 func (*SchedulePaused) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SchedulePaused) GetScheduleId() string {
@@ -2924,7 +2860,7 @@ type ScheduleResumed struct {
 
 func (x *ScheduleResumed) Reset() {
 	*x = ScheduleResumed{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[44]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +2872,7 @@ func (x *ScheduleResumed) String() string {
 func (*ScheduleResumed) ProtoMessage() {}
 
 func (x *ScheduleResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[44]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +2885,7 @@ func (x *ScheduleResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleResumed.ProtoReflect.Descriptor instead.
 func (*ScheduleResumed) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ScheduleResumed) GetScheduleId() string {
@@ -2972,7 +2908,7 @@ type ScheduleEnded struct {
 
 func (x *ScheduleEnded) Reset() {
 	*x = ScheduleEnded{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[45]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2984,7 +2920,7 @@ func (x *ScheduleEnded) String() string {
 func (*ScheduleEnded) ProtoMessage() {}
 
 func (x *ScheduleEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[45]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2997,7 +2933,7 @@ func (x *ScheduleEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleEnded.ProtoReflect.Descriptor instead.
 func (*ScheduleEnded) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ScheduleEnded) GetScheduleId() string {
@@ -3033,7 +2969,7 @@ type ScheduleOccurrenceMissed struct {
 
 func (x *ScheduleOccurrenceMissed) Reset() {
 	*x = ScheduleOccurrenceMissed{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[46]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3045,7 +2981,7 @@ func (x *ScheduleOccurrenceMissed) String() string {
 func (*ScheduleOccurrenceMissed) ProtoMessage() {}
 
 func (x *ScheduleOccurrenceMissed) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[46]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3058,7 +2994,7 @@ func (x *ScheduleOccurrenceMissed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleOccurrenceMissed.ProtoReflect.Descriptor instead.
 func (*ScheduleOccurrenceMissed) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ScheduleOccurrenceMissed) GetScheduleId() string {
@@ -3115,7 +3051,7 @@ type ScheduleOccurrenceSkipped struct {
 
 func (x *ScheduleOccurrenceSkipped) Reset() {
 	*x = ScheduleOccurrenceSkipped{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[47]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +3063,7 @@ func (x *ScheduleOccurrenceSkipped) String() string {
 func (*ScheduleOccurrenceSkipped) ProtoMessage() {}
 
 func (x *ScheduleOccurrenceSkipped) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[47]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3076,7 @@ func (x *ScheduleOccurrenceSkipped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScheduleOccurrenceSkipped.ProtoReflect.Descriptor instead.
 func (*ScheduleOccurrenceSkipped) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ScheduleOccurrenceSkipped) GetScheduleId() string {
@@ -3271,12 +3207,7 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\rPaymentVoided\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
-	"\treference\x18\x02 \x01(\tR\treference\"\x7f\n" +
-	"\x0ePaymentCreated\x12\x1d\n" +
-	"\n" +
-	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
-	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
-	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\"\xb0\x01\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"\xb0\x01\n" +
 	"\x11PaymentAuthorized\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
@@ -3431,7 +3362,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
@@ -3453,57 +3384,55 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*PaymentUnknown)(nil),              // 17: tieout.event.v1.PaymentUnknown
 	(*PaymentRefunded)(nil),             // 18: tieout.event.v1.PaymentRefunded
 	(*PaymentVoided)(nil),               // 19: tieout.event.v1.PaymentVoided
-	(*PaymentCreated)(nil),              // 20: tieout.event.v1.PaymentCreated
-	(*PaymentAuthorized)(nil),           // 21: tieout.event.v1.PaymentAuthorized
-	(*PaymentResolved)(nil),             // 22: tieout.event.v1.PaymentResolved
-	(*PaymentChargeback)(nil),           // 23: tieout.event.v1.PaymentChargeback
-	(*PaymentChargebackReversed)(nil),   // 24: tieout.event.v1.PaymentChargebackReversed
-	(*BreakerChanged)(nil),              // 25: tieout.event.v1.BreakerChanged
-	(*ShipmentScheduled)(nil),           // 26: tieout.event.v1.ShipmentScheduled
-	(*ShipmentRefused)(nil),             // 27: tieout.event.v1.ShipmentRefused
-	(*ShipmentCancelled)(nil),           // 28: tieout.event.v1.ShipmentCancelled
-	(*ShipmentHandedOver)(nil),          // 29: tieout.event.v1.ShipmentHandedOver
-	(*ShipmentInTransit)(nil),           // 30: tieout.event.v1.ShipmentInTransit
-	(*ShipmentDelivered)(nil),           // 31: tieout.event.v1.ShipmentDelivered
-	(*ShipmentReturned)(nil),            // 32: tieout.event.v1.ShipmentReturned
-	(*ShipmentLost)(nil),                // 33: tieout.event.v1.ShipmentLost
-	(*BatchPlanned)(nil),                // 34: tieout.event.v1.BatchPlanned
-	(*BatchStarted)(nil),                // 35: tieout.event.v1.BatchStarted
-	(*BatchPaused)(nil),                 // 36: tieout.event.v1.BatchPaused
-	(*BatchResumed)(nil),                // 37: tieout.event.v1.BatchResumed
-	(*BatchCancelling)(nil),             // 38: tieout.event.v1.BatchCancelling
-	(*BatchEnded)(nil),                  // 39: tieout.event.v1.BatchEnded
-	(*DunningEnded)(nil),                // 40: tieout.event.v1.DunningEnded
-	(*ScheduleCreated)(nil),             // 41: tieout.event.v1.ScheduleCreated
-	(*ScheduleUpdated)(nil),             // 42: tieout.event.v1.ScheduleUpdated
-	(*SchedulePaused)(nil),              // 43: tieout.event.v1.SchedulePaused
-	(*ScheduleResumed)(nil),             // 44: tieout.event.v1.ScheduleResumed
-	(*ScheduleEnded)(nil),               // 45: tieout.event.v1.ScheduleEnded
-	(*ScheduleOccurrenceMissed)(nil),    // 46: tieout.event.v1.ScheduleOccurrenceMissed
-	(*ScheduleOccurrenceSkipped)(nil),   // 47: tieout.event.v1.ScheduleOccurrenceSkipped
-	(*v1.Amount)(nil),                   // 48: tieout.common.v1.Amount
+	(*PaymentAuthorized)(nil),           // 20: tieout.event.v1.PaymentAuthorized
+	(*PaymentResolved)(nil),             // 21: tieout.event.v1.PaymentResolved
+	(*PaymentChargeback)(nil),           // 22: tieout.event.v1.PaymentChargeback
+	(*PaymentChargebackReversed)(nil),   // 23: tieout.event.v1.PaymentChargebackReversed
+	(*BreakerChanged)(nil),              // 24: tieout.event.v1.BreakerChanged
+	(*ShipmentScheduled)(nil),           // 25: tieout.event.v1.ShipmentScheduled
+	(*ShipmentRefused)(nil),             // 26: tieout.event.v1.ShipmentRefused
+	(*ShipmentCancelled)(nil),           // 27: tieout.event.v1.ShipmentCancelled
+	(*ShipmentHandedOver)(nil),          // 28: tieout.event.v1.ShipmentHandedOver
+	(*ShipmentInTransit)(nil),           // 29: tieout.event.v1.ShipmentInTransit
+	(*ShipmentDelivered)(nil),           // 30: tieout.event.v1.ShipmentDelivered
+	(*ShipmentReturned)(nil),            // 31: tieout.event.v1.ShipmentReturned
+	(*ShipmentLost)(nil),                // 32: tieout.event.v1.ShipmentLost
+	(*BatchPlanned)(nil),                // 33: tieout.event.v1.BatchPlanned
+	(*BatchStarted)(nil),                // 34: tieout.event.v1.BatchStarted
+	(*BatchPaused)(nil),                 // 35: tieout.event.v1.BatchPaused
+	(*BatchResumed)(nil),                // 36: tieout.event.v1.BatchResumed
+	(*BatchCancelling)(nil),             // 37: tieout.event.v1.BatchCancelling
+	(*BatchEnded)(nil),                  // 38: tieout.event.v1.BatchEnded
+	(*DunningEnded)(nil),                // 39: tieout.event.v1.DunningEnded
+	(*ScheduleCreated)(nil),             // 40: tieout.event.v1.ScheduleCreated
+	(*ScheduleUpdated)(nil),             // 41: tieout.event.v1.ScheduleUpdated
+	(*SchedulePaused)(nil),              // 42: tieout.event.v1.SchedulePaused
+	(*ScheduleResumed)(nil),             // 43: tieout.event.v1.ScheduleResumed
+	(*ScheduleEnded)(nil),               // 44: tieout.event.v1.ScheduleEnded
+	(*ScheduleOccurrenceMissed)(nil),    // 45: tieout.event.v1.ScheduleOccurrenceMissed
+	(*ScheduleOccurrenceSkipped)(nil),   // 46: tieout.event.v1.ScheduleOccurrenceSkipped
+	(*v1.Amount)(nil),                   // 47: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	48, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	47, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	48, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	48, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	48, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	48, // 6: tieout.event.v1.PaymentCreated.amount:type_name -> tieout.common.v1.Amount
-	48, // 7: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	48, // 8: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	48, // 9: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	48, // 10: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
-	48, // 11: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
-	48, // 12: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
-	48, // 13: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
-	48, // 14: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	47, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	47, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	47, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	47, // 6: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	47, // 7: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	47, // 8: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	47, // 9: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	47, // 10: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
+	47, // 11: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
+	47, // 12: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
+	47, // 13: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -3517,7 +3446,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

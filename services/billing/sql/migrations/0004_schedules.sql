@@ -69,24 +69,24 @@ ALTER TABLE batch ADD COLUMN origin smallint NOT NULL DEFAULT 1 CHECK (origin IN
 DROP INDEX batch_content;
 CREATE UNIQUE INDEX batch_content ON batch (plan_hash) WHERE state BETWEEN 1 AND 4 AND items > 0 AND repeats IS NULL AND origin = 1;
 
-CREATE VIEW inv_47_runs_have_their_item AS
+CREATE VIEW inv_48_runs_have_their_item AS
 SELECT 'sch_' || o.schedule_id || '/' || o.civil_date AS id,
        coalesce('its item is ' || i.reference, format('is run, and bat_%s has no line %s', o.batch_id, o.line)) AS detail
   FROM occurrence o LEFT JOIN batch_item i ON i.batch_id = o.batch_id AND i.line = o.line
  WHERE o.state = 1 AND i.reference IS DISTINCT FROM 'sch_' || o.schedule_id || '/' || o.civil_date;
-COMMENT ON VIEW inv_47_runs_have_their_item IS 'A: An occurrence that is run is the item of its name.';
+COMMENT ON VIEW inv_48_runs_have_their_item IS 'A: An occurrence that is run is the item of its name.';
 
-CREATE VIEW inv_48_no_occurrence_is_charged_twice AS
+CREATE VIEW inv_49_no_occurrence_is_charged_twice AS
 SELECT i.reference AS id, format('is in %s items of batches of schedules, and %s of them are an occurrence''s', count(*), count(o.line)) AS detail
   FROM batch b JOIN batch_item i ON i.batch_id = b.id
   LEFT JOIN occurrence o ON o.batch_id = i.batch_id AND o.line = i.line
  WHERE b.origin = 2 AND b.state > 0 GROUP BY i.reference HAVING count(*) <> 1 OR count(o.line) <> 1;
-COMMENT ON VIEW inv_48_no_occurrence_is_charged_twice IS 'A: Every item of a batch of schedules is one occurrence, and no two items are the same.';
+COMMENT ON VIEW inv_49_no_occurrence_is_charged_twice IS 'A: Every item of a batch of schedules is one occurrence, and no two items are the same.';
 
-CREATE VIEW inv_49_due_schedules_are_looked_at AS
+CREATE VIEW inv_50_due_schedules_are_looked_at AS
 SELECT 'sch_' || s.id AS id, format('was due at %s, and nobody has decided on it', s.next_due_at) AS detail
   FROM schedule s WHERE s.next_due_at < now() - interval '15 minutes';
-COMMENT ON VIEW inv_49_due_schedules_are_looked_at IS 'L: What is due is decided on within 15 minutes.';
+COMMENT ON VIEW inv_50_due_schedules_are_looked_at IS 'L: What is due is decided on within 15 minutes.';
 
 CREATE VIEW inv_36_people_at_schedules_leave_a_record AS
 SELECT 'sch_' || s.id AS id, 'was paused or triggered, and there is no record of who did it' AS detail
