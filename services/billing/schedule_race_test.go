@@ -13,6 +13,18 @@ import (
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
+// unless fails the test for an error that is none of these refusals.
+func (f *scheduling) unless(err error, refusals ...rpcerr.Reason) {
+	for _, r := range refusals {
+		if rpcerr.Is(err, r) {
+			return
+		}
+	}
+	if err != nil {
+		f.Error(err)
+	}
+}
+
 // Whoever changes a schedule or its holidays, triggers it, or decides on it does so one after the other, and none of them
 // stops another for good.
 func TestSchedule_ChangesDecisionsAndHolidaysDoNotStopEachOther(t *testing.T) {
@@ -34,16 +46,6 @@ func TestSchedule_ChangesDecisionsAndHolidaysDoNotStopEachOther(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	unless := func(err error, refusals ...rpcerr.Reason) {
-		for _, r := range refusals {
-			if rpcerr.Is(err, r) {
-				return
-			}
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	}
 	const days = 12
 	for day := 1; day <= days; day++ {
 		f.at(fmt.Sprintf("2030-01-%02dT05:00:00Z", day))
@@ -52,15 +54,15 @@ func TestSchedule_ChangesDecisionsAndHolidaysDoNotStopEachOther(t *testing.T) {
 			key := fmt.Sprintf("race-%02d-%02d", day, n)
 			all.Go(func() {
 				_, err := f.schedules.UpdateSchedule(ctx, &billingv1.UpdateScheduleRequest{IdempotencyKey: key, ScheduleId: s.GetScheduleId(), Terms: going(n + day)})
-				unless(err)
+				f.unless(err)
 			})
 			all.Go(func() {
 				_, err := f.schedules.TriggerSchedule(ctx, &billingv1.TriggerScheduleRequest{IdempotencyKey: key, ScheduleId: s.GetScheduleId(), Reason: "now"})
-				unless(err, rpcerr.OccurrenceExists)
+				f.unless(err, rpcerr.OccurrenceExists)
 			})
 			all.Go(func() {
 				_, err := f.billing.scheduleOnce(ctx)
-				unless(err)
+				f.unless(err)
 			})
 		}
 		for n, name := range lists {
@@ -68,7 +70,7 @@ func TestSchedule_ChangesDecisionsAndHolidaysDoNotStopEachOther(t *testing.T) {
 				_, err := f.schedules.PutHolidayList(ctx, &billingv1.PutHolidayListRequest{
 					IdempotencyKey: fmt.Sprintf("list-%02d-%02d", day, n), Name: name, Dates: []string{fmt.Sprintf("2030-01-%02d", day+n)}, Reason: "who knows",
 				})
-				unless(err)
+				f.unless(err)
 			})
 		}
 		all.Wait()
