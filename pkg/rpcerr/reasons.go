@@ -59,6 +59,8 @@ const (
 	BatchDuplicate          Reason = "BATCH_DUPLICATE"
 	BatchHasDuplicates      Reason = "BATCH_HAS_DUPLICATES"
 	BatchStateRefused       Reason = "BATCH_STATE_REFUSED"
+	ScheduleStateRefused    Reason = "SCHEDULE_STATE_REFUSED"
+	OccurrenceExists        Reason = "OCCURRENCE_EXISTS"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -122,6 +124,8 @@ var registry = []Registration{
 	{BatchDuplicate, codes.AlreadyExists, "Another batch has the same payments; it is named."},
 	{BatchHasDuplicates, codes.FailedPrecondition, "Items of the batch have references that earlier batches have; look at them, and accept them or not."},
 	{BatchStateRefused, codes.FailedPrecondition, "What is asked of the batch is not possible in the state in which it is."},
+	{ScheduleStateRefused, codes.FailedPrecondition, "What is asked of the schedule is not possible in the state in which it is."},
+	{OccurrenceExists, codes.AlreadyExists, "The schedule has its occurrence of today already; it is named, and a day is never charged twice."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

@@ -97,7 +97,7 @@ func TestError_WithLeavesTheOriginalAlone(t *testing.T) {
 // Definite refusals are stored and given again; anything that may have happened, or may pass, must not be.
 func TestError_IsDefiniteOnlyWhenNothingHappenedAndNothingWillChangeIt(t *testing.T) {
 	t.Parallel()
-	definite := map[codes.Code]bool{codes.InvalidArgument: true, codes.NotFound: true, codes.FailedPrecondition: true}
+	definite := map[codes.Code]bool{codes.InvalidArgument: true, codes.NotFound: true, codes.AlreadyExists: true, codes.FailedPrecondition: true}
 	for r := range rpcerr.Reasons() {
 		if got := rpcerr.New(r.Reason, "").Definite(); got != definite[r.Code] {
 			t.Errorf("%s (%s): got %v", r.Reason, r.Code, got)

@@ -26,6 +26,9 @@ type billing struct {
 	prove    chan struct{} // of capacity 1: a batch may have come to its end
 	log      *slog.Logger
 	keyTTL   time.Duration // of clients' keys
+
+	// clock is what time it is for schedules; it gives nil where the database's clock counts.
+	clock func() *time.Time
 }
 
 // BatchID identifies a batch.
@@ -55,6 +58,14 @@ func (s batchState) String() string {
 
 // ended tells whether nothing more happens by itself.
 func (s batchState) ended() bool { return s == batchFinished || s == batchCancelled }
+
+// origin is where the items of a batch come from.
+type origin int16
+
+const (
+	originFile      origin = 1
+	originSchedules origin = 2
+)
 
 type itemState int16
 

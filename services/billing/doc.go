@@ -36,7 +36,32 @@
 // batch has a policy, the pure package dunning decides, in the transaction that settles the item, whether and when it is
 // tried again; a duty tries what is due, after it was decided anew. An item that is not tried any more is told of.
 //
+// Schedules (schedule.go, occurrence.go): what recurs by itself is in the tables schedule, occurrence and holiday_list.
+//
+//	schedule:    active ⇄ paused, both ──► ended            occurrence:  queued ──► run, skipped
+//	                                                                     run, skipped, missed
+//
+// A schedule's rule, in the pure package calendar, names civil dates, and each is due at an instant. The identity of an
+// occurrence is its schedule and its nominal date, which is its key in the database: nothing gives a date a second one, not
+// a clock that is put back, nor a rule that is changed, nor a person who triggers it. A duty (schedule_run.go), in all
+// replicas at once, takes schedules that have something due and that nobody else is at, and decides on all dates up to
+// now: what was missed by the misfire policy, what overlaps an earlier run by the overlap policy. What is to run
+// becomes a batch for each provider account, running from the start, whose items are named "<schedule>/<date>"; it is
+// fed, settled and proven as any other. Batch, occurrences, what is next and the events are one transaction: who dies
+// before it has decided nothing, and who dies behind it leaves a batch that whoever feeds finds. What waits for an
+// earlier run is looked at when that has an outcome; one in doubt has none.
+//
+// Whatever is done to a schedule (schedule_change.go) first decides on what was due until then, by what held until then.
+// So a pause skips what falls due behind it and nothing before, and new terms are for what is due from now on. What falls
+// due during a pause is skipped as it passes; what waited goes on waiting, and ending a schedule skips it.
+//
+// Whoever changes holidays (holiday.go) holds the list and then its schedules, by id; whoever is about to go by a list
+// holds that before the schedule. What is next is found anew from the nominal dates, so that a list moves what is due
+// and neither loses nor doubles it.
+//
 // Whoever writes items holds the row of their batch, in the order of their ids where there are several.
 //
-// Events: batch.planned, batch.started, batch.paused, batch.resumed, batch.cancelling, batch.ended, dunning.ended.
+// Events: batch.planned, batch.started, batch.paused, batch.resumed, batch.cancelling, batch.ended, dunning.ended,
+// schedule.created, schedule.updated, schedule.paused, schedule.resumed, schedule.ended, schedule.occurrence_missed,
+// schedule.occurrence_skipped.
 package billing

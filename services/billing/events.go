@@ -66,6 +66,43 @@ func eventDunningEnded(bid BatchID, reference, customer string, attempts int32, 
 	}
 }
 
+func scheduleEvent(sid ScheduleID, name string, payload proto.Message) bus.Event {
+	return bus.Event{Service: serviceName, Entity: "schedule", Name: name, Subject: sid.String(), Reference: sid.String(), Data: bus.Payload(payload)}
+}
+
+func eventScheduleCreated(s *schedule) bus.Event {
+	return scheduleEvent(s.id, "created", &eventv1.ScheduleCreated{ScheduleId: s.id.String(), CustomerId: s.terms.CustomerID})
+}
+
+func eventScheduleUpdated(s *schedule) bus.Event {
+	return scheduleEvent(s.id, "updated", &eventv1.ScheduleUpdated{ScheduleId: s.id.String()})
+}
+
+func eventSchedulePaused(s *schedule) bus.Event {
+	return scheduleEvent(s.id, "paused", &eventv1.SchedulePaused{ScheduleId: s.id.String(), Note: s.note})
+}
+
+func eventScheduleResumed(s *schedule) bus.Event {
+	return scheduleEvent(s.id, "resumed", &eventv1.ScheduleResumed{ScheduleId: s.id.String()})
+}
+
+func eventScheduleEnded(s *schedule) bus.Event {
+	return scheduleEvent(s.id, "ended", &eventv1.ScheduleEnded{ScheduleId: s.id.String(), Note: s.note})
+}
+
+// eventNotRun is about an occurrence that was missed, or is skipped.
+func eventNotRun(o *occurrence) bus.Event {
+	sid, t := o.schedule.id, o.schedule.terms
+	if o.state == occurrenceMissed {
+		return scheduleEvent(sid, "occurrence_missed", &eventv1.ScheduleOccurrenceMissed{
+			ScheduleId: sid.String(), Date: o.date.String(), CustomerId: t.CustomerID, Amount: amountToProto(t.Amount), Reason: string(o.why),
+		})
+	}
+	return scheduleEvent(sid, "occurrence_skipped", &eventv1.ScheduleOccurrenceSkipped{
+		ScheduleId: sid.String(), Date: o.date.String(), CustomerId: t.CustomerID, Amount: amountToProto(t.Amount), Reason: string(o.why),
+	})
+}
+
 // outcomeFrom reads what the orchestrator tells of a recurring payment; ours is false for one that somebody else
 // started.
 func outcomeFrom(e bus.Event) (o outcome, ours bool, err error) {

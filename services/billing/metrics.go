@@ -8,12 +8,14 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/tieout/tieout/services/billing/billingdb"
+	"github.com/tieout/tieout/services/billing/calendar"
 )
 
 // metrics are the service's instruments.
 type metrics struct {
 	settled metric.Int64Counter
 	proofs  metric.Int64Counter
+	decided metric.Int64Counter
 }
 
 func newMetrics(m metric.Meter) (metrics, error) {
@@ -21,7 +23,9 @@ func newMetrics(m metric.Meter) (metrics, error) {
 		metric.WithDescription("Items whose outcome came to be known, or to be in doubt, by outcome."))
 	proofs, err2 := m.Int64Counter("tieout.billing.proofs",
 		metric.WithDescription("Batches whose totals were proven, by whether they held."))
-	return metrics{settled: settled, proofs: proofs}, errors.Join(err1, err2)
+	decided, err3 := m.Int64Counter("tieout.billing.occurrences",
+		metric.WithDescription("Occurrences of schedules that were decided on, by state, and of those that are not run the reason."))
+	return metrics{settled: settled, proofs: proofs, decided: decided}, errors.Join(err1, err2, err3)
 }
 
 // counted counts items that were settled.
@@ -38,4 +42,19 @@ func (m metrics) counted(ctx context.Context, settled []billingdb.SettleItemsRow
 // proven counts a proof.
 func (m metrics) proven(ctx context.Context, p proof) {
 	m.proofs.Add(ctx, 1, metric.WithAttributes(attribute.Bool("holds", p.difference == "")))
+}
+
+// decidedOn counts occurrences by what was decided on them.
+func (m metrics) decidedOn(ctx context.Context, decided []*occurrence) {
+	type kind struct {
+		state occurrenceState
+		why   calendar.Skip
+	}
+	counts := map[kind]int64{}
+	for _, o := range decided {
+		counts[kind{o.state, o.why}]++
+	}
+	for k, n := range counts {
+		m.decided.Add(ctx, n, metric.WithAttributes(attribute.String("state", k.state.String()), attribute.String("reason", string(k.why))))
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"time"
+	_ "time/tzdata" // the zones of schedules, where the machine has none
 
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/inbox"
@@ -21,6 +22,8 @@ type Config struct {
 	IdempotencyTTL time.Duration `koanf:"idempotency_ttl"`
 	// OrchestratorAddr is where the orchestrator is; empty for one that runs in the same process.
 	OrchestratorAddr string `koanf:"orchestrator_addr"`
+
+	clock func() *time.Time // of schedules; nil for the database's
 }
 
 // DefaultConfig is the configuration where nothing else is said.
@@ -57,7 +60,10 @@ func wire(env *service.Env, cfg Config) (*billing, error) {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	b := &billing{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), prove: make(chan struct{}, 1), log: env.Log,
-		metrics: metrics, keyTTL: cfg.IdempotencyTTL,
+		metrics: metrics, keyTTL: cfg.IdempotencyTTL, clock: cfg.clock,
+	}
+	if b.clock == nil {
+		b.clock = func() *time.Time { return nil }
 	}
 	b.feeder = &feeder{
 		pool: env.Pool, log: env.Log, start: startAt(orchestrator), settle: b.settle, cutOff: b.cutOff, nats: env.JetStream.Conn(),
@@ -70,6 +76,7 @@ func wire(env *service.Env, cfg Config) (*billing, error) {
 	env.Go("feeder", b.feeder.run)
 	env.Go("prover", periodic.Duty{Name: "prover", Every: proveEvery, RunOnce: b.proveOnce, Log: env.Log, Wake: b.prove}.Run)
 	env.Go("dunning", periodic.Duty{Name: "dunning", Every: dunEvery, RunOnce: b.dunOnce, Log: env.Log}.Run)
+	env.Go("schedules", periodic.Duty{Name: "schedules", Every: scheduleEvery, RunOnce: b.scheduleOnce, Log: env.Log}.Run)
 	env.Go("upload sweep", periodic.Duty{Name: "upload sweep", Every: sweepEvery, RunOnce: b.sweepOnce, Log: env.Log}.Run)
 	return b, nil
 }

@@ -22,6 +22,7 @@ type server struct {
 
 func register(r grpc.ServiceRegistrar, b *billing) {
 	billingv1.RegisterBatchServiceServer(r, &server{billing: b})
+	billingv1.RegisterScheduleServiceServer(r, &scheduleServer{billing: b})
 }
 
 func requestOf(ctx context.Context, key string) request {

@@ -32,14 +32,14 @@ type plan struct {
 	variance   *variance
 }
 
-func (s store) beginUpload(ctx context.Context, bid BatchID, h header, by string) error {
+func (s store) beginUpload(ctx context.Context, bid BatchID, h header, by string, from origin) error {
 	text, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("encoding header: %w", err)
 	}
 	p := billingdb.BeginUploadParams{
 		ID: bid.UUID(), Name: h.Name, Series: h.Series, Header: text, ProviderAccount: h.Account, CutOffAt: h.CutOffAt,
-		CreatedBy: by, LeaseSeconds: uploadLease.Seconds(),
+		CreatedBy: by, Origin: int16(from), LeaseSeconds: uploadLease.Seconds(),
 	}
 	if earlier, err := id.Parse[batchKind](h.Repeats); err == nil {
 		u := earlier.UUID()

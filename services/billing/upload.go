@@ -58,7 +58,7 @@ func (b *billing) uploaded(ctx context.Context, from request, h header, file io.
 	u := &upload{
 		billing: b, id: id.New[batchKind](), header: h, content: sha256.New(), plan: sha256.New(), sums: map[money.Currency]sum{},
 	}
-	if err := newStore(b.pool).beginUpload(ctx, u.id, h, from.caller); err != nil {
+	if err := newStore(b.pool).beginUpload(ctx, u.id, h, from.caller, originFile); err != nil {
 		return nil, err
 	}
 	planned, err := u.take(ctx, from, io.TeeReader(file, u.content))

@@ -47,6 +47,7 @@ func TestViews_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		{"shipment", shipment.Migrations(), healthyShipment, shipmentPlants},
 		{"orchestrator", orchestrator.Migrations(), healthyOrchestrator(), orchestratorPlants()},
 		{"billing", billing.Migrations(), healthyBilling, billingPlants},
+		{"billing", billing.Migrations(), healthySchedules, schedulePlants},
 	} {
 		for _, p := range append(s.plants, plant{name: "nothing"}, unpublished) {
 			t.Run(s.name+"/"+p.name, func(t *testing.T) {

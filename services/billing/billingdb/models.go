@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type BatchProof struct {
@@ -28,6 +29,13 @@ type BatchSum struct {
 	SumMinor       int64
 	CollectedItems int64
 	CollectedMinor int64
+}
+
+type HolidayList struct {
+	Name      string
+	Dates     []pgtype.Date
+	SetBy     string
+	UpdatedAt time.Time
 }
 
 type ProviderLimit struct {

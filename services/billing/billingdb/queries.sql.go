@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const addRetrying = `-- name: AddRetrying :exec
@@ -39,8 +40,8 @@ func (q *Queries) BatchOfContent(ctx context.Context, planHash []byte) (uuid.UUI
 }
 
 const beginUpload = `-- name: BeginUpload :exec
-INSERT INTO batch (id, state, name, series, header, provider_account, cut_off_at, repeats, created_by, lease_until)
-VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9::float8))
+INSERT INTO batch (id, state, name, series, header, provider_account, cut_off_at, repeats, created_by, origin, lease_until)
+VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(secs => $10::float8))
 `
 
 type BeginUploadParams struct {
@@ -52,6 +53,7 @@ type BeginUploadParams struct {
 	CutOffAt        *time.Time
 	Repeats         *uuid.UUID
 	CreatedBy       string
+	Origin          int16
 	LeaseSeconds    float64
 }
 
@@ -65,6 +67,7 @@ func (q *Queries) BeginUpload(ctx context.Context, arg BeginUploadParams) error 
 		arg.CutOffAt,
 		arg.Repeats,
 		arg.CreatedBy,
+		arg.Origin,
 		arg.LeaseSeconds,
 	)
 	return err
@@ -103,6 +106,82 @@ func (q *Queries) CancelItems(ctx context.Context, arg CancelItemsParams) (int64
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const claimSchedules = `-- name: ClaimSchedules :many
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s WHERE s.id = ANY ($1::uuid[]) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED
+`
+
+type ClaimSchedulesRow struct {
+	ID              uuid.UUID
+	State           int16
+	CustomerID      string
+	PaymentMethod   string
+	Currency        string
+	AmountMinor     int64
+	Description     string
+	CardScheme      string
+	ProviderAccount string
+	Rule            []byte
+	Missed          string
+	GraceSeconds    int64
+	Overlap         string
+	DecidedThrough  pgtype.Date
+	NextDate        pgtype.Date
+	NextDueAt       *time.Time
+	Note            string
+	CreatedBy       string
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	PausedAt        *time.Time
+	EndedAt         *time.Time
+}
+
+// Those of them that nobody else is at.
+func (q *Queries) ClaimSchedules(ctx context.Context, ids []uuid.UUID) ([]ClaimSchedulesRow, error) {
+	rows, err := q.db.Query(ctx, claimSchedules, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClaimSchedulesRow{}
+	for rows.Next() {
+		var i ClaimSchedulesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.CustomerID,
+			&i.PaymentMethod,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.Description,
+			&i.CardScheme,
+			&i.ProviderAccount,
+			&i.Rule,
+			&i.Missed,
+			&i.GraceSeconds,
+			&i.Overlap,
+			&i.DecidedThrough,
+			&i.NextDate,
+			&i.NextDueAt,
+			&i.Note,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.PausedAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const claimToProve = `-- name: ClaimToProve :one
@@ -177,6 +256,40 @@ func (q *Queries) CountDuplicates(ctx context.Context, batchID uuid.UUID) (int64
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const countGoing = `-- name: CountGoing :many
+SELECT s.id::uuid AS id, count(*) AS going
+  FROM unnest($1::uuid[]) AS s(id)
+ CROSS JOIN LATERAL (SELECT r.batch_id, r.line FROM occurrence r WHERE r.schedule_id = s.id AND r.state = 1 ORDER BY r.civil_date DESC LIMIT 50) r
+  JOIN batch_item i ON i.batch_id = r.batch_id AND i.line = r.line AND i.state IN (1, 2, 5)
+ GROUP BY s.id
+`
+
+type CountGoingRow struct {
+	ID    uuid.UUID
+	Going int64
+}
+
+// How many of the last fifty runs of schedules have no outcome.
+func (q *Queries) CountGoing(ctx context.Context, scheduleIds []uuid.UUID) ([]CountGoingRow, error) {
+	rows, err := q.db.Query(ctx, countGoing, scheduleIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountGoingRow{}
+	for rows.Next() {
+		var i CountGoingRow
+		if err := rows.Scan(&i.ID, &i.Going); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const countRejections = `-- name: CountRejections :many
@@ -363,6 +476,146 @@ func (q *Queries) GetBatch(ctx context.Context, id uuid.UUID) (GetBatchRow, erro
 	return i, err
 }
 
+const getHolidays = `-- name: GetHolidays :many
+SELECT name, dates, set_by, updated_at FROM holiday_list WHERE name = ANY ($1::text[]) ORDER BY name
+`
+
+func (q *Queries) GetHolidays(ctx context.Context, names []string) ([]HolidayList, error) {
+	rows, err := q.db.Query(ctx, getHolidays, names)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []HolidayList{}
+	for rows.Next() {
+		var i HolidayList
+		if err := rows.Scan(
+			&i.Name,
+			&i.Dates,
+			&i.SetBy,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getOccurrence = `-- name: GetOccurrence :one
+SELECT o.civil_date, o.state, o.why, o.due_at, o.decided_at, o.triggered_by, o.batch_id, coalesce(o.line, 0)::bigint AS line, coalesce(i.state, 0)::smallint AS item_state
+  FROM occurrence o LEFT JOIN batch_item i ON i.batch_id = o.batch_id AND i.line = o.line
+ WHERE o.schedule_id = $1 AND o.civil_date = $2
+`
+
+type GetOccurrenceParams struct {
+	ScheduleID uuid.UUID
+	CivilDate  pgtype.Date
+}
+
+type GetOccurrenceRow struct {
+	CivilDate   pgtype.Date
+	State       int16
+	Why         string
+	DueAt       time.Time
+	DecidedAt   time.Time
+	TriggeredBy string
+	BatchID     *uuid.UUID
+	Line        int64
+	ItemState   int16
+}
+
+func (q *Queries) GetOccurrence(ctx context.Context, arg GetOccurrenceParams) (GetOccurrenceRow, error) {
+	row := q.db.QueryRow(ctx, getOccurrence, arg.ScheduleID, arg.CivilDate)
+	var i GetOccurrenceRow
+	err := row.Scan(
+		&i.CivilDate,
+		&i.State,
+		&i.Why,
+		&i.DueAt,
+		&i.DecidedAt,
+		&i.TriggeredBy,
+		&i.BatchID,
+		&i.Line,
+		&i.ItemState,
+	)
+	return i, err
+}
+
+const getSchedule = `-- name: GetSchedule :one
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s WHERE s.id = $1
+`
+
+type GetScheduleRow struct {
+	ID              uuid.UUID
+	State           int16
+	CustomerID      string
+	PaymentMethod   string
+	Currency        string
+	AmountMinor     int64
+	Description     string
+	CardScheme      string
+	ProviderAccount string
+	Rule            []byte
+	Missed          string
+	GraceSeconds    int64
+	Overlap         string
+	DecidedThrough  pgtype.Date
+	NextDate        pgtype.Date
+	NextDueAt       *time.Time
+	Note            string
+	CreatedBy       string
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	PausedAt        *time.Time
+	EndedAt         *time.Time
+}
+
+func (q *Queries) GetSchedule(ctx context.Context, id uuid.UUID) (GetScheduleRow, error) {
+	row := q.db.QueryRow(ctx, getSchedule, id)
+	var i GetScheduleRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.CustomerID,
+		&i.PaymentMethod,
+		&i.Currency,
+		&i.AmountMinor,
+		&i.Description,
+		&i.CardScheme,
+		&i.ProviderAccount,
+		&i.Rule,
+		&i.Missed,
+		&i.GraceSeconds,
+		&i.Overlap,
+		&i.DecidedThrough,
+		&i.NextDate,
+		&i.NextDueAt,
+		&i.Note,
+		&i.CreatedBy,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.PausedAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
+const holdHolidays = `-- name: HoldHolidays :exec
+SELECT name FROM holiday_list WHERE name = $1 FOR KEY SHARE
+`
+
+func (q *Queries) HoldHolidays(ctx context.Context, name string) error {
+	_, err := q.db.Exec(ctx, holdHolidays, name)
+	return err
+}
+
 const insertAction = `-- name: InsertAction :exec
 INSERT INTO operator_action (id, actor, verb, target, reason) VALUES ($1, $2, $3, $4, $5)
 `
@@ -511,6 +764,58 @@ func (q *Queries) InsertRejections(ctx context.Context, arg InsertRejectionsPara
 		arg.Reasons,
 		arg.Messages,
 		arg.Raws,
+	)
+	return err
+}
+
+const insertSchedule = `-- name: InsertSchedule :exec
+INSERT INTO schedule (id, customer_id, payment_method, currency, amount_minor, description, card_scheme, provider_account, rule, holiday_list,
+                      missed, grace_seconds, overlap, decided_through, next_date, next_due_at, created_by, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+        nullif($10::text, ''), $11, $12, $13, $14, $15, $16, $17, $18, $18)
+`
+
+type InsertScheduleParams struct {
+	ID              uuid.UUID
+	CustomerID      string
+	PaymentMethod   string
+	Currency        string
+	AmountMinor     int64
+	Description     string
+	CardScheme      string
+	ProviderAccount string
+	Rule            []byte
+	HolidayList     string
+	Missed          string
+	GraceSeconds    int64
+	Overlap         string
+	DecidedThrough  pgtype.Date
+	NextDate        pgtype.Date
+	NextDueAt       *time.Time
+	CreatedBy       string
+	Now             time.Time
+}
+
+func (q *Queries) InsertSchedule(ctx context.Context, arg InsertScheduleParams) error {
+	_, err := q.db.Exec(ctx, insertSchedule,
+		arg.ID,
+		arg.CustomerID,
+		arg.PaymentMethod,
+		arg.Currency,
+		arg.AmountMinor,
+		arg.Description,
+		arg.CardScheme,
+		arg.ProviderAccount,
+		arg.Rule,
+		arg.HolidayList,
+		arg.Missed,
+		arg.GraceSeconds,
+		arg.Overlap,
+		arg.DecidedThrough,
+		arg.NextDate,
+		arg.NextDueAt,
+		arg.CreatedBy,
+		arg.Now,
 	)
 	return err
 }
@@ -781,6 +1086,38 @@ func (q *Queries) ListBatches(ctx context.Context, arg ListBatchesParams) ([]Lis
 	return items, nil
 }
 
+const listDecided = `-- name: ListDecided :many
+SELECT o.schedule_id, o.civil_date FROM occurrence o JOIN schedule s ON s.id = o.schedule_id
+ WHERE o.schedule_id = ANY ($1::uuid[]) AND o.civil_date > s.decided_through
+`
+
+type ListDecidedRow struct {
+	ScheduleID uuid.UUID
+	CivilDate  pgtype.Date
+}
+
+// The occurrences behind what the rules of schedules are decided through: those that were triggered ahead of their time,
+// or that an earlier rule had.
+func (q *Queries) ListDecided(ctx context.Context, scheduleIds []uuid.UUID) ([]ListDecidedRow, error) {
+	rows, err := q.db.Query(ctx, listDecided, scheduleIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListDecidedRow{}
+	for rows.Next() {
+		var i ListDecidedRow
+		if err := rows.Scan(&i.ScheduleID, &i.CivilDate); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listDeclines = `-- name: ListDeclines :many
 SELECT m.payment_method::text AS payment_method, d.declined_at
   FROM unnest($1::text[]) AS m (payment_method)
@@ -846,6 +1183,46 @@ func (q *Queries) ListDueRetries(ctx context.Context, n int32) ([]ListDueRetries
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listDueSchedules = `-- name: ListDueSchedules :many
+SELECT d.id FROM (
+    (SELECT s.id FROM schedule s WHERE s.next_due_at <= coalesce($1::timestamptz, now()) ORDER BY s.next_due_at LIMIT $2)
+    UNION
+    (SELECT o.schedule_id FROM occurrence o JOIN schedule q ON q.id = o.schedule_id AND q.state <> 2
+      WHERE o.state = 4 AND NOT EXISTS (
+        SELECT FROM (SELECT r.batch_id, r.line FROM occurrence r WHERE r.schedule_id = o.schedule_id AND r.state = 1
+                      ORDER BY r.civil_date DESC LIMIT 50) r
+          JOIN batch_item i ON i.batch_id = r.batch_id AND i.line = r.line AND i.state IN (1, 2, 5))
+      LIMIT $2)
+) d
+`
+
+type ListDueSchedulesParams struct {
+	Clock *time.Time
+	N     int32
+}
+
+// What something is due of; of those that wait for an earlier run, the ones in which that has ended. Of the runs of a
+// schedule the last fifty are looked at: any other that is still going was let be for as many dates.
+func (q *Queries) ListDueSchedules(ctx context.Context, arg ListDueSchedulesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listDueSchedules, arg.Clock, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -1054,6 +1431,40 @@ func (q *Queries) ListForProof(ctx context.Context, arg ListForProofParams) ([]L
 	return items, nil
 }
 
+const listHolidays = `-- name: ListHolidays :many
+SELECT name, dates, set_by, updated_at FROM holiday_list WHERE name > $1 ORDER BY name LIMIT $2
+`
+
+type ListHolidaysParams struct {
+	AfterName string
+	N         int32
+}
+
+func (q *Queries) ListHolidays(ctx context.Context, arg ListHolidaysParams) ([]HolidayList, error) {
+	rows, err := q.db.Query(ctx, listHolidays, arg.AfterName, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []HolidayList{}
+	for rows.Next() {
+		var i HolidayList
+		if err := rows.Scan(
+			&i.Name,
+			&i.Dates,
+			&i.SetBy,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listItems = `-- name: ListItems :many
 SELECT line, reference, customer_id, payment_method, currency, amount_minor, description, card_scheme, state, attempt, attempted_at, known_at,
        reason, detail, saga_id, payment_id, retry_at
@@ -1193,6 +1604,128 @@ func (q *Queries) ListLimits(ctx context.Context, arg ListLimitsParams) ([]Provi
 	return items, nil
 }
 
+const listOccurrences = `-- name: ListOccurrences :many
+SELECT o.civil_date, o.state, o.why, o.due_at, o.decided_at, o.triggered_by, o.batch_id, coalesce(o.line, 0)::bigint AS line, coalesce(i.state, 0)::smallint AS item_state
+  FROM occurrence o LEFT JOIN batch_item i ON i.batch_id = o.batch_id AND i.line = o.line
+ WHERE o.schedule_id = $1 AND o.civil_date < $2 ORDER BY o.civil_date DESC LIMIT $3
+`
+
+type ListOccurrencesParams struct {
+	ScheduleID uuid.UUID
+	Before     pgtype.Date
+	N          int32
+}
+
+type ListOccurrencesRow struct {
+	CivilDate   pgtype.Date
+	State       int16
+	Why         string
+	DueAt       time.Time
+	DecidedAt   time.Time
+	TriggeredBy string
+	BatchID     *uuid.UUID
+	Line        int64
+	ItemState   int16
+}
+
+// The latest first.
+func (q *Queries) ListOccurrences(ctx context.Context, arg ListOccurrencesParams) ([]ListOccurrencesRow, error) {
+	rows, err := q.db.Query(ctx, listOccurrences, arg.ScheduleID, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListOccurrencesRow{}
+	for rows.Next() {
+		var i ListOccurrencesRow
+		if err := rows.Scan(
+			&i.CivilDate,
+			&i.State,
+			&i.Why,
+			&i.DueAt,
+			&i.DecidedAt,
+			&i.TriggeredBy,
+			&i.BatchID,
+			&i.Line,
+			&i.ItemState,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOccurrencesFrom = `-- name: ListOccurrencesFrom :many
+SELECT civil_date FROM occurrence WHERE schedule_id = $1 AND civil_date > $2
+`
+
+type ListOccurrencesFromParams struct {
+	ScheduleID uuid.UUID
+	After      pgtype.Date
+}
+
+func (q *Queries) ListOccurrencesFrom(ctx context.Context, arg ListOccurrencesFromParams) ([]pgtype.Date, error) {
+	rows, err := q.db.Query(ctx, listOccurrencesFrom, arg.ScheduleID, arg.After)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []pgtype.Date{}
+	for rows.Next() {
+		var civil_date pgtype.Date
+		if err := rows.Scan(&civil_date); err != nil {
+			return nil, err
+		}
+		items = append(items, civil_date)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listQueued = `-- name: ListQueued :many
+SELECT schedule_id, civil_date, due_at, triggered_by FROM occurrence
+ WHERE schedule_id = ANY ($1::uuid[]) AND state = 4 ORDER BY schedule_id, civil_date
+`
+
+type ListQueuedRow struct {
+	ScheduleID  uuid.UUID
+	CivilDate   pgtype.Date
+	DueAt       time.Time
+	TriggeredBy string
+}
+
+// What waits for an earlier run, by date.
+func (q *Queries) ListQueued(ctx context.Context, scheduleIds []uuid.UUID) ([]ListQueuedRow, error) {
+	rows, err := q.db.Query(ctx, listQueued, scheduleIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListQueuedRow{}
+	for rows.Next() {
+		var i ListQueuedRow
+		if err := rows.Scan(
+			&i.ScheduleID,
+			&i.CivilDate,
+			&i.DueAt,
+			&i.TriggeredBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listRejections = `-- name: ListRejections :many
 SELECT line, field, reason, message, raw FROM batch_rejection WHERE batch_id = $1 AND line > $2 ORDER BY line LIMIT $3
 `
@@ -1273,6 +1806,96 @@ func (q *Queries) ListRunning(ctx context.Context, concurrency int32) ([]ListRun
 			&i.Rate,
 			&i.Concurrency,
 			&i.UnderWay,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSchedules = `-- name: ListSchedules :many
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s
+ WHERE s.id < $1 AND ($2::text = '' OR s.customer_id = $2::text) AND ($3::smallint = 0 OR s.state = $3::smallint)
+ ORDER BY s.id DESC LIMIT $4
+`
+
+type ListSchedulesParams struct {
+	Before     uuid.UUID
+	CustomerID string
+	State      int16
+	N          int32
+}
+
+type ListSchedulesRow struct {
+	ID              uuid.UUID
+	State           int16
+	CustomerID      string
+	PaymentMethod   string
+	Currency        string
+	AmountMinor     int64
+	Description     string
+	CardScheme      string
+	ProviderAccount string
+	Rule            []byte
+	Missed          string
+	GraceSeconds    int64
+	Overlap         string
+	DecidedThrough  pgtype.Date
+	NextDate        pgtype.Date
+	NextDueAt       *time.Time
+	Note            string
+	CreatedBy       string
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	PausedAt        *time.Time
+	EndedAt         *time.Time
+}
+
+// Newest first: ids are UUIDv7. Of an empty customer and of state 0: all.
+func (q *Queries) ListSchedules(ctx context.Context, arg ListSchedulesParams) ([]ListSchedulesRow, error) {
+	rows, err := q.db.Query(ctx, listSchedules,
+		arg.Before,
+		arg.CustomerID,
+		arg.State,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSchedulesRow{}
+	for rows.Next() {
+		var i ListSchedulesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.CustomerID,
+			&i.PaymentMethod,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.Description,
+			&i.CardScheme,
+			&i.ProviderAccount,
+			&i.Rule,
+			&i.Missed,
+			&i.GraceSeconds,
+			&i.Overlap,
+			&i.DecidedThrough,
+			&i.NextDate,
+			&i.NextDueAt,
+			&i.Note,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.PausedAt,
+			&i.EndedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -1469,6 +2092,160 @@ func (q *Queries) LockForFeeding(ctx context.Context, id uuid.UUID) (int64, erro
 	return fed_through, err
 }
 
+const lockHolidays = `-- name: LockHolidays :exec
+SELECT name FROM holiday_list WHERE name = $1 FOR UPDATE
+`
+
+// Whoever changes a list waits for those that are about to go by it, and they for it.
+func (q *Queries) LockHolidays(ctx context.Context, name string) error {
+	_, err := q.db.Exec(ctx, lockHolidays, name)
+	return err
+}
+
+const lockSchedule = `-- name: LockSchedule :one
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s WHERE s.id = $1 FOR NO KEY UPDATE
+`
+
+type LockScheduleRow struct {
+	ID              uuid.UUID
+	State           int16
+	CustomerID      string
+	PaymentMethod   string
+	Currency        string
+	AmountMinor     int64
+	Description     string
+	CardScheme      string
+	ProviderAccount string
+	Rule            []byte
+	Missed          string
+	GraceSeconds    int64
+	Overlap         string
+	DecidedThrough  pgtype.Date
+	NextDate        pgtype.Date
+	NextDueAt       *time.Time
+	Note            string
+	CreatedBy       string
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	PausedAt        *time.Time
+	EndedAt         *time.Time
+}
+
+func (q *Queries) LockSchedule(ctx context.Context, id uuid.UUID) (LockScheduleRow, error) {
+	row := q.db.QueryRow(ctx, lockSchedule, id)
+	var i LockScheduleRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.CustomerID,
+		&i.PaymentMethod,
+		&i.Currency,
+		&i.AmountMinor,
+		&i.Description,
+		&i.CardScheme,
+		&i.ProviderAccount,
+		&i.Rule,
+		&i.Missed,
+		&i.GraceSeconds,
+		&i.Overlap,
+		&i.DecidedThrough,
+		&i.NextDate,
+		&i.NextDueAt,
+		&i.Note,
+		&i.CreatedBy,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.PausedAt,
+		&i.EndedAt,
+	)
+	return i, err
+}
+
+const lockSchedulesOfHolidays = `-- name: LockSchedulesOfHolidays :many
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s WHERE s.holiday_list = $1::text AND s.state < 3 AND s.id > $2 ORDER BY s.id LIMIT $3 FOR NO KEY UPDATE
+`
+
+type LockSchedulesOfHolidaysParams struct {
+	Name  string
+	After uuid.UUID
+	N     int32
+}
+
+type LockSchedulesOfHolidaysRow struct {
+	ID              uuid.UUID
+	State           int16
+	CustomerID      string
+	PaymentMethod   string
+	Currency        string
+	AmountMinor     int64
+	Description     string
+	CardScheme      string
+	ProviderAccount string
+	Rule            []byte
+	Missed          string
+	GraceSeconds    int64
+	Overlap         string
+	DecidedThrough  pgtype.Date
+	NextDate        pgtype.Date
+	NextDueAt       *time.Time
+	Note            string
+	CreatedBy       string
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	PausedAt        *time.Time
+	EndedAt         *time.Time
+}
+
+// Those that go by a list, some at a time, by id.
+func (q *Queries) LockSchedulesOfHolidays(ctx context.Context, arg LockSchedulesOfHolidaysParams) ([]LockSchedulesOfHolidaysRow, error) {
+	rows, err := q.db.Query(ctx, lockSchedulesOfHolidays, arg.Name, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockSchedulesOfHolidaysRow{}
+	for rows.Next() {
+		var i LockSchedulesOfHolidaysRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.CustomerID,
+			&i.PaymentMethod,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.Description,
+			&i.CardScheme,
+			&i.ProviderAccount,
+			&i.Rule,
+			&i.Missed,
+			&i.GraceSeconds,
+			&i.Overlap,
+			&i.DecidedThrough,
+			&i.NextDate,
+			&i.NextDueAt,
+			&i.Note,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.PausedAt,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockWaiting = `-- name: LockWaiting :many
 SELECT line FROM batch_item WHERE batch_id = $1 AND line = ANY ($2::bigint[]) AND retry_at IS NOT NULL ORDER BY line
 `
@@ -1497,6 +2274,20 @@ func (q *Queries) LockWaiting(ctx context.Context, arg LockWaitingParams) ([]int
 		return nil, err
 	}
 	return items, nil
+}
+
+const now = `-- name: Now :one
+
+SELECT coalesce($1::timestamptz, now())::timestamptz AS now
+`
+
+// Schedules: schedule.go, occurrence.go, holiday.go.
+// The database's clock, unless another one counts.
+func (q *Queries) Now(ctx context.Context, clock *time.Time) (time.Time, error) {
+	row := q.db.QueryRow(ctx, now, clock)
+	var now time.Time
+	err := row.Scan(&now)
+	return now, err
 }
 
 const plan = `-- name: Plan :execrows
@@ -1529,6 +2320,25 @@ func (q *Queries) Plan(ctx context.Context, arg PlanParams) (int64, error) {
 	return result.RowsAffected(), nil
 }
 
+const putHolidays = `-- name: PutHolidays :one
+INSERT INTO holiday_list (name, dates, set_by) VALUES ($1, $2, $3)
+    ON CONFLICT (name) DO UPDATE SET dates = excluded.dates, set_by = excluded.set_by, updated_at = now()
+RETURNING updated_at
+`
+
+type PutHolidaysParams struct {
+	Name  string
+	Dates []pgtype.Date
+	SetBy string
+}
+
+func (q *Queries) PutHolidays(ctx context.Context, arg PutHolidaysParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, putHolidays, arg.Name, arg.Dates, arg.SetBy)
+	var updated_at time.Time
+	err := row.Scan(&updated_at)
+	return updated_at, err
+}
+
 const putLimit = `-- name: PutLimit :one
 INSERT INTO provider_limit (account, rate, concurrency, set_by, reason) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (account) DO UPDATE SET rate = excluded.rate, concurrency = excluded.concurrency, set_by = excluded.set_by,
@@ -1555,6 +2365,143 @@ func (q *Queries) PutLimit(ctx context.Context, arg PutLimitParams) (time.Time, 
 	var updated_at time.Time
 	err := row.Scan(&updated_at)
 	return updated_at, err
+}
+
+const putOccurrences = `-- name: PutOccurrences :many
+INSERT INTO occurrence AS o (schedule_id, civil_date, state, why, due_at, decided_at, triggered_by, batch_id, line)
+SELECT unnest($1::uuid[]), unnest($2::date[]), unnest($3::smallint[]), unnest($4::text[]), unnest($5::timestamptz[]),
+       $6, unnest($7::text[]), nullif(unnest($8::uuid[]), '00000000-0000-0000-0000-000000000000'), nullif(unnest($9::bigint[]), 0)
+    ON CONFLICT (schedule_id, civil_date) DO UPDATE
+   SET state = excluded.state, why = excluded.why, decided_at = excluded.decided_at, batch_id = excluded.batch_id, line = excluded.line
+ WHERE o.state = 4 AND excluded.state <> 4
+RETURNING o.schedule_id, o.civil_date
+`
+
+type PutOccurrencesParams struct {
+	ScheduleIds  []uuid.UUID
+	CivilDates   []pgtype.Date
+	States       []int16
+	Whys         []string
+	DueAts       []time.Time
+	DecidedAt    time.Time
+	TriggeredBys []string
+	BatchIds     []uuid.UUID
+	Lines        []int64
+}
+
+type PutOccurrencesRow struct {
+	ScheduleID uuid.UUID
+	CivilDate  pgtype.Date
+}
+
+// What was decided on occurrences; one that waited may be decided on again, any other never. Gives those that it is news of.
+func (q *Queries) PutOccurrences(ctx context.Context, arg PutOccurrencesParams) ([]PutOccurrencesRow, error) {
+	rows, err := q.db.Query(ctx, putOccurrences,
+		arg.ScheduleIds,
+		arg.CivilDates,
+		arg.States,
+		arg.Whys,
+		arg.DueAts,
+		arg.DecidedAt,
+		arg.TriggeredBys,
+		arg.BatchIds,
+		arg.Lines,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PutOccurrencesRow{}
+	for rows.Next() {
+		var i PutOccurrencesRow
+		if err := rows.Scan(&i.ScheduleID, &i.CivilDate); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const putScheduleStates = `-- name: PutScheduleStates :exec
+UPDATE schedule s
+   SET state = p.state, decided_through = p.decided_through, next_date = p.next_date, next_due_at = CASE WHEN p.next_date IS NOT NULL THEN p.next_due_at END,
+       note = p.note,
+       paused_at = CASE WHEN p.state = 2 THEN coalesce(s.paused_at, $1::timestamptz) END,
+       ended_at = CASE WHEN p.state = 3 THEN coalesce(s.ended_at, $1::timestamptz) END
+  FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::smallint[]) AS state, unnest($4::date[]) AS decided_through,
+               unnest($5::date[]) AS next_date, unnest($6::timestamptz[]) AS next_due_at, unnest($7::text[]) AS note) p
+ WHERE s.id = p.id
+`
+
+type PutScheduleStatesParams struct {
+	Now            time.Time
+	Ids            []uuid.UUID
+	States         []int16
+	DecidedThrough []pgtype.Date
+	NextDates      []pgtype.Date
+	NextDueAts     []time.Time
+	Notes          []string
+}
+
+// What has become of schedules: how far it is decided, and what is next; those without a next one have ended.
+func (q *Queries) PutScheduleStates(ctx context.Context, arg PutScheduleStatesParams) error {
+	_, err := q.db.Exec(ctx, putScheduleStates,
+		arg.Now,
+		arg.Ids,
+		arg.States,
+		arg.DecidedThrough,
+		arg.NextDates,
+		arg.NextDueAts,
+		arg.Notes,
+	)
+	return err
+}
+
+const putTerms = `-- name: PutTerms :exec
+UPDATE schedule SET customer_id = $1, payment_method = $2, currency = $3, amount_minor = $4,
+       description = $5, card_scheme = $6, provider_account = $7, rule = $8,
+       holiday_list = nullif($9::text, ''), missed = $10, grace_seconds = $11, overlap = $12, updated_at = $13
+ WHERE id = $14
+`
+
+type PutTermsParams struct {
+	CustomerID      string
+	PaymentMethod   string
+	Currency        string
+	AmountMinor     int64
+	Description     string
+	CardScheme      string
+	ProviderAccount string
+	Rule            []byte
+	HolidayList     string
+	Missed          string
+	GraceSeconds    int64
+	Overlap         string
+	Now             time.Time
+	ID              uuid.UUID
+}
+
+func (q *Queries) PutTerms(ctx context.Context, arg PutTermsParams) error {
+	_, err := q.db.Exec(ctx, putTerms,
+		arg.CustomerID,
+		arg.PaymentMethod,
+		arg.Currency,
+		arg.AmountMinor,
+		arg.Description,
+		arg.CardScheme,
+		arg.ProviderAccount,
+		arg.Rule,
+		arg.HolidayList,
+		arg.Missed,
+		arg.GraceSeconds,
+		arg.Overlap,
+		arg.Now,
+		arg.ID,
+	)
+	return err
 }
 
 const renewUpload = `-- name: RenewUpload :execrows
@@ -1822,4 +2769,18 @@ func (q *Queries) StopRetries(ctx context.Context, batchID uuid.UUID) ([]StopRet
 		return nil, err
 	}
 	return items, nil
+}
+
+const touch = `-- name: Touch :exec
+UPDATE schedule SET updated_at = $1 WHERE id = $2
+`
+
+type TouchParams struct {
+	Now time.Time
+	ID  uuid.UUID
+}
+
+func (q *Queries) Touch(ctx context.Context, arg TouchParams) error {
+	_, err := q.db.Exec(ctx, touch, arg.Now, arg.ID)
+	return err
 }

@@ -1,6 +1,6 @@
 -- name: BeginUpload :exec
-INSERT INTO batch (id, state, name, series, header, provider_account, cut_off_at, repeats, created_by, lease_until)
-VALUES (@id, 0, @name, @series, @header, @provider_account, @cut_off_at, @repeats, @created_by, now() + make_interval(secs => @lease_seconds::float8));
+INSERT INTO batch (id, state, name, series, header, provider_account, cut_off_at, repeats, created_by, origin, lease_until)
+VALUES (@id, 0, @name, @series, @header, @provider_account, @cut_off_at, @repeats, @created_by, @origin, now() + make_interval(secs => @lease_seconds::float8));
 
 -- name: RenewUpload :execrows
 -- The row is also what tells that nobody has swept the upload.
@@ -286,3 +286,145 @@ SELECT i.batch_id, i.line FROM batch_item i
 INSERT INTO item_attempt (batch_id, line, number, attempted_at, known_at, reason, saga_id, payment_id)
 SELECT i.batch_id, i.line, i.attempt, i.attempted_at, i.known_at, i.reason, i.saga_id, i.payment_id
   FROM batch_item i WHERE i.batch_id = @batch_id AND i.line = ANY (@lines::bigint[]);
+
+-- Schedules: schedule.go, occurrence.go, holiday.go.
+
+-- name: Now :one
+-- The database's clock, unless another one counts.
+SELECT coalesce(sqlc.narg('clock')::timestamptz, now())::timestamptz AS now;
+
+-- name: ListDueSchedules :many
+-- What something is due of; of those that wait for an earlier run, the ones in which that has ended. Of the runs of a
+-- schedule the last fifty are looked at: any other that is still going was let be for as many dates.
+SELECT d.id FROM (
+    (SELECT s.id FROM schedule s WHERE s.next_due_at <= coalesce(sqlc.narg('clock')::timestamptz, now()) ORDER BY s.next_due_at LIMIT @n)
+    UNION
+    (SELECT o.schedule_id FROM occurrence o JOIN schedule q ON q.id = o.schedule_id AND q.state <> 2
+      WHERE o.state = 4 AND NOT EXISTS (
+        SELECT FROM (SELECT r.batch_id, r.line FROM occurrence r WHERE r.schedule_id = o.schedule_id AND r.state = 1
+                      ORDER BY r.civil_date DESC LIMIT 50) r
+          JOIN batch_item i ON i.batch_id = r.batch_id AND i.line = r.line AND i.state IN (1, 2, 5))
+      LIMIT @n)
+) d;
+
+-- name: ClaimSchedules :many
+-- Those of them that nobody else is at.
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s WHERE s.id = ANY (@ids::uuid[]) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: LockSchedule :one
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s WHERE s.id = @id FOR NO KEY UPDATE;
+
+-- name: GetSchedule :one
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s WHERE s.id = @id;
+
+-- name: ListSchedules :many
+-- Newest first: ids are UUIDv7. Of an empty customer and of state 0: all.
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s
+ WHERE s.id < @before AND (@customer_id::text = '' OR s.customer_id = @customer_id::text) AND (@state::smallint = 0 OR s.state = @state::smallint)
+ ORDER BY s.id DESC LIMIT @n;
+
+-- name: LockSchedulesOfHolidays :many
+-- Those that go by a list, some at a time, by id.
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+       s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
+       s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
+  FROM schedule s WHERE s.holiday_list = @name::text AND s.state < 3 AND s.id > @after ORDER BY s.id LIMIT @n FOR NO KEY UPDATE;
+
+-- name: InsertSchedule :exec
+INSERT INTO schedule (id, customer_id, payment_method, currency, amount_minor, description, card_scheme, provider_account, rule, holiday_list,
+                      missed, grace_seconds, overlap, decided_through, next_date, next_due_at, created_by, created_at, updated_at)
+VALUES (@id, @customer_id, @payment_method, @currency, @amount_minor, @description, @card_scheme, @provider_account, @rule,
+        nullif(@holiday_list::text, ''), @missed, @grace_seconds, @overlap, @decided_through, @next_date, @next_due_at, @created_by, @now, @now);
+
+-- name: PutTerms :exec
+UPDATE schedule SET customer_id = @customer_id, payment_method = @payment_method, currency = @currency, amount_minor = @amount_minor,
+       description = @description, card_scheme = @card_scheme, provider_account = @provider_account, rule = @rule,
+       holiday_list = nullif(@holiday_list::text, ''), missed = @missed, grace_seconds = @grace_seconds, overlap = @overlap, updated_at = @now
+ WHERE id = @id;
+
+-- name: PutScheduleStates :exec
+-- What has become of schedules: how far it is decided, and what is next; those without a next one have ended.
+UPDATE schedule s
+   SET state = p.state, decided_through = p.decided_through, next_date = p.next_date, next_due_at = CASE WHEN p.next_date IS NOT NULL THEN p.next_due_at END,
+       note = p.note,
+       paused_at = CASE WHEN p.state = 2 THEN coalesce(s.paused_at, @now::timestamptz) END,
+       ended_at = CASE WHEN p.state = 3 THEN coalesce(s.ended_at, @now::timestamptz) END
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@states::smallint[]) AS state, unnest(@decided_through::date[]) AS decided_through,
+               unnest(@next_dates::date[]) AS next_date, unnest(@next_due_ats::timestamptz[]) AS next_due_at, unnest(@notes::text[]) AS note) p
+ WHERE s.id = p.id;
+
+-- name: Touch :exec
+UPDATE schedule SET updated_at = @now WHERE id = @id;
+
+-- name: ListDecided :many
+-- The occurrences behind what the rules of schedules are decided through: those that were triggered ahead of their time,
+-- or that an earlier rule had.
+SELECT o.schedule_id, o.civil_date FROM occurrence o JOIN schedule s ON s.id = o.schedule_id
+ WHERE o.schedule_id = ANY (@schedule_ids::uuid[]) AND o.civil_date > s.decided_through;
+
+-- name: ListOccurrencesFrom :many
+SELECT civil_date FROM occurrence WHERE schedule_id = @schedule_id AND civil_date > @after;
+
+-- name: ListQueued :many
+-- What waits for an earlier run, by date.
+SELECT schedule_id, civil_date, due_at, triggered_by FROM occurrence
+ WHERE schedule_id = ANY (@schedule_ids::uuid[]) AND state = 4 ORDER BY schedule_id, civil_date;
+
+-- name: CountGoing :many
+-- How many of the last fifty runs of schedules have no outcome.
+SELECT s.id::uuid AS id, count(*) AS going
+  FROM unnest(@schedule_ids::uuid[]) AS s(id)
+ CROSS JOIN LATERAL (SELECT r.batch_id, r.line FROM occurrence r WHERE r.schedule_id = s.id AND r.state = 1 ORDER BY r.civil_date DESC LIMIT 50) r
+  JOIN batch_item i ON i.batch_id = r.batch_id AND i.line = r.line AND i.state IN (1, 2, 5)
+ GROUP BY s.id;
+
+-- name: PutOccurrences :many
+-- What was decided on occurrences; one that waited may be decided on again, any other never. Gives those that it is news of.
+INSERT INTO occurrence AS o (schedule_id, civil_date, state, why, due_at, decided_at, triggered_by, batch_id, line)
+SELECT unnest(@schedule_ids::uuid[]), unnest(@civil_dates::date[]), unnest(@states::smallint[]), unnest(@whys::text[]), unnest(@due_ats::timestamptz[]),
+       @decided_at, unnest(@triggered_bys::text[]), nullif(unnest(@batch_ids::uuid[]), '00000000-0000-0000-0000-000000000000'), nullif(unnest(@lines::bigint[]), 0)
+    ON CONFLICT (schedule_id, civil_date) DO UPDATE
+   SET state = excluded.state, why = excluded.why, decided_at = excluded.decided_at, batch_id = excluded.batch_id, line = excluded.line
+ WHERE o.state = 4 AND excluded.state <> 4
+RETURNING o.schedule_id, o.civil_date;
+
+-- name: GetOccurrence :one
+SELECT o.civil_date, o.state, o.why, o.due_at, o.decided_at, o.triggered_by, o.batch_id, coalesce(o.line, 0)::bigint AS line, coalesce(i.state, 0)::smallint AS item_state
+  FROM occurrence o LEFT JOIN batch_item i ON i.batch_id = o.batch_id AND i.line = o.line
+ WHERE o.schedule_id = @schedule_id AND o.civil_date = @civil_date;
+
+-- name: ListOccurrences :many
+-- The latest first.
+SELECT o.civil_date, o.state, o.why, o.due_at, o.decided_at, o.triggered_by, o.batch_id, coalesce(o.line, 0)::bigint AS line, coalesce(i.state, 0)::smallint AS item_state
+  FROM occurrence o LEFT JOIN batch_item i ON i.batch_id = o.batch_id AND i.line = o.line
+ WHERE o.schedule_id = @schedule_id AND o.civil_date < @before ORDER BY o.civil_date DESC LIMIT @n;
+
+-- name: LockHolidays :exec
+-- Whoever changes a list waits for those that are about to go by it, and they for it.
+SELECT name FROM holiday_list WHERE name = @name FOR UPDATE;
+
+-- name: HoldHolidays :exec
+SELECT name FROM holiday_list WHERE name = @name FOR KEY SHARE;
+
+-- name: PutHolidays :one
+INSERT INTO holiday_list (name, dates, set_by) VALUES (@name, @dates, @set_by)
+    ON CONFLICT (name) DO UPDATE SET dates = excluded.dates, set_by = excluded.set_by, updated_at = now()
+RETURNING updated_at;
+
+-- name: GetHolidays :many
+SELECT name, dates, set_by, updated_at FROM holiday_list WHERE name = ANY (@names::text[]) ORDER BY name;
+
+-- name: ListHolidays :many
+SELECT name, dates, set_by, updated_at FROM holiday_list WHERE name > @after_name ORDER BY name LIMIT @n;

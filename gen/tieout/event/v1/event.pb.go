@@ -2693,6 +2693,427 @@ func (x *DunningEnded) GetReason() string {
 	return ""
 }
 
+// ScheduleCreated: payments recur from now on. Type tieout.billing.schedule.created.v1.
+type ScheduleCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schedule.
+	ScheduleId string `protobuf:"bytes,1,opt,name=schedule_id,json=scheduleId,proto3" json:"schedule_id,omitempty"`
+	// Who pays.
+	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleCreated) Reset() {
+	*x = ScheduleCreated{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleCreated) ProtoMessage() {}
+
+func (x *ScheduleCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleCreated.ProtoReflect.Descriptor instead.
+func (*ScheduleCreated) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ScheduleCreated) GetScheduleId() string {
+	if x != nil {
+		return x.ScheduleId
+	}
+	return ""
+}
+
+func (x *ScheduleCreated) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+// ScheduleUpdated: the terms of a schedule are others from now on. Type tieout.billing.schedule.updated.v1.
+type ScheduleUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schedule.
+	ScheduleId    string `protobuf:"bytes,1,opt,name=schedule_id,json=scheduleId,proto3" json:"schedule_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleUpdated) Reset() {
+	*x = ScheduleUpdated{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleUpdated) ProtoMessage() {}
+
+func (x *ScheduleUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleUpdated.ProtoReflect.Descriptor instead.
+func (*ScheduleUpdated) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ScheduleUpdated) GetScheduleId() string {
+	if x != nil {
+		return x.ScheduleId
+	}
+	return ""
+}
+
+// SchedulePaused: nothing of a schedule is started until it is resumed. Type tieout.billing.schedule.paused.v1.
+type SchedulePaused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schedule.
+	ScheduleId string `protobuf:"bytes,1,opt,name=schedule_id,json=scheduleId,proto3" json:"schedule_id,omitempty"`
+	// Why.
+	Note          string `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SchedulePaused) Reset() {
+	*x = SchedulePaused{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SchedulePaused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SchedulePaused) ProtoMessage() {}
+
+func (x *SchedulePaused) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SchedulePaused.ProtoReflect.Descriptor instead.
+func (*SchedulePaused) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *SchedulePaused) GetScheduleId() string {
+	if x != nil {
+		return x.ScheduleId
+	}
+	return ""
+}
+
+func (x *SchedulePaused) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// ScheduleResumed: a paused schedule goes on. Type tieout.billing.schedule.resumed.v1.
+type ScheduleResumed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schedule.
+	ScheduleId    string `protobuf:"bytes,1,opt,name=schedule_id,json=scheduleId,proto3" json:"schedule_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleResumed) Reset() {
+	*x = ScheduleResumed{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleResumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleResumed) ProtoMessage() {}
+
+func (x *ScheduleResumed) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleResumed.ProtoReflect.Descriptor instead.
+func (*ScheduleResumed) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ScheduleResumed) GetScheduleId() string {
+	if x != nil {
+		return x.ScheduleId
+	}
+	return ""
+}
+
+// ScheduleEnded: a schedule has come to its end. Type tieout.billing.schedule.ended.v1.
+type ScheduleEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schedule.
+	ScheduleId string `protobuf:"bytes,1,opt,name=schedule_id,json=scheduleId,proto3" json:"schedule_id,omitempty"`
+	// Why: a person's note, or that its rule has no more dates.
+	Note          string `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleEnded) Reset() {
+	*x = ScheduleEnded{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleEnded) ProtoMessage() {}
+
+func (x *ScheduleEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleEnded.ProtoReflect.Descriptor instead.
+func (*ScheduleEnded) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ScheduleEnded) GetScheduleId() string {
+	if x != nil {
+		return x.ScheduleId
+	}
+	return ""
+}
+
+func (x *ScheduleEnded) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// ScheduleOccurrenceMissed: an occurrence fell due while nobody looked, and is not made up for. Type tieout.billing.schedule.occurrence_missed.v1.
+type ScheduleOccurrenceMissed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schedule.
+	ScheduleId string `protobuf:"bytes,1,opt,name=schedule_id,json=scheduleId,proto3" json:"schedule_id,omitempty"`
+	// The nominal date of the occurrence: "2026-11-30".
+	Date string `protobuf:"bytes,2,opt,name=date,proto3" json:"date,omitempty"`
+	// Who was to pay.
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// How much.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Why: "missed" or "superseded".
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleOccurrenceMissed) Reset() {
+	*x = ScheduleOccurrenceMissed{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleOccurrenceMissed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleOccurrenceMissed) ProtoMessage() {}
+
+func (x *ScheduleOccurrenceMissed) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleOccurrenceMissed.ProtoReflect.Descriptor instead.
+func (*ScheduleOccurrenceMissed) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ScheduleOccurrenceMissed) GetScheduleId() string {
+	if x != nil {
+		return x.ScheduleId
+	}
+	return ""
+}
+
+func (x *ScheduleOccurrenceMissed) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
+func (x *ScheduleOccurrenceMissed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ScheduleOccurrenceMissed) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *ScheduleOccurrenceMissed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ScheduleOccurrenceSkipped: an occurrence is not run. Type tieout.billing.schedule.occurrence_skipped.v1.
+type ScheduleOccurrenceSkipped struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The schedule.
+	ScheduleId string `protobuf:"bytes,1,opt,name=schedule_id,json=scheduleId,proto3" json:"schedule_id,omitempty"`
+	// The nominal date of the occurrence: "2026-11-30".
+	Date string `protobuf:"bytes,2,opt,name=date,proto3" json:"date,omitempty"`
+	// Who was to pay.
+	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// How much.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Why: "overlap", "paused", "ended" or "no_business_day".
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleOccurrenceSkipped) Reset() {
+	*x = ScheduleOccurrenceSkipped{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleOccurrenceSkipped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleOccurrenceSkipped) ProtoMessage() {}
+
+func (x *ScheduleOccurrenceSkipped) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleOccurrenceSkipped.ProtoReflect.Descriptor instead.
+func (*ScheduleOccurrenceSkipped) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ScheduleOccurrenceSkipped) GetScheduleId() string {
+	if x != nil {
+		return x.ScheduleId
+	}
+	return ""
+}
+
+func (x *ScheduleOccurrenceSkipped) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
+func (x *ScheduleOccurrenceSkipped) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ScheduleOccurrenceSkipped) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *ScheduleOccurrenceSkipped) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_tieout_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tieout_event_v1_event_proto_rawDesc = "" +
@@ -2890,7 +3311,42 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"customerId\x12\x1a\n" +
 	"\battempts\x18\x04 \x01(\x05R\battempts\x12\x1c\n" +
 	"\trecovered\x18\x05 \x01(\bR\trecovered\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reasonB\xb5\x01\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"S\n" +
+	"\x0fScheduleCreated\x12\x1f\n" +
+	"\vschedule_id\x18\x01 \x01(\tR\n" +
+	"scheduleId\x12\x1f\n" +
+	"\vcustomer_id\x18\x02 \x01(\tR\n" +
+	"customerId\"2\n" +
+	"\x0fScheduleUpdated\x12\x1f\n" +
+	"\vschedule_id\x18\x01 \x01(\tR\n" +
+	"scheduleId\"E\n" +
+	"\x0eSchedulePaused\x12\x1f\n" +
+	"\vschedule_id\x18\x01 \x01(\tR\n" +
+	"scheduleId\x12\x12\n" +
+	"\x04note\x18\x02 \x01(\tR\x04note\"2\n" +
+	"\x0fScheduleResumed\x12\x1f\n" +
+	"\vschedule_id\x18\x01 \x01(\tR\n" +
+	"scheduleId\"D\n" +
+	"\rScheduleEnded\x12\x1f\n" +
+	"\vschedule_id\x18\x01 \x01(\tR\n" +
+	"scheduleId\x12\x12\n" +
+	"\x04note\x18\x02 \x01(\tR\x04note\"\xba\x01\n" +
+	"\x18ScheduleOccurrenceMissed\x12\x1f\n" +
+	"\vschedule_id\x18\x01 \x01(\tR\n" +
+	"scheduleId\x12\x12\n" +
+	"\x04date\x18\x02 \x01(\tR\x04date\x12\x1f\n" +
+	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"customerId\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xbb\x01\n" +
+	"\x19ScheduleOccurrenceSkipped\x12\x1f\n" +
+	"\vschedule_id\x18\x01 \x01(\tR\n" +
+	"scheduleId\x12\x12\n" +
+	"\x04date\x18\x02 \x01(\tR\x04date\x12\x1f\n" +
+	"\vcustomer_id\x18\x03 \x01(\tR\n" +
+	"customerId\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reasonB\xb5\x01\n" +
 	"\x13com.tieout.event.v1B\n" +
 	"EventProtoP\x01Z4github.com/tieout/tieout/gen/tieout/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTieout.Event.V1\xca\x02\x0fTieout\\Event\\V1\xe2\x02\x1bTieout\\Event\\V1\\GPBMetadata\xea\x02\x11Tieout::Event::V1b\x06proto3"
 
@@ -2906,7 +3362,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
@@ -2948,26 +3404,35 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*BatchCancelling)(nil),             // 37: tieout.event.v1.BatchCancelling
 	(*BatchEnded)(nil),                  // 38: tieout.event.v1.BatchEnded
 	(*DunningEnded)(nil),                // 39: tieout.event.v1.DunningEnded
-	(*v1.Amount)(nil),                   // 40: tieout.common.v1.Amount
+	(*ScheduleCreated)(nil),             // 40: tieout.event.v1.ScheduleCreated
+	(*ScheduleUpdated)(nil),             // 41: tieout.event.v1.ScheduleUpdated
+	(*SchedulePaused)(nil),              // 42: tieout.event.v1.SchedulePaused
+	(*ScheduleResumed)(nil),             // 43: tieout.event.v1.ScheduleResumed
+	(*ScheduleEnded)(nil),               // 44: tieout.event.v1.ScheduleEnded
+	(*ScheduleOccurrenceMissed)(nil),    // 45: tieout.event.v1.ScheduleOccurrenceMissed
+	(*ScheduleOccurrenceSkipped)(nil),   // 46: tieout.event.v1.ScheduleOccurrenceSkipped
+	(*v1.Amount)(nil),                   // 47: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	40, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	47, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	40, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	40, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	40, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	40, // 6: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	40, // 7: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	40, // 8: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	40, // 9: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
-	40, // 10: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
-	40, // 11: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	47, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	47, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	47, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	47, // 6: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	47, // 7: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	47, // 8: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	47, // 9: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	47, // 10: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
+	47, // 11: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
+	47, // 12: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
+	47, // 13: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -2981,7 +3446,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   40,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
