@@ -2,6 +2,7 @@ package billing
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,11 +94,11 @@ func TestLifecycle_CancelledBatchEndsWhatIsUnderWay(t *testing.T) {
 }
 
 func joined(rows []string) string {
-	all := ""
+	var all strings.Builder
 	for _, r := range rows {
-		all += r + "\n"
+		all.WriteString(r + "\n")
 	}
-	return all
+	return all.String()
 }
 
 func TestLifecycle_PlannedBatchIsCancelledAtOnce(t *testing.T) {
