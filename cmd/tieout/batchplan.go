@@ -38,7 +38,7 @@ type uploadFlags struct {
 	set                                     *pflag.FlagSet
 	file, name, series, mapping, format     string
 	account, cutOff, repeats, rejected, key string
-	dunning                                 billingv1.DunningPolicy
+	dunning                                 *dunningFlags
 }
 
 func newUploadFlags(cmd *cobra.Command) *uploadFlags {
@@ -53,12 +53,8 @@ func newUploadFlags(cmd *cobra.Command) *uploadFlags {
 	f.set.StringVar(&f.repeats, "repeats", "", "the batch with the same payments, to charge them once more on purpose")
 	f.set.StringVar(&f.rejected, "rejected", "", "write the rows that are no payments to this file, as CSV")
 	f.set.StringVar(&f.key, "key", "", "idempotency key (default: made of the file and of what is said of it)")
-	f.set.Int32SliceVar(&f.dunning.DelayDays, "retry-after", nil, "try what was declined again after so many days each, as in 1,3,5,7")
-	f.set.Int32Var(&f.dunning.GiveUpAfterDays, "give-up-after", 0, "how many days after the first decline the last attempt may be")
-	f.set.StringVar(&f.dunning.TimeZone, "zone", "", "IANA zone in which days and times are meant, as in Europe/Berlin (default UTC)")
-	f.set.StringVar(&f.dunning.EarliestTime, "earliest", "", "try again from this time of day on, as in 08:00")
-	f.set.StringVar(&f.dunning.LatestTime, "latest", "", "try again up to this time of day, as in 20:00")
-	f.set.BoolVar(&f.dunning.BusinessDaysOnly, "business-days", false, "not on Saturdays and Sundays")
+	f.dunning = newDunningFlags(f.set)
+	f.set.StringVar(&f.dunning.policy.TimeZone, "zone", "", "IANA zone in which days and times are meant, as in Europe/Berlin (default UTC)")
 	cmd.Flags().AddFlagSet(f.set)
 	return f
 }
@@ -105,23 +101,9 @@ func (f *uploadFlags) header() (*billingv1.BatchHeader, error) {
 		}
 		h.CutOffTime = timestamppb.New(at)
 	}
-	return h, f.dun(h)
-}
-
-// dun adds how what was declined is tried again, when that was said.
-func (f *uploadFlags) dun(h *billingv1.BatchHeader) error {
-	said := false
-	for _, name := range []string{"retry-after", "give-up-after", "zone", "earliest", "latest", "business-days"} {
-		said = said || f.set.Lookup(name).Changed
-	}
-	if !said {
-		return nil
-	}
-	if len(f.dunning.GetDelayDays()) == 0 || f.dunning.GetGiveUpAfterDays() == 0 {
-		return usageError{errors.New("to try again what was declined needs --retry-after and --give-up-after")}
-	}
-	h.Dunning = &f.dunning
-	return nil
+	var err error
+	h.Dunning, err = f.dunning.read()
+	return h, err
 }
 
 func (c *cli) batchPlanCommand() *cobra.Command {

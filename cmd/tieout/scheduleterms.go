@@ -30,6 +30,7 @@ type said struct {
 	every, month, day, count                               int32
 	weekend                                                []string
 	grace                                                  time.Duration
+	dunning                                                *dunningFlags
 }
 
 // termsFlags are the flags of a rule, and of what is paid by whom where that is asked for.
@@ -59,6 +60,7 @@ func termsFlags(cmd *cobra.Command, whole bool) *said {
 	f.StringVar(&s.account, "account", "", "the provider account whose limits hold (default default)")
 	f.StringVar(&s.missed, "missed", "", "what becomes of dates that pass while the service is down: "+strings.Join(enumNames[billingv1.MissedPolicy]("MISSED_POLICY_"), ", ")+" (default run_latest)")
 	f.DurationVar(&s.grace, "grace", 0, "how late still counts as on time (default 1h)")
+	s.dunning = newDunningFlags(f)
 	f.StringVar(&s.overlap, "overlap", "", "what becomes of a date while an earlier payment is still going: "+strings.Join(enumNames[billingv1.OverlapPolicy]("OVERLAP_POLICY_"), ", ")+" (default queue)")
 	return s
 }
@@ -116,7 +118,14 @@ func (s *said) apply(cmd *cobra.Command, t *billingv1.ScheduleTerms) error {
 			return err
 		}
 	}
-	return nil
+	if s.dunning == nil {
+		return nil
+	}
+	policy, err := s.dunning.read()
+	if policy != nil {
+		t.Dunning = policy
+	}
+	return err
 }
 
 func weekdays(names []string) ([]billingv1.Weekday, error) {

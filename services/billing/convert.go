@@ -67,22 +67,23 @@ func headerFromProto(h *billingv1.BatchHeader) (header, error) {
 	if h.GetDunning() == nil {
 		return out, nil
 	}
-	p, err := policyFromProto(h.GetDunning())
+	p, err := policyFromProto(h.GetDunning(), "header.dunning.", "UTC")
 	out.Dunning = &p
 	return out, err
 }
 
-func policyFromProto(d *billingv1.DunningPolicy) (policy, error) {
-	p := policy{LastDay: int(d.GetGiveUpAfterDays()), Zone: cmp.Or(d.GetTimeZone(), "UTC"), BusinessDays: d.GetBusinessDaysOnly()}
+// policyFromProto reads a policy, which stands at a path in the request. Its times are those of a zone where it names none.
+func policyFromProto(d *billingv1.DunningPolicy, path, zone string) (policy, error) {
+	p := policy{LastDay: int(d.GetGiveUpAfterDays()), Zone: cmp.Or(d.GetTimeZone(), zone), BusinessDays: d.GetBusinessDaysOnly()}
 	for _, days := range d.GetDelayDays() {
 		p.Delays = append(p.Delays, int(days))
 	}
 	var err error
 	if p.From, err = calendar.ParseTimeOfDay(cmp.Or(d.GetEarliestTime(), "00:00")); err != nil {
-		return p, rpcerr.ForField(rpcerr.RequestInvalid, "header.dunning.earliest_time", "%v", err)
+		return p, rpcerr.ForField(rpcerr.RequestInvalid, path+"earliest_time", "%v", err)
 	}
 	if p.To, err = calendar.ParseTimeOfDay(cmp.Or(d.GetLatestTime(), "00:00")); err != nil {
-		return p, rpcerr.ForField(rpcerr.RequestInvalid, "header.dunning.latest_time", "%v", err)
+		return p, rpcerr.ForField(rpcerr.RequestInvalid, path+"latest_time", "%v", err)
 	}
 	return p, nil
 }

@@ -151,7 +151,11 @@ func termsFromProto(t *billingv1.ScheduleTerms) (terms, error) {
 		out.Grace = t.GetGrace().AsDuration()
 	}
 	var err error
-	out.When, err = whenFromProto(t.GetCalendar(), "terms.calendar.")
+	if out.When, err = whenFromProto(t.GetCalendar(), "terms.calendar."); err != nil || t.GetDunning() == nil {
+		return out, err
+	}
+	p, err := policyFromProto(t.GetDunning(), "terms.dunning.", out.When.Zone)
+	out.Dunning = &p
 	return out, err
 }
 
@@ -169,6 +173,9 @@ func scheduleToProto(s *schedule) *billingv1.Schedule {
 	}
 	if !s.nextDate.IsZero() {
 		out.NextDate = s.nextDate.String()
+	}
+	if t.Dunning != nil {
+		out.Terms.Dunning = policyToProto(*t.Dunning)
 	}
 	return out
 }

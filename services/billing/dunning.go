@@ -44,10 +44,10 @@ var policyFields = map[string]string{
 	"delays": "delay_days", "last_day": "give_up_after_days", "from": "earliest_time", "to": "latest_time",
 }
 
-// check refuses a policy that nobody can follow.
-func (p policy) check() error {
-	if _, err := time.LoadLocation(p.Zone); err != nil {
-		return rpcerr.ForField(rpcerr.RequestInvalid, "header.dunning.time_zone", "%q is no IANA time zone", p.Zone)
+// check refuses a policy that nobody can follow; path is where it stands in the request.
+func (p policy) check(path string) error {
+	if _, err := time.LoadLocation(p.Zone); err != nil || p.Zone == "Local" { // the machine's own
+		return rpcerr.ForField(rpcerr.RequestInvalid, path+"time_zone", "%q is no IANA time zone", p.Zone)
 	}
 	invalid, ok := errors.AsType[calendar.Invalid](p.dunning().Validate())
 	if !ok {
@@ -55,7 +55,7 @@ func (p policy) check() error {
 	}
 	var fields []rpcerr.Field
 	for _, v := range invalid {
-		fields = append(fields, rpcerr.Field{Path: "header.dunning." + policyFields[v.Field], Description: v.Problem})
+		fields = append(fields, rpcerr.Field{Path: path + policyFields[v.Field], Description: v.Problem})
 	}
 	return rpcerr.ForFields(rpcerr.RequestInvalid, fields...)
 }

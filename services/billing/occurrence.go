@@ -229,15 +229,19 @@ func (r *round) write(ctx context.Context) error {
 	})
 	runs := map[string][]*occurrence{}
 	for _, o := range r.decided {
-		switch account := o.schedule.terms.Account; o.state {
+		switch o.state {
 		case occurrenceRun:
-			runs[account] = append(runs[account], o)
+			group, err := o.schedule.terms.group()
+			if err != nil {
+				return err
+			}
+			runs[group] = append(runs[group], o)
 		case occurrenceSkipped, occurrenceMissed:
 			r.events = append(r.events, eventNotRun(o))
 		}
 	}
-	for _, account := range slices.Sorted(maps.Keys(runs)) {
-		if err := r.startBatch(ctx, account, runs[account]); err != nil {
+	for _, group := range slices.Sorted(maps.Keys(runs)) {
+		if err := r.startBatch(ctx, runs[group]); err != nil {
 			return err
 		}
 	}
@@ -254,10 +258,18 @@ func (r *round) write(ctx context.Context) error {
 // schedulesActor is who starts the batches of what schedules have due.
 const schedulesActor = "schedules"
 
-// startBatch makes a batch of occurrences that runs from the start.
-func (r *round) startBatch(ctx context.Context, account string, runs []*occurrence) error {
+// group names the batch of a round that runs of a schedule go into: a batch is charged at one account, and has one policy
+// for what is declined.
+func (t terms) group() (string, error) {
+	_, dunning, err := t.stored()
+	return t.Account + " " + string(dunning), err
+}
+
+// startBatch makes a batch of occurrences of one group, that runs from the start.
+func (r *round) startBatch(ctx context.Context, runs []*occurrence) error {
 	p := plan{id: id.New[batchKind](), items: int64(len(runs))}
-	h := header{Name: "schedules " + r.now.UTC().Format("2006-01-02T15:04Z"), Account: account}
+	common := runs[0].schedule.terms
+	h := header{Name: "schedules " + r.now.UTC().Format("2006-01-02T15:04Z"), Account: common.Account, Dunning: common.Dunning}
 	if err := r.st.beginUpload(ctx, p.id, h, schedulesActor, originSchedules); err != nil {
 		return err
 	}

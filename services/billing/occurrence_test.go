@@ -60,6 +60,31 @@ SELECT b.provider_account || ' ' || b.items || ' by ' || b.created_by || ': ' ||
 	}
 }
 
+// What is declined is tried again as its schedule says: what has another policy is another batch.
+func TestSchedule_TriesAgainWhatWasDeclinedAsItSays(t *testing.T) {
+	f := setupScheduling(t, "2030-01-10T00:00:00Z")
+	dunned := func(t *billingv1.ScheduleTerms) {
+		t.Dunning = &billingv1.DunningPolicy{DelayDays: []int32{2}, GiveUpAfterDays: 5, EarliestTime: "09:00"}
+	}
+	patient := f.create(dues("daily from 2030-01-11", paidWith("pm_declined"), dunned))
+	f.create(dues("daily from 2030-01-11", paidWith("pm_declined")))
+	if p := f.get(patient).GetTerms().GetDunning(); p.GetTimeZone() != "Europe/Berlin" || p.GetLatestTime() != "00:00" || p.GetDelayDays()[0] != 2 {
+		t.Errorf("the policy is kept as %v", p)
+	}
+	f.decide("2030-01-11T05:00:00Z")
+	f.endAll()
+	got := pgtest.Column[string](t, f.db, `
+SELECT i.reference || ' ' || (i.retry_at - i.known_at > '1 day')::text || ' ' || to_char(i.retry_at AT TIME ZONE 'Europe/Berlin', 'HH24:MI')
+  FROM batch_item i JOIN batch b ON b.id = i.batch_id WHERE b.retrying = 1`)
+	if want := patient.GetScheduleId() + "/2030-01-11 true 09:00"; len(got) != 1 || got[0] != want {
+		t.Errorf("tried again: got %q, want %q", got, want)
+	}
+	if n := pgtest.Column[int64](t, f.db, `SELECT count(*) FROM batch`)[0]; n != 2 {
+		t.Errorf("%d batches, want one for each policy", n)
+	}
+	f.wantClean()
+}
+
 func TestSchedule_DaylightSavingNeitherSkipsNorDoublesADay(t *testing.T) {
 	f := setupScheduling(t, "2030-03-29T12:00:00Z")
 	s := f.create(dues("daily from 2030-01-01", func(t *billingv1.ScheduleTerms) { t.Calendar.TimeOfDay = "02:30" }))

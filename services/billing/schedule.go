@@ -53,6 +53,7 @@ type terms struct {
 	Missed        calendar.Missed  `json:"missed"`
 	Grace         time.Duration    `json:"grace"`
 	Overlap       calendar.Overlap `json:"overlap"`
+	Dunning       *policy          `json:"dunning,omitempty"`
 }
 
 // when says when a schedule is due, as it is stored.
@@ -130,6 +131,9 @@ func (t terms) check() error {
 	}
 	if len(fields) > 0 {
 		return rpcerr.ForFields(rpcerr.RequestInvalid, fields...)
+	}
+	if t.Dunning != nil {
+		return t.Dunning.check("terms.dunning.")
 	}
 	return nil
 }

@@ -89,21 +89,36 @@ func scheduleOf(row billingdb.ClaimSchedulesRow) (*schedule, error) {
 		note: row.Note, createdBy: row.CreatedBy, createdAt: row.CreatedAt, updatedAt: row.UpdatedAt, pausedAt: timeOf(row.PausedAt),
 		endedAt: timeOf(row.EndedAt),
 	}
-	if err := json.Unmarshal(row.Rule, &s.terms.When); err != nil {
+	err := json.Unmarshal(row.Rule, &s.terms.When)
+	if err == nil && row.Dunning != nil {
+		err = json.Unmarshal(row.Dunning, &s.terms.Dunning)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("decoding schedule %s: %w", s.id, err)
 	}
 	return s, nil
 }
 
+// stored are the parts of terms that are stored as they are; no dunning is NULL.
+func (t terms) stored() (rule, dunning json.RawMessage, err error) {
+	if rule, err = json.Marshal(t.When); err == nil && t.Dunning != nil {
+		dunning, err = json.Marshal(t.Dunning)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("encoding terms: %w", err)
+	}
+	return rule, dunning, nil
+}
+
 func (s store) insertSchedule(ctx context.Context, made *schedule, now time.Time) error {
 	t := made.terms
-	rule, err := json.Marshal(t.When)
+	rule, dunning, err := t.stored()
 	if err != nil {
-		return fmt.Errorf("encoding rule: %w", err)
+		return err
 	}
 	err = s.q.InsertSchedule(ctx, billingdb.InsertScheduleParams{
 		ID: made.id.UUID(), CustomerID: t.CustomerID, PaymentMethod: t.PaymentMethod, Currency: string(t.Amount.Currency),
-		AmountMinor: t.Amount.Minor, Description: t.Description, CardScheme: t.CardScheme, ProviderAccount: t.Account, Rule: rule,
+		AmountMinor: t.Amount.Minor, Description: t.Description, CardScheme: t.CardScheme, ProviderAccount: t.Account, Rule: rule, Dunning: dunning,
 		HolidayList: t.When.HolidayList, Missed: string(t.Missed), GraceSeconds: int64(t.Grace / time.Second), Overlap: string(t.Overlap),
 		DecidedThrough: dateTo(made.decidedThrough), NextDate: dateTo(made.nextDate), NextDueAt: &made.nextDueAt, CreatedBy: made.createdBy, Now: now,
 	})
@@ -115,13 +130,13 @@ func (s store) insertSchedule(ctx context.Context, made *schedule, now time.Time
 
 func (s store) putTerms(ctx context.Context, changed *schedule, now time.Time) error {
 	t := changed.terms
-	rule, err := json.Marshal(t.When)
+	rule, dunning, err := t.stored()
 	if err != nil {
-		return fmt.Errorf("encoding rule: %w", err)
+		return err
 	}
 	err = s.q.PutTerms(ctx, billingdb.PutTermsParams{
 		ID: changed.id.UUID(), CustomerID: t.CustomerID, PaymentMethod: t.PaymentMethod, Currency: string(t.Amount.Currency),
-		AmountMinor: t.Amount.Minor, Description: t.Description, CardScheme: t.CardScheme, ProviderAccount: t.Account, Rule: rule,
+		AmountMinor: t.Amount.Minor, Description: t.Description, CardScheme: t.CardScheme, ProviderAccount: t.Account, Rule: rule, Dunning: dunning,
 		HolidayList: t.When.HolidayList, Missed: string(t.Missed), GraceSeconds: int64(t.Grace / time.Second), Overlap: string(t.Overlap), Now: now,
 	})
 	if err != nil {

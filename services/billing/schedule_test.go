@@ -123,6 +123,9 @@ func TestCreateSchedule_RefusesWhatNobodyCanFollow(t *testing.T) {
 			t.Missed, t.Overlap, t.Grace = 0, 0, durationpb.New(59e9)
 		}, rpcerr.RequestInvalid, []string{"terms.missed", "terms.grace", "terms.overlap"}},
 		{"a grace of parts of a second", func(t *billingv1.ScheduleTerms, _ *billingv1.RecurrenceRule) { t.Grace = durationpb.New(60e9 + 1) }, rpcerr.RequestInvalid, []string{"terms.grace"}},
+		{"to be tried again after the last day", func(t *billingv1.ScheduleTerms, _ *billingv1.RecurrenceRule) {
+			t.Dunning = &billingv1.DunningPolicy{DelayDays: []int32{9}, GiveUpAfterDays: 3}
+		}, rpcerr.RequestInvalid, []string{"terms.dunning.give_up_after_days"}},
 		{"a week without a business day", func(t *billingv1.ScheduleTerms, _ *billingv1.RecurrenceRule) {
 			t.Calendar.Roll, t.Calendar.Weekend = billingv1.BusinessDayRoll_BUSINESS_DAY_ROLL_FOLLOWING, []billingv1.Weekday{1, 2, 3, 4, 5, 6, 7}
 		}, rpcerr.RequestInvalid, []string{calendarField + "weekend"}},

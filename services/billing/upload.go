@@ -87,7 +87,7 @@ func (b *billing) checkHeader(h header) error {
 		return rpcerr.ForField(rpcerr.RequestInvalid, "header.dunning", "of a batch with a cut-off time, no item is tried again later")
 	}
 	if h.Dunning != nil {
-		if err := h.Dunning.check(); err != nil {
+		if err := h.Dunning.check("header.dunning."); err != nil {
 			return err
 		}
 	}

@@ -109,7 +109,7 @@ func (q *Queries) CancelItems(ctx context.Context, arg CancelItemsParams) (int64
 }
 
 const claimSchedules = `-- name: ClaimSchedules :many
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s WHERE s.id = ANY ($1::uuid[]) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED
@@ -126,6 +126,7 @@ type ClaimSchedulesRow struct {
 	CardScheme      string
 	ProviderAccount string
 	Rule            []byte
+	Dunning         []byte
 	Missed          string
 	GraceSeconds    int64
 	Overlap         string
@@ -161,6 +162,7 @@ func (q *Queries) ClaimSchedules(ctx context.Context, ids []uuid.UUID) ([]ClaimS
 			&i.CardScheme,
 			&i.ProviderAccount,
 			&i.Rule,
+			&i.Dunning,
 			&i.Missed,
 			&i.GraceSeconds,
 			&i.Overlap,
@@ -546,7 +548,7 @@ func (q *Queries) GetOccurrence(ctx context.Context, arg GetOccurrenceParams) (G
 }
 
 const getSchedule = `-- name: GetSchedule :one
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s WHERE s.id = $1
@@ -563,6 +565,7 @@ type GetScheduleRow struct {
 	CardScheme      string
 	ProviderAccount string
 	Rule            []byte
+	Dunning         []byte
 	Missed          string
 	GraceSeconds    int64
 	Overlap         string
@@ -591,6 +594,7 @@ func (q *Queries) GetSchedule(ctx context.Context, id uuid.UUID) (GetScheduleRow
 		&i.CardScheme,
 		&i.ProviderAccount,
 		&i.Rule,
+		&i.Dunning,
 		&i.Missed,
 		&i.GraceSeconds,
 		&i.Overlap,
@@ -769,10 +773,10 @@ func (q *Queries) InsertRejections(ctx context.Context, arg InsertRejectionsPara
 }
 
 const insertSchedule = `-- name: InsertSchedule :exec
-INSERT INTO schedule (id, customer_id, payment_method, currency, amount_minor, description, card_scheme, provider_account, rule, holiday_list,
+INSERT INTO schedule (id, customer_id, payment_method, currency, amount_minor, description, card_scheme, provider_account, rule, dunning, holiday_list,
                       missed, grace_seconds, overlap, decided_through, next_date, next_due_at, created_by, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-        nullif($10::text, ''), $11, $12, $13, $14, $15, $16, $17, $18, $18)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+        nullif($11::text, ''), $12, $13, $14, $15, $16, $17, $18, $19, $19)
 `
 
 type InsertScheduleParams struct {
@@ -785,6 +789,7 @@ type InsertScheduleParams struct {
 	CardScheme      string
 	ProviderAccount string
 	Rule            []byte
+	Dunning         []byte
 	HolidayList     string
 	Missed          string
 	GraceSeconds    int64
@@ -807,6 +812,7 @@ func (q *Queries) InsertSchedule(ctx context.Context, arg InsertScheduleParams) 
 		arg.CardScheme,
 		arg.ProviderAccount,
 		arg.Rule,
+		arg.Dunning,
 		arg.HolidayList,
 		arg.Missed,
 		arg.GraceSeconds,
@@ -1818,7 +1824,7 @@ func (q *Queries) ListRunning(ctx context.Context, concurrency int32) ([]ListRun
 }
 
 const listSchedules = `-- name: ListSchedules :many
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s
@@ -1844,6 +1850,7 @@ type ListSchedulesRow struct {
 	CardScheme      string
 	ProviderAccount string
 	Rule            []byte
+	Dunning         []byte
 	Missed          string
 	GraceSeconds    int64
 	Overlap         string
@@ -1884,6 +1891,7 @@ func (q *Queries) ListSchedules(ctx context.Context, arg ListSchedulesParams) ([
 			&i.CardScheme,
 			&i.ProviderAccount,
 			&i.Rule,
+			&i.Dunning,
 			&i.Missed,
 			&i.GraceSeconds,
 			&i.Overlap,
@@ -2103,7 +2111,7 @@ func (q *Queries) LockHolidays(ctx context.Context, name string) error {
 }
 
 const lockSchedule = `-- name: LockSchedule :one
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s WHERE s.id = $1 FOR NO KEY UPDATE
@@ -2120,6 +2128,7 @@ type LockScheduleRow struct {
 	CardScheme      string
 	ProviderAccount string
 	Rule            []byte
+	Dunning         []byte
 	Missed          string
 	GraceSeconds    int64
 	Overlap         string
@@ -2148,6 +2157,7 @@ func (q *Queries) LockSchedule(ctx context.Context, id uuid.UUID) (LockScheduleR
 		&i.CardScheme,
 		&i.ProviderAccount,
 		&i.Rule,
+		&i.Dunning,
 		&i.Missed,
 		&i.GraceSeconds,
 		&i.Overlap,
@@ -2165,7 +2175,7 @@ func (q *Queries) LockSchedule(ctx context.Context, id uuid.UUID) (LockScheduleR
 }
 
 const lockSchedulesOfHolidays = `-- name: LockSchedulesOfHolidays :many
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s WHERE s.holiday_list = $1::text AND s.state < 3 AND s.id > $2 ORDER BY s.id LIMIT $3 FOR NO KEY UPDATE
@@ -2188,6 +2198,7 @@ type LockSchedulesOfHolidaysRow struct {
 	CardScheme      string
 	ProviderAccount string
 	Rule            []byte
+	Dunning         []byte
 	Missed          string
 	GraceSeconds    int64
 	Overlap         string
@@ -2223,6 +2234,7 @@ func (q *Queries) LockSchedulesOfHolidays(ctx context.Context, arg LockSchedules
 			&i.CardScheme,
 			&i.ProviderAccount,
 			&i.Rule,
+			&i.Dunning,
 			&i.Missed,
 			&i.GraceSeconds,
 			&i.Overlap,
@@ -2462,9 +2474,9 @@ func (q *Queries) PutScheduleStates(ctx context.Context, arg PutScheduleStatesPa
 
 const putTerms = `-- name: PutTerms :exec
 UPDATE schedule SET customer_id = $1, payment_method = $2, currency = $3, amount_minor = $4,
-       description = $5, card_scheme = $6, provider_account = $7, rule = $8,
-       holiday_list = nullif($9::text, ''), missed = $10, grace_seconds = $11, overlap = $12, updated_at = $13
- WHERE id = $14
+       description = $5, card_scheme = $6, provider_account = $7, rule = $8, dunning = $9,
+       holiday_list = nullif($10::text, ''), missed = $11, grace_seconds = $12, overlap = $13, updated_at = $14
+ WHERE id = $15
 `
 
 type PutTermsParams struct {
@@ -2476,6 +2488,7 @@ type PutTermsParams struct {
 	CardScheme      string
 	ProviderAccount string
 	Rule            []byte
+	Dunning         []byte
 	HolidayList     string
 	Missed          string
 	GraceSeconds    int64
@@ -2494,6 +2507,7 @@ func (q *Queries) PutTerms(ctx context.Context, arg PutTermsParams) error {
 		arg.CardScheme,
 		arg.ProviderAccount,
 		arg.Rule,
+		arg.Dunning,
 		arg.HolidayList,
 		arg.Missed,
 		arg.GraceSeconds,

@@ -309,26 +309,26 @@ SELECT d.id FROM (
 
 -- name: ClaimSchedules :many
 -- Those of them that nobody else is at.
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s WHERE s.id = ANY (@ids::uuid[]) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: LockSchedule :one
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s WHERE s.id = @id FOR NO KEY UPDATE;
 
 -- name: GetSchedule :one
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s WHERE s.id = @id;
 
 -- name: ListSchedules :many
 -- Newest first: ids are UUIDv7. Of an empty customer and of state 0: all.
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s
@@ -337,20 +337,20 @@ SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_mino
 
 -- name: LockSchedulesOfHolidays :many
 -- Those that go by a list, some at a time, by id.
-SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule,
+SELECT s.id, s.state, s.customer_id, s.payment_method, s.currency, s.amount_minor, s.description, s.card_scheme, s.provider_account, s.rule, s.dunning,
        s.missed, s.grace_seconds, s.overlap, s.decided_through, s.next_date, s.next_due_at,
        s.note, s.created_by, s.created_at, s.updated_at, s.paused_at, s.ended_at
   FROM schedule s WHERE s.holiday_list = @name::text AND s.state < 3 AND s.id > @after ORDER BY s.id LIMIT @n FOR NO KEY UPDATE;
 
 -- name: InsertSchedule :exec
-INSERT INTO schedule (id, customer_id, payment_method, currency, amount_minor, description, card_scheme, provider_account, rule, holiday_list,
+INSERT INTO schedule (id, customer_id, payment_method, currency, amount_minor, description, card_scheme, provider_account, rule, dunning, holiday_list,
                       missed, grace_seconds, overlap, decided_through, next_date, next_due_at, created_by, created_at, updated_at)
-VALUES (@id, @customer_id, @payment_method, @currency, @amount_minor, @description, @card_scheme, @provider_account, @rule,
+VALUES (@id, @customer_id, @payment_method, @currency, @amount_minor, @description, @card_scheme, @provider_account, @rule, @dunning,
         nullif(@holiday_list::text, ''), @missed, @grace_seconds, @overlap, @decided_through, @next_date, @next_due_at, @created_by, @now, @now);
 
 -- name: PutTerms :exec
 UPDATE schedule SET customer_id = @customer_id, payment_method = @payment_method, currency = @currency, amount_minor = @amount_minor,
-       description = @description, card_scheme = @card_scheme, provider_account = @provider_account, rule = @rule,
+       description = @description, card_scheme = @card_scheme, provider_account = @provider_account, rule = @rule, dunning = @dunning,
        holiday_list = nullif(@holiday_list::text, ''), missed = @missed, grace_seconds = @grace_seconds, overlap = @overlap, updated_at = @now
  WHERE id = @id;
 

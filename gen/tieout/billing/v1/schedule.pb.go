@@ -750,7 +750,9 @@ type ScheduleTerms struct {
 	// How late an occurrence may be and still counts as on time, a minute or more; unset means an hour.
 	Grace *durationpb.Duration `protobuf:"bytes,9,opt,name=grace,proto3" json:"grace,omitempty"`
 	// What becomes of an occurrence while an earlier run is still going.
-	Overlap       OverlapPolicy `protobuf:"varint,10,opt,name=overlap,proto3,enum=tieout.billing.v1.OverlapPolicy" json:"overlap,omitempty"`
+	Overlap OverlapPolicy `protobuf:"varint,10,opt,name=overlap,proto3,enum=tieout.billing.v1.OverlapPolicy" json:"overlap,omitempty"`
+	// How a declined occurrence is tried again by itself; an empty time zone means that of the calendar. Unset: it is not.
+	Dunning       *DunningPolicy `protobuf:"bytes,11,opt,name=dunning,proto3" json:"dunning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -853,6 +855,13 @@ func (x *ScheduleTerms) GetOverlap() OverlapPolicy {
 		return x.Overlap
 	}
 	return OverlapPolicy_OVERLAP_POLICY_UNSPECIFIED
+}
+
+func (x *ScheduleTerms) GetDunning() *DunningPolicy {
+	if x != nil {
+		return x.Dunning
+	}
+	return nil
 }
 
 // Schedule is payments that recur.
@@ -2730,7 +2739,7 @@ var File_tieout_billing_v1_schedule_proto protoreflect.FileDescriptor
 
 const file_tieout_billing_v1_schedule_proto_rawDesc = "" +
 	"\n" +
-	" tieout/billing/v1/schedule.proto\x12\x11tieout.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/billing/v1/batch.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xba\x02\n" +
+	" tieout/billing/v1/schedule.proto\x12\x11tieout.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/billing/v1/batch.proto\x1a\x1ftieout/billing/v1/dunning.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xba\x02\n" +
 	"\x0eRecurrenceRule\x12D\n" +
 	"\tfrequency\x18\x01 \x01(\x0e2\x1c.tieout.billing.v1.FrequencyB\b\xbaH\x05\x82\x01\x02\x10\x01R\tfrequency\x12\x14\n" +
 	"\x05every\x18\x02 \x01(\x05R\x05every\x12>\n" +
@@ -2750,7 +2759,7 @@ const file_tieout_billing_v1_schedule_proto_rawDesc = "" +
 	"\ttime_zone\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\btimeZone\x12@\n" +
 	"\x04roll\x18\x04 \x01(\x0e2\".tieout.billing.v1.BusinessDayRollB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04roll\x12G\n" +
 	"\aweekend\x18\x05 \x03(\x0e2\x1a.tieout.billing.v1.WeekdayB\x11\xbaH\x0e\x92\x01\v\x10\a\"\a\x82\x01\x04\x10\x01 \x00R\aweekend\x12*\n" +
-	"\fholiday_list\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\vholidayList\"\xb6\x04\n" +
+	"\fholiday_list\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\vholidayList\"\xf2\x04\n" +
 	"\rScheduleTerms\x12+\n" +
 	"\vcustomer_id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\n" +
@@ -2766,7 +2775,8 @@ const file_tieout_billing_v1_schedule_proto_rawDesc = "" +
 	"\x06missed\x18\b \x01(\x0e2\x1f.tieout.billing.v1.MissedPolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06missed\x12/\n" +
 	"\x05grace\x18\t \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12D\n" +
 	"\aoverlap\x18\n" +
-	" \x01(\x0e2 .tieout.billing.v1.OverlapPolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\aoverlap\"\x97\x04\n" +
+	" \x01(\x0e2 .tieout.billing.v1.OverlapPolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\aoverlap\x12:\n" +
+	"\adunning\x18\v \x01(\v2 .tieout.billing.v1.DunningPolicyR\adunning\"\x97\x04\n" +
 	"\bSchedule\x12\x1f\n" +
 	"\vschedule_id\x18\x01 \x01(\tR\n" +
 	"scheduleId\x126\n" +
@@ -3048,8 +3058,9 @@ var file_tieout_billing_v1_schedule_proto_goTypes = []any{
 	(*ListHolidayListsResponse)(nil),        // 40: tieout.billing.v1.ListHolidayListsResponse
 	(*v1.Amount)(nil),                       // 41: tieout.common.v1.Amount
 	(*durationpb.Duration)(nil),             // 42: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),           // 43: google.protobuf.Timestamp
-	(ItemState)(0),                          // 44: tieout.billing.v1.ItemState
+	(*DunningPolicy)(nil),                   // 43: tieout.billing.v1.DunningPolicy
+	(*timestamppb.Timestamp)(nil),           // 44: google.protobuf.Timestamp
+	(ItemState)(0),                          // 45: tieout.billing.v1.ItemState
 }
 var file_tieout_billing_v1_schedule_proto_depIdxs = []int32{
 	0,  // 0: tieout.billing.v1.RecurrenceRule.frequency:type_name -> tieout.billing.v1.Frequency
@@ -3062,68 +3073,69 @@ var file_tieout_billing_v1_schedule_proto_depIdxs = []int32{
 	3,  // 7: tieout.billing.v1.ScheduleTerms.missed:type_name -> tieout.billing.v1.MissedPolicy
 	42, // 8: tieout.billing.v1.ScheduleTerms.grace:type_name -> google.protobuf.Duration
 	4,  // 9: tieout.billing.v1.ScheduleTerms.overlap:type_name -> tieout.billing.v1.OverlapPolicy
-	5,  // 10: tieout.billing.v1.Schedule.state:type_name -> tieout.billing.v1.ScheduleState
-	10, // 11: tieout.billing.v1.Schedule.terms:type_name -> tieout.billing.v1.ScheduleTerms
-	43, // 12: tieout.billing.v1.Schedule.next_due_time:type_name -> google.protobuf.Timestamp
-	43, // 13: tieout.billing.v1.Schedule.create_time:type_name -> google.protobuf.Timestamp
-	43, // 14: tieout.billing.v1.Schedule.update_time:type_name -> google.protobuf.Timestamp
-	43, // 15: tieout.billing.v1.Schedule.pause_time:type_name -> google.protobuf.Timestamp
-	43, // 16: tieout.billing.v1.Schedule.end_time:type_name -> google.protobuf.Timestamp
-	6,  // 17: tieout.billing.v1.ScheduleOccurrence.state:type_name -> tieout.billing.v1.OccurrenceState
-	7,  // 18: tieout.billing.v1.ScheduleOccurrence.reason:type_name -> tieout.billing.v1.OccurrenceReason
-	43, // 19: tieout.billing.v1.ScheduleOccurrence.due_time:type_name -> google.protobuf.Timestamp
-	43, // 20: tieout.billing.v1.ScheduleOccurrence.decide_time:type_name -> google.protobuf.Timestamp
-	44, // 21: tieout.billing.v1.ScheduleOccurrence.item_state:type_name -> tieout.billing.v1.ItemState
-	43, // 22: tieout.billing.v1.PreviewedOccurrence.due_time:type_name -> google.protobuf.Timestamp
-	43, // 23: tieout.billing.v1.HolidayList.update_time:type_name -> google.protobuf.Timestamp
-	10, // 24: tieout.billing.v1.CreateScheduleRequest.terms:type_name -> tieout.billing.v1.ScheduleTerms
-	11, // 25: tieout.billing.v1.CreateScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
-	10, // 26: tieout.billing.v1.UpdateScheduleRequest.terms:type_name -> tieout.billing.v1.ScheduleTerms
-	11, // 27: tieout.billing.v1.UpdateScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
-	11, // 28: tieout.billing.v1.PauseScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
-	11, // 29: tieout.billing.v1.ResumeScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
-	11, // 30: tieout.billing.v1.EndScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
-	12, // 31: tieout.billing.v1.TriggerScheduleResponse.occurrence:type_name -> tieout.billing.v1.ScheduleOccurrence
-	11, // 32: tieout.billing.v1.GetScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
-	5,  // 33: tieout.billing.v1.ListSchedulesRequest.state:type_name -> tieout.billing.v1.ScheduleState
-	11, // 34: tieout.billing.v1.ListSchedulesResponse.schedules:type_name -> tieout.billing.v1.Schedule
-	12, // 35: tieout.billing.v1.ListScheduleOccurrencesResponse.occurrences:type_name -> tieout.billing.v1.ScheduleOccurrence
-	9,  // 36: tieout.billing.v1.GetSchedulePreviewRequest.calendar:type_name -> tieout.billing.v1.ScheduleCalendar
-	13, // 37: tieout.billing.v1.GetSchedulePreviewResponse.occurrences:type_name -> tieout.billing.v1.PreviewedOccurrence
-	14, // 38: tieout.billing.v1.PutHolidayListResponse.list:type_name -> tieout.billing.v1.HolidayList
-	14, // 39: tieout.billing.v1.GetHolidayListResponse.list:type_name -> tieout.billing.v1.HolidayList
-	14, // 40: tieout.billing.v1.ListHolidayListsResponse.lists:type_name -> tieout.billing.v1.HolidayList
-	15, // 41: tieout.billing.v1.ScheduleService.CreateSchedule:input_type -> tieout.billing.v1.CreateScheduleRequest
-	17, // 42: tieout.billing.v1.ScheduleService.UpdateSchedule:input_type -> tieout.billing.v1.UpdateScheduleRequest
-	19, // 43: tieout.billing.v1.ScheduleService.PauseSchedule:input_type -> tieout.billing.v1.PauseScheduleRequest
-	21, // 44: tieout.billing.v1.ScheduleService.ResumeSchedule:input_type -> tieout.billing.v1.ResumeScheduleRequest
-	23, // 45: tieout.billing.v1.ScheduleService.EndSchedule:input_type -> tieout.billing.v1.EndScheduleRequest
-	25, // 46: tieout.billing.v1.ScheduleService.TriggerSchedule:input_type -> tieout.billing.v1.TriggerScheduleRequest
-	27, // 47: tieout.billing.v1.ScheduleService.GetSchedule:input_type -> tieout.billing.v1.GetScheduleRequest
-	29, // 48: tieout.billing.v1.ScheduleService.ListSchedules:input_type -> tieout.billing.v1.ListSchedulesRequest
-	31, // 49: tieout.billing.v1.ScheduleService.ListScheduleOccurrences:input_type -> tieout.billing.v1.ListScheduleOccurrencesRequest
-	33, // 50: tieout.billing.v1.ScheduleService.GetSchedulePreview:input_type -> tieout.billing.v1.GetSchedulePreviewRequest
-	35, // 51: tieout.billing.v1.ScheduleService.PutHolidayList:input_type -> tieout.billing.v1.PutHolidayListRequest
-	37, // 52: tieout.billing.v1.ScheduleService.GetHolidayList:input_type -> tieout.billing.v1.GetHolidayListRequest
-	39, // 53: tieout.billing.v1.ScheduleService.ListHolidayLists:input_type -> tieout.billing.v1.ListHolidayListsRequest
-	16, // 54: tieout.billing.v1.ScheduleService.CreateSchedule:output_type -> tieout.billing.v1.CreateScheduleResponse
-	18, // 55: tieout.billing.v1.ScheduleService.UpdateSchedule:output_type -> tieout.billing.v1.UpdateScheduleResponse
-	20, // 56: tieout.billing.v1.ScheduleService.PauseSchedule:output_type -> tieout.billing.v1.PauseScheduleResponse
-	22, // 57: tieout.billing.v1.ScheduleService.ResumeSchedule:output_type -> tieout.billing.v1.ResumeScheduleResponse
-	24, // 58: tieout.billing.v1.ScheduleService.EndSchedule:output_type -> tieout.billing.v1.EndScheduleResponse
-	26, // 59: tieout.billing.v1.ScheduleService.TriggerSchedule:output_type -> tieout.billing.v1.TriggerScheduleResponse
-	28, // 60: tieout.billing.v1.ScheduleService.GetSchedule:output_type -> tieout.billing.v1.GetScheduleResponse
-	30, // 61: tieout.billing.v1.ScheduleService.ListSchedules:output_type -> tieout.billing.v1.ListSchedulesResponse
-	32, // 62: tieout.billing.v1.ScheduleService.ListScheduleOccurrences:output_type -> tieout.billing.v1.ListScheduleOccurrencesResponse
-	34, // 63: tieout.billing.v1.ScheduleService.GetSchedulePreview:output_type -> tieout.billing.v1.GetSchedulePreviewResponse
-	36, // 64: tieout.billing.v1.ScheduleService.PutHolidayList:output_type -> tieout.billing.v1.PutHolidayListResponse
-	38, // 65: tieout.billing.v1.ScheduleService.GetHolidayList:output_type -> tieout.billing.v1.GetHolidayListResponse
-	40, // 66: tieout.billing.v1.ScheduleService.ListHolidayLists:output_type -> tieout.billing.v1.ListHolidayListsResponse
-	54, // [54:67] is the sub-list for method output_type
-	41, // [41:54] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	43, // 10: tieout.billing.v1.ScheduleTerms.dunning:type_name -> tieout.billing.v1.DunningPolicy
+	5,  // 11: tieout.billing.v1.Schedule.state:type_name -> tieout.billing.v1.ScheduleState
+	10, // 12: tieout.billing.v1.Schedule.terms:type_name -> tieout.billing.v1.ScheduleTerms
+	44, // 13: tieout.billing.v1.Schedule.next_due_time:type_name -> google.protobuf.Timestamp
+	44, // 14: tieout.billing.v1.Schedule.create_time:type_name -> google.protobuf.Timestamp
+	44, // 15: tieout.billing.v1.Schedule.update_time:type_name -> google.protobuf.Timestamp
+	44, // 16: tieout.billing.v1.Schedule.pause_time:type_name -> google.protobuf.Timestamp
+	44, // 17: tieout.billing.v1.Schedule.end_time:type_name -> google.protobuf.Timestamp
+	6,  // 18: tieout.billing.v1.ScheduleOccurrence.state:type_name -> tieout.billing.v1.OccurrenceState
+	7,  // 19: tieout.billing.v1.ScheduleOccurrence.reason:type_name -> tieout.billing.v1.OccurrenceReason
+	44, // 20: tieout.billing.v1.ScheduleOccurrence.due_time:type_name -> google.protobuf.Timestamp
+	44, // 21: tieout.billing.v1.ScheduleOccurrence.decide_time:type_name -> google.protobuf.Timestamp
+	45, // 22: tieout.billing.v1.ScheduleOccurrence.item_state:type_name -> tieout.billing.v1.ItemState
+	44, // 23: tieout.billing.v1.PreviewedOccurrence.due_time:type_name -> google.protobuf.Timestamp
+	44, // 24: tieout.billing.v1.HolidayList.update_time:type_name -> google.protobuf.Timestamp
+	10, // 25: tieout.billing.v1.CreateScheduleRequest.terms:type_name -> tieout.billing.v1.ScheduleTerms
+	11, // 26: tieout.billing.v1.CreateScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
+	10, // 27: tieout.billing.v1.UpdateScheduleRequest.terms:type_name -> tieout.billing.v1.ScheduleTerms
+	11, // 28: tieout.billing.v1.UpdateScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
+	11, // 29: tieout.billing.v1.PauseScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
+	11, // 30: tieout.billing.v1.ResumeScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
+	11, // 31: tieout.billing.v1.EndScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
+	12, // 32: tieout.billing.v1.TriggerScheduleResponse.occurrence:type_name -> tieout.billing.v1.ScheduleOccurrence
+	11, // 33: tieout.billing.v1.GetScheduleResponse.schedule:type_name -> tieout.billing.v1.Schedule
+	5,  // 34: tieout.billing.v1.ListSchedulesRequest.state:type_name -> tieout.billing.v1.ScheduleState
+	11, // 35: tieout.billing.v1.ListSchedulesResponse.schedules:type_name -> tieout.billing.v1.Schedule
+	12, // 36: tieout.billing.v1.ListScheduleOccurrencesResponse.occurrences:type_name -> tieout.billing.v1.ScheduleOccurrence
+	9,  // 37: tieout.billing.v1.GetSchedulePreviewRequest.calendar:type_name -> tieout.billing.v1.ScheduleCalendar
+	13, // 38: tieout.billing.v1.GetSchedulePreviewResponse.occurrences:type_name -> tieout.billing.v1.PreviewedOccurrence
+	14, // 39: tieout.billing.v1.PutHolidayListResponse.list:type_name -> tieout.billing.v1.HolidayList
+	14, // 40: tieout.billing.v1.GetHolidayListResponse.list:type_name -> tieout.billing.v1.HolidayList
+	14, // 41: tieout.billing.v1.ListHolidayListsResponse.lists:type_name -> tieout.billing.v1.HolidayList
+	15, // 42: tieout.billing.v1.ScheduleService.CreateSchedule:input_type -> tieout.billing.v1.CreateScheduleRequest
+	17, // 43: tieout.billing.v1.ScheduleService.UpdateSchedule:input_type -> tieout.billing.v1.UpdateScheduleRequest
+	19, // 44: tieout.billing.v1.ScheduleService.PauseSchedule:input_type -> tieout.billing.v1.PauseScheduleRequest
+	21, // 45: tieout.billing.v1.ScheduleService.ResumeSchedule:input_type -> tieout.billing.v1.ResumeScheduleRequest
+	23, // 46: tieout.billing.v1.ScheduleService.EndSchedule:input_type -> tieout.billing.v1.EndScheduleRequest
+	25, // 47: tieout.billing.v1.ScheduleService.TriggerSchedule:input_type -> tieout.billing.v1.TriggerScheduleRequest
+	27, // 48: tieout.billing.v1.ScheduleService.GetSchedule:input_type -> tieout.billing.v1.GetScheduleRequest
+	29, // 49: tieout.billing.v1.ScheduleService.ListSchedules:input_type -> tieout.billing.v1.ListSchedulesRequest
+	31, // 50: tieout.billing.v1.ScheduleService.ListScheduleOccurrences:input_type -> tieout.billing.v1.ListScheduleOccurrencesRequest
+	33, // 51: tieout.billing.v1.ScheduleService.GetSchedulePreview:input_type -> tieout.billing.v1.GetSchedulePreviewRequest
+	35, // 52: tieout.billing.v1.ScheduleService.PutHolidayList:input_type -> tieout.billing.v1.PutHolidayListRequest
+	37, // 53: tieout.billing.v1.ScheduleService.GetHolidayList:input_type -> tieout.billing.v1.GetHolidayListRequest
+	39, // 54: tieout.billing.v1.ScheduleService.ListHolidayLists:input_type -> tieout.billing.v1.ListHolidayListsRequest
+	16, // 55: tieout.billing.v1.ScheduleService.CreateSchedule:output_type -> tieout.billing.v1.CreateScheduleResponse
+	18, // 56: tieout.billing.v1.ScheduleService.UpdateSchedule:output_type -> tieout.billing.v1.UpdateScheduleResponse
+	20, // 57: tieout.billing.v1.ScheduleService.PauseSchedule:output_type -> tieout.billing.v1.PauseScheduleResponse
+	22, // 58: tieout.billing.v1.ScheduleService.ResumeSchedule:output_type -> tieout.billing.v1.ResumeScheduleResponse
+	24, // 59: tieout.billing.v1.ScheduleService.EndSchedule:output_type -> tieout.billing.v1.EndScheduleResponse
+	26, // 60: tieout.billing.v1.ScheduleService.TriggerSchedule:output_type -> tieout.billing.v1.TriggerScheduleResponse
+	28, // 61: tieout.billing.v1.ScheduleService.GetSchedule:output_type -> tieout.billing.v1.GetScheduleResponse
+	30, // 62: tieout.billing.v1.ScheduleService.ListSchedules:output_type -> tieout.billing.v1.ListSchedulesResponse
+	32, // 63: tieout.billing.v1.ScheduleService.ListScheduleOccurrences:output_type -> tieout.billing.v1.ListScheduleOccurrencesResponse
+	34, // 64: tieout.billing.v1.ScheduleService.GetSchedulePreview:output_type -> tieout.billing.v1.GetSchedulePreviewResponse
+	36, // 65: tieout.billing.v1.ScheduleService.PutHolidayList:output_type -> tieout.billing.v1.PutHolidayListResponse
+	38, // 66: tieout.billing.v1.ScheduleService.GetHolidayList:output_type -> tieout.billing.v1.GetHolidayListResponse
+	40, // 67: tieout.billing.v1.ScheduleService.ListHolidayLists:output_type -> tieout.billing.v1.ListHolidayListsResponse
+	55, // [55:68] is the sub-list for method output_type
+	42, // [42:55] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_tieout_billing_v1_schedule_proto_init() }
@@ -3132,6 +3144,7 @@ func file_tieout_billing_v1_schedule_proto_init() {
 		return
 	}
 	file_tieout_billing_v1_batch_proto_init()
+	file_tieout_billing_v1_dunning_proto_init()
 	file_tieout_billing_v1_schedule_proto_msgTypes[25].OneofWrappers = []any{
 		(*GetSchedulePreviewRequest_ScheduleId)(nil),
 		(*GetSchedulePreviewRequest_Calendar)(nil),

@@ -19,6 +19,7 @@ CREATE TABLE schedule (
     card_scheme      text        NOT NULL,
     provider_account text        NOT NULL CHECK (provider_account <> ''),
     rule             jsonb       NOT NULL,                     -- when it is due
+    dunning          jsonb,                                    -- how what is declined is tried again; NULL for not at all
     holiday_list     text        REFERENCES holiday_list (name),
     missed           text        NOT NULL CHECK (missed IN ('run_all', 'run_latest', 'skip_all')),
     grace_seconds    bigint      NOT NULL CHECK (grace_seconds >= 60),
