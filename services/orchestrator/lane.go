@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -14,12 +15,12 @@ const (
 	// maxFlights is how many calls of a lane are under way at once.
 	maxFlights = 4
 	// maxYielding is how many a call carries that yields to orders; then one call is under way.
-	maxYielding = 32
+	maxYielding = 24
 	// yieldFor is how long a lane goes on yielding after the last step of an order: a burst that began between two
 	// orders would be under way when the next one comes.
 	yieldFor = 2 * time.Second
 	// yieldPauses is how many times as long as its last call took a yielding lane leaves the machine to others.
-	yieldPauses = 2
+	yieldPauses = 6
 )
 
 // notSentWait is how long a lane is blocked after a call that could not be sent.
@@ -189,6 +190,22 @@ func (l *lane) unblock() {
 	}
 	l.limit = min(2*l.limit, maxBatch)
 	l.launch()
+}
+
+// intakePause is how long who hands in many recurring payments waits for the answer, as long as orders flow: what is taken
+// in faster than its lane carries it only costs orders their turn.
+const intakePause = time.Second
+
+// yieldIntake lets some time pass for orders after so many recurring payments were taken in.
+func (e *engine) yieldIntake(ctx context.Context, n int) {
+	if n <= maxYielding || !e.ordersFlow(time.Now()) {
+		return
+	}
+	select {
+	case <-time.After(intakePause):
+	case <-ctx.Done():
+	case <-e.stopping:
+	}
 }
 
 // waits gives how many sagas wait in the lane, and whether it is blocked.

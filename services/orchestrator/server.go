@@ -107,6 +107,7 @@ func (s *recurringServer) start(ctx context.Context, requests []*recurringv1.Sta
 			a.Response = &recurringv1.StartRecurringPaymentResponse{RecurringPaymentId: v.ID.String(), SagaId: v.SagaID.String()}
 		}
 	}
+	s.orchestrator.engine.yieldIntake(ctx, len(batch))
 	return answers
 }
 
