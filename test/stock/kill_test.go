@@ -33,7 +33,7 @@ const (
 	mug     = "MUG"
 	// steps are what a client does in a round.
 	steps = 16
-	// checkLimit bounds the search for an order of a round's operations, of which most take milliseconds.
+	// checkLimit bounds the search for an order of a round's operations, which takes some hundredths of a second.
 	checkLimit = time.Minute
 )
 
