@@ -182,13 +182,9 @@ const referenceDuplicate = "REFERENCE_DUPLICATE"
 
 // count adds an item to the totals and to the control hash.
 func (u *upload) count(p paymentfile.Payment) error {
-	s := u.sums[p.Amount.Currency]
-	s.Currency = p.Amount.Currency
-	total, err := s.Add(p.Amount)
-	if err != nil {
+	if err := into(u.sums, p.Amount); err != nil {
 		return rpcerr.ForField(rpcerr.AmountOverflow, "chunk", "line %d: the sum of the items in %s does not fit in 64 bits", p.Line, p.Amount.Currency)
 	}
-	u.sums[p.Amount.Currency] = sum{s.Items + 1, total}
 	hashItem(u.plan, int64(p.Line), p.Reference, p.CustomerID, p.PaymentMethod, p.Amount, p.Description)
 	return nil
 }
