@@ -35,6 +35,7 @@ var scheduleView = output.View[*billingv1.Schedule]{
 			return fmt.Sprintf("%s, when more than %s late", enum(t.GetMissed(), "MISSED_POLICY_"), t.GetGrace().AsDuration())
 		}},
 		{Name: "overlap", Value: func(s *billingv1.Schedule) string { return enum(s.GetTerms().GetOverlap(), "OVERLAP_POLICY_") }},
+		{Name: "dunning", Value: func(s *billingv1.Schedule) string { return dunningText(s.GetTerms().GetDunning()) }},
 		{Name: "created_by", Value: (*billingv1.Schedule).GetCreatedBy},
 		{Name: "create_time", Value: func(s *billingv1.Schedule) string { return instant(s.GetCreateTime()) }},
 		{Name: "update_time", Value: func(s *billingv1.Schedule) string { return instant(s.GetUpdateTime()) }},
