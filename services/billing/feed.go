@@ -166,8 +166,7 @@ func (f *feeder) share(left []running) int {
 	}
 	free := int64(r.concurrency) - r.underWay
 	n := int(min((max(free, 0)+sharing-1)/sharing, r.planned, maxFeed))
-	if r.rate == 0 || n == 0 {
-		delete(f.limiters, r.account)
+	if n == 0 || r.rate == 0 {
 		return n
 	}
 	limiter := f.limiters[r.account]

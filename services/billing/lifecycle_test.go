@@ -209,11 +209,11 @@ func (f *fixture) progress(b *billingv1.Batch) *billingv1.BatchProgress {
 	return answer.GetBatch().GetProgress()
 }
 
-// No more than the rate and its burst are started in the time that it took.
+// No more than the rate and its burst are started in the time that it took, also where the concurrency holds it back at times.
 func TestLimit_RateIsAsMuchAsIsStarted(t *testing.T) {
 	f := setup(t)
 	const perSecond = 50
-	f.limit("limit-0001", perSecond, 1000)
+	f.limit("limit-0001", perSecond, 2)
 	b := f.plan("dues", rows(60, "pm_ok")...)
 	begun := time.Now()
 	f.start(b)
