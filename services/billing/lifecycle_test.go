@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
@@ -209,17 +210,35 @@ func (f *fixture) progress(b *billingv1.Batch) *billingv1.BatchProgress {
 	return answer.GetBatch().GetProgress()
 }
 
-// No more than the rate and its burst are started in the time that it took, also where the concurrency holds it back at times.
+// No more than the rate and its burst are started in the time that it took.
 func TestLimit_RateIsAsMuchAsIsStarted(t *testing.T) {
 	f := setup(t)
-	const perSecond = 50
-	f.limit("limit-0001", perSecond, 2)
-	b := f.plan("dues", rows(60, "pm_ok")...)
+	const perSecond, items = 10, 20
+	f.limit("limit-0001", perSecond, 4)
+	b := f.plan("dues", rows(items, "pm_ok")...)
 	begun := time.Now()
 	f.start(b)
 	f.end(b)
-	if most := perSecond/10 + int(time.Since(begun).Seconds()*perSecond) + 1; most < 60 {
-		t.Errorf("60 were started in %s, and at most %d may be", time.Since(begun), most)
+	if most := perSecond/10 + int(time.Since(begun).Seconds()*perSecond) + 1; most < items {
+		t.Errorf("%d were started in %s, and at most %d may be", items, time.Since(begun), most)
+	}
+}
+
+// A round that the concurrency leaves nothing to start gives nobody new tokens.
+func TestLimit_RateIsNotForgottenWhileAllIsUnderWay(t *testing.T) {
+	t.Parallel()
+	f := &feeder{limiters: map[string]*rate.Limiter{}, wake: make(chan struct{}, 1)}
+	r := running{account: "a", planned: 100, rate: 1, concurrency: 1}
+	if n := f.share([]running{r}); n != 1 {
+		t.Fatalf("at the beginning: %d may be started, want 1", n)
+	}
+	r.underWay = 1
+	if n := f.share([]running{r}); n != 0 {
+		t.Errorf("while one is under way: %d may be started, want none", n)
+	}
+	r.underWay = 0
+	if n := f.share([]running{r}); n != 0 {
+		t.Errorf("within the second: %d more may be started, want none", n)
 	}
 }
 
