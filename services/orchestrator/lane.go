@@ -15,7 +15,7 @@ const (
 	// maxFlights is how many calls of a lane are under way at once.
 	maxFlights = 4
 	// maxYielding is how many a call carries that yields to orders; then one call is under way.
-	maxYielding = 24
+	maxYielding = 8
 	// yieldFor is how long a lane goes on yielding after the last step of an order: a burst that began between two
 	// orders would be under way when the next one comes.
 	yieldFor = 2 * time.Second
