@@ -11,10 +11,12 @@ import (
 
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
+	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/services/billing/billingdb"
 )
 
 func dunningPolicy() *billingv1.DunningPolicy {
@@ -122,6 +124,20 @@ func TestDunning_RecoveredItemIsTold(t *testing.T) {
 	f.settled(b, func(b *billingv1.Batch) bool { return b.GetEndTime() != nil && b.GetProgress().GetSucceeded() == 1 })
 	f.wantFinals("A-1 after 2: true ")
 	f.wantClean()
+}
+
+// A decline that is told again beside what came of the next attempt is no decline of that one.
+func TestDunning_KeepsAttemptsApart(t *testing.T) {
+	t.Parallel()
+	bid := id.New[batchKind]()
+	told := []outcome{
+		{batchID: bid, line: 2, attempt: 1, state: itemFailed, reason: "insufficient_funds", declined: true},
+		{batchID: bid, line: 2, attempt: 2, state: itemFailed, reason: "PAYMENT_METHOD_UNKNOWN"},
+	}
+	settled := []billingdb.SettleItemsRow{{BatchID: bid.UUID(), Line: 2, Attempt: 2, State: int16(itemFailed)}}
+	if got := declinesOf(told, settled); len(got) != 0 {
+		t.Errorf("declines: got %+v, want none", got)
+	}
 }
 
 // The budget of a card is that of all batches: one that was declined too often meanwhile is not tried when its time

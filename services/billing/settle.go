@@ -26,6 +26,15 @@ type outcome struct {
 	declined       bool // by the provider: reason is its code
 }
 
+// attemptKey names an attempt to charge an item.
+type attemptKey struct {
+	batchID BatchID
+	line    int64
+	attempt int32
+}
+
+func (o outcome) key() attemptKey { return attemptKey{o.batchID, o.line, o.attempt} }
+
 // results consumes what the orchestrator tells of recurring payments.
 func (b *billing) results() inbox.Consumer {
 	return inbox.Consumer{
@@ -82,19 +91,15 @@ func (b *billing) settle(ctx context.Context, tx *pg.Tx, outcomes []outcome) err
 
 // declinesOf gives the declines among what was settled.
 func declinesOf(outcomes []outcome, settled []billingdb.SettleItemsRow) []decline {
-	type key struct {
-		batchID uuid.UUID
-		line    int64
-	}
-	codes := map[key]string{}
+	codes := map[attemptKey]string{}
 	for _, o := range outcomes {
 		if o.declined {
-			codes[key{o.batchID.UUID(), o.line}] = o.reason
+			codes[o.key()] = o.reason
 		}
 	}
 	var declines []decline
 	for _, r := range settled {
-		if code, declined := codes[key{r.BatchID, r.Line}]; declined && itemState(r.State) == itemFailed {
+		if code, declined := codes[attemptKey{BatchID(r.BatchID), r.Line, r.Attempt}]; declined && itemState(r.State) == itemFailed {
 			declines = append(declines, decline{r.BatchID, r.Line, r.Attempt, r.PaymentMethod, code})
 		}
 	}
@@ -114,14 +119,9 @@ func recovered(settled []billingdb.SettleItemsRow) []bus.Event {
 
 // latest leaves one outcome of each attempt: what is known counts more than what is in doubt, and of the rest the last.
 func latest(outcomes []outcome) []outcome {
-	type key struct {
-		batchID BatchID
-		line    int64
-		attempt int32
-	}
-	at, kept := map[key]int{}, outcomes[:0:0]
+	at, kept := map[attemptKey]int{}, outcomes[:0:0]
 	for _, o := range outcomes {
-		k := key{o.batchID, o.line, o.attempt}
+		k := o.key()
 		i, seen := at[k]
 		switch {
 		case !seen:
