@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
-	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/billing/calendar"
@@ -164,7 +163,7 @@ func scheduleToProto(s *schedule) *billingv1.Schedule {
 	out := &billingv1.Schedule{
 		ScheduleId: s.id.String(), State: billingv1.ScheduleState(s.state), Terms: &billingv1.ScheduleTerms{
 			CustomerId: t.CustomerID, PaymentMethod: t.PaymentMethod,
-			Amount:      &commonv1.Amount{CurrencyCode: string(t.Amount.Currency), MinorUnits: t.Amount.Minor},
+			Amount:      amountToProto(t.Amount),
 			Description: t.Description, CardScheme: t.CardScheme, ProviderAccount: t.Account, Calendar: whenToProto(t.When),
 			Missed: nameOf(missedPolicies, t.Missed), Grace: durationpb.New(t.Grace), Overlap: nameOf(overlapPolicies, t.Overlap),
 		},

@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/id"
@@ -51,7 +50,7 @@ func eventEnded(b *batch, p proof) bus.Event {
 		Cancelled: b.cancelled, Proven: p.difference == "",
 	}
 	for _, s := range p.collected {
-		e.Collected = append(e.Collected, &commonv1.Amount{CurrencyCode: string(s.Currency), MinorUnits: s.Minor})
+		e.Collected = append(e.Collected, amountToProto(s.Amount))
 	}
 	return event(b.id, "ended", e)
 }

@@ -44,6 +44,13 @@ type starting struct {
 	amount                    money.Amount
 }
 
+func startingOf(r billingdb.ListUnderWayRow) starting {
+	return starting{
+		BatchID(r.BatchID), r.Line, r.Attempt, r.CustomerID, r.PaymentMethod,
+		money.Amount{Currency: money.Currency(r.Currency), Minor: r.AmountMinor},
+	}
+}
+
 // feeder starts the items of running batches.
 type feeder struct {
 	pool *pgxpool.Pool
@@ -202,9 +209,7 @@ func (f *feeder) feed(ctx context.Context, bid BatchID, n int) (fed []starting, 
 		fed = fed[:0]
 		for _, r := range rows {
 			through = max(through, r.Line)
-			fed = append(fed, starting{
-				bid, r.Line, r.Attempt, r.CustomerID, r.PaymentMethod, money.Amount{Currency: money.Currency(r.Currency), Minor: r.AmountMinor},
-			})
+			fed = append(fed, startingOf(billingdb.ListUnderWayRow(r)))
 		}
 		if len(fed) == 0 {
 			return nil
@@ -232,10 +237,7 @@ func (f *feeder) resend(ctx context.Context) error {
 		}
 		items := make([]starting, len(rows))
 		for i, r := range rows {
-			items[i] = starting{
-				BatchID(r.BatchID), r.Line, r.Attempt, r.CustomerID, r.PaymentMethod,
-				money.Amount{Currency: money.Currency(r.Currency), Minor: r.AmountMinor},
-			}
+			items[i] = startingOf(r)
 		}
 		after = items[len(items)-1]
 		f.handIn(ctx, items)

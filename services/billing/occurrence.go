@@ -287,7 +287,7 @@ func (r *round) startBatch(ctx context.Context, runs []*occurrence) error {
 		}
 	}
 	p.hash = hash.Sum(nil)
-	p.sums = slices.SortedFunc(maps.Values(sums), func(a, b sum) int { return strings.Compare(string(a.Currency), string(b.Currency)) })
+	p.sums = byCurrency(sums)
 	if _, _, err := r.st.insertItems(ctx, p.id, items); err != nil {
 		return err
 	}

@@ -142,6 +142,10 @@ func into(sums map[money.Currency]sum, a money.Amount) error {
 	return nil
 }
 
+func byCurrency(sums map[money.Currency]sum) []sum {
+	return slices.SortedFunc(maps.Values(sums), func(a, b sum) int { return strings.Compare(string(a.Currency), string(b.Currency)) })
+}
+
 // prove compares what the items come to with what the batch says.
 func (t *tally) prove(b *batch) proof {
 	p := proof{items: t.items, planHash: t.plan.Sum(nil), outcomeHash: t.outcome.Sum(nil), collected: []sum{}}
@@ -174,9 +178,7 @@ func (t *tally) prove(b *batch) proof {
 	for _, c := range slices.Sorted(maps.Keys(t.planned)) {
 		differ("there are items in %s, and none were planned", c)
 	}
-	for _, c := range slices.Sorted(maps.Keys(t.collected)) {
-		p.collected = append(p.collected, t.collected[c])
-	}
+	p.collected = append(p.collected, byCurrency(t.collected)...)
 	slices.Sort(wrong)
 	p.difference = strings.Join(wrong, "; ")
 	return p

@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +51,7 @@ type upload struct {
 
 // uploaded takes a file in and plans it.
 func (b *billing) uploaded(ctx context.Context, from request, h header, file io.Reader) (*batch, error) {
-	if err := b.checkHeader(h); err != nil {
+	if err := h.check(); err != nil {
 		return nil, err
 	}
 	u := &upload{
@@ -62,19 +61,18 @@ func (b *billing) uploaded(ctx context.Context, from request, h header, file io.
 		return nil, err
 	}
 	planned, err := u.take(ctx, from, io.TeeReader(file, u.content))
-	if err != nil {
+	if err != nil || planned != u.id { // another one is the answer of an earlier upload under the key
 		// What is left is removed by a duty; it does not wait for a lease that nobody renews.
 		u.abandon(context.WithoutCancel(ctx))
-		return nil, err
 	}
-	if planned != u.id { // the answer of an earlier upload under the key
-		u.abandon(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, err
 	}
 	return b.readBatch(ctx, planned)
 }
 
-// checkHeader refuses what the proto cannot.
-func (b *billing) checkHeader(h header) error {
+// check refuses what the proto cannot.
+func (h header) check() error {
 	for column := range h.Columns {
 		if !slices.Contains(paymentfile.Columns(), column) {
 			return rpcerr.ForField(rpcerr.RequestInvalid, "header.columns", "%q is none of %s", column, strings.Join(paymentfile.Columns(), ", "))
@@ -207,8 +205,8 @@ func (u *upload) finish(ctx context.Context, from request) (BatchID, error) {
 	r := from.idem(methodUpload, u.billing.keyTTL, append(fields, idem.Field{Name: "chunk", Value: hex.EncodeToString(u.content.Sum(nil))})...)
 	return idem.Once(ctx, u.billing.pool, r, func(ctx context.Context, tx *pg.Tx) (BatchID, string, error) {
 		st := newStore(tx)
-		sums := slices.SortedFunc(maps.Values(u.sums), func(a, b sum) int { return strings.Compare(string(a.Currency), string(b.Currency)) })
-		p := plan{id: u.id, hash: u.plan.Sum(nil), rejected: int64(u.rejected), sums: sums}
+		sums := byCurrency(u.sums)
+		p := plan{id: u.id, hash: u.plan.Sum(nil), rejected: u.rejected, sums: sums}
 		for _, s := range sums {
 			p.items += s.Items
 		}
@@ -232,8 +230,8 @@ func (u *upload) finish(ctx context.Context, from request) (BatchID, error) {
 	})
 }
 
-// sameContent refuses items that another batch has, unless that batch was named. Two uploads that come to this at the
-// same time meet in a unique index; the second one is refused here when it asks again.
+// sameContent refuses items that another batch has, unless that batch was named. Of two uploads that come to this
+// at the same time, the second one waits for the first, and is refused when that has become a batch.
 func (u *upload) sameContent(ctx context.Context, st store, p plan) error {
 	if p.items == 0 {
 		return nil

@@ -75,7 +75,7 @@ func (q *Queries) BeginUpload(ctx context.Context, arg BeginUploadParams) error 
 
 const cancelBatch = `-- name: CancelBatch :exec
 UPDATE batch SET state = 2, cancelled_at = now(), planned = 0, cancelled = cancelled + $1, note = $2,
-       started_at = started_at, to_prove = to_prove OR running = 0
+       to_prove = to_prove OR running = 0
  WHERE id = $3
 `
 
@@ -2702,7 +2702,7 @@ const startItems = `-- name: StartItems :many
 UPDATE batch_item i SET state = 2, attempt = i.attempt + 1, attempted_at = now()
   FROM (SELECT n.line FROM batch_item n WHERE n.batch_id = $1 AND n.line > $2 AND n.state = 1 ORDER BY n.line LIMIT $3) next
  WHERE i.batch_id = $1 AND i.line = next.line
-RETURNING i.line, i.attempt, i.customer_id, i.payment_method, i.currency, i.amount_minor
+RETURNING i.batch_id, i.line, i.attempt, i.customer_id, i.payment_method, i.currency, i.amount_minor
 `
 
 type StartItemsParams struct {
@@ -2712,6 +2712,7 @@ type StartItemsParams struct {
 }
 
 type StartItemsRow struct {
+	BatchID       uuid.UUID
 	Line          int64
 	Attempt       int32
 	CustomerID    string
@@ -2731,6 +2732,7 @@ func (q *Queries) StartItems(ctx context.Context, arg StartItemsParams) ([]Start
 	for rows.Next() {
 		var i StartItemsRow
 		if err := rows.Scan(
+			&i.BatchID,
 			&i.Line,
 			&i.Attempt,
 			&i.CustomerID,

@@ -129,7 +129,7 @@ UPDATE batch_item SET state = 6, reason = @reason WHERE batch_id = @batch_id AND
 -- name: CancelBatch :exec
 -- What is under way ends; then the totals are proven, and the batch has ended.
 UPDATE batch SET state = 2, cancelled_at = now(), planned = 0, cancelled = cancelled + @cancelled, note = @note,
-       started_at = started_at, to_prove = to_prove OR running = 0
+       to_prove = to_prove OR running = 0
  WHERE id = @id;
 
 -- name: ListRunning :many
@@ -145,7 +145,7 @@ SELECT b.id, b.provider_account, b.planned, coalesce(b.cut_off_at <= now(), fals
 UPDATE batch_item i SET state = 2, attempt = i.attempt + 1, attempted_at = now()
   FROM (SELECT n.line FROM batch_item n WHERE n.batch_id = @batch_id AND n.line > @after_line AND n.state = 1 ORDER BY n.line LIMIT @n) next
  WHERE i.batch_id = @batch_id AND i.line = next.line
-RETURNING i.line, i.attempt, i.customer_id, i.payment_method, i.currency, i.amount_minor;
+RETURNING i.batch_id, i.line, i.attempt, i.customer_id, i.payment_method, i.currency, i.amount_minor;
 
 -- name: LockForFeeding :one
 SELECT fed_through FROM batch WHERE id = @id AND state = 2 FOR NO KEY UPDATE;
