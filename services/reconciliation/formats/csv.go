@@ -1,0 +1,16 @@
+package formats
+
+import (
+	"bufio"
+	"errors"
+	"iter"
+)
+
+func readCSV(_ *bufio.Reader, o Options) iter.Seq2[Part, error] {
+	return func(yield func(Part, error) bool) {
+		yield(Part{}, &Error{File: o.Name, Err: errors.New("is not read yet")})
+	}
+}
+
+// A Mapping says what the columns of a CSV file mean.
+type Mapping struct{}
