@@ -13,6 +13,7 @@ import (
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
 	"github.com/tieout/tieout/services/payment"
+	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/services/shipment"
 )
 
@@ -21,11 +22,12 @@ import (
 type Config struct {
 	service.Config `koanf:",squash"`
 
-	Orchestrator orchestrator.Config `koanf:"orchestrator"`
-	Inventory    inventory.Config    `koanf:"inventory"`
-	Payment      payment.Config      `koanf:"payment"`
-	Shipment     shipment.Config     `koanf:"shipment"`
-	Billing      billing.Config      `koanf:"billing"`
+	Orchestrator   orchestrator.Config   `koanf:"orchestrator"`
+	Inventory      inventory.Config      `koanf:"inventory"`
+	Payment        payment.Config        `koanf:"payment"`
+	Shipment       shipment.Config       `koanf:"shipment"`
+	Billing        billing.Config        `koanf:"billing"`
+	Reconciliation reconciliation.Config `koanf:"reconciliation"`
 }
 
 // The variables that are not configuration of a server.
@@ -36,12 +38,13 @@ const (
 
 func defaultConfig() Config {
 	return Config{
-		Config:       service.DefaultConfig(),
-		Orchestrator: orchestrator.DefaultConfig(),
-		Inventory:    inventory.DefaultConfig(),
-		Payment:      payment.DefaultConfig(),
-		Shipment:     shipment.DefaultConfig(),
-		Billing:      billing.DefaultConfig(),
+		Config:         service.DefaultConfig(),
+		Orchestrator:   orchestrator.DefaultConfig(),
+		Inventory:      inventory.DefaultConfig(),
+		Payment:        payment.DefaultConfig(),
+		Shipment:       shipment.DefaultConfig(),
+		Billing:        billing.DefaultConfig(),
+		Reconciliation: reconciliation.DefaultConfig(),
 	}
 }
 
@@ -67,6 +70,12 @@ func services(cfg Config) []service.Service {
 		{
 			Name: "billing", Postgres: cfg.Billing.Postgres, Migrations: billing.Migrations(),
 			Run: func(ctx context.Context, env *service.Env) error { return billing.Run(ctx, env, cfg.Billing) },
+		},
+		{
+			Name: "reconciliation", Postgres: cfg.Reconciliation.Postgres, Migrations: reconciliation.Migrations(),
+			Run: func(ctx context.Context, env *service.Env) error {
+				return reconciliation.Run(ctx, env, cfg.Reconciliation)
+			},
 		},
 	}
 }

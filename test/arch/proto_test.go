@@ -16,6 +16,7 @@ import (
 	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"
 	_ "github.com/tieout/tieout/gen/tieout/order/v1"
 	_ "github.com/tieout/tieout/gen/tieout/payment/v1"
+	_ "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 	_ "github.com/tieout/tieout/gen/tieout/recurring/v1"
 	_ "github.com/tieout/tieout/gen/tieout/saga/v1"
 	_ "github.com/tieout/tieout/gen/tieout/shipment/v1"

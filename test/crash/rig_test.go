@@ -27,7 +27,7 @@ const (
 )
 
 // services are the processes of a world, but for the standby.
-var services = []string{"inventory", "payment", "shipment", orchestrator, "billing"}
+var services = []string{"inventory", "payment", "shipment", orchestrator, "billing", "reconciliation"}
 
 // rig is a world with processes that can be killed, for the replays of one scenario.
 type rig struct {

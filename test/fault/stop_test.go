@@ -33,7 +33,7 @@ func TestStop_AnOwnerThatSleepsPastItsLeaseWritesNothing(t *testing.T) {
 		addrs[name], processes[name] = addr, split.Launch(t, service, addr, "TIEOUT_ORCHESTRATOR_LEASE=1s")
 		t.Cleanup(processes[name].Kill)
 	}
-	for _, name := range []string{"inventory", "payment", "shipment", "billing"} {
+	for _, name := range []string{"inventory", "payment", "shipment", "billing", "reconciliation"} {
 		launch(name, name, split.Addr(name))
 	}
 	receive(t, split.Dial(t, "inventory"), skus)

@@ -18,6 +18,7 @@ import (
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
 	"github.com/tieout/tieout/services/payment"
+	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/services/payment/pspsim"
 	"github.com/tieout/tieout/services/shipment"
 )
@@ -67,7 +68,7 @@ func NewWorldOn(t testing.TB, dsn func(service.Service) string) *World {
 // Services are all services of the system, in this world.
 func (w *World) Services() []service.Service {
 	order, stock, pay, ship := orchestrator.DefaultConfig(), inventory.DefaultConfig(), payment.DefaultConfig(), shipment.DefaultConfig()
-	bill := billing.DefaultConfig()
+	bill, recon := billing.DefaultConfig(), reconciliation.DefaultConfig()
 	psp := &pay.Provider.PSP
 	psp.URL, psp.Timeout, psp.NotFoundLag = w.PSP.URL(), w.ProviderTimeout, w.ProviderTimeout
 	all := []service.Service{
@@ -81,6 +82,8 @@ func (w *World) Services() []service.Service {
 			Run: func(ctx context.Context, env *service.Env) error { return orchestrator.Run(ctx, env, order) }},
 		{Name: "billing", Postgres: bill.Postgres, Migrations: billing.Migrations(),
 			Run: func(ctx context.Context, env *service.Env) error { return billing.Run(ctx, env, bill) }},
+		{Name: "reconciliation", Postgres: recon.Postgres, Migrations: reconciliation.Migrations(),
+			Run: func(ctx context.Context, env *service.Env) error { return reconciliation.Run(ctx, env, recon) }},
 	}
 	for i := range all {
 		all[i].Postgres.DSN = w.DSN[all[i].Name]
