@@ -3114,6 +3114,97 @@ func (x *ScheduleOccurrenceSkipped) GetReason() string {
 	return ""
 }
 
+// RunFinished: a reconciliation has finished. Type tieout.reconciliation.run.finished.v1.
+type RunFinished struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Its number, from 1 without gaps.
+	Number int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// The day by which it judged what is due: "2026-11-30".
+	AsOf string `protobuf:"bytes,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// How many matches it made.
+	Matched int64 `protobuf:"varint,4,opt,name=matched,proto3" json:"matched,omitempty"`
+	// How many things it found not to be as they should be, by the code of breaks.
+	Breaks map[string]int64 `protobuf:"bytes,5,rep,name=breaks,proto3" json:"breaks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// SHA-256 over its inputs, rules and results, in lower-case hexadecimal.
+	Digest        string `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunFinished) Reset() {
+	*x = RunFinished{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunFinished) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunFinished) ProtoMessage() {}
+
+func (x *RunFinished) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunFinished.ProtoReflect.Descriptor instead.
+func (*RunFinished) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RunFinished) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *RunFinished) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RunFinished) GetAsOf() string {
+	if x != nil {
+		return x.AsOf
+	}
+	return ""
+}
+
+func (x *RunFinished) GetMatched() int64 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *RunFinished) GetBreaks() map[string]int64 {
+	if x != nil {
+		return x.Breaks
+	}
+	return nil
+}
+
+func (x *RunFinished) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 var File_tieout_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tieout_event_v1_event_proto_rawDesc = "" +
@@ -3346,7 +3437,17 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\vcustomer_id\x18\x03 \x01(\tR\n" +
 	"customerId\x120\n" +
 	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reasonB\xb5\x01\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x80\x02\n" +
+	"\vRunFinished\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x05R\x06number\x12\x13\n" +
+	"\x05as_of\x18\x03 \x01(\tR\x04asOf\x12\x18\n" +
+	"\amatched\x18\x04 \x01(\x03R\amatched\x12@\n" +
+	"\x06breaks\x18\x05 \x03(\v2(.tieout.event.v1.RunFinished.BreaksEntryR\x06breaks\x12\x16\n" +
+	"\x06digest\x18\x06 \x01(\tR\x06digest\x1a9\n" +
+	"\vBreaksEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\xb5\x01\n" +
 	"\x13com.tieout.event.v1B\n" +
 	"EventProtoP\x01Z4github.com/tieout/tieout/gen/tieout/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTieout.Event.V1\xca\x02\x0fTieout\\Event\\V1\xe2\x02\x1bTieout\\Event\\V1\\GPBMetadata\xea\x02\x11Tieout::Event::V1b\x06proto3"
 
@@ -3362,7 +3463,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
@@ -3411,28 +3512,31 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*ScheduleEnded)(nil),               // 44: tieout.event.v1.ScheduleEnded
 	(*ScheduleOccurrenceMissed)(nil),    // 45: tieout.event.v1.ScheduleOccurrenceMissed
 	(*ScheduleOccurrenceSkipped)(nil),   // 46: tieout.event.v1.ScheduleOccurrenceSkipped
-	(*v1.Amount)(nil),                   // 47: tieout.common.v1.Amount
+	(*RunFinished)(nil),                 // 47: tieout.event.v1.RunFinished
+	nil,                                 // 48: tieout.event.v1.RunFinished.BreaksEntry
+	(*v1.Amount)(nil),                   // 49: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	47, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	49, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	47, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	47, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	47, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	47, // 6: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	47, // 7: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	47, // 8: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	47, // 9: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
-	47, // 10: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
-	47, // 11: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
-	47, // 12: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
-	47, // 13: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	49, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	49, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	49, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	49, // 6: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	49, // 7: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	49, // 8: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	49, // 9: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	49, // 10: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
+	49, // 11: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
+	49, // 12: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
+	49, // 13: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
+	48, // 14: tieout.event.v1.RunFinished.breaks:type_name -> tieout.event.v1.RunFinished.BreaksEntry
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -3446,7 +3550,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
