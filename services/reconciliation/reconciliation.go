@@ -1,6 +1,7 @@
 package reconciliation
 
 import (
+	"crypto/ed25519"
 	"log/slog"
 	"time"
 
@@ -16,7 +17,10 @@ type reconciliation struct {
 	outbox   *outbox.Outbox
 	watchers *watch.Watchers
 	log      *slog.Logger
-	keyTTL   time.Duration // of clients' keys
+	metrics  metrics
+	runner   *runner
+	key      ed25519.PrivateKey // that runs are signed with; nil for one that is in the database
+	keyTTL   time.Duration      // of clients' keys
 }
 
 // stage is where two sides are compared, as in the database.
@@ -28,7 +32,9 @@ const (
 )
 
 // String gives the stage as people say it.
-func (s stage) String() string { return map[stage]string{stageProvider: "provider", stageBank: "bank"}[s] }
+func (s stage) String() string {
+	return map[stage]string{stageProvider: "provider", stageBank: "bank"}[s]
+}
 
 // defaultAccount is the account with the payment provider where nobody says which.
 const defaultAccount = "default"

@@ -23,6 +23,11 @@ type Config struct {
 	OrchestratorAddr string `koanf:"orchestrator_addr"`
 	InventoryAddr    string `koanf:"inventory_addr"`
 	ShipmentAddr     string `koanf:"shipment_addr"`
+	// Every is how often a run begins by itself, when movements have come in or a day has gone by; 0 for never.
+	Every time.Duration `koanf:"every"`
+	// SigningKey is what runs are signed with: the 32 bytes of an Ed25519 seed, in base64. Empty for one that the service makes
+	// and keeps in its database, which proves less: docs/reconciliation.md says what.
+	SigningKey string `koanf:"signing_key"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
@@ -39,17 +44,33 @@ func Migrations() []pg.Migrations {
 }
 
 // Run wires the service into env.
-func Run(_ context.Context, env *service.Env, cfg Config) error {
-	_, err := wire(env, cfg)
+func Run(ctx context.Context, env *service.Env, cfg Config) error {
+	_, err := wire(ctx, env, cfg)
 	return err
 }
 
-func wire(env *service.Env, cfg Config) (*reconciliation, error) {
+func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, error) {
+	key, err := parseSigningKey(cfg.SigningKey)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := newMetrics(env.Meter)
+	if err != nil {
+		return nil, err
+	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
-		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, keyTTL: cfg.IdempotencyTTL,
+		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, key: key,
+		keyTTL: cfg.IdempotencyTTL,
+	}
+	r.runner = &runner{
+		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: make(chan struct{}, 1), pieceSize: pieceSize,
+	}
+	if err := r.ensureRules(ctx); err != nil {
+		return nil, err
 	}
 	register(env.GRPC, r)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
+	env.Go("runs", r.runner.run)
 	return r, nil
 }

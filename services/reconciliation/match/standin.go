@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/tieout/tieout/services/reconciliation/breaks"
 )
@@ -110,7 +111,7 @@ func (out *Result) classify(in Input, r Rules, oursDone, theirsDone []bool) {
 			continue
 		}
 		f := Finding{Code: stranger, Theirs: []int32{int32(j)}, Amount: row.Amount}
-		if in.Text != nil && in.Text(row) == "DUPLICATE" {
+		if in.Text != nil && strings.Contains(in.Text(row), "DUPLICATE") {
 			f.Code, f.Payout, f.Effect = breaks.DuplicateExternal, row.Carriers[CarrierPayout], -row.Net()
 		}
 		out.Findings = append(out.Findings, f)

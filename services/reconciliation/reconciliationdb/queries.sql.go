@@ -7,7 +7,51 @@ package reconciliationdb
 
 import (
 	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+const activateRules = `-- name: ActivateRules :exec
+INSERT INTO rule_activation (version, activated_by, reason) VALUES ($1, $2, $3)
+`
+
+type ActivateRulesParams struct {
+	Version     int32
+	ActivatedBy string
+	Reason      string
+}
+
+func (q *Queries) ActivateRules(ctx context.Context, arg ActivateRulesParams) error {
+	_, err := q.db.Exec(ctx, activateRules, arg.Version, arg.ActivatedBy, arg.Reason)
+	return err
+}
+
+const activeRules = `-- name: ActiveRules :one
+SELECT version FROM rule_activation ORDER BY id DESC LIMIT 1
+`
+
+func (q *Queries) ActiveRules(ctx context.Context) (int32, error) {
+	row := q.db.QueryRow(ctx, activeRules)
+	var version int32
+	err := row.Scan(&version)
+	return version, err
+}
+
+const askToCancel = `-- name: AskToCancel :exec
+UPDATE run SET cancelling = $1 WHERE number = $2
+`
+
+type AskToCancelParams struct {
+	Cancelling string
+	Number     int32
+}
+
+func (q *Queries) AskToCancel(ctx context.Context, arg AskToCancelParams) error {
+	_, err := q.db.Exec(ctx, askToCancel, arg.Cancelling, arg.Number)
+	return err
+}
 
 const beginDelivery = `-- name: BeginDelivery :one
 INSERT INTO delivery (kind, state) VALUES ($1, $2) RETURNING id
@@ -23,6 +67,639 @@ func (q *Queries) BeginDelivery(ctx context.Context, arg BeginDeliveryParams) (i
 	var id int32
 	err := row.Scan(&id)
 	return id, err
+}
+
+const beginTelling = `-- name: BeginTelling :execrows
+UPDATE run SET telling = true WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling = ''
+`
+
+type BeginTellingParams struct {
+	Number int32
+	Epoch  int32
+}
+
+func (q *Queries) BeginTelling(ctx context.Context, arg BeginTellingParams) (int64, error) {
+	result, err := q.db.Exec(ctx, beginTelling, arg.Number, arg.Epoch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const cancelledRun = `-- name: CancelledRun :execrows
+UPDATE run SET state = 3, ended_at = now(), trouble = '' WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling <> ''
+`
+
+type CancelledRunParams struct {
+	Number int32
+	Epoch  int32
+}
+
+func (q *Queries) CancelledRun(ctx context.Context, arg CancelledRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, cancelledRun, arg.Number, arg.Epoch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const closeOpen = `-- name: CloseOpen :exec
+UPDATE open_movement SET until_run = $1::int WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
+`
+
+type CloseOpenParams struct {
+	RunNumber int32
+	Movements []int64
+}
+
+func (q *Queries) CloseOpen(ctx context.Context, arg CloseOpenParams) error {
+	_, err := q.db.Exec(ctx, closeOpen, arg.RunNumber, arg.Movements)
+	return err
+}
+
+const countOpen = `-- name: CountOpen :many
+SELECT p.stage, count(*) FROM open_movement o JOIN partition p ON p.id = o.partition_id WHERE o.until_run IS NULL GROUP BY p.stage
+`
+
+type CountOpenRow struct {
+	Stage int16
+	Count int64
+}
+
+func (q *Queries) CountOpen(ctx context.Context) ([]CountOpenRow, error) {
+	rows, err := q.db.Query(ctx, countOpen)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountOpenRow{}
+	for rows.Next() {
+		var i CountOpenRow
+		if err := rows.Scan(&i.Stage, &i.Count); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countWaiting = `-- name: CountWaiting :one
+SELECT (SELECT count(*) FROM delivery WHERE state = 1 AND run_number IS NULL) AS deliveries,
+       EXISTS (SELECT FROM open_movement WHERE until_run IS NULL) AS is_open, (now() AT TIME ZONE 'UTC')::date AS today,
+       (SELECT max(as_of) FROM run WHERE state = 2)::date AS as_of,
+       coalesce((SELECT extract(epoch FROM now() - max(ended_at)) FROM run), 1e9)::float8 AS seconds
+`
+
+type CountWaitingRow struct {
+	Deliveries int64
+	IsOpen     bool
+	Today      pgtype.Date
+	AsOf       pgtype.Date
+	Seconds    float64
+}
+
+// What no run has taken, and when the last run ended.
+func (q *Queries) CountWaiting(ctx context.Context) (CountWaitingRow, error) {
+	row := q.db.QueryRow(ctx, countWaiting)
+	var i CountWaitingRow
+	err := row.Scan(
+		&i.Deliveries,
+		&i.IsOpen,
+		&i.Today,
+		&i.AsOf,
+		&i.Seconds,
+	)
+	return i, err
+}
+
+const deactivateLegs = `-- name: DeactivateLegs :exec
+UPDATE match_leg SET active = false WHERE match_id = ANY ($1::bigint[]) AND active
+`
+
+func (q *Queries) DeactivateLegs(ctx context.Context, matches []int64) error {
+	_, err := q.db.Exec(ctx, deactivateLegs, matches)
+	return err
+}
+
+const deliveriesOfRun = `-- name: DeliveriesOfRun :one
+SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = $1
+`
+
+type DeliveriesOfRunRow struct {
+	First int32
+	Last  int32
+}
+
+// The first and the last delivery that a run took; 0 for none.
+func (q *Queries) DeliveriesOfRun(ctx context.Context, runNumber *int32) (DeliveriesOfRunRow, error) {
+	row := q.db.QueryRow(ctx, deliveriesOfRun, runNumber)
+	var i DeliveriesOfRunRow
+	err := row.Scan(&i.First, &i.Last)
+	return i, err
+}
+
+const dropFindings = `-- name: DropFindings :exec
+DELETE FROM run_finding WHERE run_number < $1 AND NOT matched
+`
+
+// What earlier runs left open was found again by this one, as far as it still holds.
+func (q *Queries) DropFindings(ctx context.Context, runNumber int32) error {
+	_, err := q.db.Exec(ctx, dropFindings, runNumber)
+	return err
+}
+
+const dropPieces = `-- name: DropPieces :exec
+DELETE FROM run_piece WHERE run_number = $1
+`
+
+func (q *Queries) DropPieces(ctx context.Context, runNumber int32) error {
+	_, err := q.db.Exec(ctx, dropPieces, runNumber)
+	return err
+}
+
+const earlierEffects = `-- name: EarlierEffects :many
+SELECT f.payout_id, sum(f.effect_minor)::bigint AS effect_minor FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.matched AND f.effect_minor <> 0 AND f.payout_id = ANY ($1::text[]) AND f.run_number < $2
+   AND (f.undone_run IS NULL OR f.undone_run > $2) AND p.stage = 1 AND p.account = $3 AND p.currency = $4
+ GROUP BY f.payout_id
+`
+
+type EarlierEffectsParams struct {
+	Payouts  []string
+	Before   int32
+	Account  string
+	Currency string
+}
+
+type EarlierEffectsRow struct {
+	PayoutID    string
+	EffectMinor int64
+}
+
+// By how much payouts are off because of movements that earlier runs have matched.
+func (q *Queries) EarlierEffects(ctx context.Context, arg EarlierEffectsParams) ([]EarlierEffectsRow, error) {
+	rows, err := q.db.Query(ctx, earlierEffects,
+		arg.Payouts,
+		arg.Before,
+		arg.Account,
+		arg.Currency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []EarlierEffectsRow{}
+	for rows.Next() {
+		var i EarlierEffectsRow
+		if err := rows.Scan(&i.PayoutID, &i.EffectMinor); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const endProvisional = `-- name: EndProvisional :exec
+UPDATE provisional_match SET until_run = $1::int WHERE match_id = ANY ($2::bigint[])
+`
+
+type EndProvisionalParams struct {
+	Number  int32
+	Matches []int64
+}
+
+func (q *Queries) EndProvisional(ctx context.Context, arg EndProvisionalParams) error {
+	_, err := q.db.Exec(ctx, endProvisional, arg.Number, arg.Matches)
+	return err
+}
+
+const endedMatches = `-- name: EndedMatches :many
+SELECT p.match_id FROM provisional_match p
+ WHERE p.until_run IS NULL AND EXISTS (SELECT FROM match_leg l WHERE l.movement_id = p.movement_id AND l.match_id = p.match_id AND l.active)
+   AND EXISTS (
+       SELECT FROM movement d JOIN delivery t ON t.id = (d.id >> 32)::int
+        WHERE d.payment_id = p.payment_id AND d.payment_id <> '' AND d.kind = p.kind AND d.ours AND d.id > p.movement_id AND t.run_number = $1
+          AND (p.standing = 1 AND d.standing <> 1
+               OR p.standing = 2 AND d.standing = 0 AND (p.kind = 1 OR p.idem_key <> '' AND d.idem_key = p.idem_key)))
+`
+
+// Provisional matches whose movement is told, by what the run takes, how it ended.
+func (q *Queries) EndedMatches(ctx context.Context, number *int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, endedMatches, number)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var match_id int64
+		if err := rows.Scan(&match_id); err != nil {
+			return nil, err
+		}
+		items = append(items, match_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const finishRun = `-- name: FinishRun :execrows
+UPDATE run SET state = 2, ended_at = now(), trouble = '', digest = $1, public_key = $2, signature = $3
+ WHERE number = $4 AND epoch = $5 AND state = 1 AND telling
+`
+
+type FinishRunParams struct {
+	Digest    []byte
+	PublicKey []byte
+	Signature []byte
+	Number    int32
+	Epoch     int32
+}
+
+func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, finishRun,
+		arg.Digest,
+		arg.PublicKey,
+		arg.Signature,
+		arg.Number,
+		arg.Epoch,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const getRules = `-- name: GetRules :one
+SELECT version, document, hash, note, created_by, created_at FROM rule_set WHERE version = $1
+`
+
+func (q *Queries) GetRules(ctx context.Context, version int32) (RuleSet, error) {
+	row := q.db.QueryRow(ctx, getRules, version)
+	var i RuleSet
+	err := row.Scan(
+		&i.Version,
+		&i.Document,
+		&i.Hash,
+		&i.Note,
+		&i.CreatedBy,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const getRun = `-- name: GetRun :one
+SELECT number, id, state, as_of, rules, rows, telling, trouble, begun_by, cancelling, started_at, ended_at, digest, public_key, signature
+  FROM run WHERE id = $1
+`
+
+type GetRunRow struct {
+	Number     int32
+	ID         uuid.UUID
+	State      int16
+	AsOf       pgtype.Date
+	Rules      int32
+	Rows       int64
+	Telling    bool
+	Trouble    string
+	BegunBy    string
+	Cancelling string
+	StartedAt  time.Time
+	EndedAt    *time.Time
+	Digest     []byte
+	PublicKey  []byte
+	Signature  []byte
+}
+
+func (q *Queries) GetRun(ctx context.Context, id uuid.UUID) (GetRunRow, error) {
+	row := q.db.QueryRow(ctx, getRun, id)
+	var i GetRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.ID,
+		&i.State,
+		&i.AsOf,
+		&i.Rules,
+		&i.Rows,
+		&i.Telling,
+		&i.Trouble,
+		&i.BegunBy,
+		&i.Cancelling,
+		&i.StartedAt,
+		&i.EndedAt,
+		&i.Digest,
+		&i.PublicKey,
+		&i.Signature,
+	)
+	return i, err
+}
+
+const holdRun = `-- name: HoldRun :execrows
+SELECT FROM run WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling = '' FOR SHARE
+`
+
+type HoldRunParams struct {
+	Number int32
+	Epoch  int32
+}
+
+func (q *Queries) HoldRun(ctx context.Context, arg HoldRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, holdRun, arg.Number, arg.Epoch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const insertPiece = `-- name: InsertPiece :exec
+INSERT INTO run_piece (run_number, partition_id, piece, matches, movements) VALUES ($1, $2, $3, $4, $5)
+`
+
+type InsertPieceParams struct {
+	RunNumber   int32
+	PartitionID int32
+	Piece       int32
+	Matches     int32
+	Movements   int32
+}
+
+func (q *Queries) InsertPiece(ctx context.Context, arg InsertPieceParams) error {
+	_, err := q.db.Exec(ctx, insertPiece,
+		arg.RunNumber,
+		arg.PartitionID,
+		arg.Piece,
+		arg.Matches,
+		arg.Movements,
+	)
+	return err
+}
+
+const insertProvisional = `-- name: InsertProvisional :exec
+INSERT INTO provisional_match (match_id, movement_id, payment_id, kind, standing, idem_key)
+SELECT u.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
+  FROM (SELECT unnest($1::bigint[]) AS match_id, unnest($2::bigint[]) AS movement_id) u JOIN movement m ON m.id = u.movement_id
+`
+
+type InsertProvisionalParams struct {
+	Matches   []int64
+	Movements []int64
+}
+
+func (q *Queries) InsertProvisional(ctx context.Context, arg InsertProvisionalParams) error {
+	_, err := q.db.Exec(ctx, insertProvisional, arg.Matches, arg.Movements)
+	return err
+}
+
+const insertRun = `-- name: InsertRun :exec
+WITH taken AS (
+    UPDATE delivery SET run_number = $1::int WHERE state = 1 AND run_number IS NULL RETURNING rows)
+INSERT INTO run (number, id, state, as_of, rules, rows, begun_by)
+SELECT $1, $2, 1, $3, $4, (SELECT coalesce(sum(rows), 0) FROM taken) + (SELECT count(*) FROM open_movement WHERE until_run IS NULL), $5
+`
+
+type InsertRunParams struct {
+	Number  int32
+	ID      uuid.UUID
+	AsOf    pgtype.Date
+	Rules   int32
+	BegunBy string
+}
+
+// The run takes all that is accepted and was not taken before.
+func (q *Queries) InsertRun(ctx context.Context, arg InsertRunParams) error {
+	_, err := q.db.Exec(ctx, insertRun,
+		arg.Number,
+		arg.ID,
+		arg.AsOf,
+		arg.Rules,
+		arg.BegunBy,
+	)
+	return err
+}
+
+const insertRunPartition = `-- name: InsertRunPartition :exec
+INSERT INTO run_partition (run_number, partition_id, first_place, matches, by_pass, ours, theirs, ours_matched, theirs_matched,
+                           settled, breaks, digest)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+        $10, $11, $12)
+`
+
+type InsertRunPartitionParams struct {
+	RunNumber     int32
+	PartitionID   int32
+	FirstPlace    int32
+	Matches       int32
+	ByPass        []int32
+	Ours          int32
+	Theirs        int32
+	OursMatched   int32
+	TheirsMatched int32
+	Settled       int32
+	Breaks        []byte
+	Digest        []byte
+}
+
+func (q *Queries) InsertRunPartition(ctx context.Context, arg InsertRunPartitionParams) error {
+	_, err := q.db.Exec(ctx, insertRunPartition,
+		arg.RunNumber,
+		arg.PartitionID,
+		arg.FirstPlace,
+		arg.Matches,
+		arg.ByPass,
+		arg.Ours,
+		arg.Theirs,
+		arg.OursMatched,
+		arg.TheirsMatched,
+		arg.Settled,
+		arg.Breaks,
+		arg.Digest,
+	)
+	return err
+}
+
+const isSigningKey = `-- name: IsSigningKey :one
+SELECT EXISTS (SELECT FROM signing_key WHERE public_key = $1)
+`
+
+func (q *Queries) IsSigningKey(ctx context.Context, publicKey []byte) (bool, error) {
+	row := q.db.QueryRow(ctx, isSigningKey, publicKey)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const lastFinishedRun = `-- name: LastFinishedRun :one
+SELECT id FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1
+`
+
+func (q *Queries) LastFinishedRun(ctx context.Context) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, lastFinishedRun)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
+const lastRuns = `-- name: LastRuns :one
+SELECT coalesce(max(number), 0)::int AS number, (max(as_of) FILTER (WHERE state = 2))::date AS as_of,
+       (coalesce(max(number) FILTER (WHERE state = 1), 0))::int AS under_way
+  FROM run
+`
+
+type LastRunsRow struct {
+	Number   int32
+	AsOf     pgtype.Date
+	UnderWay int32
+}
+
+// The number of the last run, what the last one that has finished was as of, and the one that is under way.
+func (q *Queries) LastRuns(ctx context.Context) (LastRunsRow, error) {
+	row := q.db.QueryRow(ctx, lastRuns)
+	var i LastRunsRow
+	err := row.Scan(&i.Number, &i.AsOf, &i.UnderWay)
+	return i, err
+}
+
+const legsOfMatches = `-- name: LegsOfMatches :many
+SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.match_id = ANY ($1::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key
+`
+
+type LegsOfMatchesRow struct {
+	MatchID     int64
+	Active      bool
+	Key         uuid.UUID
+	Ours        bool
+	Kind        int16
+	AmountMinor int64
+	FeeMinor    int64
+	Day         pgtype.Date
+	ProviderID  string
+	Reference   string
+	PayoutID    string
+	PaymentID   string
+}
+
+func (q *Queries) LegsOfMatches(ctx context.Context, ids []int64) ([]LegsOfMatchesRow, error) {
+	rows, err := q.db.Query(ctx, legsOfMatches, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LegsOfMatchesRow{}
+	for rows.Next() {
+		var i LegsOfMatchesRow
+		if err := rows.Scan(
+			&i.MatchID,
+			&i.Active,
+			&i.Key,
+			&i.Ours,
+			&i.Kind,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Day,
+			&i.ProviderID,
+			&i.Reference,
+			&i.PayoutID,
+			&i.PaymentID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listActivations = `-- name: ListActivations :many
+SELECT version, at, activated_by, reason FROM rule_activation WHERE version = ANY ($1::int[]) ORDER BY id
+`
+
+type ListActivationsRow struct {
+	Version     int32
+	At          time.Time
+	ActivatedBy string
+	Reason      string
+}
+
+func (q *Queries) ListActivations(ctx context.Context, versions []int32) ([]ListActivationsRow, error) {
+	rows, err := q.db.Query(ctx, listActivations, versions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListActivationsRow{}
+	for rows.Next() {
+		var i ListActivationsRow
+		if err := rows.Scan(
+			&i.Version,
+			&i.At,
+			&i.ActivatedBy,
+			&i.Reason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listFindings = `-- name: ListFindings :many
+SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
+ WHERE run_number = $1 AND partition_id = $2 ORDER BY place
+`
+
+type ListFindingsParams struct {
+	RunNumber   int32
+	PartitionID int32
+}
+
+type ListFindingsRow struct {
+	Code        string
+	Matched     bool
+	Ours        []int64
+	Theirs      []int64
+	AmountMinor int64
+	Nearest     string
+}
+
+func (q *Queries) ListFindings(ctx context.Context, arg ListFindingsParams) ([]ListFindingsRow, error) {
+	rows, err := q.db.Query(ctx, listFindings, arg.RunNumber, arg.PartitionID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListFindingsRow{}
+	for rows.Next() {
+		var i ListFindingsRow
+		if err := rows.Scan(
+			&i.Code,
+			&i.Matched,
+			&i.Ours,
+			&i.Theirs,
+			&i.AmountMinor,
+			&i.Nearest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listPartitions = `-- name: ListPartitions :many
@@ -52,6 +729,486 @@ func (q *Queries) ListPartitions(ctx context.Context) ([]Partition, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const listPieces = `-- name: ListPieces :many
+SELECT partition_id, piece FROM run_piece WHERE run_number = $1
+`
+
+type ListPiecesRow struct {
+	PartitionID int32
+	Piece       int32
+}
+
+func (q *Queries) ListPieces(ctx context.Context, runNumber int32) ([]ListPiecesRow, error) {
+	rows, err := q.db.Query(ctx, listPieces, runNumber)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListPiecesRow{}
+	for rows.Next() {
+		var i ListPiecesRow
+		if err := rows.Scan(&i.PartitionID, &i.Piece); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRules = `-- name: ListRules :many
+SELECT version, document, hash, note, created_by, created_at FROM rule_set WHERE version < $1 ORDER BY version DESC LIMIT $2
+`
+
+type ListRulesParams struct {
+	Before int32
+	N      int32
+}
+
+func (q *Queries) ListRules(ctx context.Context, arg ListRulesParams) ([]RuleSet, error) {
+	rows, err := q.db.Query(ctx, listRules, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RuleSet{}
+	for rows.Next() {
+		var i RuleSet
+		if err := rows.Scan(
+			&i.Version,
+			&i.Document,
+			&i.Hash,
+			&i.Note,
+			&i.CreatedBy,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRunPartitions = `-- name: ListRunPartitions :many
+SELECT r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
+       r.settled, r.breaks, r.digest, r.told
+  FROM run_partition r JOIN partition p ON p.id = r.partition_id
+ WHERE r.run_number = $1 ORDER BY p.account COLLATE "C", p.stage, p.currency COLLATE "C"
+`
+
+type ListRunPartitionsRow struct {
+	PartitionID   int32
+	Stage         int16
+	Account       string
+	Currency      string
+	Matches       int32
+	ByPass        []int32
+	Ours          int32
+	Theirs        int32
+	OursMatched   int32
+	TheirsMatched int32
+	Settled       int32
+	Breaks        []byte
+	Digest        []byte
+	Told          bool
+}
+
+func (q *Queries) ListRunPartitions(ctx context.Context, runNumber int32) ([]ListRunPartitionsRow, error) {
+	rows, err := q.db.Query(ctx, listRunPartitions, runNumber)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListRunPartitionsRow{}
+	for rows.Next() {
+		var i ListRunPartitionsRow
+		if err := rows.Scan(
+			&i.PartitionID,
+			&i.Stage,
+			&i.Account,
+			&i.Currency,
+			&i.Matches,
+			&i.ByPass,
+			&i.Ours,
+			&i.Theirs,
+			&i.OursMatched,
+			&i.TheirsMatched,
+			&i.Settled,
+			&i.Breaks,
+			&i.Digest,
+			&i.Told,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRuns = `-- name: ListRuns :many
+SELECT number, id, state, as_of, rules, rows, telling, trouble, begun_by, cancelling, started_at, ended_at, digest, public_key, signature
+  FROM run WHERE number < $1 ORDER BY number DESC LIMIT $2
+`
+
+type ListRunsParams struct {
+	Before int32
+	N      int32
+}
+
+type ListRunsRow struct {
+	Number     int32
+	ID         uuid.UUID
+	State      int16
+	AsOf       pgtype.Date
+	Rules      int32
+	Rows       int64
+	Telling    bool
+	Trouble    string
+	BegunBy    string
+	Cancelling string
+	StartedAt  time.Time
+	EndedAt    *time.Time
+	Digest     []byte
+	PublicKey  []byte
+	Signature  []byte
+}
+
+func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsRow, error) {
+	rows, err := q.db.Query(ctx, listRuns, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListRunsRow{}
+	for rows.Next() {
+		var i ListRunsRow
+		if err := rows.Scan(
+			&i.Number,
+			&i.ID,
+			&i.State,
+			&i.AsOf,
+			&i.Rules,
+			&i.Rows,
+			&i.Telling,
+			&i.Trouble,
+			&i.BegunBy,
+			&i.Cancelling,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.Digest,
+			&i.PublicKey,
+			&i.Signature,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSighted = `-- name: ListSighted :many
+SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY ($1::bigint[])
+`
+
+type ListSightedRow struct {
+	ID        int64
+	Key       uuid.UUID
+	Ours      bool
+	PaymentID string
+	Reference string
+}
+
+func (q *Queries) ListSighted(ctx context.Context, ids []int64) ([]ListSightedRow, error) {
+	rows, err := q.db.Query(ctx, listSighted, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSightedRow{}
+	for rows.Next() {
+		var i ListSightedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Ours,
+			&i.PaymentID,
+			&i.Reference,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockRules = `-- name: LockRules :exec
+LOCK TABLE rule_set IN SHARE ROW EXCLUSIVE MODE
+`
+
+func (q *Queries) LockRules(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockRules)
+	return err
+}
+
+const lockRun = `-- name: LockRun :one
+SELECT number, state, telling, cancelling FROM run WHERE id = $1 FOR UPDATE
+`
+
+type LockRunRow struct {
+	Number     int32
+	State      int16
+	Telling    bool
+	Cancelling string
+}
+
+func (q *Queries) LockRun(ctx context.Context, id uuid.UUID) (LockRunRow, error) {
+	row := q.db.QueryRow(ctx, lockRun, id)
+	var i LockRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.State,
+		&i.Telling,
+		&i.Cancelling,
+	)
+	return i, err
+}
+
+const lockRuns = `-- name: LockRuns :exec
+
+SELECT pg_advisory_xact_lock(7403002)
+`
+
+// Runs.
+// Runs begin, and people match by hand, one at a time: the one looks at what the other changes.
+func (q *Queries) LockRuns(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockRuns)
+	return err
+}
+
+const matchesOfMovement = `-- name: MatchesOfMovement :many
+SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence FROM match t
+ WHERE t.id > $1::bigint AND t.id IN (
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND l.active WHERE m.key = $2
+        UNION ALL
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND NOT l.active WHERE m.key = $2)
+ ORDER BY t.id LIMIT $3
+`
+
+type MatchesOfMovementParams struct {
+	After int64
+	Key   uuid.UUID
+	N     int32
+}
+
+// Those that hold, and those that were undone.
+func (q *Queries) MatchesOfMovement(ctx context.Context, arg MatchesOfMovementParams) ([]Match, error) {
+	rows, err := q.db.Query(ctx, matchesOfMovement, arg.After, arg.Key, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Match{}
+	for rows.Next() {
+		var i Match
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const matchesOfPayment = `-- name: MatchesOfPayment :many
+SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence FROM match t
+ WHERE t.id > $1::bigint AND t.id IN (
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND l.active WHERE m.payment_id = $2 AND m.payment_id <> ''
+        UNION ALL
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND NOT l.active WHERE m.payment_id = $2 AND m.payment_id <> '')
+ ORDER BY t.id LIMIT $3
+`
+
+type MatchesOfPaymentParams struct {
+	After     int64
+	PaymentID string
+	N         int32
+}
+
+func (q *Queries) MatchesOfPayment(ctx context.Context, arg MatchesOfPaymentParams) ([]Match, error) {
+	rows, err := q.db.Query(ctx, matchesOfPayment, arg.After, arg.PaymentID, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Match{}
+	for rows.Next() {
+		var i Match
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const matchesOfRun = `-- name: MatchesOfRun :many
+SELECT id, partition_id, pass, ours_by, theirs_by, score, evidence FROM match
+ WHERE id > $1::bigint AND id <= $2::bigint ORDER BY id LIMIT $3
+`
+
+type MatchesOfRunParams struct {
+	After int64
+	Until int64
+	N     int32
+}
+
+func (q *Queries) MatchesOfRun(ctx context.Context, arg MatchesOfRunParams) ([]Match, error) {
+	rows, err := q.db.Query(ctx, matchesOfRun, arg.After, arg.Until, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Match{}
+	for rows.Next() {
+		var i Match
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const movementText = `-- name: MovementText :one
+SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = $1
+`
+
+func (q *Queries) MovementText(ctx context.Context, id int64) (string, error) {
+	row := q.db.QueryRow(ctx, movementText, id)
+	var concat_ws string
+	err := row.Scan(&concat_ws)
+	return concat_ws, err
+}
+
+const numberOfRun = `-- name: NumberOfRun :one
+SELECT number FROM run WHERE id = $1
+`
+
+func (q *Queries) NumberOfRun(ctx context.Context, id uuid.UUID) (int32, error) {
+	row := q.db.QueryRow(ctx, numberOfRun, id)
+	var number int32
+	err := row.Scan(&number)
+	return number, err
+}
+
+const ownSigningKey = `-- name: OwnSigningKey :one
+SELECT seed FROM signing_key WHERE seed IS NOT NULL
+`
+
+func (q *Queries) OwnSigningKey(ctx context.Context) ([]byte, error) {
+	row := q.db.QueryRow(ctx, ownSigningKey)
+	var seed []byte
+	err := row.Scan(&seed)
+	return seed, err
+}
+
+const placesOfFindings = `-- name: PlacesOfFindings :many
+SELECT DISTINCT f.partition_id FROM run_finding f
+ WHERE NOT f.matched AND f.run_number = (SELECT max(r.number) FROM run r WHERE r.number < $1 AND r.state = 2)
+`
+
+// Partitions in which something was found that was not matched, by the last run before this one that has finished.
+func (q *Queries) PlacesOfFindings(ctx context.Context, number int32) ([]int32, error) {
+	rows, err := q.db.Query(ctx, placesOfFindings, number)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int32{}
+	for rows.Next() {
+		var partition_id int32
+		if err := rows.Scan(&partition_id); err != nil {
+			return nil, err
+		}
+		items = append(items, partition_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const putFirstRules = `-- name: PutFirstRules :exec
+WITH put AS (
+    INSERT INTO rule_set (version, document, hash, note, created_by) VALUES (1, $3, $4, $2, $1)
+        ON CONFLICT (version) DO NOTHING RETURNING version)
+INSERT INTO rule_activation (version, activated_by, reason) SELECT version, $1, $2 FROM put
+`
+
+type PutFirstRulesParams struct {
+	CreatedBy string
+	Note      string
+	Document  []byte
+	Hash      []byte
+}
+
+// The rules that a system begins with, and that they are active.
+func (q *Queries) PutFirstRules(ctx context.Context, arg PutFirstRulesParams) error {
+	_, err := q.db.Exec(ctx, putFirstRules,
+		arg.CreatedBy,
+		arg.Note,
+		arg.Document,
+		arg.Hash,
+	)
+	return err
 }
 
 const putPartitions = `-- name: PutPartitions :many
@@ -92,4 +1249,337 @@ func (q *Queries) PutPartitions(ctx context.Context, arg PutPartitionsParams) ([
 		return nil, err
 	}
 	return items, nil
+}
+
+const putRules = `-- name: PutRules :one
+INSERT INTO rule_set (version, document, hash, note, created_by)
+SELECT max(version) + 1, $1, $2, $3, $4 FROM rule_set
+RETURNING version
+`
+
+type PutRulesParams struct {
+	Document  []byte
+	Hash      []byte
+	Note      string
+	CreatedBy string
+}
+
+func (q *Queries) PutRules(ctx context.Context, arg PutRulesParams) (int32, error) {
+	row := q.db.QueryRow(ctx, putRules,
+		arg.Document,
+		arg.Hash,
+		arg.Note,
+		arg.CreatedBy,
+	)
+	var version int32
+	err := row.Scan(&version)
+	return version, err
+}
+
+const putSigningKey = `-- name: PutSigningKey :exec
+INSERT INTO signing_key (public_key, seed) VALUES ($1, $2) ON CONFLICT DO NOTHING
+`
+
+type PutSigningKeyParams struct {
+	PublicKey []byte
+	Seed      []byte
+}
+
+func (q *Queries) PutSigningKey(ctx context.Context, arg PutSigningKeyParams) error {
+	_, err := q.db.Exec(ctx, putSigningKey, arg.PublicKey, arg.Seed)
+	return err
+}
+
+const reopenLegs = `-- name: ReopenLegs :exec
+INSERT INTO open_movement (movement_id, since_run, partition_id)
+SELECT l.movement_id, ($1::int) - 1, m.partition_id
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.match_id = ANY ($2::bigint[]) AND l.active AND (NOT m.ours OR m.standing = 0)
+`
+
+type ReopenLegsParams struct {
+	Number  int32
+	Matches []int64
+}
+
+// What was matched with a movement that is in doubt or refused is looked at again.
+func (q *Queries) ReopenLegs(ctx context.Context, arg ReopenLegsParams) error {
+	_, err := q.db.Exec(ctx, reopenLegs, arg.Number, arg.Matches)
+	return err
+}
+
+const resultsOfRuns = `-- name: ResultsOfRuns :many
+SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
+       r.settled, r.breaks, r.digest
+  FROM run_partition r JOIN partition p ON p.id = r.partition_id
+ WHERE r.run_number = ANY ($1::int[]) ORDER BY r.run_number, p.account COLLATE "C", p.stage, p.currency COLLATE "C"
+`
+
+type ResultsOfRunsRow struct {
+	RunNumber     int32
+	PartitionID   int32
+	Stage         int16
+	Account       string
+	Currency      string
+	Matches       int32
+	ByPass        []int32
+	Ours          int32
+	Theirs        int32
+	OursMatched   int32
+	TheirsMatched int32
+	Settled       int32
+	Breaks        []byte
+	Digest        []byte
+}
+
+func (q *Queries) ResultsOfRuns(ctx context.Context, numbers []int32) ([]ResultsOfRunsRow, error) {
+	rows, err := q.db.Query(ctx, resultsOfRuns, numbers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ResultsOfRunsRow{}
+	for rows.Next() {
+		var i ResultsOfRunsRow
+		if err := rows.Scan(
+			&i.RunNumber,
+			&i.PartitionID,
+			&i.Stage,
+			&i.Account,
+			&i.Currency,
+			&i.Matches,
+			&i.ByPass,
+			&i.Ours,
+			&i.Theirs,
+			&i.OursMatched,
+			&i.TheirsMatched,
+			&i.Settled,
+			&i.Breaks,
+			&i.Digest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const runUnderWay = `-- name: RunUnderWay :one
+SELECT number, id FROM run WHERE state = 1
+`
+
+type RunUnderWayRow struct {
+	Number int32
+	ID     uuid.UUID
+}
+
+func (q *Queries) RunUnderWay(ctx context.Context) (RunUnderWayRow, error) {
+	row := q.db.QueryRow(ctx, runUnderWay)
+	var i RunUnderWayRow
+	err := row.Scan(&i.Number, &i.ID)
+	return i, err
+}
+
+const setTold = `-- name: SetTold :exec
+UPDATE run_partition SET told = true WHERE run_number = $1 AND partition_id = $2
+`
+
+type SetToldParams struct {
+	RunNumber   int32
+	PartitionID int32
+}
+
+func (q *Queries) SetTold(ctx context.Context, arg SetToldParams) error {
+	_, err := q.db.Exec(ctx, setTold, arg.RunNumber, arg.PartitionID)
+	return err
+}
+
+const setTrouble = `-- name: SetTrouble :exec
+UPDATE run SET trouble = $1 WHERE number = $2 AND epoch = $3 AND state = 1 AND trouble <> $1
+`
+
+type SetTroubleParams struct {
+	Trouble string
+	Number  int32
+	Epoch   int32
+}
+
+func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
+	_, err := q.db.Exec(ctx, setTrouble, arg.Trouble, arg.Number, arg.Epoch)
+	return err
+}
+
+const sumPieces = `-- name: SumPieces :one
+SELECT coalesce(sum(matches), 0)::bigint AS matches, coalesce(sum(movements), 0)::bigint AS movements FROM run_piece WHERE run_number = $1
+`
+
+type SumPiecesRow struct {
+	Matches   int64
+	Movements int64
+}
+
+func (q *Queries) SumPieces(ctx context.Context, runNumber int32) (SumPiecesRow, error) {
+	row := q.db.QueryRow(ctx, sumPieces, runNumber)
+	var i SumPiecesRow
+	err := row.Scan(&i.Matches, &i.Movements)
+	return i, err
+}
+
+const takeRun = `-- name: TakeRun :one
+UPDATE run SET epoch = epoch + 1 WHERE state = 1 RETURNING number, id, epoch, as_of, rules, rows, telling, cancelling
+`
+
+type TakeRunRow struct {
+	Number     int32
+	ID         uuid.UUID
+	Epoch      int32
+	AsOf       pgtype.Date
+	Rules      int32
+	Rows       int64
+	Telling    bool
+	Cancelling string
+}
+
+func (q *Queries) TakeRun(ctx context.Context) (TakeRunRow, error) {
+	row := q.db.QueryRow(ctx, takeRun)
+	var i TakeRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.ID,
+		&i.Epoch,
+		&i.AsOf,
+		&i.Rules,
+		&i.Rows,
+		&i.Telling,
+		&i.Cancelling,
+	)
+	return i, err
+}
+
+const transitOfUndone = `-- name: TransitOfUndone :exec
+INSERT INTO run_transit (run_number, partition_id, since, until, legs, amount_minor)
+SELECT $1, partition_id, day, last, -count(*), -sum(amount)
+  FROM (SELECT m.partition_id, m.day, max(m.day) OVER (PARTITION BY l.match_id) AS last,
+               CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor END AS amount
+          FROM match_leg l JOIN movement m ON m.id = l.movement_id
+          JOIN match t ON t.id = l.match_id AND t.pass > 0
+         WHERE l.match_id = ANY ($2::bigint[]) AND l.active) legs
+ WHERE day < last AND amount IS NOT NULL
+ GROUP BY partition_id, day, last
+    ON CONFLICT (partition_id, until, since, run_number) DO UPDATE
+   SET legs = run_transit.legs + excluded.legs, amount_minor = run_transit.amount_minor + excluded.amount_minor
+`
+
+type TransitOfUndoneParams struct {
+	Number  int32
+	Matches []int64
+}
+
+// Takes the legs of matches that are undone off again what was on its way.
+func (q *Queries) TransitOfUndone(ctx context.Context, arg TransitOfUndoneParams) error {
+	_, err := q.db.Exec(ctx, transitOfUndone, arg.Number, arg.Matches)
+	return err
+}
+
+const undoFindings = `-- name: UndoFindings :exec
+UPDATE run_finding f SET undone_run = $1::int
+  FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
+          FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active
+         WHERE t.id = ANY ($2::bigint[]) GROUP BY t.id) u
+ WHERE f.matched AND f.undone_run IS NULL AND f.partition_id = u.partition_id AND f.run_number = u.run_number
+   AND f.ours || f.theirs && u.movements
+`
+
+type UndoFindingsParams struct {
+	Number  int32
+	Matches []int64
+}
+
+// What was found about matches that are undone does not count any more.
+func (q *Queries) UndoFindings(ctx context.Context, arg UndoFindingsParams) error {
+	_, err := q.db.Exec(ctx, undoFindings, arg.Number, arg.Matches)
+	return err
+}
+
+const undoRunClosed = `-- name: UndoRunClosed :exec
+UPDATE open_movement SET until_run = NULL WHERE until_run = $1::int AND NOT by_hand
+`
+
+func (q *Queries) UndoRunClosed(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunClosed, number)
+	return err
+}
+
+const undoRunLegs = `-- name: UndoRunLegs :exec
+DELETE FROM match_leg WHERE match_id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
+`
+
+func (q *Queries) UndoRunLegs(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunLegs, number)
+	return err
+}
+
+const undoRunMatches = `-- name: UndoRunMatches :exec
+DELETE FROM match WHERE id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
+`
+
+func (q *Queries) UndoRunMatches(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunMatches, number)
+	return err
+}
+
+const undoRunOpen = `-- name: UndoRunOpen :exec
+DELETE FROM open_movement WHERE since_run = $1::int
+`
+
+func (q *Queries) UndoRunOpen(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunOpen, number)
+	return err
+}
+
+const undoRunReopened = `-- name: UndoRunReopened :exec
+WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = $1::int RETURNING match_id),
+     legs AS (UPDATE match_leg SET active = true WHERE match_id IN (SELECT match_id FROM back) AND NOT active RETURNING movement_id)
+DELETE FROM open_movement WHERE since_run + 1 = $1::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs)
+`
+
+// Provisional matches that the run undid hold again.
+func (q *Queries) UndoRunReopened(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunReopened, number)
+	return err
+}
+
+const undoRunResults = `-- name: UndoRunResults :exec
+WITH p AS (DELETE FROM run_partition WHERE run_number = $1::int),
+     f AS (DELETE FROM run_finding WHERE run_number = $1::int),
+     d AS (DELETE FROM run_day WHERE run_number = $1::int),
+     t AS (DELETE FROM run_transit WHERE run_number = $1::int),
+     m AS (DELETE FROM provisional_match WHERE match_id >> 32 = $1::int)
+DELETE FROM run_piece WHERE run_number = $1::int
+`
+
+func (q *Queries) UndoRunResults(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunResults, number)
+	return err
+}
+
+const undoRunTaken = `-- name: UndoRunTaken :exec
+UPDATE delivery SET run_number = NULL WHERE run_number = $1::int
+`
+
+func (q *Queries) UndoRunTaken(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunTaken, number)
+	return err
+}
+
+const undoRunUndone = `-- name: UndoRunUndone :exec
+UPDATE run_finding SET undone_run = NULL WHERE undone_run = $1::int
+`
+
+func (q *Queries) UndoRunUndone(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunUndone, number)
+	return err
 }

@@ -21,6 +21,11 @@ func ParseDate(text string) (Date, error) {
 	return Date(t.Unix() / secondsOfDay), nil
 }
 
+// DateOf is the date that it is in UTC at a time.
+func DateOf(t time.Time) Date {
+	return Date(t.UTC().Truncate(24*time.Hour).Unix() / secondsOfDay)
+}
+
 // String is the date as ParseDate reads it.
 func (d Date) String() string { return time.Unix(int64(d)*secondsOfDay, 0).UTC().Format(time.DateOnly) }
 

@@ -20,6 +20,8 @@ type Set struct {
 	Due []Due `json:"due"`
 	// Fees says what the provider keeps. Where no entry is about a movement, any fee will do.
 	Fees []Fee `json:"fees"`
+	// RefusedDays is for how many days after it was due it is looked for a counterpart of what is said to have failed.
+	RefusedDays int `json:"refused_days"`
 	// Holidays are dates that are no business days, besides Saturdays and Sundays.
 	Holidays []Date `json:"holidays"`
 }
@@ -80,7 +82,7 @@ func Default() Set {
 	return Set{
 		Provider: match.DefaultProvider(), Bank: match.DefaultBank(),
 		Due:  []Due{{Stage: StageProvider, BusinessDays: 2}, {Stage: StageBank, BusinessDays: 3}},
-		Fees: []Fee{}, Holidays: []Date{},
+		Fees: []Fee{}, RefusedDays: 30, Holidays: []Date{},
 	}
 }
 
@@ -91,7 +93,8 @@ var ErrInvalid = errors.New("no set of rules")
 // rule must not be silently without effect. All errors are ErrInvalid.
 func Parse(document []byte) (Set, error) {
 	byDefault := Default()
-	set := Set{Provider: byDefault.Provider, Bank: byDefault.Bank} // a list that is there is whole, and takes nothing over
+	set := byDefault
+	set.Due, set.Fees, set.Holidays = nil, nil, nil // a list that is there is whole, and takes nothing over
 	in := json.NewDecoder(bytes.NewReader(document))
 	in.DisallowUnknownFields()
 	if err := in.Decode(&set); err != nil {
@@ -126,6 +129,7 @@ func (s Set) Document() ([]byte, error) {
 
 const (
 	maxBusinessDays = 365
+	maxRefusedDays  = 3650
 	wholePPM        = 1_000_000
 )
 
@@ -162,6 +166,9 @@ func (s Set) Validate() error {
 			wrong(at+".currency", "a fixed part is an amount of a currency, and none is named")
 		}
 		f.validate(at, wrong)
+	}
+	if s.RefusedDays < 0 || s.RefusedDays > maxRefusedDays {
+		wrong("refused_days", "%d is not 0 to %d", s.RefusedDays, maxRefusedDays)
 	}
 	return errors.Join(errs...)
 }

@@ -75,7 +75,8 @@ CREATE TABLE run_partition (
     theirs         int      NOT NULL,
     ours_matched   int      NOT NULL,
     theirs_matched int      NOT NULL,
-    settled        int      NOT NULL,                 -- in doubt, and left out because it is known how they ended
+    settled        int      NOT NULL,                 -- in doubt or refused, and left out because a later one says how they ended
+    breaks         jsonb    NOT NULL,                 -- how often what was found, by code
     digest         bytea    NOT NULL CHECK (length(digest) = 32),
     told           boolean  NOT NULL DEFAULT false,   -- its breaks are written
     PRIMARY KEY (run_number, partition_id)
@@ -107,6 +108,7 @@ CREATE TABLE run_finding (
     payout_id    text     NOT NULL DEFAULT '',  -- the payout that is off because of it,
     effect_minor bigint   NOT NULL DEFAULT 0,   -- and by how much
     nearest      text     NOT NULL DEFAULT '',  -- JSON: the candidate that came closest
+    undone_run   int,                           -- the match was undone: with the inputs of this run, or after it
     PRIMARY KEY (run_number, partition_id, place)
 );
 CREATE INDEX run_finding_matched ON run_finding (partition_id, run_number) WHERE matched;
@@ -127,7 +129,7 @@ CREATE TABLE run_day (
 CREATE INDEX run_day_of_run ON run_day (run_number);
 
 -- What was on its way between two days: legs of matches from their day until the day of the last leg. Ours count as more, theirs
--- as less.
+-- as less. A match that is undone takes its legs off again.
 CREATE TABLE run_transit (
     run_number   int    NOT NULL,
     partition_id int    NOT NULL,
@@ -162,6 +164,21 @@ CREATE UNIQUE INDEX match_leg_active ON match_leg (movement_id) WHERE active;
 CREATE INDEX match_leg_undone ON match_leg (movement_id) WHERE NOT active;
 -- Legs lie in the order of their matches, all but for the pieces of a run: a few pages hold those of a match.
 CREATE INDEX match_leg_of_match ON match_leg USING brin (match_id) WITH (pages_per_range = 16, autosummarize = on);
+
+-- A match with a movement of ours that is in doubt or refused. When it is told how that ended, the match is undone, and what it
+-- was matched with is looked at again.
+CREATE TABLE provisional_match (
+    match_id    bigint   NOT NULL,
+    movement_id bigint   NOT NULL,
+    payment_id  text     NOT NULL,
+    kind        smallint NOT NULL,
+    standing    smallint NOT NULL,
+    idem_key    text     NOT NULL,
+    until_run   int, -- the run that looks at them again
+    PRIMARY KEY (match_id, movement_id)
+);
+CREATE INDEX provisional_match_now ON provisional_match (match_id) WHERE until_run IS NULL;
+CREATE INDEX provisional_match_until ON provisional_match (until_run) WHERE until_run IS NOT NULL;
 
 -- A movement that a run has left open, until a later run or a person has it in a match. Runs look at these and at what came in.
 CREATE TABLE open_movement (
