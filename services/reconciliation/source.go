@@ -11,7 +11,8 @@ import (
 // source is which movements are matched: the inputs of a stored run, or for a simulation all that came in up to a day.
 type source struct {
 	run    int32         // 0 for a simulation
-	lo, hi int64         // ids of movements of the deliveries that the run took are from lo on and before hi
+	lo, hi int64         // ids of movements of the deliveries that the run took are from lo on and before hi,
+	whole  bool          // and no other ids are
 	until  match.Day     // of a simulation
 	places []partitionID // of a simulation: where it looks
 }
@@ -30,15 +31,18 @@ SELECT %s, d.run_number IS NOT NULL AS open
   FROM movement m JOIN delivery d ON d.id = (m.id >> 32)::int
  WHERE d.state = 1 AND m.day <= '%s'%s) AS i`, columns, rules.Date(s.until), in(" AND m.partition_id", s.places))
 	}
+	taken := "movement m WHERE true"
+	if !s.whole {
+		taken = fmt.Sprintf("movement m JOIN delivery d ON d.id = (m.id >> 32)::int WHERE d.run_number = %d", s.run)
+	}
 	return fmt.Sprintf(`(
 SELECT %[1]s, false AS open
-  FROM movement m JOIN delivery d ON d.id = (m.id >> 32)::int
- WHERE d.run_number = %[2]d AND m.id >= %[3]d AND m.id < %[4]d
+  FROM %[5]s AND m.id >= %[3]d AND m.id < %[4]d
  UNION ALL
 SELECT %[1]s, true
   FROM open_movement o JOIN movement m ON m.id = o.movement_id
  WHERE o.since_run < %[2]d AND (o.until_run IS NULL OR o.until_run > %[2]d OR o.until_run = %[2]d AND NOT o.by_hand)) AS i`,
-		columns, s.run, s.lo, s.hi)
+		columns, s.run, s.lo, s.hi, taken)
 }
 
 // endedBy is the condition that a movement tells how another one of the same payment and kind ended, which is in doubt or

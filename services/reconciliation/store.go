@@ -49,9 +49,9 @@ func (s store) earlierEffects(ctx context.Context, from source, of partition, pa
 
 // sourceOf gives the inputs of a run.
 func (s store) sourceOf(ctx context.Context, number int32) (source, error) {
-	taken, err := s.q.DeliveriesOfRun(ctx, &number)
+	taken, err := s.q.DeliveriesOfRun(ctx, number)
 	if err != nil {
 		return source{}, fmt.Errorf("reading what the run took: %w", err)
 	}
-	return source{run: number, lo: int64(taken.First) << 32, hi: int64(taken.Last+1) << 32}, nil
+	return source{run: number, lo: int64(taken.First) << 32, hi: int64(taken.Last+1) << 32, whole: taken.Whole}, nil
 }

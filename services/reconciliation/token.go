@@ -21,6 +21,9 @@ const maxCarrier = 256
 // of gives the token of a carrier's text; none for an empty one. Banks write in capitals and with spaces as they like, so
 // these make no difference.
 func (t tokens) of(text []byte) match.Token {
+	if len(text) == 0 {
+		return match.Token{}
+	}
 	var buffer [maxCarrier]byte
 	normal := appendNormal(buffer[:0], text)
 	if len(normal) == 0 {
@@ -35,14 +38,15 @@ func (t tokens) of(text []byte) match.Token {
 
 // appendNormal appends a carrier's text without spaces at its ends, with one between words, and in capitals of ASCII.
 func appendNormal(b, text []byte) []byte {
-	for i, c := range bytes.TrimSpace(text) {
-		switch {
-		case 'a' <= c && c <= 'z':
-			c -= 'a' - 'A'
-		case c == ' ' && i > 0 && b[len(b)-1] == ' ':
-			continue
+	if bytes.IndexByte(text, ' ') >= 0 {
+		text = bytes.Join(bytes.Fields(text), []byte{' '})
+	}
+	begin := len(b)
+	b = append(b, text...)
+	for i, c := range b[begin:] {
+		if 'a' <= c && c <= 'z' {
+			b[begin+i] = c - ('a' - 'A')
 		}
-		b = append(b, c)
 	}
 	return b
 }

@@ -185,19 +185,22 @@ func (q *Queries) DeactivateLegs(ctx context.Context, matches []int64) error {
 }
 
 const deliveriesOfRun = `-- name: DeliveriesOfRun :one
-SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = $1
+SELECT t.first, t.last, NOT EXISTS (
+       SELECT FROM delivery d WHERE d.id BETWEEN t.first AND t.last AND d.run_number IS DISTINCT FROM $1::int) AS whole
+  FROM (SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = $1::int) t
 `
 
 type DeliveriesOfRunRow struct {
 	First int32
 	Last  int32
+	Whole bool
 }
 
-// The first and the last delivery that a run took; 0 for none.
-func (q *Queries) DeliveriesOfRun(ctx context.Context, runNumber *int32) (DeliveriesOfRunRow, error) {
+// The first and the last delivery that a run took, and whether there are no others between them; 0 for none.
+func (q *Queries) DeliveriesOfRun(ctx context.Context, runNumber int32) (DeliveriesOfRunRow, error) {
 	row := q.db.QueryRow(ctx, deliveriesOfRun, runNumber)
 	var i DeliveriesOfRunRow
-	err := row.Scan(&i.First, &i.Last)
+	err := row.Scan(&i.First, &i.Last, &i.Whole)
 	return i, err
 }
 

@@ -185,8 +185,10 @@ UPDATE delivery SET run_number = NULL WHERE run_number = @number::int;
 UPDATE run SET state = 3, ended_at = now(), trouble = '' WHERE number = @number AND epoch = @epoch AND state = 1 AND cancelling <> '';
 
 -- name: DeliveriesOfRun :one
--- The first and the last delivery that a run took; 0 for none.
-SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = @run_number;
+-- The first and the last delivery that a run took, and whether there are no others between them; 0 for none.
+SELECT t.first, t.last, NOT EXISTS (
+       SELECT FROM delivery d WHERE d.id BETWEEN t.first AND t.last AND d.run_number IS DISTINCT FROM @run_number::int) AS whole
+  FROM (SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = @run_number::int) t;
 
 -- name: MovementText :one
 SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = @id;

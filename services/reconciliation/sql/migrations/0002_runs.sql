@@ -196,3 +196,5 @@ CREATE INDEX open_movement_until ON open_movement (until_run) WHERE until_run IS
 
 -- What of ours is known of a payment.
 CREATE INDEX movement_of_payment ON movement (payment_id, kind) WHERE payment_id <> '';
+-- How many movements the deliveries have that a run takes.
+CREATE STATISTICS movement_delivery ON ((id >> 32)::int) FROM movement;
