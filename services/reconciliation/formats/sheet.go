@@ -47,8 +47,8 @@ func (s *sheet) below(rows iter.Seq2[rowfile.Row, error], locate func(rowfile.Ro
 				}
 			}
 			if err == nil {
-				s.row, s.err = row, s.wellFormed(row)
-				err = s.err
+				s.row, s.err = row, nil
+				err = s.wellFormed()
 			}
 			number++
 			if !yield(number, s.named(err)) || err != nil {
@@ -63,11 +63,12 @@ func (s *sheet) below(rows iter.Seq2[rowfile.Row, error], locate func(rowfile.Ro
 
 // wellFormed says what is wrong with a row as a whole. One with columns that the heading lacks was taken apart wrongly;
 // one that ends in separators was not.
-func (s *sheet) wellFormed(row rowfile.Row) error {
-	if row.Err != nil {
-		return s.wrong("", row.Err)
+func (s *sheet) wellFormed() error {
+	if s.row.Err != nil {
+		return s.wrong("", s.row.Err)
 	}
-	if n := len(row.Fields); n < s.columns.Width || n > s.columns.Width && strings.Join(row.Fields[s.columns.Width:], "") != "" {
+	fields := s.row.Fields
+	if n := len(fields); n < s.columns.Width || n > s.columns.Width && strings.Join(fields[s.columns.Width:], "") != "" {
 		return s.wrong("", fmt.Errorf("it has %d columns, the heading has %d", n, s.columns.Width))
 	}
 	return nil
@@ -104,11 +105,13 @@ var errNUL = errors.New("has a NUL byte")
 // text is a value without the space around it, "" where there is no such column.
 func (s *sheet) text(key int) string {
 	value, err := s.columns.Value(s.row.Fields, key)
-	if err == nil && strings.IndexByte(value, 0) >= 0 {
-		err = errNUL
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, rowfile.ErrNotUTF8):
+		s.fail(key, rowfile.ErrNotUTF8)
+	case err != nil:
 		s.fail(key, err)
+	case strings.IndexByte(value, 0) >= 0:
+		s.fail(key, errNUL)
 	}
 	return strings.TrimSpace(value)
 }
