@@ -36,10 +36,12 @@ func (n csvNumbers) parse(text string, c money.Currency) (money.Amount, error) {
 		whole, fraction, point = digits, "", false
 	}
 	if n.thousands != "" && strings.Contains(whole, n.thousands) {
-		for i, group := range strings.Split(whole, n.thousands) {
-			if len(group) != 3 && (i > 0 || group == "" || len(group) > 3) {
+		first := true
+		for group := range strings.SplitSeq(whole, n.thousands) {
+			if len(group) != 3 && (!first || group == "" || len(group) > 3) {
 				return money.Amount{}, fmt.Errorf("%.40q %w", text, errGroups)
 			}
+			first = false
 		}
 		whole = strings.ReplaceAll(whole, n.thousands, "")
 	}
