@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -208,6 +209,24 @@ func TestBAI2_NamesLineAndFieldOfWhatItCannotRead(t *testing.T) {
 
 // maxInt is the largest amount there is.
 const maxInt = "9223372036854775807"
+
+func TestBAI2_TakesPaddedRecordsThatNoLineEnds(t *testing.T) {
+	t.Parallel()
+	lines := bai2File("03,1,,010,100,,/\n88,100,20,1,/\n16,142,20,,,,A/B/\n88,C/\n")
+	var records strings.Builder
+	for line := range strings.Lines(lines) {
+		fmt.Fprintf(&records, "%-80s", strings.TrimSuffix(line, "\n"))
+	}
+	got, err := transcript(strings.NewReader(records.String()), formats.Options{})
+	want, err2 := transcript(strings.NewReader(lines), formats.Options{})
+	at := regexp.MustCompile(`^(line )?\d+`)
+	for i := range min(len(want), len(got)) {
+		want[i], got[i] = at.ReplaceAllString(want[i], ""), at.ReplaceAllString(got[i], "")
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil || err2 != nil {
+		t.Errorf("errors %v and %v, said (-want +got):\n%s", err, err2, diff)
+	}
+}
 
 func TestBAI2_TellsAnErrorOfTheStream(t *testing.T) {
 	t.Parallel()

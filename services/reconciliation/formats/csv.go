@@ -53,7 +53,7 @@ type csvReader struct {
 func (c *csvReader) read(r *bufio.Reader) error {
 	rows := c.layout.dialect.Rows(r, maxRow)
 	if c.layout.latin1 {
-		rows = c.layout.dialect.Rows(latin1{in: r}, maxRow)
+		rows = c.layout.dialect.Rows(&latin1{in: r}, maxRow)
 	}
 	for _, err := range c.below(rows, c.locate) {
 		if err == nil {

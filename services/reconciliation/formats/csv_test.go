@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -115,6 +116,18 @@ func TestCSV_ProvesTheBalanceOfEveryRow(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, failing(said)); diff != "" || err != nil {
 		t.Errorf("error %v, proofs that do not hold (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestCSV_ReadsLongRowsOfAnotherEncoding(t *testing.T) {
+	t.Parallel()
+	m := mapping(t, `{"encoding": "iso-8859-1", "kind": "fee", "currency": "EUR", "columns": {"booked": "d", "amount": "a", "text": "t"}}`)
+	for length := 65_000; length < 66_000; length += 77 {
+		file := "d,a,t\n2024-03-01,1," + strings.Repeat("\xe9", length) + "\n2024-03-01,2,\xe9\n"
+		said, err := transcript(iotest.HalfReader(strings.NewReader(file)), formats.Options{Mapping: m, Format: formats.CSV})
+		if err != nil || len(said) != 4 || !strings.HasSuffix(said[1], " text="+strings.Repeat("é", length)) || !strings.HasSuffix(said[2], " text=é") {
+			t.Fatalf("%d characters: error %v, %.100q", length, err, said)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"strings"
 
@@ -161,34 +160,31 @@ func rowCount(n int) string { return fmt.Sprintf("%d rows", n) }
 
 // latin1 gives a stream of ISO-8859-1 in UTF-8.
 type latin1 struct {
-	in *bufio.Reader
+	in   *bufio.Reader
+	half byte // the second byte of a character of which only the first one was given; 0 if there is none
 }
 
 // Read implements io.Reader.
-func (l latin1) Read(p []byte) (int, error) {
-	if len(p) < 2 {
-		return 0, io.ErrShortBuffer
-	}
-	if l.in.Buffered() == 0 {
-		if _, err := l.in.Peek(1); err != nil {
-			return 0, err
-		}
-	}
-	buffered, err := l.in.Peek(l.in.Buffered())
-	taken, n := 0, 0
-	for ; taken < len(buffered) && n+2 <= len(p); taken++ {
-		if c := buffered[taken]; c < 0x80 {
-			p[n] = c
+func (l *latin1) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if l.half != 0 {
+			p[n], l.half = l.half, 0
 			n++
-		} else {
-			p[n], p[n+1] = 0xc0|c>>6, 0x80|c&0x3f
-			n += 2
+			continue
 		}
+		if n > 0 && l.in.Buffered() == 0 {
+			return n, nil
+		}
+		c, err := l.in.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		if p[n] = c; c >= 0x80 {
+			p[n], l.half = 0xc0|c>>6, 0x80|c&0x3f
+		}
+		n++
 	}
-	if err == nil {
-		_, err = l.in.Discard(taken)
-	}
-	return n, err
+	return n, nil
 }
 
 // wrongDate says that a value is no date.

@@ -45,11 +45,11 @@ func TestStripe_IsReadByReportingCategory(t *testing.T) {
 
 // stripeRows is a report of rows that have currency, gross, fee, net, category, payout and source.
 func stripeRows(rows ...string) string {
-	file := "balance_transaction_id,created,currency,gross,fee,net,reporting_category,automatic_payout_id,source_id\n"
+	file := []string{"balance_transaction_id,created,currency,gross,fee,net,reporting_category,automatic_payout_id,source_id"}
 	for i, row := range rows {
-		file += fmt.Sprintf("txn_%d,2024-03-01 10:11:12,%s\n", i+1, row)
+		file = append(file, fmt.Sprintf("txn_%d,2024-03-01 10:11:12,%s", i+1, row))
 	}
-	return file
+	return strings.Join(file, "\n") + "\n"
 }
 
 func TestStripe_KnowsItsCategories(t *testing.T) {

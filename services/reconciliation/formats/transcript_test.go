@@ -38,28 +38,29 @@ func tell(p formats.Part) string {
 		return p.Proof.String()
 	}
 	l := p.Line
-	text := fmt.Sprintf("%d: line %d %s(%s) %s", l.At, l.Number, l.Kind, l.Code, l.Amount)
+	words := []string{fmt.Sprintf("%d: line %d %s(%s) %s", l.At, l.Number, l.Kind, l.Code, l.Amount)}
 	if l.Fee != 0 {
-		text += fmt.Sprintf(" fee %d", l.Fee)
+		words = append(words, fmt.Sprint("fee ", l.Fee))
 	}
-	text += " " + tellTime(l.Booked)
+	words = append(words, tellTime(l.Booked))
 	if !l.Value.Equal(l.Booked) {
-		text += " value " + tellTime(l.Value)
+		words = append(words, "value "+tellTime(l.Value))
 	}
-	for name, set := range map[string]bool{" pending": l.Pending, " reversal": l.Reversal} {
-		if set {
-			text += name
-		}
+	if l.Pending {
+		words = append(words, "pending")
+	}
+	if l.Reversal {
+		words = append(words, "reversal")
 	}
 	for _, field := range [][2]string{
 		{"id", l.ID}, {"provider", l.ProviderID}, {"parent", l.ParentID}, {"key", l.Key}, {"reference", l.Reference},
 		{"payout", l.PayoutID}, {"text", l.Text}, {"party", l.Party}, {"of", l.PartyAccount},
 	} {
 		if field[1] != "" {
-			text += fmt.Sprintf(" %s=%s", field[0], field[1])
+			words = append(words, field[0]+"="+field[1])
 		}
 	}
-	return text
+	return strings.Join(words, " ")
 }
 
 func tellBalance(before string, b *formats.Balance) string {
