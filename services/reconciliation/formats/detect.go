@@ -50,29 +50,29 @@ func detectCamt(text []byte) (Format, bool) {
 		if !begins {
 			continue
 		}
-		name := camtMessages[element.Name.Local]
+		name := detectMessages[element.Name.Local]
 		if depth++; depth == 1 && name != "" {
 			depth++
 		} else if depth == 1 && element.Name.Local != "Document" {
 			return "", false
 		}
-		said = append(said, camtNamespace(element), name)
+		said = append(said, detectNamespace(element), name)
 	}
 	said = slices.Compact(slices.DeleteFunc(said, func(f Format) bool { return f == "" }))
-	if len(said) != 1 || said[0] == camtOther {
+	if len(said) != 1 || said[0] == detectOther {
 		return "", false
 	}
 	return said[0], true
 }
 
-// camtMessages are the elements of messages that are read.
-var camtMessages = map[string]Format{"BkToCstmrStmt": Camt053, "BkToCstmrDbtCdtNtfctn": Camt054}
+// detectMessages are the elements of messages that are read.
+var detectMessages = map[string]Format{"BkToCstmrStmt": Camt053, "BkToCstmrDbtCdtNtfctn": Camt054}
 
-// camtOther is a message of the family that is not read.
-const camtOther Format = "camt"
+// detectOther is a message of the family that is not read.
+const detectOther Format = "camt"
 
-// camtNamespace is the format that the namespace of an element is of, if it declares it.
-func camtNamespace(element xml.StartElement) Format {
+// detectNamespace is the format that the namespace of an element is of, if it declares it.
+func detectNamespace(element xml.StartElement) Format {
 	for _, attr := range element.Attr {
 		name := xml.Name{Space: "xmlns", Local: element.Name.Space}
 		if element.Name.Space == "" {
@@ -85,7 +85,7 @@ func camtNamespace(element xml.StartElement) Format {
 		case strings.Contains(attr.Value, "camt.054."):
 			return Camt054
 		case strings.Contains(attr.Value, "camt."):
-			return camtOther
+			return detectOther
 		}
 	}
 	return ""
