@@ -15,8 +15,8 @@ type camtCharges struct {
 
 func (c *camtCharges) add(other camtCharges) error {
 	var fits, alsoFits bool
-	c.records, fits = addMinor(c.records, other.records)
-	c.total, alsoFits = addMinor(c.total, other.total)
+	c.records, fits = camtAdd(c.records, other.records)
+	c.total, alsoFits = camtAdd(c.total, other.total)
 	c.foreign = c.foreign || other.foreign
 	if !fits || !alsoFits {
 		return fmt.Errorf("%w: the sum of the charges", money.ErrOverflow)
@@ -25,52 +25,41 @@ func (c *camtCharges) add(other camtCharges) error {
 }
 
 // readCharges reads a Chrgs. In version 02 there are several, and each is a record; since then there is one, with records in
-// it. A total has no sign; it is taken for that of the records.
+// it. A total has no sign: it has that of the records, and is a debit where there are none.
 func (p *camt) readCharges(c *camtCharges) error {
-	var total int64
-	read := func(name []byte) (err error) {
+	total, err := p.record(c)
+	if total != 0 {
+		c.total = total
+		if c.records <= 0 {
+			c.total = -total
+		}
+	}
+	return err
+}
+
+// record reads a charge, and gives the total that is stated with it. A charge that does not say what it is is a debit.
+func (p *camt) record(c *camtCharges) (total int64, err error) {
+	var amount, sign int64
+	err = p.x.children(func(name []byte) (err error) {
 		switch string(name) {
 		case "TtlChrgsAndTaxAmt":
 			total, err = p.charge("TtlChrgsAndTaxAmt", c)
-		}
-		return err
-	}
-	if err := p.record(c, read); err != nil {
-		return err
-	}
-	switch {
-	case total == 0:
-	case c.records > 0:
-		c.total = total
-	default:
-		c.total = -total
-	}
-	return nil
-}
-
-// record reads a charge, and calls other for what is none of it. A charge that does not say so is a debit.
-func (p *camt) record(c *camtCharges, other func(name []byte) error) error {
-	var amount, sign int64
-	err := p.x.children(func(name []byte) (err error) {
-		switch string(name) {
+		case "Rcrd":
+			_, err = p.record(c)
 		case "Amt":
 			amount, err = p.charge("Amt", c)
 		case "CdtDbtInd":
 			sign, err = p.sign()
-		case "Rcrd":
-			err = p.record(c, other)
-		default:
-			err = other(name)
 		}
 		return err
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if sign == 0 {
 		sign = -1
 	}
-	return c.add(camtCharges{records: sign * amount})
+	return total, c.add(camtCharges{records: sign * amount})
 }
 
 // charge reads an amount that is charged.

@@ -128,13 +128,13 @@ func (p *camt) days() (booked, value time.Time) {
 
 // status reads a Sts, which is a code by itself or, since version 08, has one in it.
 func (p *camt) status() (status string, err error) {
-	set := func(code []byte) error {
+	set := func(field string, code []byte) error {
 		if len(code) == 0 {
 			return nil
 		}
 		i := slices.Index(camtStatuses, string(code))
 		if i < 0 {
-			return fmt.Errorf("is %.40q, and none of %v", code, camtStatuses)
+			return p.fail(field, fmt.Errorf("is %.40q, and none of %v", code, camtStatuses))
 		}
 		status = camtStatuses[i]
 		return nil
@@ -145,12 +145,13 @@ func (p *camt) status() (status string, err error) {
 			return errors.New("is not of ISO 20022: it does not tell whether the entry is booked")
 		}
 		code, err := p.x.text()
-		return cmp.Or(err, set(code))
+		if err != nil {
+			return err
+		}
+		return set("Cd", code)
 	})
 	if err == nil && !inside {
-		if err = set(code); err != nil {
-			err = p.fail("Sts", err)
-		}
+		err = set("Sts", code)
 	}
 	return status, err
 }
@@ -162,7 +163,7 @@ var camtStatuses = []string{"BOOK", "PDNG", "INFO", "FUTR"}
 // bankCode reads a BkTxCd: "PMNT/RCDT/ESCT", or the bank's own code where there is none of ISO 20022.
 func (p *camt) bankCode() (string, error) {
 	var code [64]byte
-	domain, own := code[:0], code[48:48]
+	domain, own := code[:0:48], code[48:48]
 	add := func(text []byte, err error) error {
 		if len(domain) > 0 && len(text) > 0 {
 			domain = append(domain, '/')
@@ -203,5 +204,5 @@ func (p *camt) bankCode() (string, error) {
 	if len(domain) == 0 {
 		domain = own
 	}
-	return like(&p.code, domain), err
+	return camtLike(&p.code, domain), err
 }

@@ -18,8 +18,8 @@ import (
 // Key is EndToEndId.
 //
 // Reference is the first that there is of: for money that came in, CdtrRefInf/Ref, else RfrdDocInf/Nb (what a payer was asked to
-// state), InstrId; for money that went out, InstrId (what was stated to the bank), then the two others; then MndtId, TxId,
-// UETR, PmtInfId, ClrSysRef, ChqNb, MsgId; then PmtInfId or MsgId of the batch. What NOTPROVIDED or NONREF is said of is empty.
+// state), InstrId; for money that went out, InstrId (what was stated to the bank), then the two others; then those of
+// camtOtherRefs; then PmtInfId or MsgId of the batch. What is NOTPROVIDED or NONREF is empty.
 //
 // Text is Ustrd and AddtlRmtInf, with those of the references within RmtInf that are not the Reference; else AddtlTxInf; else
 // AddtlNtryInf.
@@ -43,7 +43,7 @@ func (p *camt) tell(l *Line) error {
 		fits := true
 		if l.Amount.Currency != s.Opening.Amount.Currency {
 			s.other = true
-		} else if s.moved, fits = addMinor(s.moved, l.Amount.Minor); !fits {
+		} else if s.moved, fits = camtAdd(s.moved, l.Amount.Minor); !fits {
 			return p.failAt(e.at, p.list+"/Ntry/Amt", money.ErrOverflow)
 		}
 	}
@@ -104,28 +104,19 @@ func (p *camt) gather() camtTx {
 		return p.held[0]
 	}
 	all := p.held[0]
-	common := func(of func(*camtTx) *string) {
-		for i := range p.held {
-			if *of(&p.held[i]) != *of(&all) {
-				*of(&all) = ""
-			}
-		}
+	words := func(t *camtTx) []*string {
+		return []*string{&t.code, &t.ref, &t.key, &t.creditorRef, &t.instruction, &t.other, &t.debtor, &t.debtorAcct, &t.creditor, &t.creditorAcct}
 	}
-	common(func(t *camtTx) *string { return &t.code })
-	common(func(t *camtTx) *string { return &t.key })
-	common(func(t *camtTx) *string { return &t.creditorRef })
-	common(func(t *camtTx) *string { return &t.instruction })
-	common(func(t *camtTx) *string { return &t.other })
-	common(func(t *camtTx) *string { return &t.debtor })
-	common(func(t *camtTx) *string { return &t.debtorAcct })
-	common(func(t *camtTx) *string { return &t.creditor })
-	common(func(t *camtTx) *string { return &t.creditorAcct })
-	all.ref = ""
-	all.returned = !slices.ContainsFunc(p.held, func(t camtTx) bool { return !t.returned })
 	var text []string
 	size := 0
 	for i := range p.held {
 		t := &p.held[i]
+		all.returned = all.returned && t.returned
+		for j, word := range words(t) {
+			if common := words(&all)[j]; *common != *word {
+				*common = ""
+			}
+		}
 		for j, s := range [...]string{t.key, t.instruction, t.text, t.creditorRef} {
 			if s != "" && size+len(s) < camtMaxGathered && (j < 3 || !strings.Contains(t.text, s)) {
 				text = append(text, s)

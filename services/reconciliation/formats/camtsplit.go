@@ -55,7 +55,7 @@ func (s *camtSplit) add(t *camtTx, charged camtCharges) error {
 	fits := true
 	for i, amount := range t.amounts {
 		if t.stated[i] {
-			s.sums[i], fits = addMinor(s.sums[i], t.sign*amount)
+			s.sums[i], fits = camtAdd(s.sums[i], t.sign*amount)
 			s.stated[i]++
 			s.nonzero[i] = s.nonzero[i] || amount != 0
 		}
@@ -167,7 +167,7 @@ func (e *camtEntry) claim() (computed int64, claimed bool) {
 // charged gives the charges with which a sum comes to the entry; false where none do.
 func (e *camtEntry) charged(sum int64) (int64, bool) {
 	for _, charged := range e.allCharges() {
-		if total, fits := addMinor(sum, charged); fits && total == e.moves() {
+		if total, fits := camtAdd(sum, charged); fits && total == e.moves() {
 			return charged, true
 		}
 	}
@@ -177,7 +177,7 @@ func (e *camtEntry) charged(sum int64) (int64, bool) {
 // withCharges is a sum with charges, where there are any.
 func (e *camtEntry) withCharges(sum int64) int64 {
 	for _, charged := range e.allCharges() {
-		if total, fits := addMinor(sum, charged); fits && charged != 0 {
+		if total, fits := camtAdd(sum, charged); fits && charged != 0 {
 			return total
 		}
 	}

@@ -80,7 +80,7 @@ func (p *camt) account(last *string) (account string, currency money.Currency, e
 			})
 		}
 		if len(text) > 0 {
-			account = like(last, slices.DeleteFunc(text, isXMLSpace))
+			account = camtLike(last, slices.DeleteFunc(text, isXMLSpace))
 		}
 		return err
 	}

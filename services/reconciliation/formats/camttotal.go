@@ -12,7 +12,8 @@ import (
 // camtTotals are what a statement says its entries come to, and what they do.
 //
 // It is not laid down whether entries that are not booked are counted. So a total holds where either all entries come to it,
-// or those that are booked.
+// or those that are booked. Neither is it whether a page has totals of its own or those of all pages. So where a statement
+// has several, a total that is not the page's proves nothing; the balances do.
 type camtTotals struct {
 	stated      [3]camtTotal // of all, of credits, of debits
 	all, booked [3]camtTally
@@ -93,7 +94,7 @@ func (t *camtTotals) count(c money.Currency, minor, sign int64, pending bool) er
 }
 
 func (t *camtTally) add(minor int64) error {
-	sum, fits := addMinor(t.sum, max(minor, -minor))
+	sum, fits := camtAdd(t.sum, max(minor, -minor))
 	if !fits {
 		return fmt.Errorf("%w: the sum of the entries", money.ErrOverflow)
 	}
@@ -144,6 +145,9 @@ func (p *camt) proveTotals() error {
 func (p *camt) prove(at int, rule Rule, currency money.Currency, stated, all, booked int64) error {
 	if stated == booked {
 		all = booked
+	}
+	if pages := &p.stmt.pages; stated != all && (pages.page > 1 || pages.given && !pages.last) {
+		return nil
 	}
 	text := func(n int64) string {
 		if currency == "" {

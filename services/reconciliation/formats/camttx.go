@@ -1,6 +1,9 @@
 package formats
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // The amounts that a transaction may state.
 const (
@@ -26,7 +29,7 @@ type camtTx struct {
 	document    bool   // it is the latter
 	instruction string // InstrId
 	other       string // the best of the other references
-	rank        int    // of other: less is better
+	rank        int    // of other, in camtOtherRefs
 	text        string
 
 	debtor, debtorAcct, creditor, creditorAcct string
@@ -141,10 +144,12 @@ func (p *camt) amountsChild(name []byte) error {
 	})
 }
 
+// camtOtherRefs are the references that count where there is no better one, the best first.
+var camtOtherRefs = []string{"AcctOwnrTxId", "MndtId", "TxId", "UETR", "PmtInfId", "ClrSysRef", "ChqNb", "MsgId"}
+
 // refsChild reads a child of Refs.
 func (p *camt) refsChild(name []byte) (err error) {
 	t := &p.tx
-	rank := 0
 	switch string(name) {
 	case "AcctSvcrRef":
 		t.ref, err = p.reference()
@@ -152,22 +157,11 @@ func (p *camt) refsChild(name []byte) (err error) {
 		t.key, err = p.reference()
 	case "InstrId":
 		t.instruction, err = p.reference()
-	case "MndtId":
-		rank = 1
-	case "TxId":
-		rank = 2
-	case "UETR":
-		rank = 3
-	case "PmtInfId":
-		rank = 4
-	case "ClrSysRef":
-		rank = 5
-	case "ChqNb":
-		rank = 6
-	case "MsgId":
-		rank = 7
-	}
-	if rank > 0 && (t.rank == 0 || rank < t.rank) {
+	default:
+		rank := slices.Index(camtOtherRefs, string(name))
+		if rank < 0 || t.other != "" && t.rank < rank {
+			return nil
+		}
 		ref, err := p.reference()
 		if ref != "" {
 			t.other, t.rank = ref, rank
@@ -207,7 +201,7 @@ func (p *camt) party(into, last *string) error {
 		switch string(name) {
 		case "Nm":
 			text, err := p.words()
-			*into = like(last, text)
+			*into = camtLike(last, text)
 			return err
 		case "Pty", "Agt", "FinInstnId":
 			return p.party(into, last)

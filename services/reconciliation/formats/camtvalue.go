@@ -11,8 +11,8 @@ import (
 	"github.com/tieout/tieout/pkg/money"
 )
 
-// The functions of this file read the innermost element to its end. Its name is for the error, which is told of once the
-// element is left.
+// The functions of this file read the innermost element to its end. Its name, where they have it, is for what is found to be
+// wrong with it then; before, the element is known.
 
 // words reads text, with one space between words.
 func (p *camt) words() ([]byte, error) {
@@ -47,8 +47,8 @@ func (p *camt) reference() (string, error) {
 	return string(text), err
 }
 
-// like is b, and where last is the same, that.
-func like(last *string, b []byte) string {
+// camtLike is b, and where last is the same, that.
+func camtLike(last *string, b []byte) string {
 	if *last != string(b) {
 		*last = string(b)
 	}
@@ -106,11 +106,11 @@ func (p *camt) sign() (int64, error) {
 func (p *camt) amount(field string) (money.Amount, error) {
 	code := p.x.attr("Ccy")
 	if len(code) == 0 {
-		return money.Amount{}, p.fail(field, errors.New("has no currency"))
+		return money.Amount{}, errors.New("has no currency")
 	}
 	currency, err := p.currencyOf(code)
 	if err != nil {
-		return money.Amount{}, p.fail(field, err)
+		return money.Amount{}, err
 	}
 	minor, err := p.minor(field)
 	return money.Amount{Currency: currency, Minor: minor}, err
@@ -221,8 +221,8 @@ func (p *camt) dateOf() (day time.Time, err error) {
 	return day, err
 }
 
-// addMinor is a + b; false where that does not fit.
-func addMinor(a, b int64) (int64, bool) {
+// camtAdd is a + b; false where that does not fit.
+func camtAdd(a, b int64) (int64, bool) {
 	sum := a + b
 	return sum, (sum > a) == (b > 0)
 }

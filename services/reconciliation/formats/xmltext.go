@@ -23,23 +23,23 @@ func isXMLSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c ==
 // chars reads text up to the next markup, or where it is that of a CDATA section, behind its end.
 func (x *xmlReader) chars(section bool) error {
 	for {
-		i := x.r
-		for i < x.w && xmlPlain[x.buf[i]] {
+		b, i := x.buf[:x.w], x.r
+		for i < len(b) && xmlPlain[b[i]] {
 			i++
 		}
 		if x.keep {
-			if x.value = append(x.value, x.buf[x.r:i]...); len(x.value) > xmlMaxText {
+			if x.value = append(x.value, b[x.r:i]...); len(x.value) > xmlMaxText {
 				return errXMLText
 			}
 		}
 		x.r = i
-		if i == x.w {
+		if i == len(b) {
 			if err := x.fill(); err != nil {
 				return err
 			}
 			continue
 		}
-		c := x.buf[i]
+		c := b[i]
 		if c == '<' && !section {
 			return nil
 		}
@@ -170,12 +170,17 @@ func (x *xmlReader) section() error {
 // instruction passes over a processing instruction.
 func (x *xmlReader) instruction() error {
 	x.at = x.r
-	if err := x.need(6); err != nil && !x.done {
+	if err := x.need(xmlMaxName); err != nil && !x.done {
 		return err
 	}
-	target := x.buf[min(x.r+2, x.w):x.w]
-	if len(target) == 0 || xmlNames[target[0]] != 1 || len(target) > 3 && bytes.EqualFold(target[:3], []byte("xml")) && xmlNames[target[3]] == 0 {
-		return fmt.Errorf("has the processing instruction %.10q in it", target)
+	b := x.buf[x.r+2 : x.w]
+	i := 0
+	for i < len(b) && xmlNames[b[i]] != 0 {
+		i++
+	}
+	target := b[:i]
+	if i == 0 || i == len(b) || xmlNames[b[0]] != 1 || !isXMLSpace(b[i]) && b[i] != '?' || bytes.EqualFold(target, []byte("xml")) {
+		return fmt.Errorf("has a processing instruction that is none: %.40q", target)
 	}
 	return x.until("?>")
 }
@@ -208,10 +213,10 @@ func (x *xmlReader) root() error {
 	if err := x.passSpace(); err != nil {
 		return err
 	}
-	if err := x.need(6); err != nil {
+	if err := x.need(6); err != nil && !x.done {
 		return err
 	}
-	if string(x.buf[x.r:x.r+5]) == "<?xml" && isXMLSpace(x.buf[x.r+5]) {
+	if b := x.buf[x.r:x.w]; len(b) > 5 && string(b[:5]) == "<?xml" && isXMLSpace(b[5]) {
 		if err := x.xmlDeclaration(); err != nil {
 			return err
 		}
