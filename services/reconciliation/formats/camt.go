@@ -41,6 +41,18 @@ var (
 
 const camtSpace = "urn:iso:std:iso:20022:tech:xsd:"
 
+// owns says whether a namespace is that of the message in a version that is read. Austrian banks have their own for the same
+// elements, "ISO:camt.053.001.02:APC:STUZZA:payments:003".
+func (m camtMessage) owns(uri string) bool {
+	definition, ours := strings.CutPrefix(uri, camtSpace)
+	if !ours {
+		definition, ours = strings.CutPrefix(uri, "ISO:")
+		definition, _, _ = strings.Cut(definition, ":APC:STUZZA:payments:")
+	}
+	version, of := strings.CutPrefix(definition, m.definition)
+	return ours && of && slices.Contains(camtVersions, version)
+}
+
 var (
 	errCamtStopped = errors.New("nobody wants more")
 	errCamtMissing = errors.New("is missing")
@@ -120,8 +132,7 @@ func (p *camt) document(m camtMessage) error {
 	if err := p.x.root(); err != nil {
 		return err
 	}
-	definition, ours := strings.CutPrefix(p.x.uri, camtSpace+m.definition)
-	if string(p.x.name()) != "Document" || !ours || !slices.Contains(camtVersions, definition) {
+	if string(p.x.name()) != "Document" || !m.owns(p.x.uri) {
 		return fmt.Errorf("is of the namespace %.80q, and not a Document of %s%s%s", p.x.uri, camtSpace, m.definition, strings.Join(camtVersions, ", "))
 	}
 	p.x.space = p.x.uri

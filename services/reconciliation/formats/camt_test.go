@@ -310,6 +310,7 @@ func camtUnreadable() map[string]struct{ document, want string } {
 		"no camt":              {`<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pain.001.001.03"/>`, `file.xml:1: Document: is of the namespace "urn:iso:std:iso:20022:tech:xsd:pain.001.001.03"`},
 		"no namespace":         {`<Document/>`, `file.xml:1: Document: is of the namespace ""`},
 		"another message":      {`<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.054.001.04"/>`, `file.xml:1: Document: is of the namespace`},
+		"another Austrian":     {strings.Replace(camtDocument("02"), camtSpace+"camt.053.001.02", "ISO:camt.054.001.02:APC:STUZZA:payments:003", 1), `file.xml:1: Document: is of the namespace`},
 		"another version":      {camtDocument("13"), `file.xml:1: Document: is of the namespace`},
 		"another root":         {strings.ReplaceAll(camtDocument("04"), "Document", "Envelope"), `file.xml:1: Envelope: is of the namespace`},
 		"no statement":         {camtDocument("04"), `file.xml:1: BkToCstmrStmt: has no Stmt`},
@@ -380,6 +381,14 @@ func TestCamt_GivesTheErrorOfTheStream(t *testing.T) {
 	_, err := readCamtAll(io.MultiReader(strings.NewReader(camtDocument("02", "")[:150]), iotest.ErrReader(broken)), Camt053)
 	if _, of := errors.AsType[*Error](err); of || !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)
+	}
+}
+
+func TestCamt_ReadsTheNamespaceOfAustrianBanks(t *testing.T) {
+	t.Parallel()
+	document := strings.Replace(camtDocument("02", camtStmt(camtNtry("1 EUR"))), camtSpace+"camt.053.001.02", "ISO:camt.053.001.02:APC:STUZZA:payments:003", 1)
+	if read := mustReadCamt(t, document); len(read[0].Lines) != 1 {
+		t.Errorf("got %d lines, want one", len(read[0].Lines))
 	}
 }
 

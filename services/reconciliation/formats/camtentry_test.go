@@ -233,62 +233,68 @@ func TestCamt_KeepsTooManyTransactionsOutOfMemory(t *testing.T) {
 	const n = 5 * camtMaxHeld
 	tests := map[string]struct {
 		entry, tx, after string
-		lines, numbered  int
-		proof            string
+		lines            int
+		last, proof      string
 	}{
-		"that tie":            {"50000.00 EUR", camtAmtOf("1 EUR"), "", n, n, "line 1: entry holds: 50000.00 EUR"},
-		"that are charged":    {"49999.00 EUR", camtDetail("TxAmt", "1 EUR"), camtCharge("-1 EUR"), n + 1, n, "line 1: entry holds: 49999.00 EUR"},
-		"that do not tie":     {"7.00 EUR", camtAmtOf("1 EUR"), "", n, n, "line 1: entry: the file states 7.00 EUR, its lines come to 50000.00 EUR"},
-		"without amounts":     {"7.00 EUR", "<Refs><EndToEndId>e2e</EndToEndId></Refs>", "", 1, 0, ""},
-		"of another currency": {"7.00 EUR", camtAmtOf("1 USD"), "", 1, 0, ""},
+		"that tie":         {"50000.00 EUR", camtAmtOf("1 EUR"), "", n, "REF/50000", "line 1: entry holds: 50000.00 EUR"},
+		"that are charged": {"49999.00 EUR", camtDetail("TxAmt", "1 EUR"), camtCharge("-1 EUR"), n + 1, "REF/fee", "line 1: entry holds: 49999.00 EUR"},
+		"that do not tie": {"7.00 EUR", camtAmtOf("1 EUR"), "", n, "REF/50000",
+			"line 1: entry: the file states 7.00 EUR, its lines come to 50000.00 EUR"},
+		"without amounts":     {"7.00 EUR", camtRef("e2e"), "", 1, "REF", ""},
+		"of another currency": {"7.00 EUR", camtAmtOf("1 USD"), "", 1, "REF", ""},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { // alone, for the memory of all is measured
-			var before, during runtime.MemStats
-			entry := camtNtry(tt.entry, tt.after, "<NtryDtls>|</NtryDtls>")
-			head, tail, _ := strings.Cut(camtDocument("04", camtStmt(entry)), "|")
-			source := &camtRepeated{head: head, body: "<TxDtls>" + tt.tx + "</TxDtls>", tail: tail, n: n}
-			source.every = func(i int) {
-				if i == n-1 {
-					runtime.GC()
-					runtime.ReadMemStats(&during)
-				}
-			}
-			runtime.GC()
-			runtime.ReadMemStats(&before)
-			lines, proof, last := 0, "", ""
-			for part, err := range Read(source, Options{Format: Camt053}) {
-				switch {
-				case err != nil:
-					t.Fatal(err)
-				case part.Line != nil:
-					lines++
-					if part.Line.Kind != KindFee {
-						last = part.Line.ID
-					}
-				case part.Proof != nil:
-					proof = part.Proof.String()
-				}
-			}
-			wantLast := "REF"
-			if tt.numbered > 0 {
-				wantLast = fmt.Sprintf("REF/%d", tt.numbered)
-			}
-			if lines != tt.lines || proof != tt.proof || last != wantLast {
-				t.Errorf("got %d lines, the last %q, and %q; want %d, %q, and %q", lines, last, proof, tt.lines, wantLast, tt.proof)
-			}
-			if held := int64(during.HeapAlloc) - int64(before.HeapAlloc); held > 16<<20 {
-				t.Errorf("%d MiB are held", held>>20)
+		t.Run(name, func(t *testing.T) { // one by one, for the memory of all is measured
+			head, tail, _ := strings.Cut(camtDocument("04", camtStmt(camtNtry(tt.entry, tt.after, "<NtryDtls>|</NtryDtls>"))), "|")
+			lines, last, proof := readCamtRepeated(t, &camtRepeated{head: head, body: "<TxDtls>" + tt.tx + "</TxDtls>", tail: tail, n: n})
+			if lines != tt.lines || last != tt.last || proof != tt.proof {
+				t.Errorf("got %d lines, the last %q, and %q; want %d, %q, and %q", lines, last, proof, tt.lines, tt.last, tt.proof)
 			}
 		})
 	}
+}
+
+func TestCamt_KeepsTooManyEntriesOutOfMemory(t *testing.T) {
+	const n = 50_000
+	head, tail, _ := strings.Cut(camtDocument("04", camtStmt(camtBal("OPBD", "0 EUR", "2026-01-14")+camtBal("CLBD", "50000 EUR", "2026-01-14")+"|")), "|")
+	entry := camtNtry("1 EUR", camtTxs(camtRef("e2e")+`<RmtInf><Ustrd>`+strings.Repeat("text ", 100)+`</Ustrd></RmtInf>`))
+	lines, _, proof := readCamtRepeated(t, &camtRepeated{head: head, body: entry, tail: tail, n: n})
+	if want := "line 1: balance holds: 50000.00 EUR"; lines != n || proof != want {
+		t.Errorf("got %d lines and %q, want %d and %q", lines, proof, n, want)
+	}
+}
+
+// readCamtRepeated gives how many lines a document has, the ID of the last, and the last proof. It fails when much is held.
+func readCamtRepeated(t *testing.T, source *camtRepeated) (lines int, last, proof string) {
+	t.Helper()
+	var before, during runtime.MemStats
+	source.late = func() {
+		runtime.GC()
+		runtime.ReadMemStats(&during)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for part, err := range Read(source, Options{Format: Camt053}) {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case part.Line != nil:
+			lines, last = lines+1, part.Line.ID
+		case part.Proof != nil:
+			proof = part.Proof.String()
+		}
+	}
+	if held := int64(during.HeapAlloc) - int64(before.HeapAlloc); held > 16<<20 {
+		t.Errorf("%d MiB are held", held>>20)
+	}
+	return lines, last, proof
 }
 
 // camtRepeated is a document that is made as it is read.
 type camtRepeated struct {
 	head, body, tail string
 	n, i             int
-	every            func(i int)
+	late             func() // is called near the end
 	rest             string
 }
 
@@ -299,8 +305,8 @@ func (r *camtRepeated) Read(b []byte) (int, error) {
 			r.rest = r.head
 		case r.i <= r.n:
 			r.rest = r.body
-			r.every(r.i - 1)
 		case r.i == r.n+1:
+			r.late()
 			r.rest = r.tail
 		default:
 			return 0, io.EOF
