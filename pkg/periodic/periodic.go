@@ -36,10 +36,9 @@ type Duty struct {
 	RunOnce func(ctx context.Context) (again bool, err error)
 	// Log takes errors and recoveries; nil means slog.Default().
 	Log *slog.Logger
-	// Wake, if not nil, starts the next round at once. Senders must not block: make it a channel of capacity 1 and
-	// drop what does not fit, since one round serves all that was there before it. A wake-up during a round is
-	// kept until its end. One after an error is kept until the wait is over, or a busy sender would have a failing
-	// duty spin.
+	// Wake, if not nil, starts the next round at once: a [Bell], as one round serves all that was there before it. A
+	// wake-up during a round is kept until its end. One after an error is kept until the wait is over, or a busy sender
+	// would have a failing duty spin.
 	Wake <-chan struct{}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
@@ -84,7 +85,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 		keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],
 	}
 	o.bulk = &bulk{
-		pool: env.Pool, watchers: watchers, log: env.Log, wake: make(chan struct{}, 1),
+		pool: env.Pool, watchers: watchers, log: env.Log, wake: periodic.NewBell(),
 		load: engine.loadAll, record: engine.record, recorded: o.recorded,
 	}
 	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
