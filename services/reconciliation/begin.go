@@ -66,7 +66,7 @@ func (r *reconciliation) beginIn(ctx context.Context, tx *pg.Tx, by string, asOf
 	if err := st.reopen(ctx, last.Number+1, ended); err != nil {
 		return RunID{}, err
 	}
-	tx.AfterCommit(r.runner.wakeUp)
+	tx.AfterCommit(r.runner.wake.Ring)
 	return rid, nil
 }
 

@@ -33,7 +33,7 @@ func (r *reconciliation) cancel(ctx context.Context, from request, rid RunID, re
 			return struct{}{}, "", fmt.Errorf("cancelling run: %w", err)
 		}
 		tx.AfterCommit(func() {
-			r.runner.wakeUp()
+			r.runner.wake.Ring()
 			r.watchers.Notify(rid.UUID())
 		})
 		return struct{}{}, rid.String(), nil

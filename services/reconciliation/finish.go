@@ -102,7 +102,7 @@ func runDigest(number int32, asOf match.Day, rules []byte, results []reconciliat
 	c.word("run").number(int64(number)).end()
 	c.word("as-of").word(dayText(asOf)).end()
 	c.word("rules").bytes(rules).end()
-	o := outcome{byPass: make([]int64, match.PassSubset)}
+	o := outcome{byPass: make([]int64, match.NumPasses-1)}
 	counts := map[breaks.Code]int64{}
 	for _, r := range results {
 		c.word("partition").word(stage(r.Stage).String()).quoted(r.Account).word(r.Currency).bytes(r.Digest).end()

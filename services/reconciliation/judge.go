@@ -6,7 +6,7 @@ import (
 )
 
 // judge matches a partition by the rules of its stage.
-func judge(in match.Input, at stage, set rules.Set) match.Result {
+func judge(in match.Input, at stage, set rules.Set) (match.Result, error) {
 	if at == stageBank {
 		return match.Run(in, set.Bank)
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"math"
 	"slices"
 
@@ -30,8 +29,10 @@ type half struct {
 	days map[kindDay]dayTotal
 	// payouts are the texts of the payouts that rows belong to.
 	payouts map[match.Token]string
-	proofs  []rowProof
+	// proof is a hash of what all of them say.
+	proof []byte
 
+	proofs    []rowProof
 	partition partition
 	terms     *rules.Terms // of ours; nil for theirs
 }
@@ -85,6 +86,7 @@ func (l *loader) load(ctx context.Context, pool *pgxpool.Pool, statement string)
 	}
 	for _, h := range l.halves {
 		slices.Sort(h.open)
+		h.prove()
 	}
 	l.seen(l.unsaid)
 	return nil
@@ -257,8 +259,8 @@ func (h *half) wasOpen(id int64) bool {
 	return found
 }
 
-// prove adds what all rows say to a digest, in the order of their keys, and forgets it.
-func (h *half) prove(to hash.Hash) {
+// prove makes one hash of what all rows say, in the order of their keys.
+func (h *half) prove() {
 	type place struct {
 		first uint64
 		at    int32
@@ -273,8 +275,9 @@ func (h *half) prove(to hash.Hash) {
 		}
 		return bytes.Compare(h.proofs[a.at].key[:], h.proofs[b.at].key[:])
 	})
+	to := sha256.New()
 	for _, p := range order {
 		to.Write(h.proofs[p.at].digest[:])
 	}
-	h.proofs = nil
+	h.proof, h.proofs = to.Sum(nil), nil
 }

@@ -40,7 +40,7 @@ func (m metrics) finished(ctx context.Context, took time.Duration, o outcome) {
 // passNames are the names of passes.
 var passNames = map[match.Pass]string{
 	match.PassByHand: "by_hand", match.PassStrongID: "strong_id", match.PassComposite: "composite", match.PassPayout: "payout",
-	match.PassWindow: "window", match.PassFuzzy: "fuzzy", match.PassSubset: "subset",
+	match.PassWindow: "window", match.PassFuzzy: "fuzzy", match.PassSubset: "subset", match.PassOwn: "own",
 }
 
 // countOpen measures what is open.

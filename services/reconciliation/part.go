@@ -3,7 +3,6 @@ package reconciliation
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"fmt"
 	"iter"
 	"slices"
@@ -24,7 +23,7 @@ type part struct {
 	first int64
 	// What it comes to. These are complete when it has concluded.
 	matches                int64
-	byPass                 [match.PassSubset + 1]int64
+	byPass                 [match.NumPasses]int64
 	oursMatched            int64
 	theirsMatched          int64
 	oursDone, theirsDone   []bool
@@ -75,9 +74,7 @@ func (p *part) begin() {
 		name string
 		half *half
 	}{{"ours", p.ours}, {"theirs", p.theirs}} {
-		proof := sha256.New()
-		side.half.prove(proof)
-		c.word(side.name).number(int64(len(side.half.rows))).number(side.half.amount).number(side.half.fees).bytes(proof.Sum(nil)).end()
+		c.word(side.name).number(int64(len(side.half.rows))).number(side.half.amount).number(side.half.fees).bytes(side.half.proof).end()
 	}
 	c.word("settled").number(p.settled).end()
 	p.canon = c

@@ -49,7 +49,7 @@ func runOf(row reconciliationdb.GetRunRow) *run {
 	r := &run{
 		id: RunID(row.ID), number: row.Number, state: runState(row.State), asOf: dateFrom(row.AsOf), rules: row.Rules, movements: row.Rows,
 		telling: row.Telling, begunBy: row.BegunBy, cancelling: row.Cancelling, trouble: row.Trouble, startedAt: row.StartedAt,
-		digest: row.Digest, publicKey: row.PublicKey, signature: row.Signature, byPass: make([]int64, match.PassSubset),
+		digest: row.Digest, publicKey: row.PublicKey, signature: row.Signature, byPass: make([]int64, match.NumPasses-1),
 	}
 	if row.EndedAt != nil {
 		r.endedAt = *row.EndedAt

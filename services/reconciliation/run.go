@@ -8,6 +8,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
@@ -64,7 +65,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, e
 		keyTTL: cfg.IdempotencyTTL,
 	}
 	r.runner = &runner{
-		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: make(chan struct{}, 1), pieceSize: pieceSize,
+		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,
 	}
 	if err := r.ensureRules(ctx); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ type runner struct {
 	*reconciliation
 	every time.Duration // how often runs begin by themselves; 0 for never
 	lock  *pg.SessionLock
-	wake  chan struct{} // of capacity 1
+	wake  periodic.Bell
 	// pieceSize is how many matches are written in one transaction.
 	pieceSize int
 }
@@ -36,13 +36,6 @@ type runner struct {
 func (r *runner) run(ctx context.Context) error {
 	defer r.lock.Release()
 	return periodic.Duty{Name: "runs", Every: runEvery, RunOnce: r.runOnce, Log: r.log, Wake: r.wake}.Run(ctx)
-}
-
-func (r *runner) wakeUp() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
 }
 
 // runOnce goes on with the run that is under way to its end, if nobody else does.

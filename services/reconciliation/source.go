@@ -45,17 +45,17 @@ SELECT %[1]s, true
 		columns, s.run, s.lo, s.hi, taken)
 }
 
-// endedBy is the condition that a movement tells how another one of the same payment and kind ended, which is in doubt or
-// refused: one operation on a payment is open at a time, so what comes behind one in doubt is about that.
-func endedBy(later, earlier string) string {
+// endedBy is the condition that a movement tells how another one ended, which is in doubt or refused: it is about the same
+// operation. A payment is charged once, so that all that is told of its charge is about the same; what else is done to it is
+// told apart by its key.
+func endedBy(by, other string) string {
 	return fmt.Sprintf(`%[1]s.payment_id = %[2]s.payment_id AND %[1]s.payment_id <> '' AND %[1]s.kind = %[2]s.kind AND %[1]s.ours
-   AND (%[2]s.standing = %[3]d AND %[1]s.standing <> %[3]d
-        OR %[2]s.standing = %[4]d AND %[1]s.standing = %[5]d
-           AND (%[2]s.kind = %[6]d OR %[2]s.idem_key <> '' AND %[1]s.idem_key = %[2]s.idem_key))`,
-		later, earlier, match.InDoubt, match.Refused, match.Booked, match.KindCharge)
+   AND (%[1]s.kind = %[6]d OR %[1]s.idem_key <> '' AND %[1]s.idem_key = %[2]s.idem_key)
+   AND (%[2]s.standing = %[3]d AND %[1]s.standing <> %[3]d OR %[2]s.standing = %[4]d AND %[1]s.standing = %[5]d)`,
+		by, other, match.InDoubt, match.Refused, match.Booked, match.KindCharge)
 }
 
-// settled is the condition that an input is in doubt or refused, and one that is or was looked at too says how it ended.
+// settled is the condition that an input is in doubt or refused, and that one which is or was looked at too says how it ended.
 func (s source) settled() string {
 	seen := fmt.Sprintf("sd.run_number <= %d", s.run)
 	if s.run == 0 {
@@ -64,7 +64,7 @@ func (s source) settled() string {
 	// A value and not EXISTS: that may be planned as a hash of all payments, for the few that are in doubt.
 	return fmt.Sprintf(`(i.standing <> %d AND i.payment_id <> '' AND coalesce((
 SELECT true FROM movement s JOIN delivery sd ON sd.id = (s.id >> 32)::int
- WHERE %s AND s.id > i.id AND %s LIMIT 1), false))`, match.Booked, endedBy("s", "i"), seen)
+ WHERE %s AND %s LIMIT 1), false))`, match.Booked, endedBy("s", "i"), seen)
 }
 
 // in is a condition on a number, empty for no numbers.

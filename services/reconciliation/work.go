@@ -44,9 +44,6 @@ type sink interface {
 	concluded(ctx context.Context, p *part) error
 }
 
-// errEnough ends a work that nobody needs to go on.
-var errEnough = errors.New("enough is known")
-
 // do matches everything: account by account, because what is found about the lines of payouts is needed to match the payouts.
 func (w *work) do(ctx context.Context) error {
 	w.tokens, w.place = newTokens(), 1
@@ -179,7 +176,7 @@ func (w *work) load(ctx context.Context, parts []*part) error {
 	for i, p := range parts {
 		places[i] = p.id
 		p.ours, p.theirs = newHalf(p.partition, p.oursCount), newHalf(p.partition, p.theirsCount)
-		p.ours.terms = w.rules.Terms(p.stage.String(), p.account, p.currency)
+		p.ours.terms = w.rules.Terms(match.Stage(p.stage.String()), p.account, p.currency)
 		ours.halves[p.id], theirs.halves[p.id] = p.ours, p.theirs
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -220,16 +217,16 @@ func (w *work) match(ctx context.Context, p *part) error {
 	p.adjusted()
 	texts := &texts{pool: w.pool, ctx: ctx, known: map[int64]string{}}
 	p.in.AsOf, p.in.Text = w.asOf, texts.of
-	result := judge(p.in, p.stage, w.rules)
-	if texts.err != nil {
-		return texts.err
+	result, err := judge(p.in, p.stage, w.rules)
+	if err := errors.Join(texts.err, err); err != nil {
+		return err
 	}
 	p.first, p.raw = w.place, result.Findings
 	if err := w.into.matches(ctx, p, p.take(result.Matches(), w.source.run)); err != nil {
 		return err
 	}
 	w.place += p.matches
-	return texts.err
+	return nil
 }
 
 // adjust says of payouts by how much they are off, as the provider stage has it, in this work and in earlier runs; and which

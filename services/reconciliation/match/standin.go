@@ -2,26 +2,43 @@ package match
 
 import (
 	"bytes"
+	"errors"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/tieout/tieout/services/reconciliation/breaks"
 )
 
+// PassOwn is that of what needs no counterpart.
+const (
+	PassOwn   = PassSubset + 1
+	NumPasses = PassOwn + 1
+)
+
+// Settled is the standing of what an earlier run matched.
+const Settled = Refused + 1
+
+// Stage says what the two sides of a partition are.
+type Stage string
+
+// The stages.
+const (
+	StageProvider Stage = "provider"
+	StageBank     Stage = "bank"
+)
+
 // Rules say what may be taken for the same money.
 type Rules struct {
-	// Bank says that the stage is that of the bank.
-	Bank bool `json:"bank"`
+	Stage Stage `json:"stage"`
 	// Days is how far apart in days rows of the same id may be without a note.
 	Days int32 `json:"days"`
 }
 
 // DefaultProvider are the rules of stage provider where nobody says any.
-func DefaultProvider() Rules { return Rules{Days: 5} }
+func DefaultProvider() Rules { return Rules{Stage: StageProvider, Days: 5} }
 
 // DefaultBank are the rules of stage bank where nobody says any.
-func DefaultBank() Rules { return Rules{Bank: true, Days: 5} }
+func DefaultBank() Rules { return Rules{Stage: StageBank, Days: 5} }
 
 // Result is what is the same money, and what is not as it should be.
 type Result struct {
@@ -30,11 +47,19 @@ type Result struct {
 	matches []Match
 }
 
+// Validate says what is wrong with the rules.
+func (r Rules) Validate() error {
+	if r.Days < 0 {
+		return errors.New("days: is less than zero")
+	}
+	return nil
+}
+
 // Matches gives the matches in their order.
-func (r Result) Matches() iter.Seq[Match] { return slices.Values(r.matches) }
+func (r *Result) Matches() iter.Seq[Match] { return slices.Values(r.matches) }
 
 // Run matches a partition.
-func Run(in Input, r Rules) Result {
+func Run(in Input, r Rules) (Result, error) {
 	byKey := func(a, b Row) int { return bytes.Compare(a.Key[:], b.Key[:]) }
 	slices.SortFunc(in.Ours, byKey)
 	slices.SortFunc(in.Theirs, byKey)
@@ -43,7 +68,7 @@ func Run(in Input, r Rules) Result {
 	for _, by := range []Carrier{CarrierID, CarrierKey, CarrierReference, CarrierPayout} {
 		index := make(map[Token]int32, len(in.Theirs))
 		for i, row := range in.Theirs {
-			if t := row.Carriers[by]; !theirsDone[i] && !t.IsZero() {
+			if t := row.Carriers[by]; !theirsDone[i] && row.Standing == Booked && !t.IsZero() {
 				if _, twice := index[t]; !twice {
 					index[t] = int32(i)
 				}
@@ -51,15 +76,21 @@ func Run(in Input, r Rules) Result {
 		}
 		for i, row := range in.Ours {
 			j, found := index[row.Carriers[by]]
-			if oursDone[i] || !found || theirsDone[j] || in.Theirs[j].Kind != row.Kind {
+			if oursDone[i] || row.Standing == Settled || !found || theirsDone[j] || in.Theirs[j].Kind != row.Kind {
 				continue
 			}
 			oursDone[i], theirsDone[j] = true, true
 			out.match(in, r, int32(i), j, by)
 		}
 	}
+	for i, row := range in.Theirs {
+		if !theirsDone[i] && row.Standing == Booked && row.Kind == KindFee {
+			theirsDone[i] = true
+			out.matches = append(out.matches, Match{Theirs: []int32{int32(i)}, Pass: PassOwn, Score: 1000})
+		}
+	}
 	out.classify(in, r, oursDone, theirsDone)
-	return out
+	return out, nil
 }
 
 func (out *Result) match(in Input, r Rules, i, j int32, by Carrier) {
@@ -67,7 +98,7 @@ func (out *Result) match(in Input, r Rules, i, j int32, by Carrier) {
 	m := Match{Ours: []int32{i}, Theirs: []int32{j}, Pass: PassStrongID, OursBy: by, TheirsBy: by, Score: 1000}
 	note := func(code breaks.Code, amount int64) {
 		f := Finding{Code: code, Ours: m.Ours, Theirs: m.Theirs, Amount: amount, Matched: true}
-		if !r.Bank {
+		if r.Stage == StageProvider {
 			f.Payout, f.Effect = theirs.Carriers[CarrierPayout], 0
 		}
 		out.Findings = append(out.Findings, f)
@@ -93,7 +124,7 @@ func (out *Result) match(in Input, r Rules, i, j int32, by Carrier) {
 
 func (out *Result) classify(in Input, r Rules, oursDone, theirsDone []bool) {
 	missing, stranger := breaks.MissingAtProvider, breaks.MissingInternally
-	if r.Bank {
+	if r.Stage == StageBank {
 		missing, stranger = breaks.MissingAtBank, breaks.PayoutUnexplained
 	}
 	for i, row := range in.Ours {
@@ -107,13 +138,25 @@ func (out *Result) classify(in Input, r Rules, oursDone, theirsDone []bool) {
 		out.Findings = append(out.Findings, Finding{Code: code, Ours: []int32{int32(i)}, Amount: -row.Amount})
 	}
 	for j, row := range in.Theirs {
-		if theirsDone[j] {
+		if theirsDone[j] || row.Standing == Settled {
 			continue
 		}
 		f := Finding{Code: stranger, Theirs: []int32{int32(j)}, Amount: row.Amount}
-		if in.Text != nil && strings.Contains(in.Text(row), "DUPLICATE") {
+		if out.twin(in, row) {
 			f.Code, f.Payout, f.Effect = breaks.DuplicateExternal, row.Carriers[CarrierPayout], -row.Net()
 		}
 		out.Findings = append(out.Findings, f)
 	}
+}
+
+// twin says whether another row of theirs has the same id or key.
+func (out *Result) twin(in Input, row Row) bool {
+	for _, other := range in.Theirs {
+		for _, by := range []Carrier{CarrierID, CarrierKey} {
+			if other.ID != row.ID && !row.Carriers[by].IsZero() && other.Carriers[by] == row.Carriers[by] {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -287,12 +287,12 @@ SELECT p.match_id FROM provisional_match p
  WHERE p.until_run IS NULL AND EXISTS (SELECT FROM match_leg l WHERE l.movement_id = p.movement_id AND l.match_id = p.match_id AND l.active)
    AND EXISTS (
        SELECT FROM movement d JOIN delivery t ON t.id = (d.id >> 32)::int
-        WHERE d.payment_id = p.payment_id AND d.payment_id <> '' AND d.kind = p.kind AND d.ours AND d.id > p.movement_id AND t.run_number = $1
-          AND (p.standing = 1 AND d.standing <> 1
-               OR p.standing = 2 AND d.standing = 0 AND (p.kind = 1 OR p.idem_key <> '' AND d.idem_key = p.idem_key)))
+        WHERE d.payment_id = p.payment_id AND d.payment_id <> '' AND d.kind = p.kind AND d.ours AND t.run_number = $1
+          AND (d.kind = 1 OR d.idem_key <> '' AND d.idem_key = p.idem_key)
+          AND (p.standing = 1 AND d.standing <> 1 OR p.standing = 2 AND d.standing = 0))
 `
 
-// Provisional matches whose movement is told, by what the run takes, how it ended.
+// Provisional matches of which what the run takes tells how their movement ended; as source.go has it.
 func (q *Queries) EndedMatches(ctx context.Context, number *int32) ([]int64, error) {
 	rows, err := q.db.Query(ctx, endedMatches, number)
 	if err != nil {

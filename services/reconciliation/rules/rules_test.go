@@ -88,9 +88,10 @@ func TestTerms_TakeTheFirstEntryThatFits(t *testing.T) {
 	}
 	thursday := day(t, "2026-12-24")
 	for _, c := range []struct {
-		stage, account, currency string
-		kind                     match.Kind
-		due                      string
+		stage             match.Stage
+		account, currency string
+		kind              match.Kind
+		due               string
 	}{
 		{"provider", "slow", "EUR", match.KindRefund, "2027-01-08"},
 		{"provider", "default", "EUR", match.KindRefund, "2027-01-01"},
@@ -106,10 +107,11 @@ func TestTerms_TakeTheFirstEntryThatFits(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		stage, currency string
-		kind            match.Kind
-		amount, fee     int64
-		known           bool
+		stage       match.Stage
+		currency    string
+		kind        match.Kind
+		amount, fee int64
+		known       bool
 	}{
 		{"provider", "EUR", match.KindCharge, 510, 27, true},
 		{"provider", "EUR", match.KindCharge, 15, 15, true},  // no more than all

@@ -26,12 +26,6 @@ type Set struct {
 	Holidays []Date `json:"holidays"`
 }
 
-// The stages that an entry may be about.
-const (
-	StageProvider = "provider"
-	StageBank     = "bank"
-)
-
 // About says which movements an entry is about.
 type About struct {
 	// Account with the provider; empty for all.
@@ -45,8 +39,8 @@ type About struct {
 
 // Due says how long a counterpart may take.
 type Due struct {
-	// Stage is "provider" or "bank".
-	Stage string `json:"stage"`
+	// Stage is where: the provider's report or the bank's statement.
+	Stage match.Stage `json:"stage"`
 	About
 	// BusinessDays after the day of the movement on which the counterpart may still come.
 	BusinessDays int `json:"business_days"`
@@ -81,7 +75,7 @@ const (
 func Default() Set {
 	return Set{
 		Provider: match.DefaultProvider(), Bank: match.DefaultBank(),
-		Due:  []Due{{Stage: StageProvider, BusinessDays: 2}, {Stage: StageBank, BusinessDays: 3}},
+		Due:  []Due{{Stage: match.StageProvider, BusinessDays: 2}, {Stage: match.StageBank, BusinessDays: 3}},
 		Fees: []Fee{}, RefusedDays: 30, Holidays: []Date{},
 	}
 }
@@ -139,9 +133,21 @@ func (s Set) Validate() error {
 	wrong := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
 	}
+	for _, r := range []struct {
+		field string
+		stage match.Stage
+		rules match.Rules
+	}{{"provider", match.StageProvider, s.Provider}, {"bank", match.StageBank, s.Bank}} {
+		if err := r.rules.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", r.field, err))
+		}
+		if r.rules.Stage != r.stage {
+			wrong(r.field+".stage", "is %q", r.rules.Stage)
+		}
+	}
 	for i, d := range s.Due {
 		at := fmt.Sprintf("due[%d]", i)
-		if d.Stage != StageProvider && d.Stage != StageBank {
+		if d.Stage != match.StageProvider && d.Stage != match.StageBank {
 			wrong(at+".stage", "%q is neither provider nor bank", d.Stage)
 		}
 		if d.BusinessDays < 0 || d.BusinessDays > maxBusinessDays {

@@ -22,7 +22,7 @@ type dueOn struct {
 }
 
 // Terms gives what the set says of movements of an account and a currency at a stage. They are for one goroutine.
-func (s Set) Terms(stage, account, currency string) *Terms {
+func (s Set) Terms(stage match.Stage, account, currency string) *Terms {
 	t := &Terms{calendar: s.Calendar(), due: map[dueOn]match.Day{}}
 	for kind := match.KindCharge; kind <= match.KindTransfer; kind++ {
 		for _, d := range s.Due {
@@ -32,7 +32,7 @@ func (s Set) Terms(stage, account, currency string) *Terms {
 			}
 		}
 		for i := range s.Fees {
-			if stage == StageProvider && s.Fees[i].fits(account, currency, kind) {
+			if stage == match.StageProvider && s.Fees[i].fits(account, currency, kind) {
 				t.fees[kind] = &s.Fees[i]
 				break
 			}

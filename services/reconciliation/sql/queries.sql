@@ -31,14 +31,14 @@ INSERT INTO run (number, id, state, as_of, rules, rows, begun_by)
 SELECT @number, @id, 1, @as_of, @rules, (SELECT coalesce(sum(rows), 0) FROM taken) + (SELECT count(*) FROM open_movement WHERE until_run IS NULL), @begun_by;
 
 -- name: EndedMatches :many
--- Provisional matches whose movement is told, by what the run takes, how it ended.
+-- Provisional matches of which what the run takes tells how their movement ended; as source.go has it.
 SELECT p.match_id FROM provisional_match p
  WHERE p.until_run IS NULL AND EXISTS (SELECT FROM match_leg l WHERE l.movement_id = p.movement_id AND l.match_id = p.match_id AND l.active)
    AND EXISTS (
        SELECT FROM movement d JOIN delivery t ON t.id = (d.id >> 32)::int
-        WHERE d.payment_id = p.payment_id AND d.payment_id <> '' AND d.kind = p.kind AND d.ours AND d.id > p.movement_id AND t.run_number = @number
-          AND (p.standing = 1 AND d.standing <> 1
-               OR p.standing = 2 AND d.standing = 0 AND (p.kind = 1 OR p.idem_key <> '' AND d.idem_key = p.idem_key)));
+        WHERE d.payment_id = p.payment_id AND d.payment_id <> '' AND d.kind = p.kind AND d.ours AND t.run_number = @number
+          AND (d.kind = 1 OR d.idem_key <> '' AND d.idem_key = p.idem_key)
+          AND (p.standing = 1 AND d.standing <> 1 OR p.standing = 2 AND d.standing = 0));
 
 -- name: EndProvisional :exec
 UPDATE provisional_match SET until_run = @number::int WHERE match_id = ANY (@matches::bigint[]);

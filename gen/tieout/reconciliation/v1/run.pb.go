@@ -102,8 +102,10 @@ const (
 	Pass_PASS_FUZZY Pass = 5
 	// They are the only subset that comes to the amount.
 	Pass_PASS_SUBSET Pass = 6
+	// It needs no counterpart: a fee by itself, a payout of nothing.
+	Pass_PASS_OWN Pass = 7
 	// A person decided.
-	Pass_PASS_BY_HAND Pass = 7
+	Pass_PASS_BY_HAND Pass = 8
 )
 
 // Enum value maps for Pass.
@@ -116,7 +118,8 @@ var (
 		4: "PASS_WINDOW",
 		5: "PASS_FUZZY",
 		6: "PASS_SUBSET",
-		7: "PASS_BY_HAND",
+		7: "PASS_OWN",
+		8: "PASS_BY_HAND",
 	}
 	Pass_value = map[string]int32{
 		"PASS_UNSPECIFIED": 0,
@@ -126,7 +129,8 @@ var (
 		"PASS_WINDOW":      4,
 		"PASS_FUZZY":       5,
 		"PASS_SUBSET":      6,
-		"PASS_BY_HAND":     7,
+		"PASS_OWN":         7,
+		"PASS_BY_HAND":     8,
 	}
 )
 
@@ -2609,7 +2613,7 @@ const file_tieout_reconciliation_v1_run_proto_rawDesc = "" +
 	"\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11RUN_STATE_RUNNING\x10\x01\x12\x16\n" +
 	"\x12RUN_STATE_FINISHED\x10\x02\x12\x17\n" +
-	"\x13RUN_STATE_CANCELLED\x10\x03*\x99\x01\n" +
+	"\x13RUN_STATE_CANCELLED\x10\x03*\xa7\x01\n" +
 	"\x04Pass\x12\x14\n" +
 	"\x10PASS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0ePASS_STRONG_ID\x10\x01\x12\x12\n" +
@@ -2618,8 +2622,9 @@ const file_tieout_reconciliation_v1_run_proto_rawDesc = "" +
 	"\vPASS_WINDOW\x10\x04\x12\x0e\n" +
 	"\n" +
 	"PASS_FUZZY\x10\x05\x12\x0f\n" +
-	"\vPASS_SUBSET\x10\x06\x12\x10\n" +
-	"\fPASS_BY_HAND\x10\a*\xce\x01\n" +
+	"\vPASS_SUBSET\x10\x06\x12\f\n" +
+	"\bPASS_OWN\x10\a\x12\x10\n" +
+	"\fPASS_BY_HAND\x10\b*\xce\x01\n" +
 	"\x0eMovementChange\x12\x1f\n" +
 	"\x1bMOVEMENT_CHANGE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17MOVEMENT_CHANGE_MATCHED\x10\x01\x12\x1a\n" +

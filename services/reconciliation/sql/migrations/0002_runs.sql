@@ -146,7 +146,7 @@ CREATE INDEX run_transit_of_run ON run_transit (run_number);
 CREATE TABLE match (
     id           bigint   PRIMARY KEY,
     partition_id int      NOT NULL,
-    pass         smallint NOT NULL CHECK (pass BETWEEN 0 AND 6), -- match.Pass; 0 by hand
+    pass         smallint NOT NULL CHECK (pass BETWEEN 0 AND 7), -- match.Pass; 0 by hand
     ours_by      smallint NOT NULL,                              -- match.Carrier, of pass 1
     theirs_by    smallint NOT NULL,
     score        smallint NOT NULL CHECK (score BETWEEN 0 AND 1000),
