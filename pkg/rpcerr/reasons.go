@@ -61,6 +61,7 @@ const (
 	BatchStateRefused       Reason = "BATCH_STATE_REFUSED"
 	ScheduleStateRefused    Reason = "SCHEDULE_STATE_REFUSED"
 	OccurrenceExists        Reason = "OCCURRENCE_EXISTS"
+	StatementStateRefused   Reason = "STATEMENT_STATE_REFUSED"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -126,6 +127,7 @@ var registry = []Registration{
 	{BatchStateRefused, codes.FailedPrecondition, "What is asked of the batch is not possible in the state in which it is."},
 	{ScheduleStateRefused, codes.FailedPrecondition, "What is asked of the schedule is not possible in the state in which it is."},
 	{OccurrenceExists, codes.AlreadyExists, "The schedule has its occurrence of today already; it is named, and a day is never charged twice."},
+	{StatementStateRefused, codes.FailedPrecondition, "What is asked of the statement or its file is not possible in the state in which it is."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

@@ -1,6 +1,8 @@
 package reconciliation
 
 import (
+	"io"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
 // reconciliation holds what the use cases share.
@@ -17,6 +20,12 @@ type reconciliation struct {
 	watchers *watch.Watchers
 	log      *slog.Logger
 	keyTTL   time.Duration // of clients' keys
+	imports  importMetrics
+
+	// read and detect are how files are read: those of package formats.
+	read    func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
+	detect  func(head []byte, mapped bool) (formats.Format, bool)
+	written func(*piece) // is told of each piece of an import that is written; nil for nobody
 }
 
 // stage is where two sides are compared, as in the database.
@@ -28,7 +37,9 @@ const (
 )
 
 // String gives the stage as people say it.
-func (s stage) String() string { return map[stage]string{stageProvider: "provider", stageBank: "bank"}[s] }
+func (s stage) String() string {
+	return map[stage]string{stageProvider: "provider", stageBank: "bank"}[s]
+}
 
 // defaultAccount is the account with the payment provider where nobody says which.
 const defaultAccount = "default"

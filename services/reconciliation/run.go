@@ -8,9 +8,11 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
 // Config is the service's configuration.
@@ -30,6 +32,9 @@ func DefaultConfig() Config {
 	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour}
 }
 
+// sweepEvery is how often is looked for imports that broke off.
+const sweepEvery = time.Minute
+
 //go:embed sql/migrations/*.sql
 var migrations embed.FS
 
@@ -45,11 +50,17 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 }
 
 func wire(env *service.Env, cfg Config) (*reconciliation, error) {
+	imports, err := newImportMetrics(env.Meter)
+	if err != nil {
+		return nil, err
+	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, keyTTL: cfg.IdempotencyTTL,
+		imports: imports, read: formats.Read, detect: formats.Detect,
 	}
 	register(env.GRPC, r)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
+	env.Go("import sweep", periodic.Duty{Name: "import sweep", Every: sweepEvery, RunOnce: r.sweepOnce, Log: env.Log}.Run)
 	return r, nil
 }
