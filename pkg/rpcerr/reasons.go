@@ -64,6 +64,7 @@ const (
 	RunUnderWay             Reason = "RUN_UNDER_WAY"
 	RunBehind               Reason = "RUN_BEHIND"
 	RunStateRefused         Reason = "RUN_STATE_REFUSED"
+	StatementStateRefused   Reason = "STATEMENT_STATE_REFUSED"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -132,6 +133,7 @@ var registry = []Registration{
 	{RunUnderWay, codes.FailedPrecondition, "A reconciliation is under way, and there is one at a time; it is named."},
 	{RunBehind, codes.FailedPrecondition, "The day of the run is before that of the last one, which has judged by it what is due; a simulation may be of any day."},
 	{RunStateRefused, codes.FailedPrecondition, "What is asked of the run is not possible in the state in which it is."},
+	{StatementStateRefused, codes.FailedPrecondition, "What is asked of the statement or its file is not possible in the state in which it is."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

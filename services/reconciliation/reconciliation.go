@@ -2,6 +2,8 @@ package reconciliation
 
 import (
 	"crypto/ed25519"
+	"io"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
 // reconciliation holds what the use cases share.
@@ -18,9 +21,15 @@ type reconciliation struct {
 	watchers *watch.Watchers
 	log      *slog.Logger
 	metrics  metrics
+	imports  importMetrics
 	runner   *runner
 	key      ed25519.PrivateKey // that runs are signed with; nil for one that is in the database
 	keyTTL   time.Duration      // of clients' keys
+
+	// read and detect are how files are read: those of package formats.
+	read    func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
+	detect  func(head []byte, mapped bool) (formats.Format, bool)
+	written func(*chunk) // is told of each piece of an import that is written; nil for nobody
 }
 
 // stage is where two sides are compared, as in the database.

@@ -12,6 +12,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
 // Config is the service's configuration.
@@ -36,6 +37,9 @@ func DefaultConfig() Config {
 	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour}
 }
 
+// sweepEvery is how often is looked for imports that broke off.
+const sweepEvery = time.Minute
+
 //go:embed sql/migrations/*.sql
 var migrations embed.FS
 
@@ -55,14 +59,18 @@ func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, e
 	if err != nil {
 		return nil, err
 	}
+	imports, err := newImportMetrics(env.Meter)
+	if err != nil {
+		return nil, err
+	}
 	metrics, err := newMetrics(env.Meter)
 	if err != nil {
 		return nil, err
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
-		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, key: key,
-		keyTTL: cfg.IdempotencyTTL,
+		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, imports: imports, key: key,
+		keyTTL: cfg.IdempotencyTTL, read: formats.Read, detect: formats.Detect,
 	}
 	r.runner = &runner{
 		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,
@@ -73,5 +81,6 @@ func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, e
 	register(env.GRPC, r)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	env.Go("runs", r.runner.run)
+	env.Go("import sweep", periodic.Duty{Name: "import sweep", Every: sweepEvery, RunOnce: r.sweepOnce, Log: env.Log}.Run)
 	return r, nil
 }

@@ -100,8 +100,6 @@ const firstByHand = 1 << 31
 // asDay gives a time's day, in UTC.
 func asDay(t time.Time) match.Day { return match.Day(rules.DateOf(t)) }
 
-func dayText(d match.Day) string { return rules.Date(d).String() }
-
 // parseDay reads a day of a request; today in UTC where it is empty and may be.
 func parseDay(field, text string) (match.Day, error) {
 	d, err := rules.ParseDate(text)

@@ -13,6 +13,48 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const abandonFile = `-- name: AbandonFile :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1 WHERE id = $1 AND state = 0 AND attempt = $2
+`
+
+type AbandonFileParams struct {
+	ID      uuid.UUID
+	Attempt int32
+}
+
+func (q *Queries) AbandonFile(ctx context.Context, arg AbandonFileParams) error {
+	_, err := q.db.Exec(ctx, abandonFile, arg.ID, arg.Attempt)
+	return err
+}
+
+const abandonFiles = `-- name: AbandonFiles :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND account = $1 AND stage = $2 AND id <> $3 AND NOT clearing
+`
+
+type AbandonFilesParams struct {
+	Account string
+	Stage   int16
+	Kept    uuid.UUID
+}
+
+// Files that nobody brings any more: of the account and side, but one, nothing may come in besides.
+func (q *Queries) AbandonFiles(ctx context.Context, arg AbandonFilesParams) error {
+	_, err := q.db.Exec(ctx, abandonFiles, arg.Account, arg.Stage, arg.Kept)
+	return err
+}
+
+const abandonLeftFiles = `-- name: AbandonLeftFiles :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND NOT clearing AND written_at < now() - make_interval(secs => $1::float8)
+`
+
+// Files of which nothing was written for so long.
+func (q *Queries) AbandonLeftFiles(ctx context.Context, afterSeconds float64) error {
+	_, err := q.db.Exec(ctx, abandonLeftFiles, afterSeconds)
+	return err
+}
+
 const activateRules = `-- name: ActivateRules :exec
 INSERT INTO rule_activation (version, activated_by, reason) VALUES ($1, $2, $3)
 `
@@ -53,6 +95,15 @@ func (q *Queries) AskToCancel(ctx context.Context, arg AskToCancelParams) error 
 	return err
 }
 
+const beginClearing = `-- name: BeginClearing :exec
+UPDATE statement_file SET clearing = true WHERE id = $1
+`
+
+func (q *Queries) BeginClearing(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, beginClearing, id)
+	return err
+}
+
 const beginDelivery = `-- name: BeginDelivery :one
 INSERT INTO delivery (kind, state) VALUES ($1, $2) RETURNING id
 `
@@ -67,6 +118,42 @@ func (q *Queries) BeginDelivery(ctx context.Context, arg BeginDeliveryParams) (i
 	var id int32
 	err := row.Scan(&id)
 	return id, err
+}
+
+const beginFile = `-- name: BeginFile :exec
+
+INSERT INTO statement_file (id, state, account, stage, format, name, reading, sha256, delivery_id, payouts_id, created_by)
+VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+`
+
+type BeginFileParams struct {
+	ID         uuid.UUID
+	Account    string
+	Stage      int16
+	Format     string
+	Name       string
+	Reading    []byte
+	Sha256     []byte
+	DeliveryID int32
+	PayoutsID  *int32
+	CreatedBy  string
+}
+
+// Statements.
+func (q *Queries) BeginFile(ctx context.Context, arg BeginFileParams) error {
+	_, err := q.db.Exec(ctx, beginFile,
+		arg.ID,
+		arg.Account,
+		arg.Stage,
+		arg.Format,
+		arg.Name,
+		arg.Reading,
+		arg.Sha256,
+		arg.DeliveryID,
+		arg.PayoutsID,
+		arg.CreatedBy,
+	)
+	return err
 }
 
 const beginTelling = `-- name: BeginTelling :execrows
@@ -103,6 +190,20 @@ func (q *Queries) CancelledRun(ctx context.Context, arg CancelledRunParams) (int
 	return result.RowsAffected(), nil
 }
 
+const cleared = `-- name: Cleared :exec
+UPDATE statement_file SET clearing = false, movements = $1 WHERE id = $2 AND clearing
+`
+
+type ClearedParams struct {
+	Movements int64
+	ID        uuid.UUID
+}
+
+func (q *Queries) Cleared(ctx context.Context, arg ClearedParams) error {
+	_, err := q.db.Exec(ctx, cleared, arg.Movements, arg.ID)
+	return err
+}
+
 const closeOpen = `-- name: CloseOpen :exec
 UPDATE open_movement SET until_run = $1::int WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
 `
@@ -115,6 +216,65 @@ type CloseOpenParams struct {
 func (q *Queries) CloseOpen(ctx context.Context, arg CloseOpenParams) error {
 	_, err := q.db.Exec(ctx, closeOpen, arg.RunNumber, arg.Movements)
 	return err
+}
+
+const completeFile = `-- name: CompleteFile :exec
+UPDATE statement_file
+   SET state = $1, decided_at = now(), sha256 = $2, size_bytes = $3, lines = $4, pending = $5,
+       payout_lines = $6, statements = $7, proofs = $8, failing = $9,
+       failing_proofs = $10, note = $11, clearing = $12
+ WHERE id = $13
+`
+
+type CompleteFileParams struct {
+	State         int16
+	Sha256        []byte
+	SizeBytes     int64
+	Lines         int64
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Clearing      bool
+	ID            uuid.UUID
+}
+
+func (q *Queries) CompleteFile(ctx context.Context, arg CompleteFileParams) error {
+	_, err := q.db.Exec(ctx, completeFile,
+		arg.State,
+		arg.Sha256,
+		arg.SizeBytes,
+		arg.Lines,
+		arg.Pending,
+		arg.PayoutLines,
+		arg.Statements,
+		arg.Proofs,
+		arg.Failing,
+		arg.FailingProofs,
+		arg.Note,
+		arg.Clearing,
+		arg.ID,
+	)
+	return err
+}
+
+const countMovements = `-- name: CountMovements :one
+SELECT count(*) FROM movement WHERE id BETWEEN $1 AND $2
+`
+
+type CountMovementsParams struct {
+	First int64
+	Last  int64
+}
+
+func (q *Queries) CountMovements(ctx context.Context, arg CountMovementsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countMovements, arg.First, arg.Last)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const countOpen = `-- name: CountOpen :many
@@ -146,6 +306,17 @@ func (q *Queries) CountOpen(ctx context.Context) ([]CountOpenRow, error) {
 	return items, nil
 }
 
+const countRepeat = `-- name: CountRepeat :one
+UPDATE statement_file SET repeats = repeats + 1 WHERE id = $1 RETURNING account
+`
+
+func (q *Queries) CountRepeat(ctx context.Context, id uuid.UUID) (string, error) {
+	row := q.db.QueryRow(ctx, countRepeat, id)
+	var account string
+	err := row.Scan(&account)
+	return account, err
+}
+
 const countWaiting = `-- name: CountWaiting :one
 SELECT (SELECT count(*) FROM delivery WHERE state = 1 AND run_number IS NULL) AS deliveries,
        EXISTS (SELECT FROM open_movement WHERE until_run IS NULL) AS is_open, (now() AT TIME ZONE 'UTC')::date AS today,
@@ -173,6 +344,32 @@ func (q *Queries) CountWaiting(ctx context.Context) (CountWaitingRow, error) {
 		&i.Seconds,
 	)
 	return i, err
+}
+
+const currenciesOf = `-- name: CurrenciesOf :many
+SELECT DISTINCT p.currency FROM movement m JOIN partition p ON p.id = m.partition_id
+ WHERE m.id BETWEEN ($1::bigint << 32) AND ($1::bigint << 32) + 4294967295 AND m.payout_id <> ''
+`
+
+// The currencies of what a delivery pays out.
+func (q *Queries) CurrenciesOf(ctx context.Context, deliveryID int64) ([]string, error) {
+	rows, err := q.db.Query(ctx, currenciesOf, deliveryID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var currency string
+		if err := rows.Scan(&currency); err != nil {
+			return nil, err
+		}
+		items = append(items, currency)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const deactivateLegs = `-- name: DeactivateLegs :exec
@@ -221,6 +418,44 @@ DELETE FROM run_piece WHERE run_number = $1
 func (q *Queries) DropPieces(ctx context.Context, runNumber int32) error {
 	_, err := q.db.Exec(ctx, dropPieces, runNumber)
 	return err
+}
+
+const dropRepeated = `-- name: DropRepeated :exec
+DELETE FROM repeated_key WHERE delivery_id = $1
+`
+
+func (q *Queries) DropRepeated(ctx context.Context, deliveryID int32) error {
+	_, err := q.db.Exec(ctx, dropRepeated, deliveryID)
+	return err
+}
+
+const droppedRanges = `-- name: DroppedRanges :many
+SELECT first_place, last_place FROM statement WHERE file_id = $1 AND standing = 5 AND last_place >= first_place ORDER BY number
+`
+
+type DroppedRangesRow struct {
+	FirstPlace int64
+	LastPlace  int64
+}
+
+func (q *Queries) DroppedRanges(ctx context.Context, fileID uuid.UUID) ([]DroppedRangesRow, error) {
+	rows, err := q.db.Query(ctx, droppedRanges, fileID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DroppedRangesRow{}
+	for rows.Next() {
+		var i DroppedRangesRow
+		if err := rows.Scan(&i.FirstPlace, &i.LastPlace); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const earlierEffects = `-- name: EarlierEffects :many
@@ -313,6 +548,127 @@ func (q *Queries) EndedMatches(ctx context.Context, number *int32) ([]int64, err
 	return items, nil
 }
 
+const fileOfContent = `-- name: FileOfContent :one
+SELECT id FROM statement_file WHERE sha256 = $1 AND (state IN (1, 2) OR state = 3 AND reading = $2) ORDER BY id LIMIT 1
+`
+
+type FileOfContentParams struct {
+	Sha256  []byte
+	Reading []byte
+}
+
+// The file that has this content, if it counts, or was refused as it would be again.
+func (q *Queries) FileOfContent(ctx context.Context, arg FileOfContentParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, fileOfContent, arg.Sha256, arg.Reading)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
+const filesOfDeliveries = `-- name: FilesOfDeliveries :many
+SELECT id, state FROM statement_file WHERE delivery_id = ANY ($1::int[]) OR payouts_id = ANY ($1::int[]) ORDER BY id
+`
+
+type FilesOfDeliveriesRow struct {
+	ID    uuid.UUID
+	State int16
+}
+
+func (q *Queries) FilesOfDeliveries(ctx context.Context, ids []int32) ([]FilesOfDeliveriesRow, error) {
+	rows, err := q.db.Query(ctx, filesOfDeliveries, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FilesOfDeliveriesRow{}
+	for rows.Next() {
+		var i FilesOfDeliveriesRow
+		if err := rows.Scan(&i.ID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findMovements = `-- name: FindMovements :many
+SELECT key, id, partition_id, amount_minor, fee_minor, day FROM movement WHERE key = ANY ($1::uuid[])
+`
+
+type FindMovementsRow struct {
+	Key         uuid.UUID
+	ID          int64
+	PartitionID int32
+	AmountMinor int64
+	FeeMinor    int64
+	Day         pgtype.Date
+}
+
+// Those of these keys that are there, with what they say.
+func (q *Queries) FindMovements(ctx context.Context, keys []uuid.UUID) ([]FindMovementsRow, error) {
+	rows, err := q.db.Query(ctx, findMovements, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindMovementsRow{}
+	for rows.Next() {
+		var i FindMovementsRow
+		if err := rows.Scan(
+			&i.Key,
+			&i.ID,
+			&i.PartitionID,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Day,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findRepeated = `-- name: FindRepeated :many
+SELECT key, seen FROM repeated_key WHERE delivery_id = $1 AND key = ANY ($2::uuid[])
+`
+
+type FindRepeatedParams struct {
+	DeliveryID int32
+	Keys       []uuid.UUID
+}
+
+type FindRepeatedRow struct {
+	Key  uuid.UUID
+	Seen int32
+}
+
+func (q *Queries) FindRepeated(ctx context.Context, arg FindRepeatedParams) ([]FindRepeatedRow, error) {
+	rows, err := q.db.Query(ctx, findRepeated, arg.DeliveryID, arg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindRepeatedRow{}
+	for rows.Next() {
+		var i FindRepeatedRow
+		if err := rows.Scan(&i.Key, &i.Seen); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const finishRun = `-- name: FinishRun :execrows
 UPDATE run SET state = 2, ended_at = now(), trouble = '', digest = $1, public_key = $2, signature = $3
  WHERE number = $4 AND epoch = $5 AND state = 1 AND telling
@@ -338,6 +694,73 @@ func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) (int64, er
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const getFile = `-- name: GetFile :one
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file WHERE id = $1 AND NOT (state = 0 AND clearing)
+`
+
+type GetFileRow struct {
+	ID            uuid.UUID
+	State         int16
+	Account       string
+	Stage         int16
+	Format        string
+	Name          string
+	Sha256        []byte
+	SizeBytes     int64
+	DeliveryID    int32
+	PayoutsID     *int32
+	CreatedBy     string
+	CreatedAt     time.Time
+	DecidedAt     *time.Time
+	Lines         int64
+	Movements     int64
+	Overlapping   int64
+	Control       []byte
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Repeats       int64
+}
+
+func (q *Queries) GetFile(ctx context.Context, id uuid.UUID) (GetFileRow, error) {
+	row := q.db.QueryRow(ctx, getFile, id)
+	var i GetFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Account,
+		&i.Stage,
+		&i.Format,
+		&i.Name,
+		&i.Sha256,
+		&i.SizeBytes,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.CreatedBy,
+		&i.CreatedAt,
+		&i.DecidedAt,
+		&i.Lines,
+		&i.Movements,
+		&i.Overlapping,
+		&i.Control,
+		&i.Pending,
+		&i.PayoutLines,
+		&i.Statements,
+		&i.Proofs,
+		&i.Failing,
+		&i.FailingProofs,
+		&i.Note,
+		&i.Repeats,
+	)
+	return i, err
 }
 
 const getRules = `-- name: GetRules :one
@@ -404,6 +827,63 @@ func (q *Queries) GetRun(ctx context.Context, id uuid.UUID) (GetRunRow, error) {
 	return i, err
 }
 
+const getStatement = `-- name: GetStatement :one
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement WHERE id = $1
+`
+
+type GetStatementRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	SenderID     string
+	BankAccount  string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	Lines        int64
+	Pending      int64
+	Overlapping  int64
+	Sums         []byte
+	FirstPlace   int64
+	LastPlace    int64
+}
+
+func (q *Queries) GetStatement(ctx context.Context, id uuid.UUID) (GetStatementRow, error) {
+	row := q.db.QueryRow(ctx, getStatement, id)
+	var i GetStatementRow
+	err := row.Scan(
+		&i.ID,
+		&i.FileID,
+		&i.Number,
+		&i.Standing,
+		&i.Note,
+		&i.SenderID,
+		&i.BankAccount,
+		&i.Currency,
+		&i.Sequence,
+		&i.Page,
+		&i.OpeningMinor,
+		&i.OpeningDay,
+		&i.ClosingMinor,
+		&i.ClosingDay,
+		&i.Lines,
+		&i.Pending,
+		&i.Overlapping,
+		&i.Sums,
+		&i.FirstPlace,
+		&i.LastPlace,
+	)
+	return i, err
+}
+
 const holdRun = `-- name: HoldRun :execrows
 SELECT FROM run WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling = '' FOR SHARE
 `
@@ -419,6 +899,60 @@ func (q *Queries) HoldRun(ctx context.Context, arg HoldRunParams) (int64, error)
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const insertAction = `-- name: InsertAction :exec
+INSERT INTO operator_action (id, actor, verb, target, reason) VALUES ($1, $2, $3, $4, $5)
+`
+
+type InsertActionParams struct {
+	ID     uuid.UUID
+	Actor  string
+	Verb   string
+	Target string
+	Reason string
+}
+
+func (q *Queries) InsertAction(ctx context.Context, arg InsertActionParams) error {
+	_, err := q.db.Exec(ctx, insertAction,
+		arg.ID,
+		arg.Actor,
+		arg.Verb,
+		arg.Target,
+		arg.Reason,
+	)
+	return err
+}
+
+const insertPayouts = `-- name: InsertPayouts :exec
+INSERT INTO movement (id, key, partition_id, ours, kind, amount_minor, day, payout_id, note)
+SELECT greatest($1::bigint << 32, (SELECT max(e.id) FROM movement e WHERE e.id BETWEEN ($1::bigint << 32) AND ($1::bigint << 32) + 4294967295))
+           + row_number() OVER (ORDER BY n.payout_id, n.currency),
+       identity_of('payout', $2::text, n.payout_id, n.currency, $3::text), q.id, true, 6, n.minor::bigint, n.day, n.payout_id,
+       'payout of ' || n.lines || ' lines'
+  FROM (SELECT m.payout_id, p.currency, sum(m.amount_minor - m.fee_minor) AS minor, min(coalesce(m.other_day, m.day)) AS day, count(*) AS lines
+          FROM movement m JOIN partition p ON p.id = m.partition_id
+         WHERE m.id BETWEEN ($4::bigint << 32) AND ($4::bigint << 32) + 4294967295 AND m.payout_id <> ''
+         GROUP BY m.payout_id, p.currency HAVING sum(m.amount_minor - m.fee_minor) <> 0) n
+  JOIN partition q ON q.stage = 2 AND q.account = $2::text AND q.currency = n.currency
+`
+
+type InsertPayoutsParams struct {
+	PayoutsID  int64
+	Account    string
+	Content    string
+	DeliveryID int64
+}
+
+// What a report pays out: for each payout and currency the net of its lines.
+func (q *Queries) InsertPayouts(ctx context.Context, arg InsertPayoutsParams) error {
+	_, err := q.db.Exec(ctx, insertPayouts,
+		arg.PayoutsID,
+		arg.Account,
+		arg.Content,
+		arg.DeliveryID,
+	)
+	return err
 }
 
 const insertPiece = `-- name: InsertPiece :exec
@@ -569,6 +1103,19 @@ func (q *Queries) LastRuns(ctx context.Context) (LastRunsRow, error) {
 	return i, err
 }
 
+const leaningFile = `-- name: LeaningFile :one
+SELECT id FROM statement_file
+ WHERE leans_on && $1::int[] AND state IN (1, 2) AND delivery_id <> ALL ($1::int[]) ORDER BY id LIMIT 1
+`
+
+// Another file that counts on movements of these deliveries.
+func (q *Queries) LeaningFile(ctx context.Context, ids []int32) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, leaningFile, ids)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
 const legsOfMatches = `-- name: LegsOfMatches :many
 SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
   FROM match_leg l JOIN movement m ON m.id = l.movement_id
@@ -659,6 +1206,102 @@ func (q *Queries) ListActivations(ctx context.Context, versions []int32) ([]List
 	return items, nil
 }
 
+const listFiles = `-- name: ListFiles :many
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file
+ WHERE id < $1 AND NOT (state = 0 AND clearing) AND ($2::text = '' OR account = $2)
+   AND ($3::smallint < 0 OR state = $3)
+ ORDER BY id DESC LIMIT $4
+`
+
+type ListFilesParams struct {
+	Before  uuid.UUID
+	Account string
+	State   int16
+	N       int32
+}
+
+type ListFilesRow struct {
+	ID            uuid.UUID
+	State         int16
+	Account       string
+	Stage         int16
+	Format        string
+	Name          string
+	Sha256        []byte
+	SizeBytes     int64
+	DeliveryID    int32
+	PayoutsID     *int32
+	CreatedBy     string
+	CreatedAt     time.Time
+	DecidedAt     *time.Time
+	Lines         int64
+	Movements     int64
+	Overlapping   int64
+	Control       []byte
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Repeats       int64
+}
+
+// Newest first: ids are UUIDv7. Of no account: all; of state -1: all.
+func (q *Queries) ListFiles(ctx context.Context, arg ListFilesParams) ([]ListFilesRow, error) {
+	rows, err := q.db.Query(ctx, listFiles,
+		arg.Before,
+		arg.Account,
+		arg.State,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListFilesRow{}
+	for rows.Next() {
+		var i ListFilesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Account,
+			&i.Stage,
+			&i.Format,
+			&i.Name,
+			&i.Sha256,
+			&i.SizeBytes,
+			&i.DeliveryID,
+			&i.PayoutsID,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.DecidedAt,
+			&i.Lines,
+			&i.Movements,
+			&i.Overlapping,
+			&i.Control,
+			&i.Pending,
+			&i.PayoutLines,
+			&i.Statements,
+			&i.Proofs,
+			&i.Failing,
+			&i.FailingProofs,
+			&i.Note,
+			&i.Repeats,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listFindings = `-- name: ListFindings :many
 SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
  WHERE run_number = $1 AND partition_id = $2 ORDER BY place
@@ -694,6 +1337,122 @@ func (q *Queries) ListFindings(ctx context.Context, arg ListFindingsParams) ([]L
 			&i.Theirs,
 			&i.AmountMinor,
 			&i.Nearest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listHeld = `-- name: ListHeld :many
+SELECT id, account, stage, format, sha256, delivery_id, payouts_id, movements, leans_on, difference FROM statement_file
+ WHERE state = 2 AND NOT clearing ORDER BY id
+`
+
+type ListHeldRow struct {
+	ID         uuid.UUID
+	Account    string
+	Stage      int16
+	Format     string
+	Sha256     []byte
+	DeliveryID int32
+	PayoutsID  *int32
+	Movements  int64
+	LeansOn    []int32
+	Difference string
+}
+
+func (q *Queries) ListHeld(ctx context.Context) ([]ListHeldRow, error) {
+	rows, err := q.db.Query(ctx, listHeld)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListHeldRow{}
+	for rows.Next() {
+		var i ListHeldRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Account,
+			&i.Stage,
+			&i.Format,
+			&i.Sha256,
+			&i.DeliveryID,
+			&i.PayoutsID,
+			&i.Movements,
+			&i.LeansOn,
+			&i.Difference,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLines = `-- name: ListLines :many
+SELECT m.id, m.key, m.kind, m.amount_minor, m.fee_minor, p.currency, m.day, m.other_day, m.line, m.provider_id, m.parent_id, m.idem_key,
+       m.reference, m.payout_id, m.note
+  FROM movement m JOIN partition p ON p.id = m.partition_id
+ WHERE m.id > $1 AND m.id <= $2 ORDER BY m.id LIMIT $3
+`
+
+type ListLinesParams struct {
+	After int64
+	Last  int64
+	N     int32
+}
+
+type ListLinesRow struct {
+	ID          int64
+	Key         uuid.UUID
+	Kind        int16
+	AmountMinor int64
+	FeeMinor    int64
+	Currency    string
+	Day         pgtype.Date
+	OtherDay    pgtype.Date
+	Line        int32
+	ProviderID  string
+	ParentID    string
+	IdemKey     string
+	Reference   string
+	PayoutID    string
+	Note        string
+}
+
+func (q *Queries) ListLines(ctx context.Context, arg ListLinesParams) ([]ListLinesRow, error) {
+	rows, err := q.db.Query(ctx, listLines, arg.After, arg.Last, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListLinesRow{}
+	for rows.Next() {
+		var i ListLinesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Kind,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Currency,
+			&i.Day,
+			&i.OtherDay,
+			&i.Line,
+			&i.ProviderID,
+			&i.ParentID,
+			&i.IdemKey,
+			&i.Reference,
+			&i.PayoutID,
+			&i.Note,
 		); err != nil {
 			return nil, err
 		}
@@ -922,6 +1681,74 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsR
 	return items, nil
 }
 
+const listSeries = `-- name: ListSeries :many
+SELECT s.id, s.file_id, f.format, s.series, s.currency, s.sequence, s.page, s.opening_minor, s.opening_day, s.closing_minor, s.closing_day,
+       s.first_day, s.last_day, s.lines, s.unkeyed
+  FROM statement s JOIN statement_file f ON f.id = s.file_id AND f.state = 1
+ WHERE (s.series, s.currency) IN (SELECT unnest($1::text[]), unnest($2::text[])) AND s.standing IN (1, 6)
+ ORDER BY s.closing_day, s.sequence, s.page, s.id
+`
+
+type ListSeriesParams struct {
+	Series     []string
+	Currencies []string
+}
+
+type ListSeriesRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Format       string
+	Series       string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	FirstDay     pgtype.Date
+	LastDay      pgtype.Date
+	Lines        int64
+	Unkeyed      int64
+}
+
+// The statements that count of these series.
+func (q *Queries) ListSeries(ctx context.Context, arg ListSeriesParams) ([]ListSeriesRow, error) {
+	rows, err := q.db.Query(ctx, listSeries, arg.Series, arg.Currencies)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSeriesRow{}
+	for rows.Next() {
+		var i ListSeriesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.FileID,
+			&i.Format,
+			&i.Series,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.FirstDay,
+			&i.LastDay,
+			&i.Lines,
+			&i.Unkeyed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listSighted = `-- name: ListSighted :many
 SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY ($1::bigint[])
 `
@@ -958,6 +1785,257 @@ func (q *Queries) ListSighted(ctx context.Context, ids []int64) ([]ListSightedRo
 		return nil, err
 	}
 	return items, nil
+}
+
+const listStatements = `-- name: ListStatements :many
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement
+ WHERE (file_id < $1 OR file_id = $1 AND number > $2) AND (NOT $3::boolean OR file_id = $1)
+   AND ($4::text = '' OR bank_account = $4) AND ($5::smallint = 0 OR standing = $5)
+ ORDER BY file_id DESC, number LIMIT $6
+`
+
+type ListStatementsParams struct {
+	Before      uuid.UUID
+	After       int32
+	OneFile     bool
+	BankAccount string
+	Standing    int16
+	N           int32
+}
+
+type ListStatementsRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	SenderID     string
+	BankAccount  string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	Lines        int64
+	Pending      int64
+	Overlapping  int64
+	Sums         []byte
+	FirstPlace   int64
+	LastPlace    int64
+}
+
+// Newest file first, and in its order. Of no bank account: all; of standing 0: all.
+func (q *Queries) ListStatements(ctx context.Context, arg ListStatementsParams) ([]ListStatementsRow, error) {
+	rows, err := q.db.Query(ctx, listStatements,
+		arg.Before,
+		arg.After,
+		arg.OneFile,
+		arg.BankAccount,
+		arg.Standing,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListStatementsRow{}
+	for rows.Next() {
+		var i ListStatementsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.FileID,
+			&i.Number,
+			&i.Standing,
+			&i.Note,
+			&i.SenderID,
+			&i.BankAccount,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.Lines,
+			&i.Pending,
+			&i.Overlapping,
+			&i.Sums,
+			&i.FirstPlace,
+			&i.LastPlace,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToClear = `-- name: ListToClear :many
+SELECT id FROM statement_file WHERE clearing ORDER BY id LIMIT 100
+`
+
+func (q *Queries) ListToClear(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listToClear)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToClearOf = `-- name: ListToClearOf :many
+SELECT id FROM statement_file WHERE clearing AND account = $1 AND stage = $2 ORDER BY id
+`
+
+type ListToClearOfParams struct {
+	Account string
+	Stage   int16
+}
+
+func (q *Queries) ListToClearOf(ctx context.Context, arg ListToClearOfParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listToClearOf, arg.Account, arg.Stage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToJudge = `-- name: ListToJudge :many
+SELECT id, number, standing, note, series, currency, sequence, page, opening_minor, opening_day, closing_minor, closing_day, first_day,
+       last_day, lines, pending, unkeyed, overlapping, last_place - first_place + 1 AS places
+  FROM statement WHERE file_id = $1 ORDER BY number
+`
+
+type ListToJudgeRow struct {
+	ID           uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	Series       string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	FirstDay     pgtype.Date
+	LastDay      pgtype.Date
+	Lines        int64
+	Pending      int64
+	Unkeyed      int64
+	Overlapping  int64
+	Places       int32
+}
+
+// The statements of a file as far as others matter for them.
+func (q *Queries) ListToJudge(ctx context.Context, fileID uuid.UUID) ([]ListToJudgeRow, error) {
+	rows, err := q.db.Query(ctx, listToJudge, fileID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListToJudgeRow{}
+	for rows.Next() {
+		var i ListToJudgeRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Number,
+			&i.Standing,
+			&i.Note,
+			&i.Series,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.FirstDay,
+			&i.LastDay,
+			&i.Lines,
+			&i.Pending,
+			&i.Unkeyed,
+			&i.Overlapping,
+			&i.Places,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockDecisions = `-- name: LockDecisions :exec
+SELECT pg_advisory_xact_lock(7266337120331)
+`
+
+// What is accepted, held and dropped is decided on by one at a time, for each decision looks at all others.
+func (q *Queries) LockDecisions(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockDecisions)
+	return err
+}
+
+const lockFile = `-- name: LockFile :one
+SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 AND state > 0 FOR NO KEY UPDATE
+`
+
+type LockFileRow struct {
+	ID         uuid.UUID
+	State      int16
+	Account    string
+	Stage      int16
+	DeliveryID int32
+	PayoutsID  *int32
+	Clearing   bool
+}
+
+func (q *Queries) LockFile(ctx context.Context, id uuid.UUID) (LockFileRow, error) {
+	row := q.db.QueryRow(ctx, lockFile, id)
+	var i LockFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Account,
+		&i.Stage,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.Clearing,
+	)
+	return i, err
 }
 
 const lockRules = `-- name: LockRules :exec
@@ -1130,6 +2208,29 @@ func (q *Queries) MatchesOfRun(ctx context.Context, arg MatchesOfRunParams) ([]M
 	return items, nil
 }
 
+const measureOverlap = `-- name: MeasureOverlap :exec
+UPDATE statement s
+   SET overlapping = s.last_place - s.first_place + 1 - m.n,
+       overlap_minor = CASE WHEN jsonb_array_length(s.sums) = 1
+                            THEN (s.sums -> 0 ->> 'credits')::bigint + (s.sums -> 0 ->> 'debits')::bigint - (s.sums -> 0 ->> 'fees')::bigint - m.minor
+                            ELSE 0 END
+  FROM statement t CROSS JOIN LATERAL (
+       SELECT count(*) AS n, coalesce(sum(v.amount_minor - v.fee_minor), 0)::bigint AS minor FROM movement v
+        WHERE v.id BETWEEN ($2::bigint << 32) + t.first_place AND ($2::bigint << 32) + t.last_place) m
+ WHERE s.file_id = $1 AND t.id = s.id
+`
+
+type MeasureOverlapParams struct {
+	FileID     uuid.UUID
+	DeliveryID int64
+}
+
+// What of a file's statements are movements of other deliveries: what its lines come to, less what is there.
+func (q *Queries) MeasureOverlap(ctx context.Context, arg MeasureOverlapParams) error {
+	_, err := q.db.Exec(ctx, measureOverlap, arg.FileID, arg.DeliveryID)
+	return err
+}
+
 const movementText = `-- name: MovementText :one
 SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = $1
 `
@@ -1254,6 +2355,23 @@ func (q *Queries) PutPartitions(ctx context.Context, arg PutPartitionsParams) ([
 	return items, nil
 }
 
+const putRepeated = `-- name: PutRepeated :exec
+INSERT INTO repeated_key (delivery_id, key, seen)
+SELECT $1, u.key, u.seen FROM (SELECT unnest($2::uuid[]) AS key, unnest($3::int[]) AS seen) u
+    ON CONFLICT (delivery_id, key) DO UPDATE SET seen = excluded.seen
+`
+
+type PutRepeatedParams struct {
+	DeliveryID int32
+	Keys       []uuid.UUID
+	Seen       []int32
+}
+
+func (q *Queries) PutRepeated(ctx context.Context, arg PutRepeatedParams) error {
+	_, err := q.db.Exec(ctx, putRepeated, arg.DeliveryID, arg.Keys, arg.Seen)
+	return err
+}
+
 const putRules = `-- name: PutRules :one
 INSERT INTO rule_set (version, document, hash, note, created_by)
 SELECT max(version) + 1, $1, $2, $3, $4 FROM rule_set
@@ -1291,6 +2409,35 @@ type PutSigningKeyParams struct {
 func (q *Queries) PutSigningKey(ctx context.Context, arg PutSigningKeyParams) error {
 	_, err := q.db.Exec(ctx, putSigningKey, arg.PublicKey, arg.Seed)
 	return err
+}
+
+const removeFile = `-- name: RemoveFile :exec
+WITH file AS (DELETE FROM statement_file WHERE statement_file.id = $1 AND statement_file.state = 0 AND statement_file.clearing
+              RETURNING delivery_id, payouts_id)
+DELETE FROM delivery d USING file WHERE d.id = file.delivery_id OR d.id = file.payouts_id
+`
+
+func (q *Queries) RemoveFile(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, removeFile, id)
+	return err
+}
+
+const removeMovements = `-- name: RemoveMovements :execrows
+DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN $1 AND $2 ORDER BY m.id LIMIT $3)
+`
+
+type RemoveMovementsParams struct {
+	First int64
+	Last  int64
+	N     int32
+}
+
+func (q *Queries) RemoveMovements(ctx context.Context, arg RemoveMovementsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, removeMovements, arg.First, arg.Last, arg.N)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const reopenLegs = `-- name: ReopenLegs :exec
@@ -1370,6 +2517,56 @@ func (q *Queries) ResultsOfRuns(ctx context.Context, numbers []int32) ([]Results
 	return items, nil
 }
 
+const resumeFile = `-- name: ResumeFile :one
+UPDATE statement_file SET attempt = attempt + 1, name = $1, created_by = $2, written_at = now()
+ WHERE id = (SELECT f.id FROM statement_file f
+              WHERE f.state = 0 AND NOT f.clearing AND f.account = $3 AND f.stage = $4 AND f.format = $5
+                AND f.reading = $6 AND f.sha256 = $7 AND $7 <> ''::bytea LIMIT 1)
+RETURNING id, delivery_id, payouts_id, attempt, pieces, control
+`
+
+type ResumeFileParams struct {
+	Name      string
+	CreatedBy string
+	Account   string
+	Stage     int16
+	Format    string
+	Reading   []byte
+	Sha256    []byte
+}
+
+type ResumeFileRow struct {
+	ID         uuid.UUID
+	DeliveryID int32
+	PayoutsID  *int32
+	Attempt    int32
+	Pieces     int32
+	Control    []byte
+}
+
+// What is left of an earlier attempt at the same content, read the same way. From now on only this attempt may write.
+func (q *Queries) ResumeFile(ctx context.Context, arg ResumeFileParams) (ResumeFileRow, error) {
+	row := q.db.QueryRow(ctx, resumeFile,
+		arg.Name,
+		arg.CreatedBy,
+		arg.Account,
+		arg.Stage,
+		arg.Format,
+		arg.Reading,
+		arg.Sha256,
+	)
+	var i ResumeFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.Attempt,
+		&i.Pieces,
+		&i.Control,
+	)
+	return i, err
+}
+
 const runUnderWay = `-- name: RunUnderWay :one
 SELECT number, id FROM run WHERE state = 1
 `
@@ -1384,6 +2581,65 @@ func (q *Queries) RunUnderWay(ctx context.Context) (RunUnderWayRow, error) {
 	var i RunUnderWayRow
 	err := row.Scan(&i.Number, &i.ID)
 	return i, err
+}
+
+const setDeliveries = `-- name: SetDeliveries :exec
+UPDATE delivery d
+   SET state = f.state, rows = CASE WHEN d.id = f.delivery_id THEN f.movements
+                                    ELSE (SELECT count(*) FROM movement m WHERE m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295) END
+  FROM statement_file f WHERE f.id = $1 AND (d.id = f.delivery_id OR d.id = f.payouts_id)
+`
+
+// What a file brings shares its state. How many movements a report's payouts are is counted.
+func (q *Queries) SetDeliveries(ctx context.Context, fileID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, setDeliveries, fileID)
+	return err
+}
+
+const setFile = `-- name: SetFile :exec
+UPDATE statement_file SET state = $1, note = $2, decided_at = now() WHERE id = $3
+`
+
+type SetFileParams struct {
+	State int16
+	Note  string
+	ID    uuid.UUID
+}
+
+func (q *Queries) SetFile(ctx context.Context, arg SetFileParams) error {
+	_, err := q.db.Exec(ctx, setFile, arg.State, arg.Note, arg.ID)
+	return err
+}
+
+const setNote = `-- name: SetNote :exec
+UPDATE statement_file SET note = $1 WHERE id = $2 AND note <> $1
+`
+
+type SetNoteParams struct {
+	Note string
+	ID   uuid.UUID
+}
+
+func (q *Queries) SetNote(ctx context.Context, arg SetNoteParams) error {
+	_, err := q.db.Exec(ctx, setNote, arg.Note, arg.ID)
+	return err
+}
+
+const setStandings = `-- name: SetStandings :exec
+UPDATE statement s SET standing = u.standing, note = u.note
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS standing, unnest($3::text[]) AS note) u
+ WHERE s.id = u.id
+`
+
+type SetStandingsParams struct {
+	Ids       []uuid.UUID
+	Standings []int16
+	Notes     []string
+}
+
+func (q *Queries) SetStandings(ctx context.Context, arg SetStandingsParams) error {
+	_, err := q.db.Exec(ctx, setStandings, arg.Ids, arg.Standings, arg.Notes)
+	return err
 }
 
 const setTold = `-- name: SetTold :exec
@@ -1460,6 +2716,47 @@ func (q *Queries) TakeRun(ctx context.Context) (TakeRunRow, error) {
 		&i.Cancelling,
 	)
 	return i, err
+}
+
+const toClear = `-- name: ToClear :one
+SELECT id, state, delivery_id, payouts_id FROM statement_file WHERE id = $1 AND clearing
+`
+
+type ToClearRow struct {
+	ID         uuid.UUID
+	State      int16
+	DeliveryID int32
+	PayoutsID  *int32
+}
+
+func (q *Queries) ToClear(ctx context.Context, id uuid.UUID) (ToClearRow, error) {
+	row := q.db.QueryRow(ctx, toClear, id)
+	var i ToClearRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.DeliveryID,
+		&i.PayoutsID,
+	)
+	return i, err
+}
+
+const touchFile = `-- name: TouchFile :execrows
+UPDATE statement_file SET written_at = now() WHERE id = $1 AND attempt = $2 AND state = 0 AND NOT clearing
+`
+
+type TouchFileParams struct {
+	ID      uuid.UUID
+	Attempt int32
+}
+
+// Holds the row for the attempt that may write.
+func (q *Queries) TouchFile(ctx context.Context, arg TouchFileParams) (int64, error) {
+	result, err := q.db.Exec(ctx, touchFile, arg.ID, arg.Attempt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const transitOfUndone = `-- name: TransitOfUndone :exec
@@ -1585,4 +2882,45 @@ UPDATE run_finding SET undone_run = NULL WHERE undone_run = $1::int
 func (q *Queries) UndoRunUndone(ctx context.Context, number int32) error {
 	_, err := q.db.Exec(ctx, undoRunUndone, number)
 	return err
+}
+
+const writePiece = `-- name: WritePiece :execrows
+UPDATE statement_file SET pieces = $1, control = $2, lines = $3, movements = movements + $4,
+       overlapping = overlapping + $5, differing = differing + $6,
+       difference = CASE WHEN difference = '' THEN $7 ELSE difference END,
+       leans_on = (SELECT coalesce(array_agg(DISTINCT d ORDER BY d), '{}') FROM unnest(leans_on || $8::int[]) AS d),
+       written_at = now()
+ WHERE id = $9 AND attempt = $10 AND state = 0 AND NOT clearing
+`
+
+type WritePieceParams struct {
+	Pieces      int32
+	Control     []byte
+	Lines       int64
+	Movements   int64
+	Overlapping int64
+	Differing   int64
+	Difference  string
+	LeansOn     []int32
+	ID          uuid.UUID
+	Attempt     int32
+}
+
+func (q *Queries) WritePiece(ctx context.Context, arg WritePieceParams) (int64, error) {
+	result, err := q.db.Exec(ctx, writePiece,
+		arg.Pieces,
+		arg.Control,
+		arg.Lines,
+		arg.Movements,
+		arg.Overlapping,
+		arg.Differing,
+		arg.Difference,
+		arg.LeansOn,
+		arg.ID,
+		arg.Attempt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
