@@ -49,6 +49,8 @@ const (
 	VoidRefused             Reason = "VOID_REFUSED"
 	RefundExceeded          Reason = "REFUND_EXCEEDED"
 	RefundRefused           Reason = "REFUND_REFUSED"
+	JournalUnbalanced       Reason = "JOURNAL_UNBALANCED"
+	JournalExists           Reason = "JOURNAL_EXISTS"
 	CarrierUnknown          Reason = "CARRIER_UNKNOWN"
 	ServiceLevelNotOffered  Reason = "SERVICE_LEVEL_NOT_OFFERED"
 	CarrierRefused          Reason = "CARRIER_REFUSED"
@@ -118,6 +120,8 @@ var registry = []Registration{
 	{VoidRefused, codes.FailedPrecondition, "The payment provider does not release what was authorized; a person has to look."},
 	{RefundExceeded, codes.FailedPrecondition, "More is to be given back than is left of what was captured."},
 	{RefundRefused, codes.FailedPrecondition, "The payment provider does not give the money back; a person has to look."},
+	{JournalUnbalanced, codes.InvalidArgument, "The lines of a journal do not sum to zero in a currency."},
+	{JournalExists, codes.AlreadyExists, "The ledger has a journal of the kind and key already; it is named, and nothing was posted."},
 	{CarrierUnknown, codes.InvalidArgument, "The service has no carrier of that name."},
 	{ServiceLevelNotOffered, codes.InvalidArgument, "The carrier does not offer the service level."},
 	{CarrierRefused, codes.FailedPrecondition, "The carrier does not take the shipment."},

@@ -3205,6 +3205,161 @@ func (x *RunFinished) GetDigest() string {
 	return ""
 }
 
+// JournalPosted: a journal that somebody decided on is in the ledger. Type tieout.payment.journal.posted.v1.
+type JournalPosted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The journal.
+	JournalId string `protobuf:"bytes,1,opt,name=journal_id,json=journalId,proto3" json:"journal_id,omitempty"`
+	// What it is about: "payout", "fee", "write_off" or "correction".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Which of its kind it is.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// What it is for: a break, a payout.
+	Reference string `protobuf:"bytes,4,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Its lines, in their order.
+	Postings []*JournalPosting `protobuf:"bytes,5,rep,name=postings,proto3" json:"postings,omitempty"`
+	// Who decided.
+	Actor string `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalPosted) Reset() {
+	*x = JournalPosted{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalPosted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalPosted) ProtoMessage() {}
+
+func (x *JournalPosted) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalPosted.ProtoReflect.Descriptor instead.
+func (*JournalPosted) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *JournalPosted) GetJournalId() string {
+	if x != nil {
+		return x.JournalId
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetPostings() []*JournalPosting {
+	if x != nil {
+		return x.Postings
+	}
+	return nil
+}
+
+func (x *JournalPosted) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// JournalPosting is a line of a journal.
+type JournalPosting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account: "provider_clearing".
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// More than zero debits the account, less than zero credits it.
+	Amount        *v1.Amount `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalPosting) Reset() {
+	*x = JournalPosting{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalPosting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalPosting) ProtoMessage() {}
+
+func (x *JournalPosting) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalPosting.ProtoReflect.Descriptor instead.
+func (*JournalPosting) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *JournalPosting) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *JournalPosting) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
 var File_tieout_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tieout_event_v1_event_proto_rawDesc = "" +
@@ -3447,7 +3602,19 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\x06digest\x18\x06 \x01(\tR\x06digest\x1a9\n" +
 	"\vBreaksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\xb5\x01\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xdd\x01\n" +
+	"\rJournalPosted\x12\x1d\n" +
+	"\n" +
+	"journal_id\x18\x01 \x01(\tR\tjournalId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1c\n" +
+	"\treference\x18\x04 \x01(\tR\treference\x12;\n" +
+	"\bpostings\x18\x05 \x03(\v2\x1f.tieout.event.v1.JournalPostingR\bpostings\x12\x14\n" +
+	"\x05actor\x18\x06 \x01(\tR\x05actor\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\\\n" +
+	"\x0eJournalPosting\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x120\n" +
+	"\x06amount\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountR\x06amountB\xb5\x01\n" +
 	"\x13com.tieout.event.v1B\n" +
 	"EventProtoP\x01Z4github.com/tieout/tieout/gen/tieout/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTieout.Event.V1\xca\x02\x0fTieout\\Event\\V1\xe2\x02\x1bTieout\\Event\\V1\\GPBMetadata\xea\x02\x11Tieout::Event::V1b\x06proto3"
 
@@ -3463,7 +3630,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
@@ -3513,30 +3680,34 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*ScheduleOccurrenceMissed)(nil),    // 45: tieout.event.v1.ScheduleOccurrenceMissed
 	(*ScheduleOccurrenceSkipped)(nil),   // 46: tieout.event.v1.ScheduleOccurrenceSkipped
 	(*RunFinished)(nil),                 // 47: tieout.event.v1.RunFinished
-	nil,                                 // 48: tieout.event.v1.RunFinished.BreaksEntry
-	(*v1.Amount)(nil),                   // 49: tieout.common.v1.Amount
+	(*JournalPosted)(nil),               // 48: tieout.event.v1.JournalPosted
+	(*JournalPosting)(nil),              // 49: tieout.event.v1.JournalPosting
+	nil,                                 // 50: tieout.event.v1.RunFinished.BreaksEntry
+	(*v1.Amount)(nil),                   // 51: tieout.common.v1.Amount
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	49, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	51, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	49, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	49, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	49, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	49, // 6: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	49, // 7: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	49, // 8: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	49, // 9: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
-	49, // 10: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
-	49, // 11: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
-	49, // 12: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
-	49, // 13: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
-	48, // 14: tieout.event.v1.RunFinished.breaks:type_name -> tieout.event.v1.RunFinished.BreaksEntry
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	51, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	51, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	51, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	51, // 6: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	51, // 7: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	51, // 8: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	51, // 9: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	51, // 10: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
+	51, // 11: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
+	51, // 12: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
+	51, // 13: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
+	50, // 14: tieout.event.v1.RunFinished.breaks:type_name -> tieout.event.v1.RunFinished.BreaksEntry
+	49, // 15: tieout.event.v1.JournalPosted.postings:type_name -> tieout.event.v1.JournalPosting
+	51, // 16: tieout.event.v1.JournalPosting.amount:type_name -> tieout.common.v1.Amount
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -3550,7 +3721,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
