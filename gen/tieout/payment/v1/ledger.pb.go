@@ -924,6 +924,189 @@ func (x *ListEntriesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// Turnover is what the journals of one kind, written in one minute, moved on an account in a currency.
+type Turnover struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The minute's beginning.
+	Minute *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=minute,proto3" json:"minute,omitempty"`
+	// What the journals are about.
+	Kind JournalKind `protobuf:"varint,2,opt,name=kind,proto3,enum=tieout.payment.v1.JournalKind" json:"kind,omitempty"`
+	// What they come to: more than zero is debited.
+	Sum           *v1.Amount `protobuf:"bytes,3,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Turnover) Reset() {
+	*x = Turnover{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Turnover) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Turnover) ProtoMessage() {}
+
+func (x *Turnover) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Turnover.ProtoReflect.Descriptor instead.
+func (*Turnover) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Turnover) GetMinute() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Minute
+	}
+	return nil
+}
+
+func (x *Turnover) GetKind() JournalKind {
+	if x != nil {
+		return x.Kind
+	}
+	return JournalKind_JOURNAL_KIND_UNSPECIFIED
+}
+
+func (x *Turnover) GetSum() *v1.Amount {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+// GetTurnoverRequest says of which account, and when.
+type GetTurnoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	Account LedgerAccount `protobuf:"varint,1,opt,name=account,proto3,enum=tieout.payment.v1.LedgerAccount" json:"account,omitempty"`
+	// Journals written at this time or later, a whole minute; unset: from the first one on.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// And before this time, a whole minute.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTurnoverRequest) Reset() {
+	*x = GetTurnoverRequest{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTurnoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTurnoverRequest) ProtoMessage() {}
+
+func (x *GetTurnoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTurnoverRequest.ProtoReflect.Descriptor instead.
+func (*GetTurnoverRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetTurnoverRequest) GetAccount() LedgerAccount {
+	if x != nil {
+		return x.Account
+	}
+	return LedgerAccount_LEDGER_ACCOUNT_UNSPECIFIED
+}
+
+func (x *GetTurnoverRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *GetTurnoverRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// GetTurnoverResponse is what happened, as far as one answer goes.
+type GetTurnoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By minute, kind and currency; minutes in which nothing happened are not there.
+	Turnovers []*Turnover `protobuf:"bytes,1,rep,name=turnovers,proto3" json:"turnovers,omitempty"`
+	// Up to when this is all: ask again from there on, unless it is the end of what was asked for.
+	Through       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=through,proto3" json:"through,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTurnoverResponse) Reset() {
+	*x = GetTurnoverResponse{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTurnoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTurnoverResponse) ProtoMessage() {}
+
+func (x *GetTurnoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTurnoverResponse.ProtoReflect.Descriptor instead.
+func (*GetTurnoverResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetTurnoverResponse) GetTurnovers() []*Turnover {
+	if x != nil {
+		return x.Turnovers
+	}
+	return nil
+}
+
+func (x *GetTurnoverResponse) GetThrough() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Through
+	}
+	return nil
+}
+
 var File_tieout_payment_v1_ledger_proto protoreflect.FileDescriptor
 
 const file_tieout_payment_v1_ledger_proto_rawDesc = "" +
@@ -993,7 +1176,19 @@ const file_tieout_payment_v1_ledger_proto_rawDesc = "" +
 	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"q\n" +
 	"\x13ListEntriesResponse\x122\n" +
 	"\aentries\x18\x01 \x03(\v2\x18.tieout.payment.v1.EntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xa3\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
+	"\bTurnover\x122\n" +
+	"\x06minute\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x06minute\x122\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1e.tieout.payment.v1.JournalKindR\x04kind\x12*\n" +
+	"\x03sum\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x03sum\"\xc8\x01\n" +
+	"\x12GetTurnoverRequest\x12F\n" +
+	"\aaccount\x18\x01 \x01(\x0e2 .tieout.payment.v1.LedgerAccountB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\aaccount\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x128\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05until\"\x86\x01\n" +
+	"\x13GetTurnoverResponse\x129\n" +
+	"\tturnovers\x18\x01 \x03(\v2\x1b.tieout.payment.v1.TurnoverR\tturnovers\x124\n" +
+	"\athrough\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\athrough*\xa3\x02\n" +
 	"\rLedgerAccount\x12\x1e\n" +
 	"\x1aLEDGER_ACCOUNT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13LEDGER_ACCOUNT_BANK\x10\x01\x12$\n" +
@@ -1013,13 +1208,15 @@ const file_tieout_payment_v1_ledger_proto_rawDesc = "" +
 	"\x13JOURNAL_KIND_PAYOUT\x10\x05\x12\x14\n" +
 	"\x10JOURNAL_KIND_FEE\x10\x06\x12\x1a\n" +
 	"\x16JOURNAL_KIND_WRITE_OFF\x10\a\x12\x1b\n" +
-	"\x17JOURNAL_KIND_CORRECTION\x10\b2\xd5\x02\n" +
+	"\x17JOURNAL_KIND_CORRECTION\x10\b2\xc1\x03\n" +
 	"\rLedgerService\x12l\n" +
 	"\vPostJournal\x12%.tieout.payment.v1.PostJournalRequest\x1a&.tieout.payment.v1.PostJournalResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
 	"\x12j\n" +
 	"\vGetBalances\x12%.tieout.payment.v1.GetBalancesRequest\x1a&.tieout.payment.v1.GetBalancesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x12j\n" +
 	"\vListEntries\x12%.tieout.payment.v1.ListEntriesRequest\x1a&.tieout.payment.v1.ListEntriesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12j\n" +
+	"\vGetTurnover\x12%.tieout.payment.v1.GetTurnoverRequest\x1a&.tieout.payment.v1.GetTurnoverResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"B\xc4\x01\n" +
 	"\x15com.tieout.payment.v1B\vLedgerProtoP\x01Z8github.com/tieout/tieout/gen/tieout/payment/v1;paymentv1\xa2\x02\x03TPX\xaa\x02\x11Tieout.Payment.V1\xca\x02\x11Tieout\\Payment\\V1\xe2\x02\x1dTieout\\Payment\\V1\\GPBMetadata\xea\x02\x13Tieout::Payment::V1b\x06proto3"
 
@@ -1036,7 +1233,7 @@ func file_tieout_payment_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_payment_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tieout_payment_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tieout_payment_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_tieout_payment_v1_ledger_proto_goTypes = []any{
 	(LedgerAccount)(0),            // 0: tieout.payment.v1.LedgerAccount
 	(JournalKind)(0),              // 1: tieout.payment.v1.JournalKind
@@ -1049,45 +1246,58 @@ var file_tieout_payment_v1_ledger_proto_goTypes = []any{
 	(*GetBalancesResponse)(nil),   // 8: tieout.payment.v1.GetBalancesResponse
 	(*ListEntriesRequest)(nil),    // 9: tieout.payment.v1.ListEntriesRequest
 	(*ListEntriesResponse)(nil),   // 10: tieout.payment.v1.ListEntriesResponse
-	(*v1.Amount)(nil),             // 11: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*Turnover)(nil),              // 11: tieout.payment.v1.Turnover
+	(*GetTurnoverRequest)(nil),    // 12: tieout.payment.v1.GetTurnoverRequest
+	(*GetTurnoverResponse)(nil),   // 13: tieout.payment.v1.GetTurnoverResponse
+	(*v1.Amount)(nil),             // 14: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_tieout_payment_v1_ledger_proto_depIdxs = []int32{
 	0,  // 0: tieout.payment.v1.Balance.account:type_name -> tieout.payment.v1.LedgerAccount
-	11, // 1: tieout.payment.v1.Balance.balance:type_name -> tieout.common.v1.Amount
-	11, // 2: tieout.payment.v1.Balance.debits:type_name -> tieout.common.v1.Amount
-	11, // 3: tieout.payment.v1.Balance.credits:type_name -> tieout.common.v1.Amount
+	14, // 1: tieout.payment.v1.Balance.balance:type_name -> tieout.common.v1.Amount
+	14, // 2: tieout.payment.v1.Balance.debits:type_name -> tieout.common.v1.Amount
+	14, // 3: tieout.payment.v1.Balance.credits:type_name -> tieout.common.v1.Amount
 	0,  // 4: tieout.payment.v1.Entry.account:type_name -> tieout.payment.v1.LedgerAccount
-	11, // 5: tieout.payment.v1.Entry.amount:type_name -> tieout.common.v1.Amount
+	14, // 5: tieout.payment.v1.Entry.amount:type_name -> tieout.common.v1.Amount
 	1,  // 6: tieout.payment.v1.Entry.kind:type_name -> tieout.payment.v1.JournalKind
-	12, // 7: tieout.payment.v1.Entry.effective_time:type_name -> google.protobuf.Timestamp
-	12, // 8: tieout.payment.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
+	15, // 7: tieout.payment.v1.Entry.effective_time:type_name -> google.protobuf.Timestamp
+	15, // 8: tieout.payment.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
 	0,  // 9: tieout.payment.v1.Posting.account:type_name -> tieout.payment.v1.LedgerAccount
-	11, // 10: tieout.payment.v1.Posting.amount:type_name -> tieout.common.v1.Amount
+	14, // 10: tieout.payment.v1.Posting.amount:type_name -> tieout.common.v1.Amount
 	1,  // 11: tieout.payment.v1.PostJournalRequest.kind:type_name -> tieout.payment.v1.JournalKind
-	11, // 12: tieout.payment.v1.PostJournalRequest.amount:type_name -> tieout.common.v1.Amount
-	11, // 13: tieout.payment.v1.PostJournalRequest.fee:type_name -> tieout.common.v1.Amount
+	14, // 12: tieout.payment.v1.PostJournalRequest.amount:type_name -> tieout.common.v1.Amount
+	14, // 13: tieout.payment.v1.PostJournalRequest.fee:type_name -> tieout.common.v1.Amount
 	0,  // 14: tieout.payment.v1.PostJournalRequest.account:type_name -> tieout.payment.v1.LedgerAccount
 	4,  // 15: tieout.payment.v1.PostJournalRequest.postings:type_name -> tieout.payment.v1.Posting
-	12, // 16: tieout.payment.v1.PostJournalRequest.effective_time:type_name -> google.protobuf.Timestamp
+	15, // 16: tieout.payment.v1.PostJournalRequest.effective_time:type_name -> google.protobuf.Timestamp
 	3,  // 17: tieout.payment.v1.PostJournalResponse.entries:type_name -> tieout.payment.v1.Entry
-	12, // 18: tieout.payment.v1.GetBalancesRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	15, // 18: tieout.payment.v1.GetBalancesRequest.as_of_time:type_name -> google.protobuf.Timestamp
 	2,  // 19: tieout.payment.v1.GetBalancesResponse.balances:type_name -> tieout.payment.v1.Balance
 	0,  // 20: tieout.payment.v1.ListEntriesRequest.account:type_name -> tieout.payment.v1.LedgerAccount
-	12, // 21: tieout.payment.v1.ListEntriesRequest.since:type_name -> google.protobuf.Timestamp
-	12, // 22: tieout.payment.v1.ListEntriesRequest.until:type_name -> google.protobuf.Timestamp
+	15, // 21: tieout.payment.v1.ListEntriesRequest.since:type_name -> google.protobuf.Timestamp
+	15, // 22: tieout.payment.v1.ListEntriesRequest.until:type_name -> google.protobuf.Timestamp
 	3,  // 23: tieout.payment.v1.ListEntriesResponse.entries:type_name -> tieout.payment.v1.Entry
-	5,  // 24: tieout.payment.v1.LedgerService.PostJournal:input_type -> tieout.payment.v1.PostJournalRequest
-	7,  // 25: tieout.payment.v1.LedgerService.GetBalances:input_type -> tieout.payment.v1.GetBalancesRequest
-	9,  // 26: tieout.payment.v1.LedgerService.ListEntries:input_type -> tieout.payment.v1.ListEntriesRequest
-	6,  // 27: tieout.payment.v1.LedgerService.PostJournal:output_type -> tieout.payment.v1.PostJournalResponse
-	8,  // 28: tieout.payment.v1.LedgerService.GetBalances:output_type -> tieout.payment.v1.GetBalancesResponse
-	10, // 29: tieout.payment.v1.LedgerService.ListEntries:output_type -> tieout.payment.v1.ListEntriesResponse
-	27, // [27:30] is the sub-list for method output_type
-	24, // [24:27] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	15, // 24: tieout.payment.v1.Turnover.minute:type_name -> google.protobuf.Timestamp
+	1,  // 25: tieout.payment.v1.Turnover.kind:type_name -> tieout.payment.v1.JournalKind
+	14, // 26: tieout.payment.v1.Turnover.sum:type_name -> tieout.common.v1.Amount
+	0,  // 27: tieout.payment.v1.GetTurnoverRequest.account:type_name -> tieout.payment.v1.LedgerAccount
+	15, // 28: tieout.payment.v1.GetTurnoverRequest.since:type_name -> google.protobuf.Timestamp
+	15, // 29: tieout.payment.v1.GetTurnoverRequest.until:type_name -> google.protobuf.Timestamp
+	11, // 30: tieout.payment.v1.GetTurnoverResponse.turnovers:type_name -> tieout.payment.v1.Turnover
+	15, // 31: tieout.payment.v1.GetTurnoverResponse.through:type_name -> google.protobuf.Timestamp
+	5,  // 32: tieout.payment.v1.LedgerService.PostJournal:input_type -> tieout.payment.v1.PostJournalRequest
+	7,  // 33: tieout.payment.v1.LedgerService.GetBalances:input_type -> tieout.payment.v1.GetBalancesRequest
+	9,  // 34: tieout.payment.v1.LedgerService.ListEntries:input_type -> tieout.payment.v1.ListEntriesRequest
+	12, // 35: tieout.payment.v1.LedgerService.GetTurnover:input_type -> tieout.payment.v1.GetTurnoverRequest
+	6,  // 36: tieout.payment.v1.LedgerService.PostJournal:output_type -> tieout.payment.v1.PostJournalResponse
+	8,  // 37: tieout.payment.v1.LedgerService.GetBalances:output_type -> tieout.payment.v1.GetBalancesResponse
+	10, // 38: tieout.payment.v1.LedgerService.ListEntries:output_type -> tieout.payment.v1.ListEntriesResponse
+	13, // 39: tieout.payment.v1.LedgerService.GetTurnover:output_type -> tieout.payment.v1.GetTurnoverResponse
+	36, // [36:40] is the sub-list for method output_type
+	32, // [32:36] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_tieout_payment_v1_ledger_proto_init() }
@@ -1105,7 +1315,7 @@ func file_tieout_payment_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_payment_v1_ledger_proto_rawDesc), len(file_tieout_payment_v1_ledger_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

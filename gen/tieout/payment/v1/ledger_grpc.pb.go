@@ -22,6 +22,7 @@ const (
 	LedgerService_PostJournal_FullMethodName = "/tieout.payment.v1.LedgerService/PostJournal"
 	LedgerService_GetBalances_FullMethodName = "/tieout.payment.v1.LedgerService/GetBalances"
 	LedgerService_ListEntries_FullMethodName = "/tieout.payment.v1.LedgerService/ListEntries"
+	LedgerService_GetTurnover_FullMethodName = "/tieout.payment.v1.LedgerService/GetTurnover"
 )
 
 // LedgerServiceClient is the client API for LedgerService service.
@@ -39,6 +40,9 @@ type LedgerServiceClient interface {
 	GetBalances(ctx context.Context, in *GetBalancesRequest, opts ...grpc.CallOption) (*GetBalancesResponse, error)
 	// Lists entries, those of the newest journal first, and those of a journal in their order.
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
+	// Adds up the journals that moved an account, by the minute in which they were written: what happened in a time,
+	// without its entries. A long time comes in several answers.
+	GetTurnover(ctx context.Context, in *GetTurnoverRequest, opts ...grpc.CallOption) (*GetTurnoverResponse, error)
 }
 
 type ledgerServiceClient struct {
@@ -79,6 +83,16 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, in *ListEntriesRe
 	return out, nil
 }
 
+func (c *ledgerServiceClient) GetTurnover(ctx context.Context, in *GetTurnoverRequest, opts ...grpc.CallOption) (*GetTurnoverResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetTurnoverResponse)
+	err := c.cc.Invoke(ctx, LedgerService_GetTurnover_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LedgerServiceServer is the server API for LedgerService service.
 // All implementations must embed UnimplementedLedgerServiceServer
 // for forward compatibility.
@@ -94,6 +108,9 @@ type LedgerServiceServer interface {
 	GetBalances(context.Context, *GetBalancesRequest) (*GetBalancesResponse, error)
 	// Lists entries, those of the newest journal first, and those of a journal in their order.
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)
+	// Adds up the journals that moved an account, by the minute in which they were written: what happened in a time,
+	// without its entries. A long time comes in several answers.
+	GetTurnover(context.Context, *GetTurnoverRequest) (*GetTurnoverResponse, error)
 	mustEmbedUnimplementedLedgerServiceServer()
 }
 
@@ -112,6 +129,9 @@ func (UnimplementedLedgerServiceServer) GetBalances(context.Context, *GetBalance
 }
 func (UnimplementedLedgerServiceServer) ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEntries not implemented")
+}
+func (UnimplementedLedgerServiceServer) GetTurnover(context.Context, *GetTurnoverRequest) (*GetTurnoverResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetTurnover not implemented")
 }
 func (UnimplementedLedgerServiceServer) mustEmbedUnimplementedLedgerServiceServer() {}
 func (UnimplementedLedgerServiceServer) testEmbeddedByValue()                       {}
@@ -188,6 +208,24 @@ func _LedgerService_ListEntries_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LedgerService_GetTurnover_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetTurnoverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).GetTurnover(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_GetTurnover_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).GetTurnover(ctx, req.(*GetTurnoverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LedgerService_ServiceDesc is the grpc.ServiceDesc for LedgerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -206,6 +244,10 @@ var LedgerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListEntries",
 			Handler:    _LedgerService_ListEntries_Handler,
+		},
+		{
+			MethodName: "GetTurnover",
+			Handler:    _LedgerService_GetTurnover_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
