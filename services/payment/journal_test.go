@@ -179,76 +179,89 @@ func TestPostJournal_TakesOneOfEachKindAndKey(t *testing.T) {
 	b.wantClean(t)
 }
 
+// badJournal is a journal that is refused.
+type badJournal struct {
+	kind   paymentv1.JournalKind
+	change func(*paymentv1.PostJournalRequest)
+	reason rpcerr.Reason
+	field  string
+}
+
+// badJournals are of the kinds that have an amount, badCorrections of the one that has lines.
+var badJournals = map[string]badJournal{
+	"no kind":             {0, func(*paymentv1.PostJournalRequest) {}, rpcerr.RequestInvalid, "kind"},
+	"a capture":           {paymentv1.JournalKind_JOURNAL_KIND_CAPTURE, func(*paymentv1.PostJournalRequest) {}, rpcerr.RequestInvalid, "kind"},
+	"a kind of tomorrow":  {9, func(*paymentv1.PostJournalRequest) {}, rpcerr.RequestInvalid, "kind"},
+	"no key":              {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Key = gbp(1), "" }, rpcerr.RequestInvalid, "key"},
+	"no reason":           {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Reason = gbp(1), "" }, rpcerr.RequestInvalid, "reason"},
+	"no idempotency key":  {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.IdempotencyKey = gbp(1), "" }, rpcerr.IdempotencyKeyMissing, "idempotency_key"},
+	"no amount":           {kindFee, func(*paymentv1.PostJournalRequest) {}, rpcerr.RequestInvalid, "amount"},
+	"a payout of nothing": {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(0) }, rpcerr.RequestInvalid, "amount.minor_units"},
+	"a payout that came back": {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(-1) },
+		rpcerr.AmountNotPositive, "amount.minor_units"},
+	"a fee of nothing": {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(0) }, rpcerr.RequestInvalid, "amount.minor_units"},
+	"a fee in gold":    {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount = in("XAU", 1) }, rpcerr.CurrencyUnknown, "amount.currency_code"},
+	"a fee of the most": {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(math.MaxInt64) },
+		rpcerr.AmountOverflow, "amount.minor_units"},
+	"a fee of the least": {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(math.MinInt64) },
+		rpcerr.AmountOverflow, "amount.minor_units"},
+	"a payout with a fee of too much": {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Fee = gbp(1), gbp(maxMinor+1) },
+		rpcerr.AmountOverflow, "fee.minor_units"},
+	"a fee with a fee":        {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Fee = gbp(1), gbp(1) }, rpcerr.RequestInvalid, "fee"},
+	"a payout of an account":  {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Account = gbp(1), suspense }, rpcerr.RequestInvalid, "account"},
+	"a write-off of nobody":   {kindWriteOff, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(1) }, rpcerr.RequestInvalid, "account"},
+	"a write-off of the bank": {kindWriteOff, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Account = gbp(1), bank }, rpcerr.RequestInvalid, "account"},
+	"a write-off of what is not in the chart": {kindWriteOff, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Account = gbp(1), 99 },
+		rpcerr.RequestInvalid, "account"},
+	"a payout with lines": {kindPayout, func(r *paymentv1.PostJournalRequest) {
+		r.Amount, r.Postings = gbp(1), []*paymentv1.Posting{posting(bank, 1), posting(clearing, -1)}
+	}, rpcerr.RequestInvalid, "postings"},
+}
+
+// corrects makes a correction of lines.
+func corrects(postings ...*paymentv1.Posting) func(*paymentv1.PostJournalRequest) {
+	return func(r *paymentv1.PostJournalRequest) { r.Postings = postings }
+}
+
+var badCorrections = map[string]badJournal{
+	"a correction of nothing":  {kindCorrection, corrects(), rpcerr.RequestInvalid, "postings"},
+	"a correction of one line": {kindCorrection, corrects(posting(bank, 1)), rpcerr.RequestInvalid, "postings"},
+	"a correction of nine lines": {kindCorrection, corrects(posting(bank, 1), posting(bank, 1), posting(bank, 1), posting(bank, 1), posting(bank, 1),
+		posting(bank, 1), posting(bank, 1), posting(bank, 1), posting(clearing, -8)), rpcerr.RequestInvalid, "postings"},
+	"a correction that does not balance": {kindCorrection, corrects(posting(bank, 1), posting(clearing, -2)), rpcerr.JournalUnbalanced, "postings"},
+	"a correction that balances in no currency": {kindCorrection,
+		corrects(posting(bank, 1), &paymentv1.Posting{Account: clearing, Amount: in("EUR", -1)}), rpcerr.JournalUnbalanced, "postings"},
+	"a correction with a line of nothing": {kindCorrection, corrects(posting(bank, 0), posting(clearing, 0)),
+		rpcerr.RequestInvalid, "postings[0].amount.minor_units"},
+	"a correction to no account": {kindCorrection, corrects(posting(bank, 1), posting(0, -1)), rpcerr.RequestInvalid, "postings[1].account"},
+	"a correction of too much": {kindCorrection, corrects(posting(bank, 1), posting(clearing, math.MinInt64)),
+		rpcerr.AmountOverflow, "postings[1].amount.minor_units"},
+	"a correction of no amount": {kindCorrection, corrects(posting(bank, 1), &paymentv1.Posting{Account: clearing}),
+		rpcerr.RequestInvalid, "postings[1].amount"},
+	"a correction with an amount": {kindCorrection, func(r *paymentv1.PostJournalRequest) {
+		r.Amount, r.Postings = gbp(1), []*paymentv1.Posting{posting(bank, 1), posting(clearing, -1)}
+	}, rpcerr.RequestInvalid, "amount"},
+	"a time that is none": {kindPayout, func(r *paymentv1.PostJournalRequest) {
+		r.Amount, r.EffectiveTime = gbp(1), &timestamppb.Timestamp{Seconds: math.MaxInt64}
+	}, rpcerr.RequestInvalid, "effective_time"},
+}
+
+func in(code string, minor int64) *commonv1.Amount {
+	return &commonv1.Amount{CurrencyCode: code, MinorUnits: minor}
+}
+
 func TestPostJournal_RefusesWhatIsNoJournalAndSaysWhere(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	books := openLedger(t, b)
-	type edit = func(*paymentv1.PostJournalRequest)
-	correct := func(postings ...*paymentv1.Posting) edit {
-		return func(r *paymentv1.PostJournalRequest) { r.Postings = postings }
-	}
-	in := func(code string, minor int64) *commonv1.Amount {
-		return &commonv1.Amount{CurrencyCode: code, MinorUnits: minor}
-	}
 	before := b.stored(t)
-	for name, c := range map[string]struct {
-		kind   paymentv1.JournalKind
-		change edit
-		reason rpcerr.Reason
-		field  string
-	}{
-		"no kind":             {0, func(*paymentv1.PostJournalRequest) {}, rpcerr.RequestInvalid, "kind"},
-		"a capture":           {paymentv1.JournalKind_JOURNAL_KIND_CAPTURE, func(*paymentv1.PostJournalRequest) {}, rpcerr.RequestInvalid, "kind"},
-		"a kind of tomorrow":  {9, func(*paymentv1.PostJournalRequest) {}, rpcerr.RequestInvalid, "kind"},
-		"no key":              {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Key = gbp(1), "" }, rpcerr.RequestInvalid, "key"},
-		"no reason":           {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Reason = gbp(1), "" }, rpcerr.RequestInvalid, "reason"},
-		"no idempotency key":  {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.IdempotencyKey = gbp(1), "" }, rpcerr.IdempotencyKeyMissing, "idempotency_key"},
-		"no amount":           {kindFee, func(*paymentv1.PostJournalRequest) {}, rpcerr.RequestInvalid, "amount"},
-		"a payout of nothing": {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(0) }, rpcerr.RequestInvalid, "amount.minor_units"},
-		"a payout that came back": {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(-1) },
-			rpcerr.AmountNotPositive, "amount.minor_units"},
-		"a fee of nothing": {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(0) }, rpcerr.RequestInvalid, "amount.minor_units"},
-		"a fee in gold":    {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount = in("XAU", 1) }, rpcerr.CurrencyUnknown, "amount.currency_code"},
-		"a fee of the most": {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(math.MaxInt64) },
-			rpcerr.AmountOverflow, "amount.minor_units"},
-		"a fee of the least": {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(math.MinInt64) },
-			rpcerr.AmountOverflow, "amount.minor_units"},
-		"a payout with a fee of too much": {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Fee = gbp(1), gbp(maxMinor+1) },
-			rpcerr.AmountOverflow, "fee.minor_units"},
-		"a fee with a fee":        {kindFee, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Fee = gbp(1), gbp(1) }, rpcerr.RequestInvalid, "fee"},
-		"a payout of an account":  {kindPayout, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Account = gbp(1), suspense }, rpcerr.RequestInvalid, "account"},
-		"a write-off of nobody":   {kindWriteOff, func(r *paymentv1.PostJournalRequest) { r.Amount = gbp(1) }, rpcerr.RequestInvalid, "account"},
-		"a write-off of the bank": {kindWriteOff, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Account = gbp(1), bank }, rpcerr.RequestInvalid, "account"},
-		"a write-off of what is not in the chart": {kindWriteOff, func(r *paymentv1.PostJournalRequest) { r.Amount, r.Account = gbp(1), 99 },
-			rpcerr.RequestInvalid, "account"},
-		"a payout with lines": {kindPayout, func(r *paymentv1.PostJournalRequest) {
-			r.Amount, r.Postings = gbp(1), []*paymentv1.Posting{posting(bank, 1), posting(clearing, -1)}
-		}, rpcerr.RequestInvalid, "postings"},
-		"a correction of nothing":  {kindCorrection, correct(), rpcerr.RequestInvalid, "postings"},
-		"a correction of one line": {kindCorrection, correct(posting(bank, 1)), rpcerr.RequestInvalid, "postings"},
-		"a correction of nine lines": {kindCorrection, correct(posting(bank, 1), posting(bank, 1), posting(bank, 1), posting(bank, 1), posting(bank, 1),
-			posting(bank, 1), posting(bank, 1), posting(bank, 1), posting(clearing, -8)), rpcerr.RequestInvalid, "postings"},
-		"a correction that does not balance": {kindCorrection, correct(posting(bank, 1), posting(clearing, -2)), rpcerr.JournalUnbalanced, "postings"},
-		"a correction that balances in no currency": {kindCorrection,
-			correct(posting(bank, 1), &paymentv1.Posting{Account: clearing, Amount: in("EUR", -1)}), rpcerr.JournalUnbalanced, "postings"},
-		"a correction with a line of nothing": {kindCorrection, correct(posting(bank, 0), posting(clearing, 0)),
-			rpcerr.RequestInvalid, "postings[0].amount.minor_units"},
-		"a correction to no account": {kindCorrection, correct(posting(bank, 1), posting(0, -1)), rpcerr.RequestInvalid, "postings[1].account"},
-		"a correction of too much": {kindCorrection, correct(posting(bank, 1), posting(clearing, math.MinInt64)),
-			rpcerr.AmountOverflow, "postings[1].amount.minor_units"},
-		"a correction of no amount": {kindCorrection, correct(posting(bank, 1), &paymentv1.Posting{Account: clearing}),
-			rpcerr.RequestInvalid, "postings[1].amount"},
-		"a correction with an amount": {kindCorrection, func(r *paymentv1.PostJournalRequest) {
-			r.Amount, r.Postings = gbp(1), []*paymentv1.Posting{posting(bank, 1), posting(clearing, -1)}
-		}, rpcerr.RequestInvalid, "amount"},
-		"a time that is none": {kindPayout, func(r *paymentv1.PostJournalRequest) {
-			r.Amount, r.EffectiveTime = gbp(1), &timestamppb.Timestamp{Seconds: math.MaxInt64}
-		}, rpcerr.RequestInvalid, "effective_time"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := books.PostJournal(t.Context(), decided(c.kind, "k", c.change))
-			rpcerrtest.Want(t, err, c.reason, c.field)
-		})
+	for _, all := range []map[string]badJournal{badJournals, badCorrections} {
+		for name, c := range all {
+			t.Run(name, func(t *testing.T) {
+				_, err := books.PostJournal(t.Context(), decided(c.kind, "k", c.change))
+				rpcerrtest.Want(t, err, c.reason, c.field)
+			})
+		}
 	}
 	if diff := cmp.Diff(before, b.stored(t)); diff != "" {
 		t.Errorf("what is stored (-before +after):\n%s", diff)
