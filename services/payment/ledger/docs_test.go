@@ -39,9 +39,9 @@ const docsDifferences = `
 ## Differences
 
 What the provider or the bank says differently than the ledger is put into suspense first, never into revenue: a
-correction between suspense and the account that is wrong, by the sign of the difference, under the key of the break. It
-leaves suspense by another correction when it is explained, and by a write-off when nobody explains it; suspense is zero
-when every difference is accounted for.
+correction between suspense and the account that is wrong, by the sign of the difference, with the break as its key. It
+leaves suspense by a write-off with the same key when nobody explains it, and when it is explained by another correction,
+which needs a key of its own. Suspense is zero when every difference is accounted for.
 
 `
 
