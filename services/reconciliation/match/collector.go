@@ -30,7 +30,7 @@ type collector struct {
 
 func (c *collector) begin(pairs int) {
 	c.legs, c.records = make([]int32, 0, 2*pairs), make([]record, 0, pairs)
-	c.evidence, c.known = []string{""}, map[string]int32{"": 0}
+	c.evidence, c.known = []string{""}, map[string]int32{}
 }
 
 // proof is how a match was proven.
@@ -81,6 +81,9 @@ func (m *matcher) take(ours, theirs []int32, by proof) {
 }
 
 func (c *collector) evidenceOf(text string) int32 {
+	if text == "" {
+		return 0
+	}
 	at, known := c.known[text]
 	if !known {
 		at = int32(len(c.evidence))

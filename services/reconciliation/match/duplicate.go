@@ -17,10 +17,10 @@ func (m *matcher) duplicates() {
 	}
 	if len(m.theirs.open) > 0 && len(m.ours.rows) > 0 {
 		m.hintTheirs = make([]int32, len(m.theirs.rows))
-		everyone := upTo(len(m.ours.rows))
+		likely := m.theirs.carriedBy(&m.ours)
 		for i := range pairs {
 			p := &pairs[i]
-			m.join.each(m.theirsBy(p, m.theirs.open), m.oursBy(p, everyone), func(theirs, ours []int32) bool {
+			m.join.each(m.theirsBy(p, m.theirs.open), m.oursBy(p, likely), func(theirs, ours []int32) bool {
 				m.hint(&m.theirs, theirs, &m.ours, ours, m.hintTheirs, m.betterOurs)
 				return m.goOn()
 			})
@@ -30,10 +30,10 @@ func (m *matcher) duplicates() {
 	m.theirs.sweep()
 	if len(m.ours.open) > 0 && len(m.theirs.rows) > 0 {
 		m.hintOurs = make([]int32, len(m.ours.rows))
-		everyone := upTo(len(m.theirs.rows))
+		likely := m.ours.carriedBy(&m.theirs)
 		for i := range pairs {
 			p := &pairs[i]
-			m.join.each(m.oursBy(p, m.ours.open), m.theirsBy(p, everyone), func(ours, theirs []int32) bool {
+			m.join.each(m.oursBy(p, m.ours.open), m.theirsBy(p, likely), func(ours, theirs []int32) bool {
 				m.hint(&m.ours, ours, &m.theirs, theirs, m.hintOurs, m.betterTheirs)
 				return m.goOn()
 			})
@@ -42,12 +42,31 @@ func (m *matcher) duplicates() {
 	}
 }
 
-func upTo(n int) []int32 {
-	all := make([]int32, n)
-	for i := range all {
-		all[i] = int32(i)
+// carriedBy are the rows of the other side that may carry something that an open row carries, and nearly no others. One look at
+// each row saves the joins most of them.
+func (s *side) carriedBy(other *side) (likely []int32) {
+	var carried [1 << 15]uint64 // a bit for each hash
+	bit := func(t Token) (word, bit uint64) {
+		h := mixed(t, 0)
+		return h >> 6 % uint64(len(carried)), 1 << (h % 64)
 	}
-	return all
+	for _, i := range s.open {
+		for _, t := range s.rows[i].Carriers {
+			if !t.IsZero() {
+				word, bit := bit(t)
+				carried[word] |= bit
+			}
+		}
+	}
+	for i := range other.rows {
+		for _, t := range other.rows[i].Carriers {
+			if word, bit := bit(t); carried[word]&bit != 0 && !t.IsZero() {
+				likely = append(likely, int32(i))
+				break
+			}
+		}
+	}
+	return likely
 }
 
 // maxHints is how many rows with the same id and the same amount are looked at for a hint.

@@ -1,9 +1,6 @@
 package match
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -92,7 +89,11 @@ func (m *matcher) begin() error {
 	}
 	m.links = newLinks(pairs)
 	m.all = int64(len(m.ours.rows) + len(m.theirs.rows))
+	by := sorter{most: max(len(m.ours.rows), len(m.theirs.rows))}
 	for _, s := range []*side{&m.ours, &m.theirs} {
+		if err := by.sort(s.rows); err != nil {
+			return err
+		}
 		if err := s.begin(s == &m.ours); err != nil {
 			return err
 		}
@@ -102,9 +103,6 @@ func (m *matcher) begin() error {
 }
 
 func (s *side) begin(ours bool) error {
-	if err := sortByKey(s.rows); err != nil {
-		return err
-	}
 	s.fate = make([]fate, len(s.rows))
 	s.open = make([]int32, 0, len(s.rows))
 	for i := range s.rows {
@@ -149,53 +147,6 @@ func checkSum(sides ...[]Row) error {
 	}
 	return nil
 }
-
-// sortByKey puts rows in the order of their keys, each of which there must be only once.
-func sortByKey(rows []Row) error {
-	sorted := true
-	for i := 1; i < len(rows) && sorted; i++ {
-		sorted = bytes.Compare(rows[i-1].Key[:], rows[i].Key[:]) < 0
-	}
-	if sorted {
-		return nil
-	}
-	type ranked struct {
-		key   uint64 // the first half of the key
-		place int32
-	}
-	order := make([]ranked, len(rows))
-	for i := range rows {
-		order[i] = ranked{binary.BigEndian.Uint64(rows[i].Key[:8]), int32(i)}
-	}
-	slices.SortFunc(order, func(a, b ranked) int {
-		if a.key != b.key {
-			return cmp.Compare(a.key, b.key)
-		}
-		return bytes.Compare(rows[a.place].Key[8:], rows[b.place].Key[8:])
-	})
-	// Rows are large: each is moved once, along the cycles of the permutation.
-	for i := range order {
-		row, at := rows[i], i
-		for order[at].place >= 0 {
-			from := int(order[at].place)
-			order[at].place = -1
-			if from == i {
-				rows[at] = row
-				break
-			}
-			rows[at] = rows[from]
-			at = from
-		}
-	}
-	for i := 1; i < len(rows); i++ {
-		if rows[i-1].Key == rows[i].Key {
-			return fmt.Errorf("%w: %x is there twice", ErrRow, rows[i].Key)
-		}
-	}
-	return nil
-}
-
-func compareKeys(a, b *Row) int { return bytes.Compare(a.Key[:], b.Key[:]) }
 
 // sweep takes what is decided off the open rows.
 func (s *side) sweep() {

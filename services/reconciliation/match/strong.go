@@ -223,8 +223,8 @@ func (m *matcher) earliestOfOurs(p *Pair, f family) {
 	}
 }
 
-func without(places []int32, one int32) []int32 {
-	return slices.DeleteFunc(slices.Clone(places), func(i int32) bool { return i == one })
+func without(places []int32, some ...int32) []int32 {
+	return slices.DeleteFunc(slices.Clone(places), func(i int32) bool { return slices.Contains(some, i) })
 }
 
 // earliest is the row that is in time and has the earliest day, and of these the smallest key.

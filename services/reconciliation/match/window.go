@@ -203,6 +203,14 @@ func (m *matcher) uniteTied(g *graph) {
 	}
 }
 
+func upTo(n int) []int32 {
+	all := make([]int32, n)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	return all
+}
+
 func (g *graph) find(i int32) int32 { return findIn(g.root, i) }
 
 func findIn(root []int32, i int32) int32 {
