@@ -18,8 +18,8 @@ import (
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
 	"github.com/tieout/tieout/services/payment"
-	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/services/payment/pspsim"
+	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/services/shipment"
 )
 
