@@ -2,6 +2,7 @@ package reconciliation
 
 import (
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,6 +18,11 @@ type reconciliation struct {
 	watchers *watch.Watchers
 	log      *slog.Logger
 	keyTTL   time.Duration // of clients' keys
+
+	// Of the internal side.
+	tieOut     TieOutConfig
+	ties       *ties    // nil where it does not run
+	currencies sync.Map // whose partitions at the provider are known to be there
 }
 
 // stage is where two sides are compared, as in the database.
@@ -28,7 +34,9 @@ const (
 )
 
 // String gives the stage as people say it.
-func (s stage) String() string { return map[stage]string{stageProvider: "provider", stageBank: "bank"}[s] }
+func (s stage) String() string {
+	return map[stage]string{stageProvider: "provider", stageBank: "bank"}[s]
+}
 
 // defaultAccount is the account with the payment provider where nobody says which.
 const defaultAccount = "default"

@@ -23,11 +23,13 @@ type Config struct {
 	OrchestratorAddr string `koanf:"orchestrator_addr"`
 	InventoryAddr    string `koanf:"inventory_addr"`
 	ShipmentAddr     string `koanf:"shipment_addr"`
+	// TieOut says when what the services did is compared.
+	TieOut TieOutConfig `koanf:"tie_out"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour}
+	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour, TieOut: defaultTieOut()}
 }
 
 //go:embed sql/migrations/*.sql
@@ -40,14 +42,22 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(_ context.Context, env *service.Env, cfg Config) error {
-	_, err := wire(env, cfg)
-	return err
+	r, err := wire(env, cfg)
+	if err != nil {
+		return err
+	}
+	if r.ties, err = newTies(env, r, cfg); err != nil {
+		return err
+	}
+	r.ties.start(env)
+	return nil
 }
 
 func wire(env *service.Env, cfg Config) (*reconciliation, error) {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, keyTTL: cfg.IdempotencyTTL,
+		tieOut: cfg.TieOut,
 	}
 	register(env.GRPC, r)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
