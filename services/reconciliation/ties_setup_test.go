@@ -34,8 +34,11 @@ type tiesFixture struct {
 func setupTies(t *testing.T) *tiesFixture {
 	t.Helper()
 	t.Parallel()
-	return setupTiesWith(t, func(*ties, *service.Env) {})
+	return setupTiesWith(t, noStart)
 }
+
+// noStart leaves it to the test what is started.
+func noStart(*ties, *service.Env) {}
 
 func setupTiesWith(t *testing.T, start func(*ties, *service.Env)) *tiesFixture {
 	t.Helper()
