@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -30,6 +31,11 @@ type reconciliation struct {
 	read    func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
 	detect  func(head []byte, mapped bool) (formats.Format, bool)
 	written func(*chunk) // is told of each piece of an import that is written; nil for nobody
+
+	// Of the internal side.
+	tieOut     TieOutConfig
+	ties       *ties    // nil where it does not run
+	currencies sync.Map // whose partitions at the provider are known to be there
 }
 
 // stage is where two sides are compared, as in the database.

@@ -30,11 +30,13 @@ type Config struct {
 	// SigningKey is what runs are signed with: the 32 bytes of an Ed25519 seed, in base64. Empty for one that the service makes
 	// and keeps in its database, which proves less: docs/reconciliation.md says what.
 	SigningKey string `koanf:"signing_key"`
+	// TieOut says when what the services did is compared.
+	TieOut TieOutConfig `koanf:"tie_out"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour}
+	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour, TieOut: defaultTieOut()}
 }
 
 // sweepEvery is how often is looked for imports that broke off.
@@ -50,8 +52,15 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(ctx context.Context, env *service.Env, cfg Config) error {
-	_, err := wire(ctx, env, cfg)
-	return err
+	r, err := wire(ctx, env, cfg)
+	if err != nil {
+		return err
+	}
+	if r.ties, err = newTies(env, r, cfg); err != nil {
+		return err
+	}
+	r.ties.start(env)
+	return nil
 }
 
 func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, error) {
@@ -70,7 +79,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, e
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, imports: imports, key: key,
-		keyTTL: cfg.IdempotencyTTL, read: formats.Read, detect: formats.Detect,
+		keyTTL: cfg.IdempotencyTTL, read: formats.Read, detect: formats.Detect, tieOut: cfg.TieOut,
 	}
 	r.runner = &runner{
 		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,

@@ -55,6 +55,15 @@ func (q *Queries) AbandonLeftFiles(ctx context.Context, afterSeconds float64) er
 	return err
 }
 
+const acceptOpenDelivery = `-- name: AcceptOpenDelivery :exec
+UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= now() - make_interval(secs => $1::float8)
+`
+
+func (q *Queries) AcceptOpenDelivery(ctx context.Context, seconds float64) error {
+	_, err := q.db.Exec(ctx, acceptOpenDelivery, seconds)
+	return err
+}
+
 const activateRules = `-- name: ActivateRules :exec
 INSERT INTO rule_activation (version, activated_by, reason) VALUES ($1, $2, $3)
 `
@@ -79,6 +88,31 @@ func (q *Queries) ActiveRules(ctx context.Context) (int32, error) {
 	var version int32
 	err := row.Scan(&version)
 	return version, err
+}
+
+const addMinutes = `-- name: AddMinutes :exec
+INSERT INTO ledger_minute AS m (minute, currency, kind, ours_minor)
+SELECT n.minute, n.currency, n.kind, n.minor
+  FROM (SELECT unnest($1::timestamptz[]) AS minute, unnest($2::text[]) AS currency, unnest($3::smallint[]) AS kind,
+               unnest($4::bigint[]) AS minor) AS n
+    ON CONFLICT (minute, currency, kind) DO UPDATE SET ours_minor = m.ours_minor + excluded.ours_minor
+`
+
+type AddMinutesParams struct {
+	Minutes    []time.Time
+	Currencies []string
+	Kinds      []int16
+	Minors     []int64
+}
+
+func (q *Queries) AddMinutes(ctx context.Context, arg AddMinutesParams) error {
+	_, err := q.db.Exec(ctx, addMinutes,
+		arg.Minutes,
+		arg.Currencies,
+		arg.Kinds,
+		arg.Minors,
+	)
+	return err
 }
 
 const askToCancel = `-- name: AskToCancel :exec
@@ -188,6 +222,22 @@ func (q *Queries) CancelledRun(ctx context.Context, arg CancelledRunParams) (int
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const clearTurnover = `-- name: ClearTurnover :exec
+UPDATE ledger_minute SET theirs_minor = 0
+ WHERE minute >= $1 AND minute < $2 AND theirs_minor IS DISTINCT FROM 0
+`
+
+type ClearTurnoverParams struct {
+	Since   time.Time
+	Through time.Time
+}
+
+// What the ledger says of minutes is written anew: where it says nothing, nothing moved.
+func (q *Queries) ClearTurnover(ctx context.Context, arg ClearTurnoverParams) error {
+	_, err := q.db.Exec(ctx, clearTurnover, arg.Since, arg.Through)
+	return err
 }
 
 const cleared = `-- name: Cleared :exec
@@ -401,6 +451,80 @@ func (q *Queries) DeliveriesOfRun(ctx context.Context, runNumber int32) (Deliver
 	return i, err
 }
 
+const differingMinutes = `-- name: DifferingMinutes :many
+UPDATE ledger_minute SET read_at = now()
+ WHERE differs AND minute IN (
+       SELECT DISTINCT minute FROM ledger_minute
+        WHERE differs AND (read_at IS NULL OR read_at < now() - make_interval(secs => $1::float8)) ORDER BY minute LIMIT $2)
+RETURNING minute
+`
+
+type DifferingMinutesParams struct {
+	AgainSeconds float64
+	N            int32
+}
+
+// Those whose journals were not read lately; they are now.
+func (q *Queries) DifferingMinutes(ctx context.Context, arg DifferingMinutesParams) ([]time.Time, error) {
+	rows, err := q.db.Query(ctx, differingMinutes, arg.AgainSeconds, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []time.Time{}
+	for rows.Next() {
+		var minute time.Time
+		if err := rows.Scan(&minute); err != nil {
+			return nil, err
+		}
+		items = append(items, minute)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const differingSums = `-- name: DifferingSums :many
+SELECT currency, sum(ours_minor)::bigint AS ours_minor, sum(theirs_minor)::bigint AS theirs_minor, count(DISTINCT minute) AS minutes,
+       min(minute)::timestamptz AS since
+  FROM ledger_minute WHERE differs GROUP BY currency ORDER BY currency
+`
+
+type DifferingSumsRow struct {
+	Currency    string
+	OursMinor   int64
+	TheirsMinor int64
+	Minutes     int64
+	Since       time.Time
+}
+
+func (q *Queries) DifferingSums(ctx context.Context) ([]DifferingSumsRow, error) {
+	rows, err := q.db.Query(ctx, differingSums)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DifferingSumsRow{}
+	for rows.Next() {
+		var i DifferingSumsRow
+		if err := rows.Scan(
+			&i.Currency,
+			&i.OursMinor,
+			&i.TheirsMinor,
+			&i.Minutes,
+			&i.Since,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dropFindings = `-- name: DropFindings :exec
 DELETE FROM run_finding WHERE run_number < $1 AND NOT matched
 `
@@ -448,6 +572,73 @@ func (q *Queries) DroppedRanges(ctx context.Context, fileID uuid.UUID) ([]Droppe
 	for rows.Next() {
 		var i DroppedRangesRow
 		if err := rows.Scan(&i.FirstPlace, &i.LastPlace); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const dueFacts = `-- name: DueFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE look_at <= now() ORDER BY look_at LIMIT $1
+`
+
+type DueFactsRow struct {
+	ID               uuid.UUID
+	Recurring        bool
+	Told             int32
+	ReservationID    uuid.UUID
+	ShipmentID       uuid.UUID
+	PaymentID        uuid.UUID
+	Currency         string
+	TotalMinor       int64
+	AuthorizedMinor  int64
+	CapturedMinor    int64
+	RefundedMinor    int64
+	ChargedBackMinor int64
+	BegunAt          time.Time
+	ToldAt           time.Time
+	Looks            int16
+	Sighted          bool
+	Now              time.Time
+}
+
+// The zero id stands for none.
+func (q *Queries) DueFacts(ctx context.Context, n int32) ([]DueFactsRow, error) {
+	rows, err := q.db.Query(ctx, dueFacts, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DueFactsRow{}
+	for rows.Next() {
+		var i DueFactsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Recurring,
+			&i.Told,
+			&i.ReservationID,
+			&i.ShipmentID,
+			&i.PaymentID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.AuthorizedMinor,
+			&i.CapturedMinor,
+			&i.RefundedMinor,
+			&i.ChargedBackMinor,
+			&i.BegunAt,
+			&i.ToldAt,
+			&i.Looks,
+			&i.Sighted,
+			&i.Now,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -924,6 +1115,90 @@ func (q *Queries) InsertAction(ctx context.Context, arg InsertActionParams) erro
 	return err
 }
 
+const insertMovements = `-- name: InsertMovements :many
+WITH told AS (
+    SELECT unnest($1::uuid[]) AS key, unnest($2::text[]) AS currency, unnest($3::smallint[]) AS kind,
+           unnest($4::smallint[]) AS standing, unnest($5::bigint[]) AS amount_minor, unnest($6::bigint[]) AS fee_minor,
+           unnest($7::timestamptz[]) AS at, unnest($8::text[]) AS provider_id, unnest($9::text[]) AS parent_id,
+           unnest($10::text[]) AS idem_key, unnest($11::text[]) AS reference, unnest($12::text[]) AS payment_id,
+           unnest($13::text[]) AS note
+), fresh AS (
+    SELECT t.key, t.currency, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id, t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
+      FROM told t JOIN partition p ON p.stage = $14::smallint AND p.account = $15::text AND p.currency = t.currency
+      LEFT JOIN LATERAL (SELECT true AS there FROM movement m WHERE m.key = t.key OFFSET 0) AS known ON true
+     WHERE known.there IS NULL
+), written AS (
+    INSERT INTO movement (id, key, partition_id, ours, kind, standing, amount_minor, fee_minor, day, provider_id, parent_id, idem_key, reference,
+                          payment_id, note)
+    SELECT (d.id::bigint << 32) | (d.rows + f.place), f.key, f.partition_id, true, f.kind, f.standing, f.amount_minor, f.fee_minor,
+           (f.at AT TIME ZONE 'UTC')::date, f.provider_id, f.parent_id, f.idem_key, f.reference, f.payment_id, f.note
+      FROM fresh f CROSS JOIN delivery d
+     WHERE d.id = $16::int
+    RETURNING key
+), counted AS (
+    UPDATE delivery SET rows = rows + (SELECT count(*) FROM written) WHERE id = $16::int AND EXISTS (SELECT FROM written)
+)
+SELECT key FROM written
+`
+
+type InsertMovementsParams struct {
+	Keys        []uuid.UUID
+	Currencies  []string
+	Kinds       []int16
+	Standings   []int16
+	Amounts     []int64
+	Fees        []int64
+	Times       []time.Time
+	ProviderIds []string
+	ParentIds   []string
+	IdemKeys    []string
+	Refs        []string
+	PaymentIds  []string
+	Notes       []string
+	Stage       int16
+	Account     string
+	Delivery    int32
+}
+
+// Writes the movements that are not there, behind those that the delivery has, and counts them; the delivery is held. One
+// index lookup each, whatever the plan.
+func (q *Queries) InsertMovements(ctx context.Context, arg InsertMovementsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, insertMovements,
+		arg.Keys,
+		arg.Currencies,
+		arg.Kinds,
+		arg.Standings,
+		arg.Amounts,
+		arg.Fees,
+		arg.Times,
+		arg.ProviderIds,
+		arg.ParentIds,
+		arg.IdemKeys,
+		arg.Refs,
+		arg.PaymentIds,
+		arg.Notes,
+		arg.Stage,
+		arg.Account,
+		arg.Delivery,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var key uuid.UUID
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertPayouts = `-- name: InsertPayouts :exec
 INSERT INTO movement (id, key, partition_id, ours, kind, amount_minor, day, payout_id, note)
 SELECT greatest($1::bigint << 32, (SELECT max(e.id) FROM movement e WHERE e.id BETWEEN ($1::bigint << 32) AND ($1::bigint << 32) + 4294967295))
@@ -1072,6 +1347,31 @@ func (q *Queries) IsSigningKey(ctx context.Context, publicKey []byte) (bool, err
 	return exists, err
 }
 
+const knownMovements = `-- name: KnownMovements :many
+SELECT m.key FROM (SELECT unnest($1::uuid[]) AS key) AS n
+ CROSS JOIN LATERAL (SELECT key FROM movement WHERE key = n.key OFFSET 0) AS m
+`
+
+func (q *Queries) KnownMovements(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, knownMovements, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var key uuid.UUID
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lastFinishedRun = `-- name: LastFinishedRun :one
 SELECT id FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1
 `
@@ -1114,6 +1414,23 @@ func (q *Queries) LeaningFile(ctx context.Context, ids []int32) (uuid.UUID, erro
 	var id uuid.UUID
 	err := row.Scan(&id)
 	return id, err
+}
+
+const ledgerProgress = `-- name: LedgerProgress :one
+SELECT through, balance_at, now()::timestamptz AS now FROM ledger_progress
+`
+
+type LedgerProgressRow struct {
+	Through   *time.Time
+	BalanceAt *time.Time
+	Now       time.Time
+}
+
+func (q *Queries) LedgerProgress(ctx context.Context) (LedgerProgressRow, error) {
+	row := q.db.QueryRow(ctx, ledgerProgress)
+	var i LedgerProgressRow
+	err := row.Scan(&i.Through, &i.BalanceAt, &i.Now)
+	return i, err
 }
 
 const legsOfMatches = `-- name: LegsOfMatches :many
@@ -2009,6 +2326,72 @@ func (q *Queries) LockDecisions(ctx context.Context) error {
 	return err
 }
 
+const lockFacts = `-- name: LockFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE id = $1 FOR NO KEY UPDATE
+`
+
+type LockFactsRow struct {
+	ID               uuid.UUID
+	Recurring        bool
+	Told             int32
+	ReservationID    uuid.UUID
+	ShipmentID       uuid.UUID
+	PaymentID        uuid.UUID
+	Currency         string
+	TotalMinor       int64
+	AuthorizedMinor  int64
+	CapturedMinor    int64
+	RefundedMinor    int64
+	ChargedBackMinor int64
+	BegunAt          time.Time
+	ToldAt           time.Time
+	Looks            int16
+	Sighted          bool
+	Now              time.Time
+}
+
+func (q *Queries) LockFacts(ctx context.Context, id uuid.UUID) ([]LockFactsRow, error) {
+	rows, err := q.db.Query(ctx, lockFacts, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockFactsRow{}
+	for rows.Next() {
+		var i LockFactsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Recurring,
+			&i.Told,
+			&i.ReservationID,
+			&i.ShipmentID,
+			&i.PaymentID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.AuthorizedMinor,
+			&i.CapturedMinor,
+			&i.RefundedMinor,
+			&i.ChargedBackMinor,
+			&i.BegunAt,
+			&i.ToldAt,
+			&i.Looks,
+			&i.Sighted,
+			&i.Now,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockFile = `-- name: LockFile :one
 SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 AND state > 0 FOR NO KEY UPDATE
 `
@@ -2036,6 +2419,32 @@ func (q *Queries) LockFile(ctx context.Context, id uuid.UUID) (LockFileRow, erro
 		&i.Clearing,
 	)
 	return i, err
+}
+
+const lockOpenDelivery = `-- name: LockOpenDelivery :many
+
+SELECT id FROM delivery WHERE kind = 3 AND state = 0 FOR NO KEY UPDATE
+`
+
+// The internal side: movements and facts from events, and what is done about them.
+func (q *Queries) LockOpenDelivery(ctx context.Context) ([]int32, error) {
+	rows, err := q.db.Query(ctx, lockOpenDelivery)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int32{}
+	for rows.Next() {
+		var id int32
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const lockRules = `-- name: LockRules :exec
@@ -2079,6 +2488,45 @@ SELECT pg_advisory_xact_lock(7403002)
 // Runs begin, and people match by hand, one at a time: the one looks at what the other changes.
 func (q *Queries) LockRuns(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockRuns)
+	return err
+}
+
+const lookSoon = `-- name: LookSoon :exec
+UPDATE order_fact SET look_at = now() + make_interval(secs => $1::float8) WHERE id = $2
+`
+
+type LookSoonParams struct {
+	Seconds float64
+	ID      uuid.UUID
+}
+
+func (q *Queries) LookSoon(ctx context.Context, arg LookSoonParams) error {
+	_, err := q.db.Exec(ctx, lookSoon, arg.Seconds, arg.ID)
+	return err
+}
+
+const makeOpenDelivery = `-- name: MakeOpenDelivery :exec
+INSERT INTO delivery (kind, state) VALUES (3, 0) ON CONFLICT (kind) WHERE kind = 3 AND state = 0 DO NOTHING
+`
+
+func (q *Queries) MakeOpenDelivery(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, makeOpenDelivery)
+	return err
+}
+
+const markDiffering = `-- name: MarkDiffering :exec
+UPDATE ledger_minute SET differs = kind <= 4 AND ours_minor <> theirs_minor
+ WHERE minute >= $1 AND minute < $2 AND differs IS DISTINCT FROM (kind <= 4 AND ours_minor <> theirs_minor)
+`
+
+type MarkDifferingParams struct {
+	Since   time.Time
+	Through time.Time
+}
+
+// Kinds up to 4 are about payments, which events tell of.
+func (q *Queries) MarkDiffering(ctx context.Context, arg MarkDifferingParams) error {
+	_, err := q.db.Exec(ctx, markDiffering, arg.Since, arg.Through)
 	return err
 }
 
@@ -2290,6 +2738,197 @@ func (q *Queries) PlacesOfFindings(ctx context.Context, number int32) ([]int32, 
 	return items, nil
 }
 
+const positionsThrough = `-- name: PositionsThrough :many
+SELECT currency, coalesce(sum(theirs_minor), 0)::bigint AS minor FROM ledger_minute WHERE minute < $1 GROUP BY currency
+`
+
+type PositionsThroughRow struct {
+	Currency string
+	Minor    int64
+}
+
+func (q *Queries) PositionsThrough(ctx context.Context, through time.Time) ([]PositionsThroughRow, error) {
+	rows, err := q.db.Query(ctx, positionsThrough, through)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PositionsThroughRow{}
+	for rows.Next() {
+		var i PositionsThroughRow
+		if err := rows.Scan(&i.Currency, &i.Minor); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const provenDoubts = `-- name: ProvenDoubts :many
+SELECT d.key, d.payment_id, d.operation_key, d.attempts, p.currency, m.amount_minor, sum(t.amount_minor)::bigint AS stated_minor,
+       coalesce(max(nullif(t.provider_id, '')), max(t.parent_id), '')::text AS provider_id, min(t.line)::int AS line,
+       (min(t.key::text))::uuid AS stated_key
+  FROM doubt d
+  JOIN movement m ON m.key = d.key
+  JOIN partition p ON p.id = m.partition_id
+  JOIN match_leg l ON l.movement_id = m.id AND l.active
+  JOIN match x ON x.id = l.match_id
+  JOIN match_leg o ON o.match_id = l.match_id AND o.active
+  JOIN movement t ON t.id = o.movement_id AND NOT t.ours
+ WHERE NOT d.resolved
+   AND CASE WHEN $1::text <> '' THEN d.payment_id = $1::text
+            ELSE d.attempts < $2::smallint AND d.next_at <= now() AND x.pass IN (0, 1) END
+ GROUP BY d.key, d.payment_id, d.operation_key, d.attempts, d.next_at, p.currency, m.amount_minor
+ ORDER BY d.next_at LIMIT $3
+`
+
+type ProvenDoubtsParams struct {
+	PaymentID string
+	Attempts  int16
+	N         int32
+}
+
+type ProvenDoubtsRow struct {
+	Key          uuid.UUID
+	PaymentID    string
+	OperationKey string
+	Attempts     int16
+	Currency     string
+	AmountMinor  int64
+	StatedMinor  int64
+	ProviderID   string
+	Line         int32
+	StatedKey    uuid.UUID
+}
+
+// What is in doubt and matched with a statement: by an id or by hand. Of one payment, where one is named: however it was matched,
+// and however often it was tried.
+func (q *Queries) ProvenDoubts(ctx context.Context, arg ProvenDoubtsParams) ([]ProvenDoubtsRow, error) {
+	rows, err := q.db.Query(ctx, provenDoubts, arg.PaymentID, arg.Attempts, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ProvenDoubtsRow{}
+	for rows.Next() {
+		var i ProvenDoubtsRow
+		if err := rows.Scan(
+			&i.Key,
+			&i.PaymentID,
+			&i.OperationKey,
+			&i.Attempts,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.StatedMinor,
+			&i.ProviderID,
+			&i.Line,
+			&i.StatedKey,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const putDoubts = `-- name: PutDoubts :exec
+INSERT INTO doubt AS d (key, payment_id, operation_key, resolved)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::boolean[])
+    ON CONFLICT (key) DO UPDATE SET resolved = d.resolved OR excluded.resolved, operation_key = excluded.operation_key
+ WHERE NOT d.resolved
+`
+
+type PutDoubtsParams struct {
+	Keys          []uuid.UUID
+	PaymentIds    []string
+	OperationKeys []string
+	Resolved      []bool
+}
+
+func (q *Queries) PutDoubts(ctx context.Context, arg PutDoubtsParams) error {
+	_, err := q.db.Exec(ctx, putDoubts,
+		arg.Keys,
+		arg.PaymentIds,
+		arg.OperationKeys,
+		arg.Resolved,
+	)
+	return err
+}
+
+const putFacts = `-- name: PutFacts :exec
+INSERT INTO order_fact AS f (id, recurring, told, reservation_id, shipment_id, payment_id, currency, total_minor, authorized_minor,
+                             captured_minor, refunded_minor, charged_back_minor, look_at)
+SELECT n.id, n.recurring, n.told, NULLIF(n.reservation, '00000000-0000-0000-0000-000000000000'),
+       NULLIF(n.shipment, '00000000-0000-0000-0000-000000000000'), NULLIF(n.payment, '00000000-0000-0000-0000-000000000000'),
+       n.currency, n.total, n.authorized, n.captured, n.refunded, n.charged_back, now() + make_interval(secs => $1::float8)
+  FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::boolean[]) AS recurring, unnest($4::int[]) AS told,
+               unnest($5::uuid[]) AS reservation, unnest($6::uuid[]) AS shipment, unnest($7::uuid[]) AS payment,
+               unnest($8::text[]) AS currency, unnest($9::bigint[]) AS total, unnest($10::bigint[]) AS authorized,
+               unnest($11::bigint[]) AS captured, unnest($12::bigint[]) AS refunded, unnest($13::bigint[]) AS charged_back) AS n
+    ON CONFLICT (id) DO UPDATE SET
+       told = f.told | excluded.told | CASE WHEN f.reservation_id <> excluded.reservation_id OR f.shipment_id <> excluded.shipment_id
+                    OR f.payment_id <> excluded.payment_id OR f.currency <> '' AND excluded.currency <> '' AND f.currency <> excluded.currency
+               THEN $14::int ELSE 0 END,
+       reservation_id = LEAST(f.reservation_id, excluded.reservation_id), shipment_id = LEAST(f.shipment_id, excluded.shipment_id),
+       payment_id = LEAST(f.payment_id, excluded.payment_id),
+       currency = CASE WHEN f.currency = '' OR excluded.currency <> '' AND excluded.currency COLLATE "C" < f.currency COLLATE "C"
+                       THEN excluded.currency ELSE f.currency END,
+       total_minor = GREATEST(f.total_minor, excluded.total_minor), authorized_minor = GREATEST(f.authorized_minor, excluded.authorized_minor),
+       captured_minor = f.captured_minor + excluded.captured_minor, refunded_minor = f.refunded_minor + excluded.refunded_minor,
+       charged_back_minor = f.charged_back_minor + excluded.charged_back_minor,
+       told_at = now(), looks = 0, look_at = LEAST(f.look_at, excluded.look_at)
+ WHERE f.told | excluded.told <> f.told OR excluded.captured_minor <> 0 OR excluded.refunded_minor <> 0 OR excluded.charged_back_minor <> 0
+    OR f.reservation_id IS DISTINCT FROM coalesce(excluded.reservation_id, f.reservation_id)
+    OR f.shipment_id IS DISTINCT FROM coalesce(excluded.shipment_id, f.shipment_id)
+    OR f.payment_id IS DISTINCT FROM coalesce(excluded.payment_id, f.payment_id)
+    OR excluded.currency NOT IN ('', f.currency) OR excluded.total_minor > f.total_minor OR excluded.authorized_minor > f.authorized_minor
+`
+
+type PutFactsParams struct {
+	GraceSeconds float64
+	Ids          []uuid.UUID
+	Recurring    []bool
+	Told         []int32
+	Reservations []uuid.UUID
+	Shipments    []uuid.UUID
+	Payments     []uuid.UUID
+	Currencies   []string
+	Totals       []int64
+	Authorized   []int64
+	Captured     []int64
+	Refunded     []int64
+	ChargedBack  []int64
+	Several      int32
+}
+
+// Joins what was told of orders to what is known: whatever comes first, and however often, it comes to the same. The amounts
+// that are added are of movements that are new. What tells nothing new writes nothing. The zero id stands for none.
+func (q *Queries) PutFacts(ctx context.Context, arg PutFactsParams) error {
+	_, err := q.db.Exec(ctx, putFacts,
+		arg.GraceSeconds,
+		arg.Ids,
+		arg.Recurring,
+		arg.Told,
+		arg.Reservations,
+		arg.Shipments,
+		arg.Payments,
+		arg.Currencies,
+		arg.Totals,
+		arg.Authorized,
+		arg.Captured,
+		arg.Refunded,
+		arg.ChargedBack,
+		arg.Several,
+	)
+	return err
+}
+
 const putFirstRules = `-- name: PutFirstRules :exec
 WITH put AS (
     INSERT INTO rule_set (version, document, hash, note, created_by) VALUES (1, $3, $4, $2, $1)
@@ -2411,6 +3050,29 @@ func (q *Queries) PutSigningKey(ctx context.Context, arg PutSigningKeyParams) er
 	return err
 }
 
+const putTurnover = `-- name: PutTurnover :exec
+INSERT INTO ledger_minute AS m (minute, currency, kind, theirs_minor)
+SELECT unnest($1::timestamptz[]), unnest($2::text[]), unnest($3::smallint[]), unnest($4::bigint[])
+    ON CONFLICT (minute, currency, kind) DO UPDATE SET theirs_minor = excluded.theirs_minor
+`
+
+type PutTurnoverParams struct {
+	Minutes    []time.Time
+	Currencies []string
+	Kinds      []int16
+	Minors     []int64
+}
+
+func (q *Queries) PutTurnover(ctx context.Context, arg PutTurnoverParams) error {
+	_, err := q.db.Exec(ctx, putTurnover,
+		arg.Minutes,
+		arg.Currencies,
+		arg.Kinds,
+		arg.Minors,
+	)
+	return err
+}
+
 const removeFile = `-- name: RemoveFile :exec
 WITH file AS (DELETE FROM statement_file WHERE statement_file.id = $1 AND statement_file.state = 0 AND statement_file.clearing
               RETURNING delivery_id, payouts_id)
@@ -2456,6 +3118,30 @@ type ReopenLegsParams struct {
 func (q *Queries) ReopenLegs(ctx context.Context, arg ReopenLegsParams) error {
 	_, err := q.db.Exec(ctx, reopenLegs, arg.Number, arg.Matches)
 	return err
+}
+
+const resolvedDoubts = `-- name: ResolvedDoubts :many
+SELECT key FROM doubt WHERE key = ANY ($1::uuid[]) AND resolved
+`
+
+func (q *Queries) ResolvedDoubts(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, resolvedDoubts, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var key uuid.UUID
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const resultsOfRuns = `-- name: ResultsOfRuns :many
@@ -2583,6 +3269,15 @@ func (q *Queries) RunUnderWay(ctx context.Context) (RunUnderWayRow, error) {
 	return i, err
 }
 
+const setBalanceAt = `-- name: SetBalanceAt :exec
+UPDATE ledger_progress SET balance_at = now()
+`
+
+func (q *Queries) SetBalanceAt(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, setBalanceAt)
+	return err
+}
+
 const setDeliveries = `-- name: SetDeliveries :exec
 UPDATE delivery d
    SET state = f.state, rows = CASE WHEN d.id = f.delivery_id THEN f.movements
@@ -2593,6 +3288,20 @@ UPDATE delivery d
 // What a file brings shares its state. How many movements a report's payouts are is counted.
 func (q *Queries) SetDeliveries(ctx context.Context, fileID uuid.UUID) error {
 	_, err := q.db.Exec(ctx, setDeliveries, fileID)
+	return err
+}
+
+const setDoubtFailure = `-- name: SetDoubtFailure :exec
+UPDATE doubt SET failure = $1 WHERE key = $2
+`
+
+type SetDoubtFailureParams struct {
+	Failure string
+	Key     uuid.UUID
+}
+
+func (q *Queries) SetDoubtFailure(ctx context.Context, arg SetDoubtFailureParams) error {
+	_, err := q.db.Exec(ctx, setDoubtFailure, arg.Failure, arg.Key)
 	return err
 }
 
@@ -2608,6 +3317,15 @@ type SetFileParams struct {
 
 func (q *Queries) SetFile(ctx context.Context, arg SetFileParams) error {
 	_, err := q.db.Exec(ctx, setFile, arg.State, arg.Note, arg.ID)
+	return err
+}
+
+const setLedgerThrough = `-- name: SetLedgerThrough :exec
+UPDATE ledger_progress SET through = $1::timestamptz
+`
+
+func (q *Queries) SetLedgerThrough(ctx context.Context, through time.Time) error {
+	_, err := q.db.Exec(ctx, setLedgerThrough, through)
 	return err
 }
 
@@ -2784,6 +3502,20 @@ func (q *Queries) TransitOfUndone(ctx context.Context, arg TransitOfUndoneParams
 	return err
 }
 
+const tryDoubt = `-- name: TryDoubt :exec
+UPDATE doubt SET attempts = attempts + 1, next_at = now() + make_interval(secs => $1::float8) WHERE key = $2
+`
+
+type TryDoubtParams struct {
+	Seconds float64
+	Key     uuid.UUID
+}
+
+func (q *Queries) TryDoubt(ctx context.Context, arg TryDoubtParams) error {
+	_, err := q.db.Exec(ctx, tryDoubt, arg.Seconds, arg.Key)
+	return err
+}
+
 const undoFindings = `-- name: UndoFindings :exec
 UPDATE run_finding f SET undone_run = $1::int
   FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
@@ -2881,6 +3613,15 @@ UPDATE run_finding SET undone_run = NULL WHERE undone_run = $1::int
 
 func (q *Queries) UndoRunUndone(ctx context.Context, number int32) error {
 	_, err := q.db.Exec(ctx, undoRunUndone, number)
+	return err
+}
+
+const unmarkAgreeing = `-- name: UnmarkAgreeing :exec
+UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_minor
+`
+
+func (q *Queries) UnmarkAgreeing(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, unmarkAgreeing)
 	return err
 }
 
