@@ -397,13 +397,13 @@ func (q *Queries) CountWaiting(ctx context.Context) (CountWaitingRow, error) {
 }
 
 const currenciesOf = `-- name: CurrenciesOf :many
-SELECT DISTINCT p.currency FROM movement m JOIN partition p ON p.id = m.partition_id
- WHERE m.id BETWEEN ($1::bigint << 32) AND ($1::bigint << 32) + 4294967295 AND m.payout_id <> ''
+SELECT DISTINCT (e ->> 'currency')::text AS currency FROM statement s CROSS JOIN LATERAL jsonb_array_elements(s.sums) AS e
+ WHERE s.file_id = $1 ORDER BY currency
 `
 
-// The currencies of what a delivery pays out.
-func (q *Queries) CurrenciesOf(ctx context.Context, deliveryID int64) ([]string, error) {
-	rows, err := q.db.Query(ctx, currenciesOf, deliveryID)
+// The currencies of a file's lines.
+func (q *Queries) CurrenciesOf(ctx context.Context, fileID uuid.UUID) ([]string, error) {
+	rows, err := q.db.Query(ctx, currenciesOf, fileID)
 	if err != nil {
 		return nil, err
 	}
@@ -2393,7 +2393,7 @@ func (q *Queries) LockFacts(ctx context.Context, id uuid.UUID) ([]LockFactsRow, 
 }
 
 const lockFile = `-- name: LockFile :one
-SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 AND state > 0 FOR NO KEY UPDATE
+SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 FOR NO KEY UPDATE
 `
 
 type LockFileRow struct {
@@ -2665,7 +2665,7 @@ UPDATE statement s
   FROM statement t CROSS JOIN LATERAL (
        SELECT count(*) AS n, coalesce(sum(v.amount_minor - v.fee_minor), 0)::bigint AS minor FROM movement v
         WHERE v.id BETWEEN ($2::bigint << 32) + t.first_place AND ($2::bigint << 32) + t.last_place) m
- WHERE s.file_id = $1 AND t.id = s.id
+ WHERE s.file_id = $1 AND t.id = s.id AND EXISTS (SELECT FROM statement_file f WHERE f.id = $1 AND f.overlapping > 0)
 `
 
 type MeasureOverlapParams struct {
@@ -3346,7 +3346,7 @@ func (q *Queries) SetNote(ctx context.Context, arg SetNoteParams) error {
 const setStandings = `-- name: SetStandings :exec
 UPDATE statement s SET standing = u.standing, note = u.note
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS standing, unnest($3::text[]) AS note) u
- WHERE s.id = u.id
+ WHERE s.id = u.id AND (s.standing, s.note) IS DISTINCT FROM (u.standing, u.note)
 `
 
 type SetStandingsParams struct {

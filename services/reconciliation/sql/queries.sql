@@ -392,7 +392,7 @@ UPDATE statement s
   FROM statement t CROSS JOIN LATERAL (
        SELECT count(*) AS n, coalesce(sum(v.amount_minor - v.fee_minor), 0)::bigint AS minor FROM movement v
         WHERE v.id BETWEEN (@delivery_id::bigint << 32) + t.first_place AND (@delivery_id::bigint << 32) + t.last_place) m
- WHERE s.file_id = @file_id AND t.id = s.id;
+ WHERE s.file_id = @file_id AND t.id = s.id AND EXISTS (SELECT FROM statement_file f WHERE f.id = @file_id AND f.overlapping > 0);
 
 -- name: GetFile :one
 SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
@@ -429,7 +429,7 @@ SELECT m.id, m.key, m.kind, m.amount_minor, m.fee_minor, p.currency, m.day, m.ot
  WHERE m.id > @after AND m.id <= @last ORDER BY m.id LIMIT @n;
 
 -- name: LockFile :one
-SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = @id AND state > 0 FOR NO KEY UPDATE;
+SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = @id FOR NO KEY UPDATE;
 
 -- name: ListHeld :many
 SELECT id, account, stage, format, sha256, delivery_id, payouts_id, movements, leans_on, difference FROM statement_file
@@ -452,7 +452,7 @@ SELECT s.id, s.file_id, f.format, s.series, s.currency, s.sequence, s.page, s.op
 -- name: SetStandings :exec
 UPDATE statement s SET standing = u.standing, note = u.note
   FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@standings::smallint[]) AS standing, unnest(@notes::text[]) AS note) u
- WHERE s.id = u.id;
+ WHERE s.id = u.id AND (s.standing, s.note) IS DISTINCT FROM (u.standing, u.note);
 
 -- name: FilesOfDeliveries :many
 SELECT id, state FROM statement_file WHERE delivery_id = ANY (@ids::int[]) OR payouts_id = ANY (@ids::int[]) ORDER BY id;
@@ -469,9 +469,9 @@ UPDATE statement_file SET state = @state, note = @note, decided_at = now() WHERE
 UPDATE statement_file SET note = @note WHERE id = @id AND note <> @note;
 
 -- name: CurrenciesOf :many
--- The currencies of what a delivery pays out.
-SELECT DISTINCT p.currency FROM movement m JOIN partition p ON p.id = m.partition_id
- WHERE m.id BETWEEN (@delivery_id::bigint << 32) AND (@delivery_id::bigint << 32) + 4294967295 AND m.payout_id <> '';
+-- The currencies of a file's lines.
+SELECT DISTINCT (e ->> 'currency')::text AS currency FROM statement s CROSS JOIN LATERAL jsonb_array_elements(s.sums) AS e
+ WHERE s.file_id = @file_id ORDER BY currency;
 
 -- name: InsertPayouts :exec
 -- What a report pays out: for each payout and currency the net of its lines.
