@@ -110,10 +110,10 @@ func TestJudge_HoldsWhatHasLinesOfAStatementThatItFollows(t *testing.T) {
 	t.Parallel()
 	five, six := numbered(5, 0, 100, 200, 5, 5), numbered(6, 0, 200, 300, 6, 6)
 	six.overlapping = 1
-	if got, why := judge(six, []*entry{five}, map[uuid.UUID]bool{five.file: true}); got != standingOverlap || !strings.HasPrefix(why, "has 1 lines that stm_") {
+	if got, why := judgeStatement(six, []*entry{five}, map[uuid.UUID]bool{five.file: true}); got != standingOverlap || !strings.HasPrefix(why, "has 1 lines that stm_") {
 		t.Errorf("got %d: %s", got, why)
 	}
-	if got, _ := judge(six, []*entry{five}, map[uuid.UUID]bool{uuid.New(): true}); got != standingTaken {
+	if got, _ := judgeStatement(six, []*entry{five}, map[uuid.UUID]bool{uuid.New(): true}); got != standingTaken {
 		t.Errorf("of another account's: got %d", got)
 	}
 }
