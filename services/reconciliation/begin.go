@@ -52,6 +52,9 @@ func (r *reconciliation) beginIn(ctx context.Context, tx *pg.Tx, by string, asOf
 	if err != nil {
 		return RunID{}, fmt.Errorf("reading which rules are active: %w", err)
 	}
+	if err := st.q.AcceptOpenDelivery(ctx, 0); err != nil {
+		return RunID{}, fmt.Errorf("accepting what events have told: %w", err)
+	}
 	rid := id.New[runKind]()
 	err = st.q.InsertRun(ctx, reconciliationdb.InsertRunParams{
 		Number: last.Number + 1, ID: rid.UUID(), AsOf: dateTo(asOf), Rules: active, BegunBy: by,

@@ -56,7 +56,7 @@ func (q *Queries) AbandonLeftFiles(ctx context.Context, afterSeconds float64) er
 }
 
 const acceptOpenDelivery = `-- name: AcceptOpenDelivery :exec
-UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= now() - make_interval(secs => $1::float8)
+UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= clock_timestamp() - make_interval(secs => $1::float8)
 `
 
 func (q *Queries) AcceptOpenDelivery(ctx context.Context, seconds float64) error {

@@ -511,6 +511,7 @@ INSERT INTO operator_action (id, actor, verb, target, reason) VALUES (@id, @acto
 
 -- name: BeginClearing :exec
 UPDATE statement_file SET clearing = true WHERE id = @id;
+
 -- The internal side: movements and facts from events, and what is done about them.
 
 -- name: LockOpenDelivery :many
@@ -520,7 +521,7 @@ SELECT id FROM delivery WHERE kind = 3 AND state = 0 FOR NO KEY UPDATE;
 INSERT INTO delivery (kind, state) VALUES (3, 0) ON CONFLICT (kind) WHERE kind = 3 AND state = 0 DO NOTHING;
 
 -- name: AcceptOpenDelivery :exec
-UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= now() - make_interval(secs => @seconds::float8);
+UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= clock_timestamp() - make_interval(secs => @seconds::float8);
 
 -- name: InsertMovements :many
 -- Writes the movements that are not there, behind those that the delivery has, and counts them; the delivery is held. One
