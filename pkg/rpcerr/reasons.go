@@ -61,6 +61,11 @@ const (
 	BatchStateRefused       Reason = "BATCH_STATE_REFUSED"
 	ScheduleStateRefused    Reason = "SCHEDULE_STATE_REFUSED"
 	OccurrenceExists        Reason = "OCCURRENCE_EXISTS"
+	BreakStateRefused       Reason = "BREAK_STATE_REFUSED"
+	BreakResolutionRefused  Reason = "BREAK_RESOLUTION_REFUSED"
+	BreakNotRepairable      Reason = "BREAK_NOT_REPAIRABLE"
+	BreakMovementMatched    Reason = "BREAK_MOVEMENT_MATCHED"
+	BreakSamePerson         Reason = "BREAK_SAME_PERSON"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -126,6 +131,11 @@ var registry = []Registration{
 	{BatchStateRefused, codes.FailedPrecondition, "What is asked of the batch is not possible in the state in which it is."},
 	{ScheduleStateRefused, codes.FailedPrecondition, "What is asked of the schedule is not possible in the state in which it is."},
 	{OccurrenceExists, codes.AlreadyExists, "The schedule has its occurrence of today already; it is named, and a day is never charged twice."},
+	{BreakStateRefused, codes.FailedPrecondition, "What is decided on the break is not possible in the state in which it is."},
+	{BreakResolutionRefused, codes.FailedPrecondition, "Breaks of this code, or of this amount, do not end that way."},
+	{BreakNotRepairable, codes.FailedPrecondition, "Nothing here repairs breaks of this code; a person has to."},
+	{BreakMovementMatched, codes.FailedPrecondition, "A movement of the break is in another match; that one is undone first, or the next run closes the break."},
+	{BreakSamePerson, codes.PermissionDenied, "Who asked for a journal does not approve it; a second person does."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

@@ -7,7 +7,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/breaks"
 )
 
 // reconciliation holds what the use cases share.
@@ -17,6 +19,11 @@ type reconciliation struct {
 	watchers *watch.Watchers
 	log      *slog.Logger
 	keyTTL   time.Duration // of clients' keys
+
+	policy    breaks.Policy            // how breaks are judged
+	poster    journalPoster            // nil where journals cannot be posted
+	repairers map[breaks.Code]repairer // what drives on what caused a break
+	breakBell periodic.Bell            // there may be journals to post, or an operation to carry out
 }
 
 // stage is where two sides are compared, as in the database.
@@ -28,7 +35,9 @@ const (
 )
 
 // String gives the stage as people say it.
-func (s stage) String() string { return map[stage]string{stageProvider: "provider", stageBank: "bank"}[s] }
+func (s stage) String() string {
+	return map[stage]string{stageProvider: "provider", stageBank: "bank"}[s]
+}
 
 // defaultAccount is the account with the payment provider where nobody says which.
 const defaultAccount = "default"

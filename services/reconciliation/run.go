@@ -8,9 +8,11 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/breaks"
 )
 
 // Config is the service's configuration.
@@ -48,8 +50,10 @@ func wire(env *service.Env, cfg Config) (*reconciliation, error) {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, keyTTL: cfg.IdempotencyTTL,
+		policy: breaks.DefaultPolicy(), breakBell: periodic.NewBell(),
 	}
 	register(env.GRPC, r)
+	env.Go("breaks", r.runBreaks)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	return r, nil
 }

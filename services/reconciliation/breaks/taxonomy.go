@@ -76,7 +76,7 @@ func Taxonomy() []Kind {
 		{AmountOver, "The same id, and theirs is more than ours.", "Within rounding, book it; else it stays open.", Low, bookable, accountSuspense},
 		{AmountUnder, "The same id, and theirs is less than ours.", "Within rounding, book it; else it stays open.", Low, bookable, accountSuspense},
 		{FeeVariance, "The gross ties, the fee does not.", "Accumulate, and ask for the fee schedule.", Low, bookable, accountFees},
-		{FXVariance, "The gross ties, the rate does not.", "Book it.", Low, bookable, accountFees},
+		{FXVariance, "The gross ties, the rate does not.", "Book it.", Low, bookable, accountSuspense},
 		{CurrencyMismatch, "The same id in another currency.", "It stays open.", High, bookable, accountSuspense},
 		{DuplicateExternal, "Theirs has two for one of ours.", "Propose a refund.", High, bookableRepairable, accountSuspense},
 		{DuplicateInternal, "Ours has two for one of theirs.", "Propose a reversal.", High, bookableRepairable, accountSuspense},
