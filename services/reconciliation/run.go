@@ -47,13 +47,18 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 }
 
 func wire(env *service.Env, cfg Config) (*reconciliation, error) {
+	r := newReconciliation(env, cfg)
+	register(env.GRPC, r)
+	env.Go("breaks", r.runBreaks)
+	env.Go("outbox relay", func(ctx context.Context) error { return r.outbox.Run(ctx, env.JetStream) })
+	return r, nil
+}
+
+// newReconciliation makes what the use cases share.
+func newReconciliation(env *service.Env, cfg Config) *reconciliation {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	r := &reconciliation{
+	return &reconciliation{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, keyTTL: cfg.IdempotencyTTL,
 		policy: breaks.DefaultPolicy(), breakBell: periodic.NewBell(),
 	}
-	register(env.GRPC, r)
-	env.Go("breaks", r.runBreaks)
-	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
-	return r, nil
 }
