@@ -172,9 +172,18 @@ func (s *sight) again(ctx context.Context) error {
 
 // close ends what the watcher does not see any more.
 func (s *sight) close(ctx context.Context) error {
-	gone, err := s.store.q.LockUnseen(ctx, reconciliationdb.LockUnseenParams{
-		Watcher: s.watcher.name, Scope: s.watcher.scope, Seen: append([]uuid.UUID{}, s.columns.ids...),
+	watched, err := s.store.q.WatchedBreaks(ctx, reconciliationdb.WatchedBreaksParams{Watcher: s.watcher.name, Scope: s.watcher.scope})
+	if err != nil {
+		return fmt.Errorf("looking for breaks of the scope: %w", err)
+	}
+	watched = slices.DeleteFunc(watched, func(id uuid.UUID) bool {
+		_, seen := s.columns.at[id]
+		return seen
 	})
+	if len(watched) == 0 {
+		return nil
+	}
+	gone, err := s.store.q.LockUnseen(ctx, watched)
 	if err != nil {
 		return fmt.Errorf("holding breaks that are not seen any more: %w", err)
 	}

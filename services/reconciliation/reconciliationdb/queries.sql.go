@@ -872,16 +872,9 @@ SELECT b.id, b.code, b.state, b.resolution, b.last_event,
            SELECT FROM break_movement m WHERE m.break_id = b.id
               AND NOT EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.movement_id AND l.active)))::boolean AS movements_matched
   FROM break b
- WHERE b.watcher = $1 AND b.scope = $2 AND b.state <> 5 AND NOT b.matched
-   AND NOT EXISTS (SELECT FROM unnest($3::uuid[]) s (id) WHERE s.id = b.id)
+ WHERE b.id = ANY ($1::uuid[]) AND b.state <> 5 AND NOT b.matched
  ORDER BY b.id FOR UPDATE OF b
 `
-
-type LockUnseenParams struct {
-	Watcher string
-	Scope   string
-	Seen    []uuid.UUID
-}
 
 type LockUnseenRow struct {
 	ID               uuid.UUID
@@ -892,9 +885,9 @@ type LockUnseenRow struct {
 	MovementsMatched bool
 }
 
-// Holds the breaks of a scope that are not among those seen, and tells whether all their movements are matched.
-func (q *Queries) LockUnseen(ctx context.Context, arg LockUnseenParams) ([]LockUnseenRow, error) {
-	rows, err := q.db.Query(ctx, lockUnseen, arg.Watcher, arg.Scope, arg.Seen)
+// Holds breaks that are not seen any more, and tells whether all their movements are matched.
+func (q *Queries) LockUnseen(ctx context.Context, ids []uuid.UUID) ([]LockUnseenRow, error) {
+	rows, err := q.db.Query(ctx, lockUnseen, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -1200,4 +1193,34 @@ func (q *Queries) UpdateSeen(ctx context.Context, arg UpdateSeenParams) error {
 		arg.Details,
 	)
 	return err
+}
+
+const watchedBreaks = `-- name: WatchedBreaks :many
+SELECT id FROM break WHERE watcher = $1 AND scope = $2 AND state <> 5 AND NOT matched
+`
+
+type WatchedBreaksParams struct {
+	Watcher string
+	Scope   string
+}
+
+// What of a scope can vanish.
+func (q *Queries) WatchedBreaks(ctx context.Context, arg WatchedBreaksParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, watchedBreaks, arg.Watcher, arg.Scope)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

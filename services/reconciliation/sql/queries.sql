@@ -60,15 +60,18 @@ INSERT INTO break_movement (break_id, movement_id, ours)
 SELECT unnest(@break_ids::uuid[]), unnest(@movement_ids::bigint[]), unnest(@ours::boolean[])
     ON CONFLICT (break_id, movement_id) DO NOTHING;
 
+-- name: WatchedBreaks :many
+-- What of a scope can vanish.
+SELECT id FROM break WHERE watcher = @watcher AND scope = @scope AND state <> 5 AND NOT matched;
+
 -- name: LockUnseen :many
--- Holds the breaks of a scope that are not among those seen, and tells whether all their movements are matched.
+-- Holds breaks that are not seen any more, and tells whether all their movements are matched.
 SELECT b.id, b.code, b.state, b.resolution, b.last_event,
        (EXISTS (SELECT FROM break_movement m WHERE m.break_id = b.id) AND NOT EXISTS (
            SELECT FROM break_movement m WHERE m.break_id = b.id
               AND NOT EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.movement_id AND l.active)))::boolean AS movements_matched
   FROM break b
- WHERE b.watcher = @watcher AND b.scope = @scope AND b.state <> 5 AND NOT b.matched
-   AND NOT EXISTS (SELECT FROM unnest(@seen::uuid[]) s (id) WHERE s.id = b.id)
+ WHERE b.id = ANY (@ids::uuid[]) AND b.state <> 5 AND NOT b.matched
  ORDER BY b.id FOR UPDATE OF b;
 
 -- name: CloseUnseen :exec
