@@ -161,7 +161,10 @@ func (c *change) ask(ctx context.Context, j breakJournal, propose bool) error {
 	if propose {
 		state = journalProposed
 	}
-	c.detail["how"], c.detail["amount"] = c.decision.How.String(), j.amount.String()
+	c.detail["how"] = c.decision.How.String()
+	if j.kind != journalRepair {
+		c.detail["amount"], c.detail["from"], c.detail["to"] = j.amount.String(), j.from, j.to
+	}
 	if !propose && j.kind != journalRepair {
 		if err := c.closeMovements(ctx); err != nil {
 			return err

@@ -216,7 +216,7 @@ func (q *Queries) EndBreakItems(ctx context.Context, arg EndBreakItemsParams) er
 }
 
 const endBreakJournal = `-- name: EndBreakJournal :execrows
-UPDATE break_journal SET state = $1, result = $2, note = $3, done_at = CASE WHEN $1 = 3 THEN now() END
+UPDATE break_journal SET state = $1::smallint, result = $2, note = $3, done_at = CASE WHEN $1::smallint = 3 THEN now() END
  WHERE break_id = $4 AND number = $5 AND state = 2
 `
 

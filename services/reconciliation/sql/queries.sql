@@ -179,7 +179,7 @@ RETURNING j.break_id, j.number, j.key, j.kind, j.from_account, j.to_account, j.c
 UPDATE break_journal SET note = @note WHERE break_id = @break_id AND number = @number AND state = 2;
 
 -- name: EndBreakJournal :execrows
-UPDATE break_journal SET state = @state, result = @result, note = @note, done_at = CASE WHEN @state = 3 THEN now() END
+UPDATE break_journal SET state = @state::smallint, result = @result, note = @note, done_at = CASE WHEN @state::smallint = 3 THEN now() END
  WHERE break_id = @break_id AND number = @number AND state = 2;
 
 -- name: InsertAction :exec
