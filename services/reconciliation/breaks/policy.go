@@ -3,13 +3,11 @@ package breaks
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tieout/tieout/pkg/money"
 )
-
-// AnyCurrency is the currency of the steps for all that have none of their own.
-const AnyCurrency money.Currency = "*"
 
 // maxAge is the highest step of the age, in business days.
 const maxAge = 10_000
@@ -43,8 +41,10 @@ func (s Steps) validate(name string) error {
 
 // Policy is how breaks are judged.
 type Policy struct {
-	// SeverityByAmount are the steps of the amount in minor units, by currency; those of AnyCurrency hold for all others.
+	// SeverityByAmount are the steps of the amount in minor units, by currency.
 	SeverityByAmount map[money.Currency]Steps `json:"severity_by_amount"`
+	// SeverityOtherwise are the steps of the amount in minor units of all other currencies.
+	SeverityOtherwise Steps `json:"severity_otherwise"`
 	// SeverityByAge are the steps of the age in business days.
 	SeverityByAge Steps `json:"severity_by_age"`
 	// WriteOffLimitMinor is the amount, in minor units of any currency, above which a second person approves what is booked.
@@ -56,7 +56,7 @@ type Policy struct {
 // DefaultPolicy is the policy where nothing else is said.
 func DefaultPolicy() Policy {
 	return Policy{
-		SeverityByAmount:   map[money.Currency]Steps{AnyCurrency: {Medium: 10_000, High: 100_000, Critical: 1_000_000}},
+		SeverityOtherwise:  Steps{Medium: 10_000, High: 100_000, Critical: 1_000_000},
 		SeverityByAge:      Steps{Medium: 3, High: 5, Critical: 10},
 		WriteOffLimitMinor: 10_000,
 	}
@@ -64,20 +64,10 @@ func DefaultPolicy() Policy {
 
 // Validate says all that is wrong with a policy; each error begins with the field.
 func (p Policy) Validate() error {
-	var all []error
-	if _, ok := p.SeverityByAmount[AnyCurrency]; !ok {
-		all = append(all, fmt.Errorf("severity_by_amount: has no steps for %q, all other currencies", AnyCurrency))
-	}
-	var currencies []money.Currency
-	for c := range p.SeverityByAmount {
-		currencies = append(currencies, c)
-	}
-	slices.Sort(currencies)
-	for _, c := range currencies {
-		if c != AnyCurrency {
-			if _, err := money.ParseCurrency(string(c)); err != nil {
-				all = append(all, fmt.Errorf("severity_by_amount: %w", err))
-			}
+	all := []error{p.SeverityOtherwise.validate("severity_otherwise")}
+	for _, c := range slices.Sorted(maps.Keys(p.SeverityByAmount)) {
+		if _, err := money.ParseCurrency(string(c)); err != nil {
+			all = append(all, fmt.Errorf("severity_by_amount: %w", err))
 		}
 		all = append(all, p.SeverityByAmount[c].validate("severity_by_amount."+string(c)))
 	}
@@ -98,7 +88,7 @@ func (p Policy) Validate() error {
 func (p Policy) Base(c Code, a money.Amount) Severity {
 	steps, ok := p.SeverityByAmount[a.Currency]
 	if !ok {
-		steps = p.SeverityByAmount[AnyCurrency]
+		steps = p.SeverityOtherwise
 	}
 	k, _ := Describe(c)
 	return max(k.Severity, steps.of(magnitude(a.Minor)), Low)
