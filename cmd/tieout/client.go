@@ -30,6 +30,10 @@ const (
 	flushLimit   = 2 * time.Second
 	// reconnectWithin is how soon a server that is back is found again.
 	reconnectWithin = 2 * time.Second
+	// defaultCaller is who calls where nobody says.
+	defaultCaller = "cli"
+	// flagAs names who calls, in commands where it matters which person it is.
+	flagAs = "as"
 	// pageSize is how many items a list reads at once.
 	pageSize = 500
 	// defaultLimit is how many items a list prints.
@@ -92,7 +96,7 @@ func (c *cli) withRemote(cmd *cobra.Command, do func(context.Context, *remote) e
 	}()
 	tracers := tel.Tracers("cli")
 	conn, err := rpc.Dial(rpc.ClientConfig{
-		Caller: "cli", Destination: "the server at " + addr, Target: addr, Telemetry: tel, Tracers: tracers,
+		Caller: callerOf(cmd), Destination: "the server at " + addr, Target: addr, Telemetry: tel, Tracers: tracers,
 		Options: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectWithin},
 			MinConnectTimeout: reconnectWithin,
@@ -109,6 +113,14 @@ func (c *cli) withRemote(cmd *cobra.Command, do func(context.Context, *remote) e
 		return &remoteError{error: err, addr: addr, traceID: span.SpanContext().TraceID().String()}
 	}
 	return nil
+}
+
+// callerOf is who the server is told that calls: the name that --as gives, where the command has it.
+func callerOf(cmd *cobra.Command) string {
+	if as := cmd.Flags().Lookup(flagAs); as != nil {
+		return cmp.Or(as.Value.String(), defaultCaller)
+	}
+	return defaultCaller
 }
 
 // clientTelemetry asks the server to record what this command causes, so that the trace id that an error names
