@@ -71,9 +71,9 @@ func TestSight_WhatIsNotSeenAnyMoreVanishesAndComesBack(t *testing.T) {
 
 func TestSight_WhatIsMatchedIsClosedAsMatched(t *testing.T) {
 	f := setupBreaks(t)
-	s, id := f.missing(1250)
+	s, _ := f.missing(1250)
 	s.ours = append(s.ours, f.movements(1, true, 7)...)
-	id = BreakID(s.id()).String()
+	id := BreakID(s.id()).String()
 	f.sees(partition7, true, s)
 	f.exec(`INSERT INTO match_leg (match_id, movement_id) VALUES (1, $1)`, s.ours[0].id)
 	f.sees(partition7, true)
@@ -86,9 +86,9 @@ func TestSight_WhatIsMatchedIsClosedAsMatched(t *testing.T) {
 
 func TestSight_WhatIsMatchedNeverthelessStaysUntilAPersonEndsIt(t *testing.T) {
 	f := setupBreaks(t)
-	s, id := f.missing(1250)
+	s, _ := f.missing(1250)
 	s.code, s.matched = breaks.FeeVariance, true
-	id = BreakID(s.id()).String()
+	id := BreakID(s.id()).String()
 	f.sees(partition7, true, s)
 	f.wantSeen(f.sees(partition7, true), seen{})
 	f.wantState(id, isOpen, none)
