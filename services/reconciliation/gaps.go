@@ -18,8 +18,8 @@ import (
 type answer struct {
 	telling
 	order tieout.Order
-	// payments are the ids of its payments, reservations those of what its saga has reserved, shipments those of its shipments.
-	payments, reservations, shipments []string
+	// payments are the ids of its payments, shipments those of its shipments that are on their way.
+	payments, shipments []string
 }
 
 // clear asks the owners about an order that does not tie by what was told of it, and writes what they say: what no event has

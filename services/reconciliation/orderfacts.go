@@ -113,7 +113,8 @@ func (s store) setLooks(ctx context.Context, all []look) error {
 	}
 	_, err := s.db.Exec(ctx, `
 UPDATE order_fact f SET look_at = n.look_at, looks = n.looks, sighted = n.sighted
-  FROM (SELECT w.*, o.place FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::int[], $5::boolean[]) AS w (id, told_at, look_at, looks, sighted)
+  FROM (SELECT w.told_at, w.look_at, w.looks, w.sighted, o.place
+          FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::int[], $5::boolean[]) AS w (id, told_at, look_at, looks, sighted)
          CROSS JOIN LATERAL (SELECT ctid AS place FROM order_fact WHERE id = w.id OFFSET 0 FOR NO KEY UPDATE) AS o) AS n
  WHERE f.ctid = n.place AND f.told_at = n.told_at`, ids, toldAts, lookAts, looks, sighted)
 	if err != nil {

@@ -227,7 +227,8 @@ WITH told AS (
            unnest($10::text[]) AS idem_key, unnest($11::text[]) AS reference, unnest($12::text[]) AS payment_id,
            unnest($13::text[]) AS note
 ), fresh AS (
-    SELECT t.key, t.currency, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id, t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
+    SELECT t.key, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id,
+           t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
       FROM told t JOIN partition p ON p.stage = $14::smallint AND p.account = $15::text AND p.currency = t.currency
       LEFT JOIN LATERAL (SELECT true AS there FROM movement m WHERE m.key = t.key OFFSET 0) AS known ON true
      WHERE known.there IS NULL
