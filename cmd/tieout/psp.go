@@ -44,9 +44,9 @@ func (c *cli) servePSP(ctx context.Context, addr, journal string) error {
 
 // settlementOrder is what a settlement is to be, and where it goes.
 type settlementOrder struct {
-	psp, format, file string
-	plant             int
-	seed              uint64
+	psp, format, file, currency string
+	plant                       int
+	seed                        uint64
 }
 
 func (c *cli) settlementCommand() *cobra.Command {
@@ -62,6 +62,7 @@ func (c *cli) settlementCommand() *cobra.Command {
 	flags.StringVar(&o.psp, "psp", "http://127.0.0.1:7490", "URL of the payment provider simulator")
 	flags.StringVar(&o.format, "format", "stripe-csv", "stripe-csv (the provider's report), camt053 or mt940 (the bank's statement)")
 	flags.StringVarP(&o.file, "output", "o", "", "file to write")
+	flags.StringVar(&o.currency, "currency", "", "only this currency (default: all)")
 	flags.IntVar(&o.plant, "plant", 0, "how many lines to make wrong")
 	flags.Uint64Var(&o.seed, "seed", 1, "choice of the lines that are made wrong")
 	return cmd
@@ -72,7 +73,7 @@ func (c *cli) fetchSettlement(ctx context.Context, o settlementOrder) error {
 	if o.file == "" {
 		return usageError{fmt.Errorf("-o names the file to write")}
 	}
-	q := url.Values{"format": {o.format}, "plant": {strconv.Itoa(o.plant)}, "seed": {strconv.FormatUint(o.seed, 10)}}
+	q := url.Values{"format": {o.format}, "plant": {strconv.Itoa(o.plant)}, "seed": {strconv.FormatUint(o.seed, 10)}, "currency": {o.currency}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(o.psp, "/")+"/v1/settlement?"+q.Encode(), nil)
 	if err != nil {
 		return usageError{fmt.Errorf("--psp: %w", err)}

@@ -129,7 +129,8 @@ func (a Amount) IsPositive() bool { return a.Minor > 0 }
 // IsZero tells whether the amount is nothing, in whatever currency.
 func (a Amount) IsZero() bool { return a.Minor == 0 }
 
-// Decimal is the number of major units with all of the currency's decimals: "2.55", "-0.05"; Parse reads it back.
+// Decimal is the number of major units with all of the currency's decimals: "2.55", "-0.05"; Parse reads it back if the
+// currency is in use.
 // Like Exponent it panics when the currency is not one.
 func (a Amount) Decimal() string {
 	exponent := a.Currency.Exponent()
@@ -150,7 +151,7 @@ func (a Amount) Decimal() string {
 // String is the amount for people and logs: "2.55 GBP". It never panics: without a known currency it shows the
 // minor units as they are.
 func (a Amount) String() string {
-	if _, err := ParseCurrency(string(a.Currency)); err != nil {
+	if _, known := a.Currency.exponent(); !known {
 		return fmt.Sprintf("%d minor units of %q", a.Minor, string(a.Currency))
 	}
 	return a.Decimal() + " " + string(a.Currency)

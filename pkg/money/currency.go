@@ -14,7 +14,8 @@ import (
 var ErrUnknownCurrency = errors.New("unknown currency")
 
 // Currency is an ISO 4217 alphabetic code in capitals, such as "GBP", that has a minor unit.
-// Values come from ParseCurrency; a constant such as Currency("GBP") is fine where the code is known to exist.
+// Values come from ParseCurrency, or from ParsePastCurrency for records of the past; a constant such as
+// Currency("GBP") is fine where the code is known to exist.
 // The zero Currency is that of the zero Amount and is no currency.
 type Currency string
 
@@ -69,11 +70,11 @@ func ParseCurrency(code string) (Currency, error) {
 }
 
 // Exponent is the number of decimals that ISO 4217 gives the currency: 2 for GBP, 0 for JPY, 3 for KWD.
-// It panics on a Currency that ParseCurrency would refuse, since any answer would put the decimal point in the
+// It panics on a Currency that ParsePastCurrency would refuse, since any answer would put the decimal point in the
 // wrong place.
 func (c Currency) Exponent() int {
-	exponent, ok := exponents()[c]
-	if !ok || exponent == noMinorUnit {
+	exponent, ok := c.exponent()
+	if !ok {
 		panic(fmt.Sprintf("money: Exponent of unknown currency %q", string(c)))
 	}
 	return exponent

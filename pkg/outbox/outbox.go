@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 )
 
@@ -49,7 +50,7 @@ type Outbox struct {
 	retention time.Duration
 	log       *slog.Logger
 	metrics   metrics
-	wake      chan struct{} // holds one element when a transaction with events has committed
+	wake      periodic.Bell // rings when a transaction with events has committed
 	active    atomic.Bool   // the relay of this process is the active one
 	others    atomic.Pointer[nats.Conn]
 }
@@ -68,7 +69,7 @@ func New(cfg Config) *Outbox {
 		retention: cmp.Or(cfg.Retention, defaultRetention),
 		log:       cfg.Log,
 		metrics:   newMetrics(cfg.Meter, cfg.Service, cfg.Log),
-		wake:      make(chan struct{}, 1),
+		wake:      periodic.NewBell(),
 	}
 }
 
@@ -115,10 +116,7 @@ func (o *Outbox) wakeRelay() {
 }
 
 func (o *Outbox) hurry() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
+	o.wake.Ring()
 }
 
 // fill completes e and checks that it can be published.

@@ -1,8 +1,3 @@
-// Package periodic runs background duties: work that a process repeats for as long as it lives, such as a relay, a
-// sweep or an expiry.
-//
-// A duty is a function that does one round and says whether there is more to do; tests call that function directly.
-// Everything about when it runs again, and what becomes of its errors and panics, is the one loop in Run.
 package periodic
 
 import (
@@ -36,10 +31,9 @@ type Duty struct {
 	RunOnce func(ctx context.Context) (again bool, err error)
 	// Log takes errors and recoveries; nil means slog.Default().
 	Log *slog.Logger
-	// Wake, if not nil, starts the next round at once. Senders must not block: make it a channel of capacity 1 and
-	// drop what does not fit, since one round serves all that was there before it. A wake-up during a round is
-	// kept until its end. One after an error is kept until the wait is over, or a busy sender would have a failing
-	// duty spin.
+	// Wake, if not nil, starts the next round at once: a [Bell], as one round serves all that was there before it. A
+	// wake-up during a round is kept until its end. One after an error is kept until the wait is over, or a busy sender
+	// would have a failing duty spin.
 	Wake <-chan struct{}
 }
 

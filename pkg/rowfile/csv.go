@@ -2,6 +2,7 @@ package rowfile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -30,9 +31,28 @@ type Row struct {
 //
 // It reads as encoding/csv does, and is held to that by a fuzz target; that package has no bound for a row, and does not
 // give a row's own text.
-func CSV(r io.Reader, limit int) iter.Seq2[Row, error] {
+func CSV(r io.Reader, limit int) iter.Seq2[Row, error] { return Dialect{}.Rows(r, limit) }
+
+// Dialect says how a file of rows differs from RFC 4180. The zero Dialect does not.
+type Dialect struct {
+	// Separator stands between fields: a semicolon, a tab; 0 for a comma. It cannot be a quote or a line end.
+	Separator byte
+	// Skip is how many lines stand before the first row. They may hold anything, and count in the numbers of lines.
+	Skip int
+}
+
+// Rows gives the rows of a file in the dialect, as [CSV] does.
+func (d Dialect) Rows(r io.Reader, limit int) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		p := &parser{lines: newLineReader(r, limit)}
+		p := &parser{lines: newLineReader(r, limit), separator: cmp.Or(d.Separator, ',')}
+		for range d.Skip {
+			if _, err := p.lines.next(); err != nil {
+				if err = p.failed(err, p.lines.number); err != io.EOF {
+					yield(Row{}, err)
+				}
+				return
+			}
+		}
 		for {
 			row, err := p.next()
 			if err == io.EOF || !yield(row, err) || err != nil {
@@ -44,15 +64,16 @@ func CSV(r io.Reader, limit int) iter.Seq2[Row, error] {
 
 // parser takes rows apart.
 type parser struct {
-	lines *lineReader
-	text  []byte // the lines of the row that were read so far, each with its end
-	start int    // where the last of them begins in text
-	first int    // the number of the first of them
-	last  int    // the number of the last of them
-	held  []byte // holds text when it is of several lines
-	out   []byte // the row's fields, unquoted, one behind the other
-	ends  []int  // where each ends in out
-	row   []string
+	lines     *lineReader
+	separator byte
+	text      []byte // the lines of the row that were read so far, each with its end
+	start     int    // where the last of them begins in text
+	first     int    // the number of the first of them
+	last      int    // the number of the last of them
+	held      []byte // holds text when it is of several lines
+	out       []byte // the row's fields, unquoted, one behind the other
+	ends      []int  // where each ends in out
+	row       []string
 }
 
 func (p *parser) next() (Row, error) {
@@ -157,9 +178,9 @@ func (p *parser) parse() error {
 // plain takes the field that begins at an offset, and tells where the next one begins, if there is one.
 func (p *parser) plain(at int) (next int, more bool, err error) {
 	field := p.text[at:]
-	comma := bytes.IndexByte(field, ',')
-	if comma >= 0 {
-		field = field[:comma]
+	end := bytes.IndexByte(field, p.separator)
+	if end >= 0 {
+		field = field[:end]
 	} else {
 		field = bytes.TrimSuffix(field, newline)
 	}
@@ -167,7 +188,7 @@ func (p *parser) plain(at int) (next int, more bool, err error) {
 		return 0, false, p.broken(at+quote, csv.ErrBareQuote)
 	}
 	p.out = append(p.out, field...)
-	return at + comma + 1, comma >= 0, nil
+	return at + end + 1, end >= 0, nil
 }
 
 // quoted is plain for a field whose opening quote is before the offset.
@@ -189,7 +210,7 @@ func (p *parser) quoted(at int) (next int, more bool, err error) {
 		switch {
 		case at == len(p.text) || p.text[at] == '\n':
 			return at, false, nil
-		case p.text[at] == ',':
+		case p.text[at] == p.separator:
 			return at + 1, true, nil
 		case p.text[at] == '"':
 			p.out = append(p.out, '"')

@@ -67,6 +67,39 @@ func TestCSV_GivesRowsWithTheLineTheyBeginOn(t *testing.T) {
 	}
 }
 
+func TestRows_OfADialectHaveItsSeparatorAndBeginBehindItsPreamble(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		dialect rowfile.Dialect
+		file    string
+		want    []string
+	}{
+		"semicolons":           {rowfile.Dialect{Separator: ';'}, "a,b;\"c;\nd\";e\n;\n", []string{"1: a,b|c;\nd|e", "3: |"}},
+		"tabs":                 {rowfile.Dialect{Separator: '\t'}, "a\tb c\t\n", []string{"1: a|b c|"}},
+		"a preamble":           {rowfile.Dialect{Skip: 3}, "\ufeff\"My bank\n\n1,2\n\na,b\n", []string{"5: a|b"}},
+		"nothing but preamble": {rowfile.Dialect{Skip: 3}, "a\nb\n", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var rows []string
+			for row, err := range test.dialect.Rows(strings.NewReader(test.file), limit) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows = append(rows, fmt.Sprintf("%d: %s", row.Line, strings.Join(row.Fields, "|")))
+			}
+			if diff := cmp.Diff(test.want, rows); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for _, err := range (rowfile.Dialect{Skip: 2}).Rows(iotest.ErrReader(errors.New("connection lost")), limit) {
+		if err == nil || err.Error() != "reading the file: connection lost" {
+			t.Errorf("got %v, want the stream's error", err)
+		}
+	}
+}
+
 func TestCSV_GivesARowAsItStandsInTheFile(t *testing.T) {
 	t.Parallel()
 	var raw []string
@@ -158,12 +191,16 @@ func FuzzCSV(f *testing.F) {
 	for _, seed := range []string{
 		"a,b\nc,d\n", "\"a\"\"b\",c\r\n\n\"d\ne\",\"\"\n", "a\"b\n\"c\"d\ne", "\"a\n\"b\n", "\"a\n\r", "\"\r\n\",\r\n\r", "\"a\r\nb\"\r",
 	} {
-		f.Add(seed)
+		f.Add(seed, byte(','))
+		f.Add(strings.ReplaceAll(seed, ",", ";"), byte(';'))
 	}
-	f.Fuzz(func(t *testing.T, file string) {
+	f.Fuzz(func(t *testing.T, file string, separator byte) {
+		if strings.IndexByte(",;|\t ", separator) < 0 {
+			separator = ','
+		}
 		theirs := csv.NewReader(strings.NewReader(strings.TrimPrefix(file, "\ufeff")))
-		theirs.FieldsPerRecord = -1
-		for row, err := range rowfile.CSV(strings.NewReader(file), limit) {
+		theirs.FieldsPerRecord, theirs.Comma = -1, rune(separator)
+		for row, err := range (rowfile.Dialect{Separator: separator}).Rows(strings.NewReader(file), limit) {
 			fields, theirErr := theirs.Read()
 			broken, _ := errors.AsType[*csv.ParseError](theirErr)
 			switch {

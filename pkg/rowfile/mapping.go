@@ -29,6 +29,8 @@ type Keys struct {
 	// ByName gives the keys that a mapping does not name the column of their own name: required ones must have it.
 	// Otherwise a mapping names all that is required, and nothing else is read.
 	ByName bool
+	// AnyCase finds a column whatever the case of its heading.
+	AnyCase bool
 }
 
 // Parse reads a mapping: "order=InvoiceNo,sku=StockCode,…".
@@ -59,37 +61,54 @@ func (k Keys) Parse(text string) (Mapping, error) {
 	return m, nil
 }
 
-// source is where the value of a key comes from: a column, or the same for all rows.
+// Columns are where a file has what is mapped to keys. [Keys.Columns] finds them.
+type Columns struct {
+	// Width is the number of columns that the heading has. A row may have more or fewer fields.
+	Width   int
+	keys    []string
+	sources []source // of the keys, in their order
+}
+
+// source is where the value of a key comes from: the column of this number, from 1, or literally the same for all rows.
+// The zero source is none.
 type source struct {
-	column  int // -1 for the latter
+	column  int
 	literal string
+}
+
+// Has says whether there are values for Keys.All[key].
+func (c Columns) Has(key int) bool { return c.sources[key] != source{} }
+
+// Value gives what a row's fields have for Keys.All[key], "" for a key without a column. An error is about that value: the
+// row ends before its column, or, with the value, ErrNotUTF8.
+func (c Columns) Value(fields []string, key int) (string, error) {
+	from := c.sources[key]
+	switch {
+	case from.column == 0:
+		return from.literal, nil
+	case from.column > len(fields):
+		return "", fmt.Errorf("the row has %d columns, %s is in column %d", len(fields), c.keys[key], from.column)
+	}
+	value := fields[from.column-1]
+	if !utf8.ValidString(value) {
+		return value, fmt.Errorf("%s %w", c.keys[key], ErrNotUTF8)
+	}
+	return value, nil
 }
 
 // Record is a row below a heading.
 type Record struct {
 	Row
-	// Width is the number of columns that the heading has. The row may have more or fewer fields.
-	Width   int
-	sources map[string]source
+	Columns
 }
 
-// Value gives what the row has for a key, "" for a key without a column. An error is about that value: the row ends
-// before its column, or, with the value, ErrNotUTF8.
+// Value gives what the row has for a key, as [Columns.Value] does; "" for what is no key.
 func (r Record) Value(key string) (string, error) {
-	from, mapped := r.sources[key]
-	switch {
-	case !mapped:
+	i := slices.Index(r.keys, key)
+	if i < 0 {
 		return "", nil
-	case from.column < 0:
-		return from.literal, nil
-	case from.column >= len(r.Fields):
-		return "", fmt.Errorf("the row has %d columns, %s is in column %d", len(r.Fields), key, from.column+1)
 	}
-	value := r.Fields[from.column]
-	if !utf8.ValidString(value) {
-		return value, fmt.Errorf("%s %w", key, ErrNotUTF8)
-	}
-	return value, nil
+	return r.Columns.Value(r.Fields, i)
 }
 
 // Records gives the rows of a CSV file below its heading, as [CSV] does. A file without a heading that has the mapped
@@ -99,8 +118,7 @@ func (k Keys) Records(r io.Reader, limit int, m Mapping) iter.Seq2[Record, error
 		var below Record
 		for row, err := range CSV(r, limit) {
 			if err == nil && below.sources == nil {
-				below.Width = len(row.Fields)
-				if below.sources, err = k.heading(row, m); err == nil {
+				if below.Columns, err = k.Columns(row, m); err == nil {
 					continue
 				}
 			}
@@ -110,23 +128,28 @@ func (k Keys) Records(r io.Reader, limit int, m Mapping) iter.Seq2[Record, error
 			}
 		}
 		if below.sources == nil {
-			yield(Record{}, &FileError{Err: errors.New("the file is empty: it needs a heading and rows")})
+			yield(Record{}, ErrNoHeading)
 		}
 	}
 }
 
-// heading finds the columns in a file's heading. Its error names everything that is wrong with it.
-func (k Keys) heading(row Row, m Mapping) (map[string]source, error) {
-	if row.Err != nil {
-		return nil, &FileError{Line: row.Line, Err: fmt.Errorf("line %d: %w", row.Line, row.Err)}
+// ErrNoHeading tells that a file has no rows at all.
+var ErrNoHeading = &FileError{Err: errors.New("the file is empty: it needs a heading and rows")}
+
+// Columns finds the columns in a file's heading. Its error is a [FileError] that names everything that is wrong with it:
+// each mapped column must be there once.
+func (k Keys) Columns(heading Row, m Mapping) (Columns, error) {
+	if heading.Err != nil {
+		return Columns{}, &FileError{Line: heading.Line, Err: fmt.Errorf("line %d: %w", heading.Line, heading.Err)}
 	}
-	names := make([]string, len(row.Fields))
-	for i, name := range row.Fields {
-		names[i] = strings.TrimSpace(name)
+	names := make([]string, len(heading.Fields))
+	for i, name := range heading.Fields {
+		names[i] = k.folded(strings.TrimSpace(name))
 	}
-	sources, problems := map[string]source{}, []string(nil)
+	found := Columns{Width: len(names), keys: k.All, sources: make([]source, len(k.All))}
+	var problems []string
 	missing := false
-	for _, key := range k.All {
+	for i, key := range k.All {
 		want, mapped := m[key]
 		if !mapped {
 			if !k.ByName {
@@ -134,14 +157,14 @@ func (k Keys) heading(row Row, m Mapping) (map[string]source, error) {
 			}
 			want = key
 		}
-		at := slices.Index(names, want)
+		at := slices.Index(names, k.folded(want))
 		switch {
-		case at >= 0 && slices.Contains(names[at+1:], want):
+		case at >= 0 && slices.Contains(names[at+1:], names[at]):
 			problems = append(problems, fmt.Sprintf("the heading has %q twice, so %s=%s is ambiguous", want, key, want))
 		case at >= 0:
-			sources[key] = source{column: at}
+			found.sources[i] = source{column: at + 1}
 		case mapped && slices.Contains(k.Literal, key):
-			sources[key] = source{column: -1, literal: want}
+			found.sources[i] = source{literal: want}
 			if err := k.checkLiteral(key, want); err != nil {
 				problems = append(problems, fmt.Sprintf("%s=%s: there is no such column, and for all rows it cannot be: %v", key, want, err))
 				missing = true
@@ -152,12 +175,20 @@ func (k Keys) heading(row Row, m Mapping) (map[string]source, error) {
 		}
 	}
 	if missing {
-		problems = append(problems, "the heading is "+Excerpt([]byte(strings.Join(names, ",")), maxHeading))
+		problems = append(problems, "the heading is "+Excerpt([]byte(strings.Join(heading.Fields, ",")), maxHeading))
 	}
 	if len(problems) > 0 {
-		return nil, &FileError{Line: row.Line, Err: errors.New(strings.Join(problems, "; "))}
+		return Columns{}, &FileError{Line: heading.Line, Err: errors.New(strings.Join(problems, "; "))}
 	}
-	return sources, nil
+	return found, nil
+}
+
+// folded is a name as it is compared.
+func (k Keys) folded(name string) string {
+	if k.AnyCase {
+		return strings.ToLower(name)
+	}
+	return name
 }
 
 // maxHeading is how much of a heading is shown in an error, in bytes.

@@ -21,7 +21,8 @@ var (
 			return nil
 		},
 	}
-	byName = func() rowfile.Keys { k := keys; k.ByName = true; return k }()
+	byName  = func() rowfile.Keys { k := keys; k.ByName = true; return k }()
+	anyCase = func() rowfile.Keys { k := byName; k.AnyCase = true; return k }()
 )
 
 // recordsOf tells the values of each row of a file for all keys, as "line: value|value".
@@ -54,6 +55,7 @@ func TestRecords_HaveValuesByKey(t *testing.T) {
 		"for all rows":     {keys, "id=No,price=Total,unit=kg", "No,Total\n1,2\n", []string{"2/2: 1|2|kg|"}},
 		"by their names":   {byName, "", "unit,id,price,other\nkg,1,2,x\n", []string{"2/4: 1|2|kg|"}},
 		"optional as well": {byName, "price=Total", "unit,id,note,Total\nkg,1,x,2\n", []string{"2/4: 1|2|kg|x"}},
+		"in any case":      {anyCase, "price=tOTAL", "Unit,ID,TOTAL\nkg,1,2\n", []string{"2/3: 1|2|kg|"}},
 		"short, long, broken": {
 			byName, "", "id,price,unit\n1,2\n1,2,kg,x\n1,\xff,kg\n",
 			[]string{"2/3: 1|2|!the row has 2 columns, unit is in column 3|", "3/3: 1|2|kg|", "4/3: 1|\xff!price is not valid UTF-8|kg|"},
@@ -88,6 +90,7 @@ func TestRecords_RefuseAHeadingWithAllThatIsWrongWithIt(t *testing.T) {
 		"missing":         {byName, nil, "id,x", "price=price: there is no such column; unit=unit: there is no such column; the heading is id,x"},
 		"mapped, missing": {keys, rowfile.Mapping{"note": "N"}, "id", "note=N: there is no such column; the heading is id"},
 		"twice":           {byName, nil, "id,price,id,unit", `the heading has "id" twice, so id=id is ambiguous`},
+		"twice, any case": {anyCase, nil, "id,price,ID,unit", `the heading has "id" twice, so id=id is ambiguous`},
 		"both":            {byName, nil, "id,price,id", `the heading has "id" twice, so id=id is ambiguous; unit=unit: there is no such column; the heading is id,price,id`},
 		"no such value":   {byName, rowfile.Mapping{"unit": "Unitt"}, "id,price", "unit=Unitt: there is no such column, and for all rows it cannot be: it is no unit; the heading is id,price"},
 		"broken quoting":  {byName, nil, "id,\"price\"x", `line 1: extraneous or missing " in quoted-field`},
@@ -126,5 +129,23 @@ func TestParse_RefusesWhatCannotBeMapped(t *testing.T) {
 	}
 	if m, err := byName.Parse(" id = No "); err != nil || m["id"] != "No" {
 		t.Errorf("got %v, error %v, want what is mapped alone", m, err)
+	}
+}
+
+func TestColumns_TellWhatAFileHas(t *testing.T) {
+	t.Parallel()
+	columns, err := keys.Columns(rowfile.Row{Line: 1, Fields: []string{"Total", "No"}}, rowfile.Mapping{"id": "No", "price": "Total", "unit": "kg"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var has []bool
+	for i := range keys.All {
+		has = append(has, columns.Has(i))
+	}
+	if diff := cmp.Diff([]bool{true, true, true, false}, has); diff != "" || columns.Width != 2 {
+		t.Errorf("width %d, has (-want +got):\n%s", columns.Width, diff)
+	}
+	if value, err := columns.Value([]string{"2", "1"}, 0); value != "1" || err != nil {
+		t.Errorf("got %q, error %v, want the row's value", value, err)
 	}
 }

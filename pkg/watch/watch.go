@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -20,12 +21,12 @@ type Watchers struct {
 	stopping <-chan struct{}
 
 	mu   sync.Mutex
-	byID map[uuid.UUID]map[chan struct{}]struct{}
+	byID map[uuid.UUID]map[periodic.Bell]struct{}
 }
 
 // New makes watchers; once stopping is closed, nobody follows anything any more.
 func New(stopping <-chan struct{}) *Watchers {
-	return &Watchers{stopping: stopping, byID: map[uuid.UUID]map[chan struct{}]struct{}{}}
+	return &Watchers{stopping: stopping, byID: map[uuid.UUID]map[periodic.Bell]struct{}{}}
 }
 
 // Notify tells those who follow what has the id that it changed.
@@ -33,10 +34,7 @@ func (w *Watchers) Notify(id uuid.UUID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for c := range w.byID[id] {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+		c.Ring()
 	}
 }
 
@@ -64,11 +62,11 @@ func (w *Watchers) Follow(ctx context.Context, id uuid.UUID, look func() (done b
 
 // subscribe gives a channel that holds an element when what has the id changed since it was last emptied.
 func (w *Watchers) subscribe(id uuid.UUID) (changed <-chan struct{}, unsubscribe func()) {
-	c := make(chan struct{}, 1)
+	c := periodic.NewBell()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.byID[id] == nil {
-		w.byID[id] = map[chan struct{}]struct{}{}
+		w.byID[id] = map[periodic.Bell]struct{}{}
 	}
 	w.byID[id][c] = struct{}{}
 	return c, func() {

@@ -12,6 +12,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/watch"
 )
@@ -23,7 +24,7 @@ type billing struct {
 	watchers *watch.Watchers
 	feeder   *feeder
 	metrics  metrics
-	prove    chan struct{} // of capacity 1: a batch may have come to its end
+	prove    periodic.Bell // a batch may have come to its end
 	log      *slog.Logger
 	keyTTL   time.Duration // of clients' keys
 

@@ -63,7 +63,7 @@ type feeder struct {
 	// cutOff cancels what is left of a batch whose time is over.
 	cutOff func(context.Context, BatchID) error
 	nats   *nats.Conn
-	wake   chan struct{} // of capacity 1
+	wake   periodic.Bell
 
 	// Of whoever runs it.
 	lock     *pg.SessionLock
@@ -74,7 +74,7 @@ type feeder struct {
 
 // run feeds until ctx ends.
 func (f *feeder) run(ctx context.Context) error {
-	listening, err := f.nats.Subscribe(subjectFeed, func(*nats.Msg) { f.wakeHere() })
+	listening, err := f.nats.Subscribe(subjectFeed, func(*nats.Msg) { f.wake.Ring() })
 	if err != nil {
 		return fmt.Errorf("listening to %s: %w", subjectFeed, err)
 	}
@@ -87,16 +87,9 @@ func (f *feeder) run(ctx context.Context) error {
 
 // wakeUp has whoever feeds look at once.
 func (f *feeder) wakeUp() {
-	f.wakeHere()
+	f.wake.Ring()
 	if err := f.nats.Publish(subjectFeed, nil); err != nil {
 		f.log.Debug("nobody is told", slog.String("subject", subjectFeed), slog.Any("error", err))
-	}
-}
-
-func (f *feeder) wakeHere() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -187,7 +180,7 @@ func (f *feeder) share(left []running) int {
 		limiter.AllowN(now, n)
 		return n
 	}
-	time.AfterFunc(time.Duration(float64(burst)/float64(r.rate)*float64(time.Second)), f.wakeHere)
+	time.AfterFunc(time.Duration(float64(burst)/float64(r.rate)*float64(time.Second)), f.wake.Ring)
 	return 0
 }
 

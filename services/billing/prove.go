@@ -47,10 +47,7 @@ type tally struct {
 }
 
 func (b *billing) wakeProver() {
-	select {
-	case b.prove <- struct{}{}:
-	default:
-	}
+	b.prove.Ring()
 }
 
 // proveOnce proves the totals of a batch that has come to its end, and ends it.

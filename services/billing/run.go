@@ -59,7 +59,7 @@ func wire(env *service.Env, cfg Config) (*billing, error) {
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	b := &billing{
-		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), prove: make(chan struct{}, 1), log: env.Log,
+		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), prove: periodic.NewBell(), log: env.Log,
 		metrics: metrics, keyTTL: cfg.IdempotencyTTL, clock: cfg.clock,
 	}
 	if b.clock == nil {
@@ -67,7 +67,7 @@ func wire(env *service.Env, cfg Config) (*billing, error) {
 	}
 	b.feeder = &feeder{
 		pool: env.Pool, log: env.Log, start: startAt(orchestrator), settle: b.settle, cutOff: b.cutOff, nats: env.JetStream.Conn(),
-		wake: make(chan struct{}, 1),
+		wake: periodic.NewBell(),
 	}
 	register(env.GRPC, b)
 	results := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer}, b.results())

@@ -33,7 +33,7 @@ type bulk struct {
 	pool     *pgxpool.Pool
 	watchers *watch.Watchers
 	log      *slog.Logger
-	wake     chan struct{} // of capacity 1
+	wake     periodic.Bell
 	// load reads sagas with their histories.
 	load func(ctx context.Context, db orchestratordb.DBTX, ids []SagaID) (map[SagaID]loaded, error)
 	// record makes transitions durable in a transaction.
@@ -47,10 +47,7 @@ func (b *bulk) run(ctx context.Context) error {
 }
 
 func (b *bulk) wakeUp() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
+	b.wake.Ring()
 }
 
 // runOnce does the next batch that is due.

@@ -44,7 +44,7 @@ type engine struct {
 	reader      *reader
 	timers      *timers
 	stopping    <-chan struct{} // closes before the servers of this process are drained
-	rescan      chan struct{}   // holds one element when shards were taken
+	rescan      periodic.Bell   // shards were taken
 	running     sync.WaitGroup  // what is under way for sagas
 	lastStep    atomic.Int64    // when a step of an order was last about to be sent, in Unix nanoseconds
 
@@ -74,7 +74,7 @@ type live struct {
 // prepare completes an engine; it does nothing until it runs.
 func (e *engine) prepare(actions map[string]action) {
 	e.live, e.pending = map[SagaID]*live{}, map[uuid.UUID]*live{}
-	e.rescan, e.lanes = make(chan struct{}, 1), map[string]*lane{}
+	e.rescan, e.lanes = periodic.NewBell(), map[string]*lane{}
 	for name, do := range actions {
 		e.lanes[name] = &lane{engine: e, call: name, do: do, limit: maxBatch, yields: name == callChargeRecurring}
 	}
@@ -121,10 +121,7 @@ func (e *engine) run(ctx context.Context) error {
 func (e *engine) renew(ctx context.Context) (again bool, err error) {
 	taken, err := e.shards.renew(ctx)
 	if taken {
-		select {
-		case e.rescan <- struct{}{}:
-		default:
-		}
+		e.rescan.Ring()
 	}
 	return false, err
 }

@@ -5,12 +5,14 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/tieout/tieout/pkg/periodic"
 )
 
 // timers hold the sagas that wait for a time.
 type timers struct {
 	due  func(*live)
-	soon chan struct{} // holds one element when the first time is another one
+	soon periodic.Bell // the first time is another one
 
 	mu    sync.Mutex
 	queue alarms
@@ -23,7 +25,7 @@ type alarm struct {
 }
 
 func newTimers(due func(*live)) *timers {
-	return &timers{due: due, soon: make(chan struct{}, 1)}
+	return &timers{due: due, soon: periodic.NewBell()}
 }
 
 // add has a saga due at a time.
@@ -56,10 +58,7 @@ func (t *timers) bringForward(l *live, asked bool) {
 }
 
 func (t *timers) hurry() {
-	select {
-	case t.soon <- struct{}{}:
-	default:
-	}
+	t.soon.Ring()
 }
 
 // run hands out what is due until ctx ends.

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tieout/tieout/pkg/id"
+	"github.com/tieout/tieout/pkg/periodic"
 )
 
 // What replicas tell each other, on NATS itself and not on the stream: it is lost when nobody listens, and costs time
@@ -30,11 +31,11 @@ const maxWake = 4096
 type waker struct {
 	nats *nats.Conn
 	log  *slog.Logger
-	free chan struct{} // holds one element when there are shards to be taken
+	free periodic.Bell // there are shards to be taken
 }
 
 func newWaker(nc *nats.Conn, log *slog.Logger) *waker {
-	return &waker{nats: nc, log: log, free: make(chan struct{}, 1)}
+	return &waker{nats: nc, log: log, free: periodic.NewBell()}
 }
 
 // hearers are who is told what.
@@ -55,10 +56,7 @@ func (w *waker) listen(h hearers) (unsubscribe func(), err error) {
 	for subject, handle := range map[string]nats.MsgHandler{
 		subjectWake: func(m *nats.Msg) { h.woken(idsFrom(m.Data)) },
 		subjectFree: func(*nats.Msg) {
-			select {
-			case w.free <- struct{}{}:
-			default:
-			}
+			w.free.Ring()
 		},
 		subjectOrders: func(m *nats.Msg) {
 			if orderID, changed := orderMoved(m.Subject); changed {

@@ -95,6 +95,20 @@ func event(name string, p payment, payload proto.Message) bus.Event {
 	}
 }
 
+// journalEvent tells of a journal that somebody has decided on.
+func journalEvent(d decision, b booking) bus.Event {
+	told := &eventv1.JournalPosted{
+		JournalId: b.id.String(), Kind: d.kind.String(), Key: d.key, Reference: d.reference, Actor: d.caller, Reason: d.reason,
+	}
+	for _, p := range b.journal.Postings() {
+		told.Postings = append(told.Postings, &eventv1.JournalPosting{Account: string(p.Account), Amount: amountToProto(p.Amount)})
+	}
+	return bus.Event{
+		Service: "payment", Entity: "journal", Name: "posted",
+		Subject: told.GetJournalId(), Reference: d.reference, Data: bus.Payload(told),
+	}
+}
+
 // breakerEvent tells of a change of the breaker; who forced it, and why, where somebody did.
 func breakerEvent(of string, state provider.BreakerState, h hold) bus.Event {
 	told := &eventv1.BreakerChanged{Provider: of, State: state.String()}

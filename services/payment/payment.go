@@ -18,6 +18,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/payment/provider"
 )
@@ -50,7 +51,7 @@ type payments struct {
 	tracer   trace.Tracer
 
 	breaker  chan provider.BreakerState // what it changes to
-	webhooks chan struct{}              // has a place taken when one was received
+	webhooks periodic.Bell              // one was received
 
 	errands map[method]*errand.Errands[*command, ending, *payment]
 	// outcomes writes how the work on all of them ends.

@@ -78,7 +78,7 @@ func wire(env *service.Env, cfg Config) (*payments, error) {
 		return nil, fmt.Errorf("provider: %w", err)
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	s := &payments{pool: env.Pool, outbox: events, provider: account, breaker: changes, webhooks: make(chan struct{}, 1), log: env.Log, tracer: env.Tracer}
+	s := &payments{pool: env.Pool, outbox: events, provider: account, breaker: changes, webhooks: periodic.NewBell(), log: env.Log, tracer: env.Tracer}
 	in := &intake{provider: account, name: account.Name(), log: env.Log, received: s.webhooks}
 	if in.group, err = service.NewGroup(env, "webhook", in.receive); err != nil {
 		return nil, err

@@ -143,6 +143,18 @@ func (s *providerServer) show(ctx context.Context) (*paymentv1.Provider, error) 
 	return p, nil
 }
 
+func (s *ledgerServer) PostJournal(ctx context.Context, r *paymentv1.PostJournalRequest) (*paymentv1.PostJournalResponse, error) {
+	d, err := decisionFromProto(rpc.Caller(ctx), r)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.payments.postJournal(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return journalToProto(entries), nil
+}
+
 func (s *ledgerServer) GetBalances(ctx context.Context, r *paymentv1.GetBalancesRequest) (*paymentv1.GetBalancesResponse, error) {
 	currency, err := currencyFilter(r.GetCurrencyCode())
 	if err != nil {

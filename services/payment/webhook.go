@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/groupcommit"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/payment/provider"
 )
@@ -35,7 +36,7 @@ type intake struct {
 	name     string // of the provider
 	group    *groupcommit.Group[provider.Event, struct{}]
 	log      *slog.Logger
-	received chan<- struct{} // wakes whoever applies them
+	received periodic.Bell // wakes whoever applies them
 }
 
 // ServeHTTP implements http.Handler. Who gets no 2xx sends again.
@@ -95,10 +96,7 @@ INSERT INTO webhook (provider, event_id, event) SELECT $1, id, event FROM unnest
 		return nil, fmt.Errorf("writing webhooks: %w", err)
 	}
 	tx.AfterCommit(func() {
-		select {
-		case in.received <- struct{}{}:
-		default:
-		}
+		in.received.Ring()
 	})
 	return make([]groupcommit.Result[struct{}], len(batch)), nil
 }

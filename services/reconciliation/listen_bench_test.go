@@ -39,7 +39,7 @@ func BenchmarkTakeIn(b *testing.B) {
 		b.ReportMetric(float64(len(events))/time.Since(begun).Seconds(), "events/s")
 		b.ReportMetric(float64(orders)/time.Since(begun).Seconds(), "orders/s")
 		costs(orders)
-		judgeAll(b, r, orders)
+		tieAll(b, r, orders)
 	}
 }
 
@@ -60,8 +60,8 @@ func interleaved(of *business, orders, inFlight int) []bus.Event {
 	return all
 }
 
-// judgeAll judges all orders.
-func judgeAll(b *testing.B, r *reconciliation, orders int) {
+// tieAll judges all orders.
+func tieAll(b *testing.B, r *reconciliation, orders int) {
 	b.Helper()
 	if _, err := r.pool.Exec(b.Context(), `UPDATE order_fact SET told_at = told_at - interval '1 hour', look_at = look_at - interval '1 hour'`); err != nil {
 		b.Fatal(err)

@@ -1,6 +1,9 @@
 package reconciliation
 
 import (
+	"crypto/ed25519"
+	"io"
+	"iter"
 	"log/slog"
 	"sync"
 	"time"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
 // reconciliation holds what the use cases share.
@@ -17,7 +21,16 @@ type reconciliation struct {
 	outbox   *outbox.Outbox
 	watchers *watch.Watchers
 	log      *slog.Logger
-	keyTTL   time.Duration // of clients' keys
+	metrics  metrics
+	imports  importMetrics
+	runner   *runner
+	key      ed25519.PrivateKey // that runs are signed with; nil for one that is in the database
+	keyTTL   time.Duration      // of clients' keys
+
+	// read and detect are how files are read: those of package formats.
+	read    func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
+	detect  func(head []byte, mapped bool) (formats.Format, bool)
+	written func(*chunk) // is told of each piece of an import that is written; nil for nobody
 
 	// Of the internal side.
 	tieOut     TieOutConfig

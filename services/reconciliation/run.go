@@ -8,9 +8,11 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
 // Config is the service's configuration.
@@ -25,12 +27,20 @@ type Config struct {
 	ShipmentAddr     string `koanf:"shipment_addr"`
 	// TieOut says when what the services did is compared.
 	TieOut TieOutConfig `koanf:"tie_out"`
+	// Every is how often a run begins by itself, when movements have come in or a day has gone by; 0 for never.
+	Every time.Duration `koanf:"every"`
+	// SigningKey is what runs are signed with: the 32 bytes of an Ed25519 seed, in base64. Empty for one that the service makes
+	// and keeps in its database, which proves less: docs/reconciliation.md says what.
+	SigningKey string `koanf:"signing_key"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
 	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour, TieOut: defaultTieOut()}
 }
+
+// sweepEvery is how often is looked for imports that broke off.
+const sweepEvery = time.Minute
 
 //go:embed sql/migrations/*.sql
 var migrations embed.FS
@@ -41,8 +51,8 @@ func Migrations() []pg.Migrations {
 }
 
 // Run wires the service into env.
-func Run(_ context.Context, env *service.Env, cfg Config) error {
-	r, err := wire(env, cfg)
+func Run(ctx context.Context, env *service.Env, cfg Config) error {
+	r, err := wire(ctx, env, cfg)
 	if err != nil {
 		return err
 	}
@@ -53,13 +63,33 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 	return nil
 }
 
-func wire(env *service.Env, cfg Config) (*reconciliation, error) {
+func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, error) {
+	key, err := parseSigningKey(cfg.SigningKey)
+	if err != nil {
+		return nil, err
+	}
+	imports, err := newImportMetrics(env.Meter)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := newMetrics(env.Meter)
+	if err != nil {
+		return nil, err
+	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
-		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, keyTTL: cfg.IdempotencyTTL,
-		tieOut: cfg.TieOut,
+		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, imports: imports, key: key,
+		keyTTL: cfg.IdempotencyTTL, tieOut: cfg.TieOut, read: formats.Read, detect: formats.Detect,
+	}
+	r.runner = &runner{
+		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,
+	}
+	if err := r.ensureRules(ctx); err != nil {
+		return nil, err
 	}
 	register(env.GRPC, r)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
+	env.Go("runs", r.runner.run)
+	env.Go("import sweep", periodic.Duty{Name: "import sweep", Every: sweepEvery, RunOnce: r.sweepOnce, Log: env.Log}.Run)
 	return r, nil
 }

@@ -51,12 +51,12 @@ func setupTiesWith(t *testing.T, start func(*ties, *service.Env)) *tiesFixture {
 	t.Cleanup(f.db.Close)
 	servicetest.Start(t, append(f.business.services(), service.Service{
 		Name: "reconciliation", Postgres: service.Postgres{DSN: dsn, MaxConns: 10}, Migrations: Migrations(),
-		Run: func(_ context.Context, env *service.Env) error {
+		Run: func(ctx context.Context, env *service.Env) error {
 			cfg := DefaultConfig()
 			for _, name := range []*string{&cfg.OrchestratorAddr, &cfg.PaymentAddr, &cfg.InventoryAddr, &cfg.ShipmentAddr} {
 				*name = ""
 			}
-			r, err := wire(env, cfg)
+			r, err := wire(ctx, env, cfg)
 			if err != nil {
 				return err
 			}

@@ -23,8 +23,8 @@ import (
 )
 
 // reads are how the methods begin that change nothing. All others do, and are called again after a lost
-// answer.
-var reads = []string{"Get", "BatchGet", "List", "Watch", "Lookup", "Inquire", "Track", "Explain", "RunAudit"}
+// answer. Simulate says what would come of something, and Verify does again what was done, to compare.
+var reads = []string{"Get", "BatchGet", "List", "Watch", "Lookup", "Inquire", "Track", "Explain", "RunAudit", "Simulate", "Verify"}
 
 func TestContracts_AreAllUnderTheseRules(t *testing.T) {
 	t.Parallel()

@@ -29,8 +29,8 @@ func Upload(ctx context.Context, batches billingv1.BatchServiceClient, key strin
 		return nil, err
 	}
 	err = stream.Send(&billingv1.UploadBatchRequest{IdempotencyKey: key, Part: &billingv1.UploadBatchRequest_Header{Header: h}})
-	for const256k := 256 << 10; err == nil && len(file) > 0; {
-		n := min(len(file), const256k)
+	for err == nil && len(file) > 0 {
+		n := min(len(file), 256<<10)
 		err = stream.Send(&billingv1.UploadBatchRequest{Part: &billingv1.UploadBatchRequest_Chunk{Chunk: []byte(file[:n])}})
 		file = file[n:]
 	}

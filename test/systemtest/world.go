@@ -67,6 +67,14 @@ func NewWorldOn(t testing.TB, dsn func(service.Service) string) *World {
 	return w
 }
 
+// webhookSecret is what the provider signs with.
+const webhookSecret = "the webhooks of the world are signed with this"
+
+// SendWebhooks has the provider tell the payment service, in a process, of what happens from now on.
+func (w *World) SendWebhooks(p *service.Process) {
+	w.PSP.SetWebhooks(pspsim.Webhooks{URL: "http://" + p.HTTPAddr() + payment.WebhookPath, Secret: webhookSecret})
+}
+
 // Services are all services of the system, in this world.
 func (w *World) Services() []service.Service {
 	order, stock, pay, ship := orchestrator.DefaultConfig(), inventory.DefaultConfig(), payment.DefaultConfig(), shipment.DefaultConfig()
@@ -74,6 +82,7 @@ func (w *World) Services() []service.Service {
 	recon.TieOut = w.TieOut
 	psp := &pay.Provider.PSP
 	psp.URL, psp.Timeout, psp.NotFoundLag = w.PSP.URL(), w.ProviderTimeout, w.ProviderTimeout
+	psp.Webhook.Secret = webhookSecret
 	all := []service.Service{
 		{Name: "inventory", Postgres: stock.Postgres, Migrations: inventory.Migrations(),
 			Run: func(ctx context.Context, env *service.Env) error { return inventory.Run(ctx, env, stock) }},

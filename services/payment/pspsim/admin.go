@@ -38,10 +38,7 @@ func (s *Server) Up() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.downUntil, s.refusing = time.Time{}, false
-	select {
-	case s.up <- struct{}{}:
-	default:
-	}
+	s.up.Ring()
 }
 
 // ForgetKeys forgets every idempotency key that is not in flight, as though Options.KeyLifetime had passed; a restart

@@ -106,8 +106,8 @@
 // What was taken less refunds and fees is paid out, a payout a UTC day and currency,
 // on the day after; a chargeback is collected, and its reversal paid out, by itself.
 // GET /v1/settlement has that as the itemized payout reconciliation report of Stripe,
-// or as the bank's statement in camt.053 or MT940, with as many discrepancies as
-// wanted; it says which. The totals of a file are always its own.
+// or as the bank's statement in camt.053 or MT940, of all currencies or of one, with
+// as many discrepancies as wanted; it says which. The totals of a file are always its own.
 //
 // # HTTP API
 //
@@ -130,7 +130,7 @@
 //	    charge_disputed, charge_not_captured, charge_not_authorized, charge_already_captured, charge_voided · 408 · 409 · 413 · 500
 //	GET /v1/refunds?idempotency_key=K       200 {"data": [the refund of that key, if it has one]}; captures, voids alike
 //
-//	GET /v1/settlement?format=stripe-csv    200 a [Settlement]; camt053, mt940; plant=N discrepancies, chosen by seed=S
+//	GET /v1/settlement?format=stripe-csv    200 a [Settlement]; camt053, mt940; plant=N discrepancies, chosen by seed=S; currency=C
 //
 //	POST /admin/faults                      a [Fault] · GET what is left of them · DELETE all
 //	DELETE /admin/keys                      forgets every idempotency key that is not in flight

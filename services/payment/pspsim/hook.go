@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/tieout/tieout/pkg/periodic"
 )
 
 const (
@@ -62,7 +64,7 @@ type hooks struct {
 	client *http.Client
 	now    func() time.Time
 	log    *slog.Logger
-	wake   chan struct{}
+	wake   periodic.Bell
 
 	mu    sync.Mutex
 	how   Webhooks
@@ -71,7 +73,7 @@ type hooks struct {
 }
 
 func newHooks(opts Options, log *slog.Logger) *hooks {
-	return &hooks{client: &http.Client{Timeout: hookTimeout}, now: opts.Now, log: log, wake: make(chan struct{}, 1), how: opts.Webhooks}
+	return &hooks{client: &http.Client{Timeout: hookTimeout}, now: opts.Now, log: log, wake: periodic.NewBell(), how: opts.Webhooks}
 }
 
 // SetWebhooks changes where events are sent from now on, and how.
@@ -127,10 +129,7 @@ func (h *hooks) tell(e Entry) {
 		again := *d
 		h.queue = append(h.queue, &again)
 	}
-	select {
-	case h.wake <- struct{}{}:
-	default:
-	}
+	h.wake.Ring()
 }
 
 // run sends what is due until ctx ends.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,8 @@ type Discrepancy struct {
 	Kind string `json:"kind"`
 	// Line is the id of the line: the balance transaction's, or the payout's of a bank statement.
 	Line string `json:"line"`
+	// Category is the line's reporting category; in a bank statement "payout", "dispute" or "dispute_reversal".
+	Category string `json:"category"`
 	// Source is the provider's id of what the line comes from; empty in a bank statement.
 	Source    string `json:"source,omitempty"`
 	Payout    string `json:"payout"`
@@ -44,6 +47,10 @@ var planters = []planter{
 	{"extra_row", true, func(l line) ([]line, string, string) {
 		extra := l
 		extra.id, extra.source, extra.charge, extra.reference, extra.key = l.id+"x", newID("ch_"), newID("ch_"), "", ""
+		if l.isPayout() {
+			extra.id = strings.TrimSuffix(l.id, strings.ToLower(l.currency)) + "xtr"
+			extra.payout = extra.id
+		}
 		return []line{l, extra}, "", extra.id
 	}},
 	{"shifted_date", true, func(l line) ([]line, string, string) {
@@ -56,6 +63,12 @@ var planters = []planter{
 		l.fee += 7
 		return []line{l}, decimal(was, l.currency), decimal(l.fee, l.currency)
 	}},
+	{"split_row", false, func(l line) ([]line, string, string) {
+		first, second := l, l
+		first.gross, first.fee = l.gross/2, l.fee
+		second.id, second.gross, second.fee = l.id+"s", l.gross-l.gross/2-1, 0
+		return []line{first, second}, decimal(l.gross, l.currency), decimal(l.gross-1, l.currency)
+	}},
 	{"wrong_currency", false, func(l line) ([]line, string, string) {
 		was := l.currency
 		if l.currency = "EUR"; was == "EUR" {
@@ -65,17 +78,37 @@ var planters = []planter{
 	}},
 }
 
+// isPayout says whether the line is an entry of a bank statement.
+func (l line) isPayout() bool { return l.id == l.payout }
+
+// declinedRow is planted only where something was declined: it stands in the report as if money was taken.
+const declinedRow = "declined_row"
+
+// kindsOf are the planters of a settlement, which take turns.
+func kindsOf(format string, declined []line) []planter {
+	if format != formatStripeCSV {
+		return slices.DeleteFunc(slices.Clone(planters), func(p planter) bool { return !p.bank })
+	}
+	if len(declined) == 0 {
+		return planters
+	}
+	next := 0
+	return append(slices.Clone(planters), planter{declinedRow, false, func(l line) ([]line, string, string) {
+		taken := declined[next%len(declined)]
+		next++
+		taken.payout, taken.at = l.payout, l.at
+		return []line{l, taken}, "", taken.id
+	}})
+}
+
 // plant makes n of the lines wrong, each in one way.
-func plant(lines []line, format string, n int, seed uint64) ([]line, []Discrepancy, error) {
+func (s settling) plant(lines []line) ([]line, []Discrepancy, error) {
 	planted := []Discrepancy{}
-	if n > len(lines) {
+	if s.n > len(lines) {
 		return nil, nil, invalid(codeInvalidParam, "plant", fmt.Sprintf("there are only %d lines", len(lines)))
 	}
-	kinds := planters
-	if format != formatStripeCSV {
-		kinds = slices.DeleteFunc(slices.Clone(planters), func(p planter) bool { return !p.bank })
-	}
-	chosen := rand.New(rand.NewPCG(seed, 0)).Perm(len(lines))[:n]
+	kinds := kindsOf(s.format, declinedLines(s.history))
+	chosen := rand.New(rand.NewPCG(s.seed, 0)).Perm(len(lines))[:s.n]
 	by := map[int]planter{}
 	for turn, i := range chosen {
 		by[i] = kinds[turn%len(kinds)]
@@ -89,11 +122,16 @@ func plant(lines []line, format string, n int, seed uint64) ([]line, []Discrepan
 		}
 		instead, was, is := p.make(l)
 		made = append(made, instead...)
+		about := l
+		if p.kind == declinedRow {
+			about = instead[1]
+		}
 		planted = append(planted, Discrepancy{
-			Kind: p.kind, Line: l.id, Source: l.source, Payout: l.payout, Reference: l.reference, Currency: l.currency, Was: was, Is: is,
+			Kind: p.kind, Line: about.id, Category: about.category, Source: about.source, Payout: about.payout, Reference: about.reference,
+			Currency: about.currency, Was: was, Is: is,
 		})
 	}
-	if format != formatStripeCSV {
+	if s.format != formatStripeCSV {
 		sortBank(made)
 	}
 	return made, planted, nil

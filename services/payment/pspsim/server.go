@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tieout/tieout/pkg/periodic"
 )
 
 // Options say where a simulator listens and what it remembers. The zero value works.
@@ -47,7 +49,7 @@ type Server struct {
 	stopped  chan struct{}      // closed when nothing runs any more
 	closeErr error              // why the stop was not clean; read after stopped
 
-	up chan struct{} // an outage was ended before its time
+	up periodic.Bell // an outage was ended before its time
 
 	mu        sync.Mutex
 	listener  net.Listener   // nil while connections are refused
@@ -84,7 +86,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{
 		book:      b,
 		hooks:     newHooks(opts, log),
-		up:        make(chan struct{}, 1),
+		up:        periodic.NewBell(),
 		listener:  listener,
 		slowDelay: cmp.Or(opts.SlowDelay, 700*time.Millisecond),
 		log:       log,

@@ -136,32 +136,59 @@ func sortBank(lines []line) {
 	})
 }
 
-// settle makes a settlement of a history with n discrepancies, the same ones for the same seed.
-func settle(history []Entry, format string, n int, seed uint64) (Settlement, error) {
-	lines := reportLines(history)
+// declinedLines are the attempts that were declined, as they would stand in the report if money had been taken.
+func declinedLines(history []Entry) []line {
+	var lines []line
+	for _, e := range history {
+		if e.Type == TypeDecline {
+			lines = append(lines, line{
+				id: fmt.Sprintf("txn_%06d_d", e.Seq), at: e.At, currency: e.Currency, gross: e.AmountMinor, fee: feeOf(e.AmountMinor),
+				category: "charge", source: e.ID, charge: e.ID, reference: e.Reference, key: e.IdempotencyKey,
+			})
+		}
+	}
+	return lines
+}
+
+// settling is what a settlement is to be of: n discrepancies, the same ones for the same seed, and only one currency, if
+// one is named.
+type settling struct {
+	history  []Entry
+	format   string
+	currency string
+	n        int
+	seed     uint64
+}
+
+// settle makes the settlement.
+func (s settling) settle() (Settlement, error) {
+	if s.currency != "" {
+		s.history = slices.DeleteFunc(slices.Clone(s.history), func(e Entry) bool { return e.Currency != s.currency })
+	}
+	lines := reportLines(s.history)
 	for _, l := range lines {
 		if _, err := money.ParseCurrency(l.currency); err != nil {
 			return Settlement{}, invalid(codeInvalidParam, "currency", "there are charges in "+l.currency+", which is no currency")
 		}
 	}
 	var write func([]line) string
-	switch format {
+	switch s.format {
 	case formatStripeCSV:
 		write = stripeCSV
 	case formatCamt053, formatMT940:
 		lines = bankLines(lines)
 		write = camt053
-		if format == formatMT940 {
+		if s.format == formatMT940 {
 			write = mt940
 		}
 	default:
 		return Settlement{}, invalid(codeInvalidParam, "format", "must be stripe-csv, camt053 or mt940")
 	}
-	lines, planted, err := plant(lines, format, n, seed)
+	lines, planted, err := s.plant(lines)
 	if err != nil {
 		return Settlement{}, err
 	}
-	return Settlement{Format: format, Content: write(lines), Planted: planted}, nil
+	return Settlement{Format: s.format, Content: write(lines), Planted: planted}, nil
 }
 
 // getSettlement is the endpoint for it.
@@ -175,7 +202,7 @@ func (s *Server) getSettlement(r *http.Request, _ []byte) (reply, error) {
 	if err != nil {
 		return reply{}, invalid(codeInvalidParam, "seed", "must be a number")
 	}
-	made, err := settle(s.book.durable(), q.Get("format"), n, seed)
+	made, err := settling{history: s.book.durable(), format: q.Get("format"), currency: q.Get("currency"), n: n, seed: seed}.settle()
 	if err != nil {
 		return reply{}, err
 	}

@@ -152,7 +152,7 @@ func TestSettlement_SaysWhatIsPlanted(t *testing.T) {
 	t.Parallel()
 	b := traded(t)
 	truth := rowsOf(t, b.settlement("format=stripe-csv").Content)
-	const query = "format=stripe-csv&plant=5&seed=7"
+	const query = "format=stripe-csv&plant=5&seed=7" // of five lines
 	made := b.settlement(query)
 	if again := b.settlement(query); again.Content == "" || len(made.Planted) != 5 {
 		t.Errorf("got %+v, want five discrepancies", made.Planted)
@@ -213,5 +213,38 @@ func TestPlanters_AlwaysChangeTheLine(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// With as many lines as there are kinds, each kind is planted once; what was declined stands there as if it was taken.
+func TestSettlement_PlantsEveryKind(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Options{})
+	for i := range 2 * len(planters) {
+		b.mustCharge(fmt.Sprint("k", i), "pm_ok")
+	}
+	b.postCharge("no", "pm_declined")
+	made := b.settlement(fmt.Sprintf("format=stripe-csv&seed=3&plant=%d", len(planters)+1))
+	kinds := map[string]Discrepancy{}
+	for _, d := range made.Planted {
+		kinds[d.Kind] = d
+	}
+	if len(kinds) != len(planters)+1 {
+		t.Errorf("got %v, want every kind once", kinds)
+	}
+	var declined, halves int
+	for _, row := range rowsOf(t, made.Content) {
+		if row["payment_metadata[tieout_key]"] == "no" && row["gross"] == "12.50" {
+			declined++
+		}
+		if row["source_id"] == kinds["split_row"].Source {
+			halves++
+		}
+	}
+	if declined != 1 || halves != 2 {
+		t.Errorf("got %d rows of what was declined and %d of what was split, want 1 and 2:\n%s", declined, halves, made.Content)
+	}
+	if other := b.settlement("format=camt053&currency=EUR").Content; strings.Contains(other, "<Stmt>") {
+		t.Errorf("got statements of a currency that nothing was charged in:\n%s", other)
 	}
 }

@@ -4,9 +4,32 @@
 
 package reconciliationdb
 
+import (
+	"time"
+)
+
+type Match struct {
+	ID          int64
+	PartitionID int32
+	Pass        int16
+	OursBy      int16
+	TheirsBy    int16
+	Score       int16
+	Evidence    string
+}
+
 type Partition struct {
 	ID       int32
 	Stage    int16
 	Account  string
 	Currency string
+}
+
+type RuleSet struct {
+	Version   int32
+	Document  []byte
+	Hash      []byte
+	Note      string
+	CreatedBy string
+	CreatedAt time.Time
 }

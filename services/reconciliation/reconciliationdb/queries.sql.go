@@ -10,7 +10,50 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+const abandonFile = `-- name: AbandonFile :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1 WHERE id = $1 AND state = 0 AND attempt = $2
+`
+
+type AbandonFileParams struct {
+	ID      uuid.UUID
+	Attempt int32
+}
+
+func (q *Queries) AbandonFile(ctx context.Context, arg AbandonFileParams) error {
+	_, err := q.db.Exec(ctx, abandonFile, arg.ID, arg.Attempt)
+	return err
+}
+
+const abandonFiles = `-- name: AbandonFiles :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND account = $1 AND stage = $2 AND id <> $3 AND NOT clearing
+`
+
+type AbandonFilesParams struct {
+	Account string
+	Stage   int16
+	Kept    uuid.UUID
+}
+
+// Files that nobody brings any more: of the account and side, but one, nothing may come in besides.
+func (q *Queries) AbandonFiles(ctx context.Context, arg AbandonFilesParams) error {
+	_, err := q.db.Exec(ctx, abandonFiles, arg.Account, arg.Stage, arg.Kept)
+	return err
+}
+
+const abandonLeftFiles = `-- name: AbandonLeftFiles :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND NOT clearing AND written_at < now() - make_interval(secs => $1::float8)
+`
+
+// Files of which nothing was written for so long.
+func (q *Queries) AbandonLeftFiles(ctx context.Context, afterSeconds float64) error {
+	_, err := q.db.Exec(ctx, abandonLeftFiles, afterSeconds)
+	return err
+}
 
 const acceptOpenDelivery = `-- name: AcceptOpenDelivery :exec
 UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= now() - make_interval(secs => $1::float8)
@@ -19,6 +62,32 @@ UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND crea
 func (q *Queries) AcceptOpenDelivery(ctx context.Context, seconds float64) error {
 	_, err := q.db.Exec(ctx, acceptOpenDelivery, seconds)
 	return err
+}
+
+const activateRules = `-- name: ActivateRules :exec
+INSERT INTO rule_activation (version, activated_by, reason) VALUES ($1, $2, $3)
+`
+
+type ActivateRulesParams struct {
+	Version     int32
+	ActivatedBy string
+	Reason      string
+}
+
+func (q *Queries) ActivateRules(ctx context.Context, arg ActivateRulesParams) error {
+	_, err := q.db.Exec(ctx, activateRules, arg.Version, arg.ActivatedBy, arg.Reason)
+	return err
+}
+
+const activeRules = `-- name: ActiveRules :one
+SELECT version FROM rule_activation ORDER BY id DESC LIMIT 1
+`
+
+func (q *Queries) ActiveRules(ctx context.Context) (int32, error) {
+	row := q.db.QueryRow(ctx, activeRules)
+	var version int32
+	err := row.Scan(&version)
+	return version, err
 }
 
 const addMinutes = `-- name: AddMinutes :exec
@@ -46,6 +115,29 @@ func (q *Queries) AddMinutes(ctx context.Context, arg AddMinutesParams) error {
 	return err
 }
 
+const askToCancel = `-- name: AskToCancel :exec
+UPDATE run SET cancelling = $1 WHERE number = $2
+`
+
+type AskToCancelParams struct {
+	Cancelling string
+	Number     int32
+}
+
+func (q *Queries) AskToCancel(ctx context.Context, arg AskToCancelParams) error {
+	_, err := q.db.Exec(ctx, askToCancel, arg.Cancelling, arg.Number)
+	return err
+}
+
+const beginClearing = `-- name: BeginClearing :exec
+UPDATE statement_file SET clearing = true WHERE id = $1
+`
+
+func (q *Queries) BeginClearing(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, beginClearing, id)
+	return err
+}
+
 const beginDelivery = `-- name: BeginDelivery :one
 INSERT INTO delivery (kind, state) VALUES ($1, $2) RETURNING id
 `
@@ -62,6 +154,76 @@ func (q *Queries) BeginDelivery(ctx context.Context, arg BeginDeliveryParams) (i
 	return id, err
 }
 
+const beginFile = `-- name: BeginFile :exec
+
+INSERT INTO statement_file (id, state, account, stage, format, name, reading, sha256, delivery_id, payouts_id, created_by)
+VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+`
+
+type BeginFileParams struct {
+	ID         uuid.UUID
+	Account    string
+	Stage      int16
+	Format     string
+	Name       string
+	Reading    []byte
+	Sha256     []byte
+	DeliveryID int32
+	PayoutsID  *int32
+	CreatedBy  string
+}
+
+// Statements.
+func (q *Queries) BeginFile(ctx context.Context, arg BeginFileParams) error {
+	_, err := q.db.Exec(ctx, beginFile,
+		arg.ID,
+		arg.Account,
+		arg.Stage,
+		arg.Format,
+		arg.Name,
+		arg.Reading,
+		arg.Sha256,
+		arg.DeliveryID,
+		arg.PayoutsID,
+		arg.CreatedBy,
+	)
+	return err
+}
+
+const beginTelling = `-- name: BeginTelling :execrows
+UPDATE run SET telling = true WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling = ''
+`
+
+type BeginTellingParams struct {
+	Number int32
+	Epoch  int32
+}
+
+func (q *Queries) BeginTelling(ctx context.Context, arg BeginTellingParams) (int64, error) {
+	result, err := q.db.Exec(ctx, beginTelling, arg.Number, arg.Epoch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const cancelledRun = `-- name: CancelledRun :execrows
+UPDATE run SET state = 3, ended_at = now(), trouble = '' WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling <> ''
+`
+
+type CancelledRunParams struct {
+	Number int32
+	Epoch  int32
+}
+
+func (q *Queries) CancelledRun(ctx context.Context, arg CancelledRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, cancelledRun, arg.Number, arg.Epoch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const clearTurnover = `-- name: ClearTurnover :exec
 UPDATE ledger_minute SET theirs_minor = 0
  WHERE minute >= $1 AND minute < $2 AND theirs_minor IS DISTINCT FROM 0
@@ -76,6 +238,217 @@ type ClearTurnoverParams struct {
 func (q *Queries) ClearTurnover(ctx context.Context, arg ClearTurnoverParams) error {
 	_, err := q.db.Exec(ctx, clearTurnover, arg.Since, arg.Through)
 	return err
+}
+
+const cleared = `-- name: Cleared :exec
+UPDATE statement_file SET clearing = false, movements = $1 WHERE id = $2 AND clearing
+`
+
+type ClearedParams struct {
+	Movements int64
+	ID        uuid.UUID
+}
+
+func (q *Queries) Cleared(ctx context.Context, arg ClearedParams) error {
+	_, err := q.db.Exec(ctx, cleared, arg.Movements, arg.ID)
+	return err
+}
+
+const closeOpen = `-- name: CloseOpen :exec
+UPDATE open_movement SET until_run = $1::int WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
+`
+
+type CloseOpenParams struct {
+	RunNumber int32
+	Movements []int64
+}
+
+func (q *Queries) CloseOpen(ctx context.Context, arg CloseOpenParams) error {
+	_, err := q.db.Exec(ctx, closeOpen, arg.RunNumber, arg.Movements)
+	return err
+}
+
+const completeFile = `-- name: CompleteFile :exec
+UPDATE statement_file
+   SET state = $1, decided_at = now(), sha256 = $2, size_bytes = $3, lines = $4, pending = $5,
+       payout_lines = $6, statements = $7, proofs = $8, failing = $9,
+       failing_proofs = $10, note = $11, clearing = $12
+ WHERE id = $13
+`
+
+type CompleteFileParams struct {
+	State         int16
+	Sha256        []byte
+	SizeBytes     int64
+	Lines         int64
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Clearing      bool
+	ID            uuid.UUID
+}
+
+func (q *Queries) CompleteFile(ctx context.Context, arg CompleteFileParams) error {
+	_, err := q.db.Exec(ctx, completeFile,
+		arg.State,
+		arg.Sha256,
+		arg.SizeBytes,
+		arg.Lines,
+		arg.Pending,
+		arg.PayoutLines,
+		arg.Statements,
+		arg.Proofs,
+		arg.Failing,
+		arg.FailingProofs,
+		arg.Note,
+		arg.Clearing,
+		arg.ID,
+	)
+	return err
+}
+
+const countMovements = `-- name: CountMovements :one
+SELECT count(*) FROM movement WHERE id BETWEEN $1 AND $2
+`
+
+type CountMovementsParams struct {
+	First int64
+	Last  int64
+}
+
+func (q *Queries) CountMovements(ctx context.Context, arg CountMovementsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countMovements, arg.First, arg.Last)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countOpen = `-- name: CountOpen :many
+SELECT p.stage, count(*) FROM open_movement o JOIN partition p ON p.id = o.partition_id WHERE o.until_run IS NULL GROUP BY p.stage
+`
+
+type CountOpenRow struct {
+	Stage int16
+	Count int64
+}
+
+func (q *Queries) CountOpen(ctx context.Context) ([]CountOpenRow, error) {
+	rows, err := q.db.Query(ctx, countOpen)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountOpenRow{}
+	for rows.Next() {
+		var i CountOpenRow
+		if err := rows.Scan(&i.Stage, &i.Count); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countRepeat = `-- name: CountRepeat :one
+UPDATE statement_file SET repeats = repeats + 1 WHERE id = $1 RETURNING account
+`
+
+func (q *Queries) CountRepeat(ctx context.Context, id uuid.UUID) (string, error) {
+	row := q.db.QueryRow(ctx, countRepeat, id)
+	var account string
+	err := row.Scan(&account)
+	return account, err
+}
+
+const countWaiting = `-- name: CountWaiting :one
+SELECT (SELECT count(*) FROM delivery WHERE state = 1 AND run_number IS NULL) AS deliveries,
+       EXISTS (SELECT FROM open_movement WHERE until_run IS NULL) AS is_open, (now() AT TIME ZONE 'UTC')::date AS today,
+       (SELECT max(as_of) FROM run WHERE state = 2)::date AS as_of,
+       coalesce((SELECT extract(epoch FROM now() - max(ended_at)) FROM run), 1e9)::float8 AS seconds
+`
+
+type CountWaitingRow struct {
+	Deliveries int64
+	IsOpen     bool
+	Today      pgtype.Date
+	AsOf       pgtype.Date
+	Seconds    float64
+}
+
+// What no run has taken, and when the last run ended.
+func (q *Queries) CountWaiting(ctx context.Context) (CountWaitingRow, error) {
+	row := q.db.QueryRow(ctx, countWaiting)
+	var i CountWaitingRow
+	err := row.Scan(
+		&i.Deliveries,
+		&i.IsOpen,
+		&i.Today,
+		&i.AsOf,
+		&i.Seconds,
+	)
+	return i, err
+}
+
+const currenciesOf = `-- name: CurrenciesOf :many
+SELECT DISTINCT p.currency FROM movement m JOIN partition p ON p.id = m.partition_id
+ WHERE m.id BETWEEN ($1::bigint << 32) AND ($1::bigint << 32) + 4294967295 AND m.payout_id <> ''
+`
+
+// The currencies of what a delivery pays out.
+func (q *Queries) CurrenciesOf(ctx context.Context, deliveryID int64) ([]string, error) {
+	rows, err := q.db.Query(ctx, currenciesOf, deliveryID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var currency string
+		if err := rows.Scan(&currency); err != nil {
+			return nil, err
+		}
+		items = append(items, currency)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const deactivateLegs = `-- name: DeactivateLegs :exec
+UPDATE match_leg SET active = false WHERE match_id = ANY ($1::bigint[]) AND active
+`
+
+func (q *Queries) DeactivateLegs(ctx context.Context, matches []int64) error {
+	_, err := q.db.Exec(ctx, deactivateLegs, matches)
+	return err
+}
+
+const deliveriesOfRun = `-- name: DeliveriesOfRun :one
+SELECT t.first, t.last, NOT EXISTS (
+       SELECT FROM delivery d WHERE d.id BETWEEN t.first AND t.last AND d.run_number IS DISTINCT FROM $1::int) AS whole
+  FROM (SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = $1::int) t
+`
+
+type DeliveriesOfRunRow struct {
+	First int32
+	Last  int32
+	Whole bool
+}
+
+// The first and the last delivery that a run took, and whether there are no others between them; 0 for none.
+func (q *Queries) DeliveriesOfRun(ctx context.Context, runNumber int32) (DeliveriesOfRunRow, error) {
+	row := q.db.QueryRow(ctx, deliveriesOfRun, runNumber)
+	var i DeliveriesOfRunRow
+	err := row.Scan(&i.First, &i.Last, &i.Whole)
+	return i, err
 }
 
 const differingMinutes = `-- name: DifferingMinutes :many
@@ -152,6 +525,63 @@ func (q *Queries) DifferingSums(ctx context.Context) ([]DifferingSumsRow, error)
 	return items, nil
 }
 
+const dropFindings = `-- name: DropFindings :exec
+DELETE FROM run_finding WHERE run_number < $1 AND NOT matched
+`
+
+// What earlier runs left open was found again by this one, as far as it still holds.
+func (q *Queries) DropFindings(ctx context.Context, runNumber int32) error {
+	_, err := q.db.Exec(ctx, dropFindings, runNumber)
+	return err
+}
+
+const dropPieces = `-- name: DropPieces :exec
+DELETE FROM run_piece WHERE run_number = $1
+`
+
+func (q *Queries) DropPieces(ctx context.Context, runNumber int32) error {
+	_, err := q.db.Exec(ctx, dropPieces, runNumber)
+	return err
+}
+
+const dropRepeated = `-- name: DropRepeated :exec
+DELETE FROM repeated_key WHERE delivery_id = $1
+`
+
+func (q *Queries) DropRepeated(ctx context.Context, deliveryID int32) error {
+	_, err := q.db.Exec(ctx, dropRepeated, deliveryID)
+	return err
+}
+
+const droppedRanges = `-- name: DroppedRanges :many
+SELECT first_place, last_place FROM statement WHERE file_id = $1 AND standing = 5 AND last_place >= first_place ORDER BY number
+`
+
+type DroppedRangesRow struct {
+	FirstPlace int64
+	LastPlace  int64
+}
+
+func (q *Queries) DroppedRanges(ctx context.Context, fileID uuid.UUID) ([]DroppedRangesRow, error) {
+	rows, err := q.db.Query(ctx, droppedRanges, fileID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DroppedRangesRow{}
+	for rows.Next() {
+		var i DroppedRangesRow
+		if err := rows.Scan(&i.FirstPlace, &i.LastPlace); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dueFacts = `-- name: DueFacts :many
 SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
        coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
@@ -217,6 +647,472 @@ func (q *Queries) DueFacts(ctx context.Context, n int32) ([]DueFactsRow, error) 
 		return nil, err
 	}
 	return items, nil
+}
+
+const earlierEffects = `-- name: EarlierEffects :many
+SELECT f.payout_id, sum(f.effect_minor)::bigint AS effect_minor FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.matched AND f.effect_minor <> 0 AND f.payout_id = ANY ($1::text[]) AND f.run_number < $2
+   AND (f.undone_run IS NULL OR f.undone_run > $2) AND p.stage = 1 AND p.account = $3 AND p.currency = $4
+ GROUP BY f.payout_id
+`
+
+type EarlierEffectsParams struct {
+	Payouts  []string
+	Before   int32
+	Account  string
+	Currency string
+}
+
+type EarlierEffectsRow struct {
+	PayoutID    string
+	EffectMinor int64
+}
+
+// By how much payouts are off because of movements that earlier runs have matched.
+func (q *Queries) EarlierEffects(ctx context.Context, arg EarlierEffectsParams) ([]EarlierEffectsRow, error) {
+	rows, err := q.db.Query(ctx, earlierEffects,
+		arg.Payouts,
+		arg.Before,
+		arg.Account,
+		arg.Currency,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []EarlierEffectsRow{}
+	for rows.Next() {
+		var i EarlierEffectsRow
+		if err := rows.Scan(&i.PayoutID, &i.EffectMinor); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const endProvisional = `-- name: EndProvisional :exec
+UPDATE provisional_match SET until_run = $1::int WHERE match_id = ANY ($2::bigint[])
+`
+
+type EndProvisionalParams struct {
+	Number  int32
+	Matches []int64
+}
+
+func (q *Queries) EndProvisional(ctx context.Context, arg EndProvisionalParams) error {
+	_, err := q.db.Exec(ctx, endProvisional, arg.Number, arg.Matches)
+	return err
+}
+
+const endedMatches = `-- name: EndedMatches :many
+SELECT p.match_id FROM provisional_match p
+ WHERE p.until_run IS NULL AND EXISTS (SELECT FROM match_leg l WHERE l.movement_id = p.movement_id AND l.match_id = p.match_id AND l.active)
+   AND EXISTS (
+       SELECT FROM movement d JOIN delivery t ON t.id = (d.id >> 32)::int
+        WHERE d.payment_id = p.payment_id AND d.payment_id <> '' AND d.kind = p.kind AND d.ours AND t.run_number = $1
+          AND (d.kind = 1 OR d.idem_key <> '' AND d.idem_key = p.idem_key)
+          AND (p.standing = 1 AND d.standing <> 1 OR p.standing = 2 AND d.standing = 0))
+`
+
+// Provisional matches of which what the run takes tells how their movement ended; as source.go has it.
+func (q *Queries) EndedMatches(ctx context.Context, number *int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, endedMatches, number)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var match_id int64
+		if err := rows.Scan(&match_id); err != nil {
+			return nil, err
+		}
+		items = append(items, match_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const fileOfContent = `-- name: FileOfContent :one
+SELECT id FROM statement_file WHERE sha256 = $1 AND (state IN (1, 2) OR state = 3 AND reading = $2) ORDER BY id LIMIT 1
+`
+
+type FileOfContentParams struct {
+	Sha256  []byte
+	Reading []byte
+}
+
+// The file that has this content, if it counts, or was refused as it would be again.
+func (q *Queries) FileOfContent(ctx context.Context, arg FileOfContentParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, fileOfContent, arg.Sha256, arg.Reading)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
+const filesOfDeliveries = `-- name: FilesOfDeliveries :many
+SELECT id, state FROM statement_file WHERE delivery_id = ANY ($1::int[]) OR payouts_id = ANY ($1::int[]) ORDER BY id
+`
+
+type FilesOfDeliveriesRow struct {
+	ID    uuid.UUID
+	State int16
+}
+
+func (q *Queries) FilesOfDeliveries(ctx context.Context, ids []int32) ([]FilesOfDeliveriesRow, error) {
+	rows, err := q.db.Query(ctx, filesOfDeliveries, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FilesOfDeliveriesRow{}
+	for rows.Next() {
+		var i FilesOfDeliveriesRow
+		if err := rows.Scan(&i.ID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findMovements = `-- name: FindMovements :many
+SELECT key, id, partition_id, amount_minor, fee_minor, day FROM movement WHERE key = ANY ($1::uuid[])
+`
+
+type FindMovementsRow struct {
+	Key         uuid.UUID
+	ID          int64
+	PartitionID int32
+	AmountMinor int64
+	FeeMinor    int64
+	Day         pgtype.Date
+}
+
+// Those of these keys that are there, with what they say.
+func (q *Queries) FindMovements(ctx context.Context, keys []uuid.UUID) ([]FindMovementsRow, error) {
+	rows, err := q.db.Query(ctx, findMovements, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindMovementsRow{}
+	for rows.Next() {
+		var i FindMovementsRow
+		if err := rows.Scan(
+			&i.Key,
+			&i.ID,
+			&i.PartitionID,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Day,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findRepeated = `-- name: FindRepeated :many
+SELECT key, seen FROM repeated_key WHERE delivery_id = $1 AND key = ANY ($2::uuid[])
+`
+
+type FindRepeatedParams struct {
+	DeliveryID int32
+	Keys       []uuid.UUID
+}
+
+type FindRepeatedRow struct {
+	Key  uuid.UUID
+	Seen int32
+}
+
+func (q *Queries) FindRepeated(ctx context.Context, arg FindRepeatedParams) ([]FindRepeatedRow, error) {
+	rows, err := q.db.Query(ctx, findRepeated, arg.DeliveryID, arg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindRepeatedRow{}
+	for rows.Next() {
+		var i FindRepeatedRow
+		if err := rows.Scan(&i.Key, &i.Seen); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const finishRun = `-- name: FinishRun :execrows
+UPDATE run SET state = 2, ended_at = now(), trouble = '', digest = $1, public_key = $2, signature = $3
+ WHERE number = $4 AND epoch = $5 AND state = 1 AND telling
+`
+
+type FinishRunParams struct {
+	Digest    []byte
+	PublicKey []byte
+	Signature []byte
+	Number    int32
+	Epoch     int32
+}
+
+func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, finishRun,
+		arg.Digest,
+		arg.PublicKey,
+		arg.Signature,
+		arg.Number,
+		arg.Epoch,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const getFile = `-- name: GetFile :one
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file WHERE id = $1 AND NOT (state = 0 AND clearing)
+`
+
+type GetFileRow struct {
+	ID            uuid.UUID
+	State         int16
+	Account       string
+	Stage         int16
+	Format        string
+	Name          string
+	Sha256        []byte
+	SizeBytes     int64
+	DeliveryID    int32
+	PayoutsID     *int32
+	CreatedBy     string
+	CreatedAt     time.Time
+	DecidedAt     *time.Time
+	Lines         int64
+	Movements     int64
+	Overlapping   int64
+	Control       []byte
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Repeats       int64
+}
+
+func (q *Queries) GetFile(ctx context.Context, id uuid.UUID) (GetFileRow, error) {
+	row := q.db.QueryRow(ctx, getFile, id)
+	var i GetFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Account,
+		&i.Stage,
+		&i.Format,
+		&i.Name,
+		&i.Sha256,
+		&i.SizeBytes,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.CreatedBy,
+		&i.CreatedAt,
+		&i.DecidedAt,
+		&i.Lines,
+		&i.Movements,
+		&i.Overlapping,
+		&i.Control,
+		&i.Pending,
+		&i.PayoutLines,
+		&i.Statements,
+		&i.Proofs,
+		&i.Failing,
+		&i.FailingProofs,
+		&i.Note,
+		&i.Repeats,
+	)
+	return i, err
+}
+
+const getRules = `-- name: GetRules :one
+SELECT version, document, hash, note, created_by, created_at FROM rule_set WHERE version = $1
+`
+
+func (q *Queries) GetRules(ctx context.Context, version int32) (RuleSet, error) {
+	row := q.db.QueryRow(ctx, getRules, version)
+	var i RuleSet
+	err := row.Scan(
+		&i.Version,
+		&i.Document,
+		&i.Hash,
+		&i.Note,
+		&i.CreatedBy,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const getRun = `-- name: GetRun :one
+SELECT number, id, state, as_of, rules, rows, telling, trouble, begun_by, cancelling, started_at, ended_at, digest, public_key, signature
+  FROM run WHERE id = $1
+`
+
+type GetRunRow struct {
+	Number     int32
+	ID         uuid.UUID
+	State      int16
+	AsOf       pgtype.Date
+	Rules      int32
+	Rows       int64
+	Telling    bool
+	Trouble    string
+	BegunBy    string
+	Cancelling string
+	StartedAt  time.Time
+	EndedAt    *time.Time
+	Digest     []byte
+	PublicKey  []byte
+	Signature  []byte
+}
+
+func (q *Queries) GetRun(ctx context.Context, id uuid.UUID) (GetRunRow, error) {
+	row := q.db.QueryRow(ctx, getRun, id)
+	var i GetRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.ID,
+		&i.State,
+		&i.AsOf,
+		&i.Rules,
+		&i.Rows,
+		&i.Telling,
+		&i.Trouble,
+		&i.BegunBy,
+		&i.Cancelling,
+		&i.StartedAt,
+		&i.EndedAt,
+		&i.Digest,
+		&i.PublicKey,
+		&i.Signature,
+	)
+	return i, err
+}
+
+const getStatement = `-- name: GetStatement :one
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement WHERE id = $1
+`
+
+type GetStatementRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	SenderID     string
+	BankAccount  string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	Lines        int64
+	Pending      int64
+	Overlapping  int64
+	Sums         []byte
+	FirstPlace   int64
+	LastPlace    int64
+}
+
+func (q *Queries) GetStatement(ctx context.Context, id uuid.UUID) (GetStatementRow, error) {
+	row := q.db.QueryRow(ctx, getStatement, id)
+	var i GetStatementRow
+	err := row.Scan(
+		&i.ID,
+		&i.FileID,
+		&i.Number,
+		&i.Standing,
+		&i.Note,
+		&i.SenderID,
+		&i.BankAccount,
+		&i.Currency,
+		&i.Sequence,
+		&i.Page,
+		&i.OpeningMinor,
+		&i.OpeningDay,
+		&i.ClosingMinor,
+		&i.ClosingDay,
+		&i.Lines,
+		&i.Pending,
+		&i.Overlapping,
+		&i.Sums,
+		&i.FirstPlace,
+		&i.LastPlace,
+	)
+	return i, err
+}
+
+const holdRun = `-- name: HoldRun :execrows
+SELECT FROM run WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling = '' FOR SHARE
+`
+
+type HoldRunParams struct {
+	Number int32
+	Epoch  int32
+}
+
+func (q *Queries) HoldRun(ctx context.Context, arg HoldRunParams) (int64, error) {
+	result, err := q.db.Exec(ctx, holdRun, arg.Number, arg.Epoch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const insertAction = `-- name: InsertAction :exec
+INSERT INTO operator_action (id, actor, verb, target, reason) VALUES ($1, $2, $3, $4, $5)
+`
+
+type InsertActionParams struct {
+	ID     uuid.UUID
+	Actor  string
+	Verb   string
+	Target string
+	Reason string
+}
+
+func (q *Queries) InsertAction(ctx context.Context, arg InsertActionParams) error {
+	_, err := q.db.Exec(ctx, insertAction,
+		arg.ID,
+		arg.Actor,
+		arg.Verb,
+		arg.Target,
+		arg.Reason,
+	)
+	return err
 }
 
 const insertMovements = `-- name: InsertMovements :many
@@ -304,6 +1200,154 @@ func (q *Queries) InsertMovements(ctx context.Context, arg InsertMovementsParams
 	return items, nil
 }
 
+const insertPayouts = `-- name: InsertPayouts :exec
+INSERT INTO movement (id, key, partition_id, ours, kind, amount_minor, day, payout_id, note)
+SELECT greatest($1::bigint << 32, (SELECT max(e.id) FROM movement e WHERE e.id BETWEEN ($1::bigint << 32) AND ($1::bigint << 32) + 4294967295))
+           + row_number() OVER (ORDER BY n.payout_id, n.currency),
+       identity_of('payout', $2::text, n.payout_id, n.currency, $3::text), q.id, true, 6, n.minor::bigint, n.day, n.payout_id,
+       'payout of ' || n.lines || ' lines'
+  FROM (SELECT m.payout_id, p.currency, sum(m.amount_minor - m.fee_minor) AS minor, min(coalesce(m.other_day, m.day)) AS day, count(*) AS lines
+          FROM movement m JOIN partition p ON p.id = m.partition_id
+         WHERE m.id BETWEEN ($4::bigint << 32) AND ($4::bigint << 32) + 4294967295 AND m.payout_id <> ''
+         GROUP BY m.payout_id, p.currency HAVING sum(m.amount_minor - m.fee_minor) <> 0) n
+  JOIN partition q ON q.stage = 2 AND q.account = $2::text AND q.currency = n.currency
+`
+
+type InsertPayoutsParams struct {
+	PayoutsID  int64
+	Account    string
+	Content    string
+	DeliveryID int64
+}
+
+// What a report pays out: for each payout and currency the net of its lines.
+func (q *Queries) InsertPayouts(ctx context.Context, arg InsertPayoutsParams) error {
+	_, err := q.db.Exec(ctx, insertPayouts,
+		arg.PayoutsID,
+		arg.Account,
+		arg.Content,
+		arg.DeliveryID,
+	)
+	return err
+}
+
+const insertPiece = `-- name: InsertPiece :exec
+INSERT INTO run_piece (run_number, partition_id, piece, matches, movements) VALUES ($1, $2, $3, $4, $5)
+`
+
+type InsertPieceParams struct {
+	RunNumber   int32
+	PartitionID int32
+	Piece       int32
+	Matches     int32
+	Movements   int32
+}
+
+func (q *Queries) InsertPiece(ctx context.Context, arg InsertPieceParams) error {
+	_, err := q.db.Exec(ctx, insertPiece,
+		arg.RunNumber,
+		arg.PartitionID,
+		arg.Piece,
+		arg.Matches,
+		arg.Movements,
+	)
+	return err
+}
+
+const insertProvisional = `-- name: InsertProvisional :exec
+INSERT INTO provisional_match (match_id, movement_id, payment_id, kind, standing, idem_key)
+SELECT u.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
+  FROM (SELECT unnest($1::bigint[]) AS match_id, unnest($2::bigint[]) AS movement_id) u JOIN movement m ON m.id = u.movement_id
+`
+
+type InsertProvisionalParams struct {
+	Matches   []int64
+	Movements []int64
+}
+
+func (q *Queries) InsertProvisional(ctx context.Context, arg InsertProvisionalParams) error {
+	_, err := q.db.Exec(ctx, insertProvisional, arg.Matches, arg.Movements)
+	return err
+}
+
+const insertRun = `-- name: InsertRun :exec
+WITH taken AS (
+    UPDATE delivery SET run_number = $1::int WHERE state = 1 AND run_number IS NULL RETURNING rows)
+INSERT INTO run (number, id, state, as_of, rules, rows, begun_by)
+SELECT $1, $2, 1, $3, $4, (SELECT coalesce(sum(rows), 0) FROM taken) + (SELECT count(*) FROM open_movement WHERE until_run IS NULL), $5
+`
+
+type InsertRunParams struct {
+	Number  int32
+	ID      uuid.UUID
+	AsOf    pgtype.Date
+	Rules   int32
+	BegunBy string
+}
+
+// The run takes all that is accepted and was not taken before.
+func (q *Queries) InsertRun(ctx context.Context, arg InsertRunParams) error {
+	_, err := q.db.Exec(ctx, insertRun,
+		arg.Number,
+		arg.ID,
+		arg.AsOf,
+		arg.Rules,
+		arg.BegunBy,
+	)
+	return err
+}
+
+const insertRunPartition = `-- name: InsertRunPartition :exec
+INSERT INTO run_partition (run_number, partition_id, first_place, matches, by_pass, ours, theirs, ours_matched, theirs_matched,
+                           settled, breaks, digest)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+        $10, $11, $12)
+`
+
+type InsertRunPartitionParams struct {
+	RunNumber     int32
+	PartitionID   int32
+	FirstPlace    int32
+	Matches       int32
+	ByPass        []int32
+	Ours          int32
+	Theirs        int32
+	OursMatched   int32
+	TheirsMatched int32
+	Settled       int32
+	Breaks        []byte
+	Digest        []byte
+}
+
+func (q *Queries) InsertRunPartition(ctx context.Context, arg InsertRunPartitionParams) error {
+	_, err := q.db.Exec(ctx, insertRunPartition,
+		arg.RunNumber,
+		arg.PartitionID,
+		arg.FirstPlace,
+		arg.Matches,
+		arg.ByPass,
+		arg.Ours,
+		arg.Theirs,
+		arg.OursMatched,
+		arg.TheirsMatched,
+		arg.Settled,
+		arg.Breaks,
+		arg.Digest,
+	)
+	return err
+}
+
+const isSigningKey = `-- name: IsSigningKey :one
+SELECT EXISTS (SELECT FROM signing_key WHERE public_key = $1)
+`
+
+func (q *Queries) IsSigningKey(ctx context.Context, publicKey []byte) (bool, error) {
+	row := q.db.QueryRow(ctx, isSigningKey, publicKey)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const knownMovements = `-- name: KnownMovements :many
 SELECT m.key FROM (SELECT unnest($1::uuid[]) AS key) AS n
  CROSS JOIN LATERAL (SELECT key FROM movement WHERE key = n.key OFFSET 0) AS m
@@ -329,6 +1373,50 @@ func (q *Queries) KnownMovements(ctx context.Context, keys []uuid.UUID) ([]uuid.
 	return items, nil
 }
 
+const lastFinishedRun = `-- name: LastFinishedRun :one
+SELECT id FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1
+`
+
+func (q *Queries) LastFinishedRun(ctx context.Context) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, lastFinishedRun)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
+const lastRuns = `-- name: LastRuns :one
+SELECT coalesce(max(number), 0)::int AS number, (max(as_of) FILTER (WHERE state = 2))::date AS as_of,
+       (coalesce(max(number) FILTER (WHERE state = 1), 0))::int AS under_way
+  FROM run
+`
+
+type LastRunsRow struct {
+	Number   int32
+	AsOf     pgtype.Date
+	UnderWay int32
+}
+
+// The number of the last run, what the last one that has finished was as of, and the one that is under way.
+func (q *Queries) LastRuns(ctx context.Context) (LastRunsRow, error) {
+	row := q.db.QueryRow(ctx, lastRuns)
+	var i LastRunsRow
+	err := row.Scan(&i.Number, &i.AsOf, &i.UnderWay)
+	return i, err
+}
+
+const leaningFile = `-- name: LeaningFile :one
+SELECT id FROM statement_file
+ WHERE leans_on && $1::int[] AND state IN (1, 2) AND delivery_id <> ALL ($1::int[]) ORDER BY id LIMIT 1
+`
+
+// Another file that counts on movements of these deliveries.
+func (q *Queries) LeaningFile(ctx context.Context, ids []int32) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, leaningFile, ids)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
 const ledgerProgress = `-- name: LedgerProgress :one
 SELECT through, balance_at, now()::timestamptz AS now FROM ledger_progress
 `
@@ -344,6 +1432,354 @@ func (q *Queries) LedgerProgress(ctx context.Context) (LedgerProgressRow, error)
 	var i LedgerProgressRow
 	err := row.Scan(&i.Through, &i.BalanceAt, &i.Now)
 	return i, err
+}
+
+const legsOfMatches = `-- name: LegsOfMatches :many
+SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.match_id = ANY ($1::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key
+`
+
+type LegsOfMatchesRow struct {
+	MatchID     int64
+	Active      bool
+	Key         uuid.UUID
+	Ours        bool
+	Kind        int16
+	AmountMinor int64
+	FeeMinor    int64
+	Day         pgtype.Date
+	ProviderID  string
+	Reference   string
+	PayoutID    string
+	PaymentID   string
+}
+
+func (q *Queries) LegsOfMatches(ctx context.Context, ids []int64) ([]LegsOfMatchesRow, error) {
+	rows, err := q.db.Query(ctx, legsOfMatches, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LegsOfMatchesRow{}
+	for rows.Next() {
+		var i LegsOfMatchesRow
+		if err := rows.Scan(
+			&i.MatchID,
+			&i.Active,
+			&i.Key,
+			&i.Ours,
+			&i.Kind,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Day,
+			&i.ProviderID,
+			&i.Reference,
+			&i.PayoutID,
+			&i.PaymentID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listActivations = `-- name: ListActivations :many
+SELECT version, at, activated_by, reason FROM rule_activation WHERE version = ANY ($1::int[]) ORDER BY id
+`
+
+type ListActivationsRow struct {
+	Version     int32
+	At          time.Time
+	ActivatedBy string
+	Reason      string
+}
+
+func (q *Queries) ListActivations(ctx context.Context, versions []int32) ([]ListActivationsRow, error) {
+	rows, err := q.db.Query(ctx, listActivations, versions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListActivationsRow{}
+	for rows.Next() {
+		var i ListActivationsRow
+		if err := rows.Scan(
+			&i.Version,
+			&i.At,
+			&i.ActivatedBy,
+			&i.Reason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listFiles = `-- name: ListFiles :many
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file
+ WHERE id < $1 AND NOT (state = 0 AND clearing) AND ($2::text = '' OR account = $2)
+   AND ($3::smallint < 0 OR state = $3)
+ ORDER BY id DESC LIMIT $4
+`
+
+type ListFilesParams struct {
+	Before  uuid.UUID
+	Account string
+	State   int16
+	N       int32
+}
+
+type ListFilesRow struct {
+	ID            uuid.UUID
+	State         int16
+	Account       string
+	Stage         int16
+	Format        string
+	Name          string
+	Sha256        []byte
+	SizeBytes     int64
+	DeliveryID    int32
+	PayoutsID     *int32
+	CreatedBy     string
+	CreatedAt     time.Time
+	DecidedAt     *time.Time
+	Lines         int64
+	Movements     int64
+	Overlapping   int64
+	Control       []byte
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Repeats       int64
+}
+
+// Newest first: ids are UUIDv7. Of no account: all; of state -1: all.
+func (q *Queries) ListFiles(ctx context.Context, arg ListFilesParams) ([]ListFilesRow, error) {
+	rows, err := q.db.Query(ctx, listFiles,
+		arg.Before,
+		arg.Account,
+		arg.State,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListFilesRow{}
+	for rows.Next() {
+		var i ListFilesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Account,
+			&i.Stage,
+			&i.Format,
+			&i.Name,
+			&i.Sha256,
+			&i.SizeBytes,
+			&i.DeliveryID,
+			&i.PayoutsID,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.DecidedAt,
+			&i.Lines,
+			&i.Movements,
+			&i.Overlapping,
+			&i.Control,
+			&i.Pending,
+			&i.PayoutLines,
+			&i.Statements,
+			&i.Proofs,
+			&i.Failing,
+			&i.FailingProofs,
+			&i.Note,
+			&i.Repeats,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listFindings = `-- name: ListFindings :many
+SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
+ WHERE run_number = $1 AND partition_id = $2 ORDER BY place
+`
+
+type ListFindingsParams struct {
+	RunNumber   int32
+	PartitionID int32
+}
+
+type ListFindingsRow struct {
+	Code        string
+	Matched     bool
+	Ours        []int64
+	Theirs      []int64
+	AmountMinor int64
+	Nearest     string
+}
+
+func (q *Queries) ListFindings(ctx context.Context, arg ListFindingsParams) ([]ListFindingsRow, error) {
+	rows, err := q.db.Query(ctx, listFindings, arg.RunNumber, arg.PartitionID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListFindingsRow{}
+	for rows.Next() {
+		var i ListFindingsRow
+		if err := rows.Scan(
+			&i.Code,
+			&i.Matched,
+			&i.Ours,
+			&i.Theirs,
+			&i.AmountMinor,
+			&i.Nearest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listHeld = `-- name: ListHeld :many
+SELECT id, account, stage, format, sha256, delivery_id, payouts_id, movements, leans_on, difference FROM statement_file
+ WHERE state = 2 AND NOT clearing ORDER BY id
+`
+
+type ListHeldRow struct {
+	ID         uuid.UUID
+	Account    string
+	Stage      int16
+	Format     string
+	Sha256     []byte
+	DeliveryID int32
+	PayoutsID  *int32
+	Movements  int64
+	LeansOn    []int32
+	Difference string
+}
+
+func (q *Queries) ListHeld(ctx context.Context) ([]ListHeldRow, error) {
+	rows, err := q.db.Query(ctx, listHeld)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListHeldRow{}
+	for rows.Next() {
+		var i ListHeldRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Account,
+			&i.Stage,
+			&i.Format,
+			&i.Sha256,
+			&i.DeliveryID,
+			&i.PayoutsID,
+			&i.Movements,
+			&i.LeansOn,
+			&i.Difference,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLines = `-- name: ListLines :many
+SELECT m.id, m.key, m.kind, m.amount_minor, m.fee_minor, p.currency, m.day, m.other_day, m.line, m.provider_id, m.parent_id, m.idem_key,
+       m.reference, m.payout_id, m.note
+  FROM movement m JOIN partition p ON p.id = m.partition_id
+ WHERE m.id > $1 AND m.id <= $2 ORDER BY m.id LIMIT $3
+`
+
+type ListLinesParams struct {
+	After int64
+	Last  int64
+	N     int32
+}
+
+type ListLinesRow struct {
+	ID          int64
+	Key         uuid.UUID
+	Kind        int16
+	AmountMinor int64
+	FeeMinor    int64
+	Currency    string
+	Day         pgtype.Date
+	OtherDay    pgtype.Date
+	Line        int32
+	ProviderID  string
+	ParentID    string
+	IdemKey     string
+	Reference   string
+	PayoutID    string
+	Note        string
+}
+
+func (q *Queries) ListLines(ctx context.Context, arg ListLinesParams) ([]ListLinesRow, error) {
+	rows, err := q.db.Query(ctx, listLines, arg.After, arg.Last, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListLinesRow{}
+	for rows.Next() {
+		var i ListLinesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Kind,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Currency,
+			&i.Day,
+			&i.OtherDay,
+			&i.Line,
+			&i.ProviderID,
+			&i.ParentID,
+			&i.IdemKey,
+			&i.Reference,
+			&i.PayoutID,
+			&i.Note,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listPartitions = `-- name: ListPartitions :many
@@ -373,6 +1809,522 @@ func (q *Queries) ListPartitions(ctx context.Context) ([]Partition, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const listPieces = `-- name: ListPieces :many
+SELECT partition_id, piece FROM run_piece WHERE run_number = $1
+`
+
+type ListPiecesRow struct {
+	PartitionID int32
+	Piece       int32
+}
+
+func (q *Queries) ListPieces(ctx context.Context, runNumber int32) ([]ListPiecesRow, error) {
+	rows, err := q.db.Query(ctx, listPieces, runNumber)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListPiecesRow{}
+	for rows.Next() {
+		var i ListPiecesRow
+		if err := rows.Scan(&i.PartitionID, &i.Piece); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRules = `-- name: ListRules :many
+SELECT version, document, hash, note, created_by, created_at FROM rule_set WHERE version < $1 ORDER BY version DESC LIMIT $2
+`
+
+type ListRulesParams struct {
+	Before int32
+	N      int32
+}
+
+func (q *Queries) ListRules(ctx context.Context, arg ListRulesParams) ([]RuleSet, error) {
+	rows, err := q.db.Query(ctx, listRules, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RuleSet{}
+	for rows.Next() {
+		var i RuleSet
+		if err := rows.Scan(
+			&i.Version,
+			&i.Document,
+			&i.Hash,
+			&i.Note,
+			&i.CreatedBy,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRunPartitions = `-- name: ListRunPartitions :many
+SELECT r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
+       r.settled, r.breaks, r.digest, r.told
+  FROM run_partition r JOIN partition p ON p.id = r.partition_id
+ WHERE r.run_number = $1 ORDER BY p.account COLLATE "C", p.stage, p.currency COLLATE "C"
+`
+
+type ListRunPartitionsRow struct {
+	PartitionID   int32
+	Stage         int16
+	Account       string
+	Currency      string
+	Matches       int32
+	ByPass        []int32
+	Ours          int32
+	Theirs        int32
+	OursMatched   int32
+	TheirsMatched int32
+	Settled       int32
+	Breaks        []byte
+	Digest        []byte
+	Told          bool
+}
+
+func (q *Queries) ListRunPartitions(ctx context.Context, runNumber int32) ([]ListRunPartitionsRow, error) {
+	rows, err := q.db.Query(ctx, listRunPartitions, runNumber)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListRunPartitionsRow{}
+	for rows.Next() {
+		var i ListRunPartitionsRow
+		if err := rows.Scan(
+			&i.PartitionID,
+			&i.Stage,
+			&i.Account,
+			&i.Currency,
+			&i.Matches,
+			&i.ByPass,
+			&i.Ours,
+			&i.Theirs,
+			&i.OursMatched,
+			&i.TheirsMatched,
+			&i.Settled,
+			&i.Breaks,
+			&i.Digest,
+			&i.Told,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRuns = `-- name: ListRuns :many
+SELECT number, id, state, as_of, rules, rows, telling, trouble, begun_by, cancelling, started_at, ended_at, digest, public_key, signature
+  FROM run WHERE number < $1 ORDER BY number DESC LIMIT $2
+`
+
+type ListRunsParams struct {
+	Before int32
+	N      int32
+}
+
+type ListRunsRow struct {
+	Number     int32
+	ID         uuid.UUID
+	State      int16
+	AsOf       pgtype.Date
+	Rules      int32
+	Rows       int64
+	Telling    bool
+	Trouble    string
+	BegunBy    string
+	Cancelling string
+	StartedAt  time.Time
+	EndedAt    *time.Time
+	Digest     []byte
+	PublicKey  []byte
+	Signature  []byte
+}
+
+func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsRow, error) {
+	rows, err := q.db.Query(ctx, listRuns, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListRunsRow{}
+	for rows.Next() {
+		var i ListRunsRow
+		if err := rows.Scan(
+			&i.Number,
+			&i.ID,
+			&i.State,
+			&i.AsOf,
+			&i.Rules,
+			&i.Rows,
+			&i.Telling,
+			&i.Trouble,
+			&i.BegunBy,
+			&i.Cancelling,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.Digest,
+			&i.PublicKey,
+			&i.Signature,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSeries = `-- name: ListSeries :many
+SELECT s.id, s.file_id, f.format, s.series, s.currency, s.sequence, s.page, s.opening_minor, s.opening_day, s.closing_minor, s.closing_day,
+       s.first_day, s.last_day, s.lines, s.unkeyed
+  FROM statement s JOIN statement_file f ON f.id = s.file_id AND f.state = 1
+ WHERE (s.series, s.currency) IN (SELECT unnest($1::text[]), unnest($2::text[])) AND s.standing IN (1, 6)
+ ORDER BY s.closing_day, s.sequence, s.page, s.id
+`
+
+type ListSeriesParams struct {
+	Series     []string
+	Currencies []string
+}
+
+type ListSeriesRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Format       string
+	Series       string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	FirstDay     pgtype.Date
+	LastDay      pgtype.Date
+	Lines        int64
+	Unkeyed      int64
+}
+
+// The statements that count of these series.
+func (q *Queries) ListSeries(ctx context.Context, arg ListSeriesParams) ([]ListSeriesRow, error) {
+	rows, err := q.db.Query(ctx, listSeries, arg.Series, arg.Currencies)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSeriesRow{}
+	for rows.Next() {
+		var i ListSeriesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.FileID,
+			&i.Format,
+			&i.Series,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.FirstDay,
+			&i.LastDay,
+			&i.Lines,
+			&i.Unkeyed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSighted = `-- name: ListSighted :many
+SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY ($1::bigint[])
+`
+
+type ListSightedRow struct {
+	ID        int64
+	Key       uuid.UUID
+	Ours      bool
+	PaymentID string
+	Reference string
+}
+
+func (q *Queries) ListSighted(ctx context.Context, ids []int64) ([]ListSightedRow, error) {
+	rows, err := q.db.Query(ctx, listSighted, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSightedRow{}
+	for rows.Next() {
+		var i ListSightedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Ours,
+			&i.PaymentID,
+			&i.Reference,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listStatements = `-- name: ListStatements :many
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement
+ WHERE (file_id < $1 OR file_id = $1 AND number > $2) AND (NOT $3::boolean OR file_id = $1)
+   AND ($4::text = '' OR bank_account = $4) AND ($5::smallint = 0 OR standing = $5)
+ ORDER BY file_id DESC, number LIMIT $6
+`
+
+type ListStatementsParams struct {
+	Before      uuid.UUID
+	After       int32
+	OneFile     bool
+	BankAccount string
+	Standing    int16
+	N           int32
+}
+
+type ListStatementsRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	SenderID     string
+	BankAccount  string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	Lines        int64
+	Pending      int64
+	Overlapping  int64
+	Sums         []byte
+	FirstPlace   int64
+	LastPlace    int64
+}
+
+// Newest file first, and in its order. Of no bank account: all; of standing 0: all.
+func (q *Queries) ListStatements(ctx context.Context, arg ListStatementsParams) ([]ListStatementsRow, error) {
+	rows, err := q.db.Query(ctx, listStatements,
+		arg.Before,
+		arg.After,
+		arg.OneFile,
+		arg.BankAccount,
+		arg.Standing,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListStatementsRow{}
+	for rows.Next() {
+		var i ListStatementsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.FileID,
+			&i.Number,
+			&i.Standing,
+			&i.Note,
+			&i.SenderID,
+			&i.BankAccount,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.Lines,
+			&i.Pending,
+			&i.Overlapping,
+			&i.Sums,
+			&i.FirstPlace,
+			&i.LastPlace,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToClear = `-- name: ListToClear :many
+SELECT id FROM statement_file WHERE clearing ORDER BY id LIMIT 100
+`
+
+func (q *Queries) ListToClear(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listToClear)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToClearOf = `-- name: ListToClearOf :many
+SELECT id FROM statement_file WHERE clearing AND account = $1 AND stage = $2 ORDER BY id
+`
+
+type ListToClearOfParams struct {
+	Account string
+	Stage   int16
+}
+
+func (q *Queries) ListToClearOf(ctx context.Context, arg ListToClearOfParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listToClearOf, arg.Account, arg.Stage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToJudge = `-- name: ListToJudge :many
+SELECT id, number, standing, note, series, currency, sequence, page, opening_minor, opening_day, closing_minor, closing_day, first_day,
+       last_day, lines, pending, unkeyed, overlapping, last_place - first_place + 1 AS places
+  FROM statement WHERE file_id = $1 ORDER BY number
+`
+
+type ListToJudgeRow struct {
+	ID           uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	Series       string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	FirstDay     pgtype.Date
+	LastDay      pgtype.Date
+	Lines        int64
+	Pending      int64
+	Unkeyed      int64
+	Overlapping  int64
+	Places       int32
+}
+
+// The statements of a file as far as others matter for them.
+func (q *Queries) ListToJudge(ctx context.Context, fileID uuid.UUID) ([]ListToJudgeRow, error) {
+	rows, err := q.db.Query(ctx, listToJudge, fileID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListToJudgeRow{}
+	for rows.Next() {
+		var i ListToJudgeRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Number,
+			&i.Standing,
+			&i.Note,
+			&i.Series,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.FirstDay,
+			&i.LastDay,
+			&i.Lines,
+			&i.Pending,
+			&i.Unkeyed,
+			&i.Overlapping,
+			&i.Places,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockDecisions = `-- name: LockDecisions :exec
+SELECT pg_advisory_xact_lock(7266337120331)
+`
+
+// What is accepted, held and dropped is decided on by one at a time, for each decision looks at all others.
+func (q *Queries) LockDecisions(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockDecisions)
+	return err
 }
 
 const lockFacts = `-- name: LockFacts :many
@@ -441,6 +2393,35 @@ func (q *Queries) LockFacts(ctx context.Context, id uuid.UUID) ([]LockFactsRow, 
 	return items, nil
 }
 
+const lockFile = `-- name: LockFile :one
+SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 AND state > 0 FOR NO KEY UPDATE
+`
+
+type LockFileRow struct {
+	ID         uuid.UUID
+	State      int16
+	Account    string
+	Stage      int16
+	DeliveryID int32
+	PayoutsID  *int32
+	Clearing   bool
+}
+
+func (q *Queries) LockFile(ctx context.Context, id uuid.UUID) (LockFileRow, error) {
+	row := q.db.QueryRow(ctx, lockFile, id)
+	var i LockFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Account,
+		&i.Stage,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.Clearing,
+	)
+	return i, err
+}
+
 const lockOpenDelivery = `-- name: LockOpenDelivery :many
 
 SELECT id FROM delivery WHERE kind = 3 AND state = 0 FOR NO KEY UPDATE
@@ -465,6 +2446,50 @@ func (q *Queries) LockOpenDelivery(ctx context.Context) ([]int32, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const lockRules = `-- name: LockRules :exec
+LOCK TABLE rule_set IN SHARE ROW EXCLUSIVE MODE
+`
+
+func (q *Queries) LockRules(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockRules)
+	return err
+}
+
+const lockRun = `-- name: LockRun :one
+SELECT number, state, telling, cancelling FROM run WHERE id = $1 FOR UPDATE
+`
+
+type LockRunRow struct {
+	Number     int32
+	State      int16
+	Telling    bool
+	Cancelling string
+}
+
+func (q *Queries) LockRun(ctx context.Context, id uuid.UUID) (LockRunRow, error) {
+	row := q.db.QueryRow(ctx, lockRun, id)
+	var i LockRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.State,
+		&i.Telling,
+		&i.Cancelling,
+	)
+	return i, err
+}
+
+const lockRuns = `-- name: LockRuns :exec
+
+SELECT pg_advisory_xact_lock(7403002)
+`
+
+// Runs.
+// Runs begin, and people match by hand, one at a time: the one looks at what the other changes.
+func (q *Queries) LockRuns(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockRuns)
+	return err
 }
 
 const lookSoon = `-- name: LookSoon :exec
@@ -504,6 +2529,214 @@ type MarkDifferingParams struct {
 func (q *Queries) MarkDiffering(ctx context.Context, arg MarkDifferingParams) error {
 	_, err := q.db.Exec(ctx, markDiffering, arg.Since, arg.Through)
 	return err
+}
+
+const matchesOfMovement = `-- name: MatchesOfMovement :many
+SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence FROM match t
+ WHERE t.id > $1::bigint AND t.id IN (
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND l.active WHERE m.key = $2
+        UNION ALL
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND NOT l.active WHERE m.key = $2)
+ ORDER BY t.id LIMIT $3
+`
+
+type MatchesOfMovementParams struct {
+	After int64
+	Key   uuid.UUID
+	N     int32
+}
+
+// Those that hold, and those that were undone.
+func (q *Queries) MatchesOfMovement(ctx context.Context, arg MatchesOfMovementParams) ([]Match, error) {
+	rows, err := q.db.Query(ctx, matchesOfMovement, arg.After, arg.Key, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Match{}
+	for rows.Next() {
+		var i Match
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const matchesOfPayment = `-- name: MatchesOfPayment :many
+SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence FROM match t
+ WHERE t.id > $1::bigint AND t.id IN (
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND l.active WHERE m.payment_id = $2 AND m.payment_id <> ''
+        UNION ALL
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND NOT l.active WHERE m.payment_id = $2 AND m.payment_id <> '')
+ ORDER BY t.id LIMIT $3
+`
+
+type MatchesOfPaymentParams struct {
+	After     int64
+	PaymentID string
+	N         int32
+}
+
+func (q *Queries) MatchesOfPayment(ctx context.Context, arg MatchesOfPaymentParams) ([]Match, error) {
+	rows, err := q.db.Query(ctx, matchesOfPayment, arg.After, arg.PaymentID, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Match{}
+	for rows.Next() {
+		var i Match
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const matchesOfRun = `-- name: MatchesOfRun :many
+SELECT id, partition_id, pass, ours_by, theirs_by, score, evidence FROM match
+ WHERE id > $1::bigint AND id <= $2::bigint ORDER BY id LIMIT $3
+`
+
+type MatchesOfRunParams struct {
+	After int64
+	Until int64
+	N     int32
+}
+
+func (q *Queries) MatchesOfRun(ctx context.Context, arg MatchesOfRunParams) ([]Match, error) {
+	rows, err := q.db.Query(ctx, matchesOfRun, arg.After, arg.Until, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Match{}
+	for rows.Next() {
+		var i Match
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const measureOverlap = `-- name: MeasureOverlap :exec
+UPDATE statement s
+   SET overlapping = s.last_place - s.first_place + 1 - m.n,
+       overlap_minor = CASE WHEN jsonb_array_length(s.sums) = 1
+                            THEN (s.sums -> 0 ->> 'credits')::bigint + (s.sums -> 0 ->> 'debits')::bigint - (s.sums -> 0 ->> 'fees')::bigint - m.minor
+                            ELSE 0 END
+  FROM statement t CROSS JOIN LATERAL (
+       SELECT count(*) AS n, coalesce(sum(v.amount_minor - v.fee_minor), 0)::bigint AS minor FROM movement v
+        WHERE v.id BETWEEN ($2::bigint << 32) + t.first_place AND ($2::bigint << 32) + t.last_place) m
+ WHERE s.file_id = $1 AND t.id = s.id
+`
+
+type MeasureOverlapParams struct {
+	FileID     uuid.UUID
+	DeliveryID int64
+}
+
+// What of a file's statements are movements of other deliveries: what its lines come to, less what is there.
+func (q *Queries) MeasureOverlap(ctx context.Context, arg MeasureOverlapParams) error {
+	_, err := q.db.Exec(ctx, measureOverlap, arg.FileID, arg.DeliveryID)
+	return err
+}
+
+const movementText = `-- name: MovementText :one
+SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = $1
+`
+
+func (q *Queries) MovementText(ctx context.Context, id int64) (string, error) {
+	row := q.db.QueryRow(ctx, movementText, id)
+	var concat_ws string
+	err := row.Scan(&concat_ws)
+	return concat_ws, err
+}
+
+const numberOfRun = `-- name: NumberOfRun :one
+SELECT number FROM run WHERE id = $1
+`
+
+func (q *Queries) NumberOfRun(ctx context.Context, id uuid.UUID) (int32, error) {
+	row := q.db.QueryRow(ctx, numberOfRun, id)
+	var number int32
+	err := row.Scan(&number)
+	return number, err
+}
+
+const ownSigningKey = `-- name: OwnSigningKey :one
+SELECT seed FROM signing_key WHERE seed IS NOT NULL
+`
+
+func (q *Queries) OwnSigningKey(ctx context.Context) ([]byte, error) {
+	row := q.db.QueryRow(ctx, ownSigningKey)
+	var seed []byte
+	err := row.Scan(&seed)
+	return seed, err
+}
+
+const placesOfFindings = `-- name: PlacesOfFindings :many
+SELECT DISTINCT f.partition_id FROM run_finding f
+ WHERE NOT f.matched AND f.run_number = (SELECT max(r.number) FROM run r WHERE r.number < $1 AND r.state = 2)
+`
+
+// Partitions in which something was found that was not matched, by the last run before this one that has finished.
+func (q *Queries) PlacesOfFindings(ctx context.Context, number int32) ([]int32, error) {
+	rows, err := q.db.Query(ctx, placesOfFindings, number)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int32{}
+	for rows.Next() {
+		var partition_id int32
+		if err := rows.Scan(&partition_id); err != nil {
+			return nil, err
+		}
+		items = append(items, partition_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const positionsThrough = `-- name: PositionsThrough :many
@@ -697,6 +2930,31 @@ func (q *Queries) PutFacts(ctx context.Context, arg PutFactsParams) error {
 	return err
 }
 
+const putFirstRules = `-- name: PutFirstRules :exec
+WITH put AS (
+    INSERT INTO rule_set (version, document, hash, note, created_by) VALUES (1, $3, $4, $2, $1)
+        ON CONFLICT (version) DO NOTHING RETURNING version)
+INSERT INTO rule_activation (version, activated_by, reason) SELECT version, $1, $2 FROM put
+`
+
+type PutFirstRulesParams struct {
+	CreatedBy string
+	Note      string
+	Document  []byte
+	Hash      []byte
+}
+
+// The rules that a system begins with, and that they are active.
+func (q *Queries) PutFirstRules(ctx context.Context, arg PutFirstRulesParams) error {
+	_, err := q.db.Exec(ctx, putFirstRules,
+		arg.CreatedBy,
+		arg.Note,
+		arg.Document,
+		arg.Hash,
+	)
+	return err
+}
+
 const putPartitions = `-- name: PutPartitions :many
 INSERT INTO partition (stage, account, currency)
 SELECT DISTINCT $1::smallint, w.account, w.currency FROM (SELECT unnest($2::text[]) AS account, unnest($3::text[]) AS currency) w
@@ -737,6 +2995,62 @@ func (q *Queries) PutPartitions(ctx context.Context, arg PutPartitionsParams) ([
 	return items, nil
 }
 
+const putRepeated = `-- name: PutRepeated :exec
+INSERT INTO repeated_key (delivery_id, key, seen)
+SELECT $1, u.key, u.seen FROM (SELECT unnest($2::uuid[]) AS key, unnest($3::int[]) AS seen) u
+    ON CONFLICT (delivery_id, key) DO UPDATE SET seen = excluded.seen
+`
+
+type PutRepeatedParams struct {
+	DeliveryID int32
+	Keys       []uuid.UUID
+	Seen       []int32
+}
+
+func (q *Queries) PutRepeated(ctx context.Context, arg PutRepeatedParams) error {
+	_, err := q.db.Exec(ctx, putRepeated, arg.DeliveryID, arg.Keys, arg.Seen)
+	return err
+}
+
+const putRules = `-- name: PutRules :one
+INSERT INTO rule_set (version, document, hash, note, created_by)
+SELECT max(version) + 1, $1, $2, $3, $4 FROM rule_set
+RETURNING version
+`
+
+type PutRulesParams struct {
+	Document  []byte
+	Hash      []byte
+	Note      string
+	CreatedBy string
+}
+
+func (q *Queries) PutRules(ctx context.Context, arg PutRulesParams) (int32, error) {
+	row := q.db.QueryRow(ctx, putRules,
+		arg.Document,
+		arg.Hash,
+		arg.Note,
+		arg.CreatedBy,
+	)
+	var version int32
+	err := row.Scan(&version)
+	return version, err
+}
+
+const putSigningKey = `-- name: PutSigningKey :exec
+INSERT INTO signing_key (public_key, seed) VALUES ($1, $2) ON CONFLICT DO NOTHING
+`
+
+type PutSigningKeyParams struct {
+	PublicKey []byte
+	Seed      []byte
+}
+
+func (q *Queries) PutSigningKey(ctx context.Context, arg PutSigningKeyParams) error {
+	_, err := q.db.Exec(ctx, putSigningKey, arg.PublicKey, arg.Seed)
+	return err
+}
+
 const putTurnover = `-- name: PutTurnover :exec
 INSERT INTO ledger_minute AS m (minute, currency, kind, theirs_minor)
 SELECT unnest($1::timestamptz[]), unnest($2::text[]), unnest($3::smallint[]), unnest($4::bigint[])
@@ -757,6 +3071,53 @@ func (q *Queries) PutTurnover(ctx context.Context, arg PutTurnoverParams) error 
 		arg.Kinds,
 		arg.Minors,
 	)
+	return err
+}
+
+const removeFile = `-- name: RemoveFile :exec
+WITH file AS (DELETE FROM statement_file WHERE statement_file.id = $1 AND statement_file.state = 0 AND statement_file.clearing
+              RETURNING delivery_id, payouts_id)
+DELETE FROM delivery d USING file WHERE d.id = file.delivery_id OR d.id = file.payouts_id
+`
+
+func (q *Queries) RemoveFile(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, removeFile, id)
+	return err
+}
+
+const removeMovements = `-- name: RemoveMovements :execrows
+DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN $1 AND $2 ORDER BY m.id LIMIT $3)
+`
+
+type RemoveMovementsParams struct {
+	First int64
+	Last  int64
+	N     int32
+}
+
+func (q *Queries) RemoveMovements(ctx context.Context, arg RemoveMovementsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, removeMovements, arg.First, arg.Last, arg.N)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const reopenLegs = `-- name: ReopenLegs :exec
+INSERT INTO open_movement (movement_id, since_run, partition_id)
+SELECT l.movement_id, ($1::int) - 1, m.partition_id
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.match_id = ANY ($2::bigint[]) AND l.active AND (NOT m.ours OR m.standing = 0)
+`
+
+type ReopenLegsParams struct {
+	Number  int32
+	Matches []int64
+}
+
+// What was matched with a movement that is in doubt or refused is looked at again.
+func (q *Queries) ReopenLegs(ctx context.Context, arg ReopenLegsParams) error {
+	_, err := q.db.Exec(ctx, reopenLegs, arg.Number, arg.Matches)
 	return err
 }
 
@@ -784,12 +3145,150 @@ func (q *Queries) ResolvedDoubts(ctx context.Context, keys []uuid.UUID) ([]uuid.
 	return items, nil
 }
 
+const resultsOfRuns = `-- name: ResultsOfRuns :many
+SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
+       r.settled, r.breaks, r.digest
+  FROM run_partition r JOIN partition p ON p.id = r.partition_id
+ WHERE r.run_number = ANY ($1::int[]) ORDER BY r.run_number, p.account COLLATE "C", p.stage, p.currency COLLATE "C"
+`
+
+type ResultsOfRunsRow struct {
+	RunNumber     int32
+	PartitionID   int32
+	Stage         int16
+	Account       string
+	Currency      string
+	Matches       int32
+	ByPass        []int32
+	Ours          int32
+	Theirs        int32
+	OursMatched   int32
+	TheirsMatched int32
+	Settled       int32
+	Breaks        []byte
+	Digest        []byte
+}
+
+func (q *Queries) ResultsOfRuns(ctx context.Context, numbers []int32) ([]ResultsOfRunsRow, error) {
+	rows, err := q.db.Query(ctx, resultsOfRuns, numbers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ResultsOfRunsRow{}
+	for rows.Next() {
+		var i ResultsOfRunsRow
+		if err := rows.Scan(
+			&i.RunNumber,
+			&i.PartitionID,
+			&i.Stage,
+			&i.Account,
+			&i.Currency,
+			&i.Matches,
+			&i.ByPass,
+			&i.Ours,
+			&i.Theirs,
+			&i.OursMatched,
+			&i.TheirsMatched,
+			&i.Settled,
+			&i.Breaks,
+			&i.Digest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const resumeFile = `-- name: ResumeFile :one
+UPDATE statement_file SET attempt = attempt + 1, name = $1, created_by = $2, written_at = now()
+ WHERE id = (SELECT f.id FROM statement_file f
+              WHERE f.state = 0 AND NOT f.clearing AND f.account = $3 AND f.stage = $4 AND f.format = $5
+                AND f.reading = $6 AND f.sha256 = $7 AND $7 <> ''::bytea LIMIT 1)
+RETURNING id, delivery_id, payouts_id, attempt, pieces, control
+`
+
+type ResumeFileParams struct {
+	Name      string
+	CreatedBy string
+	Account   string
+	Stage     int16
+	Format    string
+	Reading   []byte
+	Sha256    []byte
+}
+
+type ResumeFileRow struct {
+	ID         uuid.UUID
+	DeliveryID int32
+	PayoutsID  *int32
+	Attempt    int32
+	Pieces     int32
+	Control    []byte
+}
+
+// What is left of an earlier attempt at the same content, read the same way. From now on only this attempt may write.
+func (q *Queries) ResumeFile(ctx context.Context, arg ResumeFileParams) (ResumeFileRow, error) {
+	row := q.db.QueryRow(ctx, resumeFile,
+		arg.Name,
+		arg.CreatedBy,
+		arg.Account,
+		arg.Stage,
+		arg.Format,
+		arg.Reading,
+		arg.Sha256,
+	)
+	var i ResumeFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.Attempt,
+		&i.Pieces,
+		&i.Control,
+	)
+	return i, err
+}
+
+const runUnderWay = `-- name: RunUnderWay :one
+SELECT number, id FROM run WHERE state = 1
+`
+
+type RunUnderWayRow struct {
+	Number int32
+	ID     uuid.UUID
+}
+
+func (q *Queries) RunUnderWay(ctx context.Context) (RunUnderWayRow, error) {
+	row := q.db.QueryRow(ctx, runUnderWay)
+	var i RunUnderWayRow
+	err := row.Scan(&i.Number, &i.ID)
+	return i, err
+}
+
 const setBalanceAt = `-- name: SetBalanceAt :exec
 UPDATE ledger_progress SET balance_at = now()
 `
 
 func (q *Queries) SetBalanceAt(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, setBalanceAt)
+	return err
+}
+
+const setDeliveries = `-- name: SetDeliveries :exec
+UPDATE delivery d
+   SET state = f.state, rows = CASE WHEN d.id = f.delivery_id THEN f.movements
+                                    ELSE (SELECT count(*) FROM movement m WHERE m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295) END
+  FROM statement_file f WHERE f.id = $1 AND (d.id = f.delivery_id OR d.id = f.payouts_id)
+`
+
+// What a file brings shares its state. How many movements a report's payouts are is counted.
+func (q *Queries) SetDeliveries(ctx context.Context, fileID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, setDeliveries, fileID)
 	return err
 }
 
@@ -807,12 +3306,200 @@ func (q *Queries) SetDoubtFailure(ctx context.Context, arg SetDoubtFailureParams
 	return err
 }
 
+const setFile = `-- name: SetFile :exec
+UPDATE statement_file SET state = $1, note = $2, decided_at = now() WHERE id = $3
+`
+
+type SetFileParams struct {
+	State int16
+	Note  string
+	ID    uuid.UUID
+}
+
+func (q *Queries) SetFile(ctx context.Context, arg SetFileParams) error {
+	_, err := q.db.Exec(ctx, setFile, arg.State, arg.Note, arg.ID)
+	return err
+}
+
 const setLedgerThrough = `-- name: SetLedgerThrough :exec
 UPDATE ledger_progress SET through = $1::timestamptz
 `
 
 func (q *Queries) SetLedgerThrough(ctx context.Context, through time.Time) error {
 	_, err := q.db.Exec(ctx, setLedgerThrough, through)
+	return err
+}
+
+const setNote = `-- name: SetNote :exec
+UPDATE statement_file SET note = $1 WHERE id = $2 AND note <> $1
+`
+
+type SetNoteParams struct {
+	Note string
+	ID   uuid.UUID
+}
+
+func (q *Queries) SetNote(ctx context.Context, arg SetNoteParams) error {
+	_, err := q.db.Exec(ctx, setNote, arg.Note, arg.ID)
+	return err
+}
+
+const setStandings = `-- name: SetStandings :exec
+UPDATE statement s SET standing = u.standing, note = u.note
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS standing, unnest($3::text[]) AS note) u
+ WHERE s.id = u.id
+`
+
+type SetStandingsParams struct {
+	Ids       []uuid.UUID
+	Standings []int16
+	Notes     []string
+}
+
+func (q *Queries) SetStandings(ctx context.Context, arg SetStandingsParams) error {
+	_, err := q.db.Exec(ctx, setStandings, arg.Ids, arg.Standings, arg.Notes)
+	return err
+}
+
+const setTold = `-- name: SetTold :exec
+UPDATE run_partition SET told = true WHERE run_number = $1 AND partition_id = $2
+`
+
+type SetToldParams struct {
+	RunNumber   int32
+	PartitionID int32
+}
+
+func (q *Queries) SetTold(ctx context.Context, arg SetToldParams) error {
+	_, err := q.db.Exec(ctx, setTold, arg.RunNumber, arg.PartitionID)
+	return err
+}
+
+const setTrouble = `-- name: SetTrouble :exec
+UPDATE run SET trouble = $1 WHERE number = $2 AND epoch = $3 AND state = 1 AND trouble <> $1
+`
+
+type SetTroubleParams struct {
+	Trouble string
+	Number  int32
+	Epoch   int32
+}
+
+func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
+	_, err := q.db.Exec(ctx, setTrouble, arg.Trouble, arg.Number, arg.Epoch)
+	return err
+}
+
+const sumPieces = `-- name: SumPieces :one
+SELECT coalesce(sum(matches), 0)::bigint AS matches, coalesce(sum(movements), 0)::bigint AS movements FROM run_piece WHERE run_number = $1
+`
+
+type SumPiecesRow struct {
+	Matches   int64
+	Movements int64
+}
+
+func (q *Queries) SumPieces(ctx context.Context, runNumber int32) (SumPiecesRow, error) {
+	row := q.db.QueryRow(ctx, sumPieces, runNumber)
+	var i SumPiecesRow
+	err := row.Scan(&i.Matches, &i.Movements)
+	return i, err
+}
+
+const takeRun = `-- name: TakeRun :one
+UPDATE run SET epoch = epoch + 1 WHERE state = 1 RETURNING number, id, epoch, as_of, rules, rows, telling, cancelling
+`
+
+type TakeRunRow struct {
+	Number     int32
+	ID         uuid.UUID
+	Epoch      int32
+	AsOf       pgtype.Date
+	Rules      int32
+	Rows       int64
+	Telling    bool
+	Cancelling string
+}
+
+func (q *Queries) TakeRun(ctx context.Context) (TakeRunRow, error) {
+	row := q.db.QueryRow(ctx, takeRun)
+	var i TakeRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.ID,
+		&i.Epoch,
+		&i.AsOf,
+		&i.Rules,
+		&i.Rows,
+		&i.Telling,
+		&i.Cancelling,
+	)
+	return i, err
+}
+
+const toClear = `-- name: ToClear :one
+SELECT id, state, delivery_id, payouts_id FROM statement_file WHERE id = $1 AND clearing
+`
+
+type ToClearRow struct {
+	ID         uuid.UUID
+	State      int16
+	DeliveryID int32
+	PayoutsID  *int32
+}
+
+func (q *Queries) ToClear(ctx context.Context, id uuid.UUID) (ToClearRow, error) {
+	row := q.db.QueryRow(ctx, toClear, id)
+	var i ToClearRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.DeliveryID,
+		&i.PayoutsID,
+	)
+	return i, err
+}
+
+const touchFile = `-- name: TouchFile :execrows
+UPDATE statement_file SET written_at = now() WHERE id = $1 AND attempt = $2 AND state = 0 AND NOT clearing
+`
+
+type TouchFileParams struct {
+	ID      uuid.UUID
+	Attempt int32
+}
+
+// Holds the row for the attempt that may write.
+func (q *Queries) TouchFile(ctx context.Context, arg TouchFileParams) (int64, error) {
+	result, err := q.db.Exec(ctx, touchFile, arg.ID, arg.Attempt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const transitOfUndone = `-- name: TransitOfUndone :exec
+INSERT INTO run_transit (run_number, partition_id, since, until, legs, amount_minor)
+SELECT $1, partition_id, day, last, -count(*), -sum(amount)
+  FROM (SELECT m.partition_id, m.day, max(m.day) OVER (PARTITION BY l.match_id) AS last,
+               CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor END AS amount
+          FROM match_leg l JOIN movement m ON m.id = l.movement_id
+          JOIN match t ON t.id = l.match_id AND t.pass > 0
+         WHERE l.match_id = ANY ($2::bigint[]) AND l.active) legs
+ WHERE day < last AND amount IS NOT NULL
+ GROUP BY partition_id, day, last
+    ON CONFLICT (partition_id, until, since, run_number) DO UPDATE
+   SET legs = run_transit.legs + excluded.legs, amount_minor = run_transit.amount_minor + excluded.amount_minor
+`
+
+type TransitOfUndoneParams struct {
+	Number  int32
+	Matches []int64
+}
+
+// Takes the legs of matches that are undone off again what was on its way.
+func (q *Queries) TransitOfUndone(ctx context.Context, arg TransitOfUndoneParams) error {
+	_, err := q.db.Exec(ctx, transitOfUndone, arg.Number, arg.Matches)
 	return err
 }
 
@@ -830,6 +3517,106 @@ func (q *Queries) TryDoubt(ctx context.Context, arg TryDoubtParams) error {
 	return err
 }
 
+const undoFindings = `-- name: UndoFindings :exec
+UPDATE run_finding f SET undone_run = $1::int
+  FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
+          FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active
+         WHERE t.id = ANY ($2::bigint[]) GROUP BY t.id) u
+ WHERE f.matched AND f.undone_run IS NULL AND f.partition_id = u.partition_id AND f.run_number = u.run_number
+   AND f.ours || f.theirs && u.movements
+`
+
+type UndoFindingsParams struct {
+	Number  int32
+	Matches []int64
+}
+
+// What was found about matches that are undone does not count any more.
+func (q *Queries) UndoFindings(ctx context.Context, arg UndoFindingsParams) error {
+	_, err := q.db.Exec(ctx, undoFindings, arg.Number, arg.Matches)
+	return err
+}
+
+const undoRunClosed = `-- name: UndoRunClosed :exec
+UPDATE open_movement SET until_run = NULL WHERE until_run = $1::int AND NOT by_hand
+`
+
+func (q *Queries) UndoRunClosed(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunClosed, number)
+	return err
+}
+
+const undoRunLegs = `-- name: UndoRunLegs :exec
+DELETE FROM match_leg WHERE match_id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
+`
+
+func (q *Queries) UndoRunLegs(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunLegs, number)
+	return err
+}
+
+const undoRunMatches = `-- name: UndoRunMatches :exec
+DELETE FROM match WHERE id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
+`
+
+func (q *Queries) UndoRunMatches(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunMatches, number)
+	return err
+}
+
+const undoRunOpen = `-- name: UndoRunOpen :exec
+DELETE FROM open_movement WHERE since_run = $1::int
+`
+
+func (q *Queries) UndoRunOpen(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunOpen, number)
+	return err
+}
+
+const undoRunReopened = `-- name: UndoRunReopened :exec
+WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = $1::int RETURNING match_id),
+     legs AS (UPDATE match_leg SET active = true WHERE match_id IN (SELECT match_id FROM back) AND NOT active RETURNING movement_id)
+DELETE FROM open_movement WHERE since_run + 1 = $1::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs)
+`
+
+// Provisional matches that the run undid hold again.
+func (q *Queries) UndoRunReopened(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunReopened, number)
+	return err
+}
+
+const undoRunResults = `-- name: UndoRunResults :exec
+WITH p AS (DELETE FROM run_partition WHERE run_number = $1::int),
+     f AS (DELETE FROM run_finding WHERE run_number = $1::int),
+     d AS (DELETE FROM run_day WHERE run_number = $1::int),
+     t AS (DELETE FROM run_transit WHERE run_number = $1::int),
+     m AS (DELETE FROM provisional_match WHERE match_id >> 32 = $1::int)
+DELETE FROM run_piece WHERE run_number = $1::int
+`
+
+func (q *Queries) UndoRunResults(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunResults, number)
+	return err
+}
+
+const undoRunTaken = `-- name: UndoRunTaken :exec
+UPDATE delivery SET run_number = NULL WHERE run_number = $1::int
+`
+
+func (q *Queries) UndoRunTaken(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunTaken, number)
+	return err
+}
+
+const undoRunUndone = `-- name: UndoRunUndone :exec
+UPDATE run_finding SET undone_run = NULL WHERE undone_run = $1::int
+`
+
+func (q *Queries) UndoRunUndone(ctx context.Context, number int32) error {
+	_, err := q.db.Exec(ctx, undoRunUndone, number)
+	return err
+}
+
 const unmarkAgreeing = `-- name: UnmarkAgreeing :exec
 UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_minor
 `
@@ -837,4 +3624,45 @@ UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_m
 func (q *Queries) UnmarkAgreeing(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, unmarkAgreeing)
 	return err
+}
+
+const writePiece = `-- name: WritePiece :execrows
+UPDATE statement_file SET pieces = $1, control = $2, lines = $3, movements = movements + $4,
+       overlapping = overlapping + $5, differing = differing + $6,
+       difference = CASE WHEN difference = '' THEN $7 ELSE difference END,
+       leans_on = (SELECT coalesce(array_agg(DISTINCT d ORDER BY d), '{}') FROM unnest(leans_on || $8::int[]) AS d),
+       written_at = now()
+ WHERE id = $9 AND attempt = $10 AND state = 0 AND NOT clearing
+`
+
+type WritePieceParams struct {
+	Pieces      int32
+	Control     []byte
+	Lines       int64
+	Movements   int64
+	Overlapping int64
+	Differing   int64
+	Difference  string
+	LeansOn     []int32
+	ID          uuid.UUID
+	Attempt     int32
+}
+
+func (q *Queries) WritePiece(ctx context.Context, arg WritePieceParams) (int64, error) {
+	result, err := q.db.Exec(ctx, writePiece,
+		arg.Pieces,
+		arg.Control,
+		arg.Lines,
+		arg.Movements,
+		arg.Overlapping,
+		arg.Differing,
+		arg.Difference,
+		arg.LeansOn,
+		arg.ID,
+		arg.Attempt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -11,6 +11,507 @@ SELECT id, stage, account, currency FROM partition ORDER BY account, stage, curr
 -- name: BeginDelivery :one
 INSERT INTO delivery (kind, state) VALUES (@kind, @state) RETURNING id;
 
+-- Runs.
+
+-- name: LockRuns :exec
+-- Runs begin, and people match by hand, one at a time: the one looks at what the other changes.
+SELECT pg_advisory_xact_lock(7403002);
+
+-- name: LastRuns :one
+-- The number of the last run, what the last one that has finished was as of, and the one that is under way.
+SELECT coalesce(max(number), 0)::int AS number, (max(as_of) FILTER (WHERE state = 2))::date AS as_of,
+       (coalesce(max(number) FILTER (WHERE state = 1), 0))::int AS under_way
+  FROM run;
+
+-- name: InsertRun :exec
+-- The run takes all that is accepted and was not taken before.
+WITH taken AS (
+    UPDATE delivery SET run_number = @number::int WHERE state = 1 AND run_number IS NULL RETURNING rows)
+INSERT INTO run (number, id, state, as_of, rules, rows, begun_by)
+SELECT @number, @id, 1, @as_of, @rules, (SELECT coalesce(sum(rows), 0) FROM taken) + (SELECT count(*) FROM open_movement WHERE until_run IS NULL), @begun_by;
+
+-- name: EndedMatches :many
+-- Provisional matches of which what the run takes tells how their movement ended; as source.go has it.
+SELECT p.match_id FROM provisional_match p
+ WHERE p.until_run IS NULL AND EXISTS (SELECT FROM match_leg l WHERE l.movement_id = p.movement_id AND l.match_id = p.match_id AND l.active)
+   AND EXISTS (
+       SELECT FROM movement d JOIN delivery t ON t.id = (d.id >> 32)::int
+        WHERE d.payment_id = p.payment_id AND d.payment_id <> '' AND d.kind = p.kind AND d.ours AND t.run_number = @number
+          AND (d.kind = 1 OR d.idem_key <> '' AND d.idem_key = p.idem_key)
+          AND (p.standing = 1 AND d.standing <> 1 OR p.standing = 2 AND d.standing = 0));
+
+-- name: EndProvisional :exec
+UPDATE provisional_match SET until_run = @number::int WHERE match_id = ANY (@matches::bigint[]);
+
+-- name: ReopenLegs :exec
+-- What was matched with a movement that is in doubt or refused is looked at again.
+INSERT INTO open_movement (movement_id, since_run, partition_id)
+SELECT l.movement_id, (@number::int) - 1, m.partition_id
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.match_id = ANY (@matches::bigint[]) AND l.active AND (NOT m.ours OR m.standing = 0);
+
+-- name: TransitOfUndone :exec
+-- Takes the legs of matches that are undone off again what was on its way.
+INSERT INTO run_transit (run_number, partition_id, since, until, legs, amount_minor)
+SELECT @number, partition_id, day, last, -count(*), -sum(amount)
+  FROM (SELECT m.partition_id, m.day, max(m.day) OVER (PARTITION BY l.match_id) AS last,
+               CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor END AS amount
+          FROM match_leg l JOIN movement m ON m.id = l.movement_id
+          JOIN match t ON t.id = l.match_id AND t.pass > 0
+         WHERE l.match_id = ANY (@matches::bigint[]) AND l.active) legs
+ WHERE day < last AND amount IS NOT NULL
+ GROUP BY partition_id, day, last
+    ON CONFLICT (partition_id, until, since, run_number) DO UPDATE
+   SET legs = run_transit.legs + excluded.legs, amount_minor = run_transit.amount_minor + excluded.amount_minor;
+
+-- name: UndoFindings :exec
+-- What was found about matches that are undone does not count any more.
+UPDATE run_finding f SET undone_run = @number::int
+  FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
+          FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active
+         WHERE t.id = ANY (@matches::bigint[]) GROUP BY t.id) u
+ WHERE f.matched AND f.undone_run IS NULL AND f.partition_id = u.partition_id AND f.run_number = u.run_number
+   AND f.ours || f.theirs && u.movements;
+
+-- name: DeactivateLegs :exec
+UPDATE match_leg SET active = false WHERE match_id = ANY (@matches::bigint[]) AND active;
+
+-- name: RunUnderWay :one
+SELECT number, id FROM run WHERE state = 1;
+
+-- name: TakeRun :one
+UPDATE run SET epoch = epoch + 1 WHERE state = 1 RETURNING number, id, epoch, as_of, rules, rows, telling, cancelling;
+
+-- name: HoldRun :execrows
+SELECT FROM run WHERE number = @number AND epoch = @epoch AND state = 1 AND cancelling = '' FOR SHARE;
+
+-- name: SetTrouble :exec
+UPDATE run SET trouble = @trouble WHERE number = @number AND epoch = @epoch AND state = 1 AND trouble <> @trouble;
+
+-- name: ListPieces :many
+SELECT partition_id, piece FROM run_piece WHERE run_number = @run_number;
+
+-- name: InsertPiece :exec
+INSERT INTO run_piece (run_number, partition_id, piece, matches, movements) VALUES (@run_number, @partition_id, @piece, @matches, @movements);
+
+-- name: ListRunPartitions :many
+SELECT r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
+       r.settled, r.breaks, r.digest, r.told
+  FROM run_partition r JOIN partition p ON p.id = r.partition_id
+ WHERE r.run_number = @run_number ORDER BY p.account COLLATE "C", p.stage, p.currency COLLATE "C";
+
+-- name: InsertRunPartition :exec
+INSERT INTO run_partition (run_number, partition_id, first_place, matches, by_pass, ours, theirs, ours_matched, theirs_matched,
+                           settled, breaks, digest)
+VALUES (@run_number, @partition_id, @first_place, @matches, @by_pass, @ours, @theirs, @ours_matched, @theirs_matched,
+        @settled, @breaks, @digest);
+
+-- name: CloseOpen :exec
+UPDATE open_movement SET until_run = @run_number::int WHERE movement_id = ANY (@movements::bigint[]) AND until_run IS NULL;
+
+-- name: InsertProvisional :exec
+INSERT INTO provisional_match (match_id, movement_id, payment_id, kind, standing, idem_key)
+SELECT u.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
+  FROM (SELECT unnest(@matches::bigint[]) AS match_id, unnest(@movements::bigint[]) AS movement_id) u JOIN movement m ON m.id = u.movement_id;
+
+-- name: BeginTelling :execrows
+UPDATE run SET telling = true WHERE number = @number AND epoch = @epoch AND state = 1 AND cancelling = '';
+
+-- name: ListFindings :many
+SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
+ WHERE run_number = @run_number AND partition_id = @partition_id ORDER BY place;
+
+-- name: ListSighted :many
+SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY (@ids::bigint[]);
+
+-- name: SetTold :exec
+UPDATE run_partition SET told = true WHERE run_number = @run_number AND partition_id = @partition_id;
+
+-- name: PlacesOfFindings :many
+-- Partitions in which something was found that was not matched, by the last run before this one that has finished.
+SELECT DISTINCT f.partition_id FROM run_finding f
+ WHERE NOT f.matched AND f.run_number = (SELECT max(r.number) FROM run r WHERE r.number < @number AND r.state = 2);
+
+-- name: FinishRun :execrows
+UPDATE run SET state = 2, ended_at = now(), trouble = '', digest = @digest, public_key = @public_key, signature = @signature
+ WHERE number = @number AND epoch = @epoch AND state = 1 AND telling;
+
+-- name: DropPieces :exec
+DELETE FROM run_piece WHERE run_number = @run_number;
+
+-- name: DropFindings :exec
+-- What earlier runs left open was found again by this one, as far as it still holds.
+DELETE FROM run_finding WHERE run_number < @run_number AND NOT matched;
+
+-- name: LockRun :one
+SELECT number, state, telling, cancelling FROM run WHERE id = @id FOR UPDATE;
+
+-- name: AskToCancel :exec
+UPDATE run SET cancelling = @cancelling WHERE number = @number;
+
+-- name: UndoRunLegs :exec
+DELETE FROM match_leg WHERE match_id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
+
+-- name: UndoRunMatches :exec
+DELETE FROM match WHERE id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
+
+-- name: UndoRunResults :exec
+WITH p AS (DELETE FROM run_partition WHERE run_number = @number::int),
+     f AS (DELETE FROM run_finding WHERE run_number = @number::int),
+     d AS (DELETE FROM run_day WHERE run_number = @number::int),
+     t AS (DELETE FROM run_transit WHERE run_number = @number::int),
+     m AS (DELETE FROM provisional_match WHERE match_id >> 32 = @number::int)
+DELETE FROM run_piece WHERE run_number = @number::int;
+
+-- name: UndoRunOpen :exec
+DELETE FROM open_movement WHERE since_run = @number::int;
+
+-- name: UndoRunClosed :exec
+UPDATE open_movement SET until_run = NULL WHERE until_run = @number::int AND NOT by_hand;
+
+-- name: UndoRunReopened :exec
+-- Provisional matches that the run undid hold again.
+WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = @number::int RETURNING match_id),
+     legs AS (UPDATE match_leg SET active = true WHERE match_id IN (SELECT match_id FROM back) AND NOT active RETURNING movement_id)
+DELETE FROM open_movement WHERE since_run + 1 = @number::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs);
+
+-- name: UndoRunUndone :exec
+UPDATE run_finding SET undone_run = NULL WHERE undone_run = @number::int;
+
+-- name: UndoRunTaken :exec
+UPDATE delivery SET run_number = NULL WHERE run_number = @number::int;
+
+-- name: CancelledRun :execrows
+UPDATE run SET state = 3, ended_at = now(), trouble = '' WHERE number = @number AND epoch = @epoch AND state = 1 AND cancelling <> '';
+
+-- name: DeliveriesOfRun :one
+-- The first and the last delivery that a run took, and whether there are no others between them; 0 for none.
+SELECT t.first, t.last, NOT EXISTS (
+       SELECT FROM delivery d WHERE d.id BETWEEN t.first AND t.last AND d.run_number IS DISTINCT FROM @run_number::int) AS whole
+  FROM (SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = @run_number::int) t;
+
+-- name: MovementText :one
+SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = @id;
+
+-- name: EarlierEffects :many
+-- By how much payouts are off because of movements that earlier runs have matched.
+SELECT f.payout_id, sum(f.effect_minor)::bigint AS effect_minor FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.matched AND f.effect_minor <> 0 AND f.payout_id = ANY (@payouts::text[]) AND f.run_number < @before
+   AND (f.undone_run IS NULL OR f.undone_run > @before) AND p.stage = 1 AND p.account = @account AND p.currency = @currency
+ GROUP BY f.payout_id;
+
+-- name: PutFirstRules :exec
+-- The rules that a system begins with, and that they are active.
+WITH put AS (
+    INSERT INTO rule_set (version, document, hash, note, created_by) VALUES (1, @document, @hash, @note, @created_by)
+        ON CONFLICT (version) DO NOTHING RETURNING version)
+INSERT INTO rule_activation (version, activated_by, reason) SELECT version, @created_by, @note FROM put;
+
+-- name: LockRules :exec
+LOCK TABLE rule_set IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: PutRules :one
+INSERT INTO rule_set (version, document, hash, note, created_by)
+SELECT max(version) + 1, @document, @hash, @note, @created_by FROM rule_set
+RETURNING version;
+
+-- name: ActivateRules :exec
+INSERT INTO rule_activation (version, activated_by, reason) VALUES (@version, @activated_by, @reason);
+
+-- name: ActiveRules :one
+SELECT version FROM rule_activation ORDER BY id DESC LIMIT 1;
+
+-- name: GetRules :one
+SELECT version, document, hash, note, created_by, created_at FROM rule_set WHERE version = @version;
+
+-- name: ListRules :many
+SELECT version, document, hash, note, created_by, created_at FROM rule_set WHERE version < @before ORDER BY version DESC LIMIT @n;
+
+-- name: ListActivations :many
+SELECT version, at, activated_by, reason FROM rule_activation WHERE version = ANY (@versions::int[]) ORDER BY id;
+
+-- name: PutSigningKey :exec
+INSERT INTO signing_key (public_key, seed) VALUES (@public_key, @seed) ON CONFLICT DO NOTHING;
+
+-- name: OwnSigningKey :one
+SELECT seed FROM signing_key WHERE seed IS NOT NULL;
+
+-- name: IsSigningKey :one
+SELECT EXISTS (SELECT FROM signing_key WHERE public_key = @public_key);
+
+-- name: CountWaiting :one
+-- What no run has taken, and when the last run ended.
+SELECT (SELECT count(*) FROM delivery WHERE state = 1 AND run_number IS NULL) AS deliveries,
+       EXISTS (SELECT FROM open_movement WHERE until_run IS NULL) AS is_open, (now() AT TIME ZONE 'UTC')::date AS today,
+       (SELECT max(as_of) FROM run WHERE state = 2)::date AS as_of,
+       coalesce((SELECT extract(epoch FROM now() - max(ended_at)) FROM run), 1e9)::float8 AS seconds;
+
+-- name: GetRun :one
+SELECT number, id, state, as_of, rules, rows, telling, trouble, begun_by, cancelling, started_at, ended_at, digest, public_key, signature
+  FROM run WHERE id = @id;
+
+-- name: ListRuns :many
+SELECT number, id, state, as_of, rules, rows, telling, trouble, begun_by, cancelling, started_at, ended_at, digest, public_key, signature
+  FROM run WHERE number < @before ORDER BY number DESC LIMIT @n;
+
+-- name: NumberOfRun :one
+SELECT number FROM run WHERE id = @id;
+
+-- name: LastFinishedRun :one
+SELECT id FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1;
+
+-- name: SumPieces :one
+SELECT coalesce(sum(matches), 0)::bigint AS matches, coalesce(sum(movements), 0)::bigint AS movements FROM run_piece WHERE run_number = @run_number;
+
+-- name: ResultsOfRuns :many
+SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
+       r.settled, r.breaks, r.digest
+  FROM run_partition r JOIN partition p ON p.id = r.partition_id
+ WHERE r.run_number = ANY (@numbers::int[]) ORDER BY r.run_number, p.account COLLATE "C", p.stage, p.currency COLLATE "C";
+
+-- name: CountOpen :many
+SELECT p.stage, count(*) FROM open_movement o JOIN partition p ON p.id = o.partition_id WHERE o.until_run IS NULL GROUP BY p.stage;
+
+-- name: MatchesOfRun :many
+SELECT id, partition_id, pass, ours_by, theirs_by, score, evidence FROM match
+ WHERE id > @after::bigint AND id <= @until::bigint ORDER BY id LIMIT @n;
+
+-- name: MatchesOfMovement :many
+-- Those that hold, and those that were undone.
+SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence FROM match t
+ WHERE t.id > @after::bigint AND t.id IN (
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND l.active WHERE m.key = @key
+        UNION ALL
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND NOT l.active WHERE m.key = @key)
+ ORDER BY t.id LIMIT @n;
+
+-- name: MatchesOfPayment :many
+SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence FROM match t
+ WHERE t.id > @after::bigint AND t.id IN (
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND l.active WHERE m.payment_id = @payment_id AND m.payment_id <> ''
+        UNION ALL
+       SELECT l.match_id FROM movement m JOIN match_leg l ON l.movement_id = m.id AND NOT l.active WHERE m.payment_id = @payment_id AND m.payment_id <> '')
+ ORDER BY t.id LIMIT @n;
+
+-- name: LegsOfMatches :many
+SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.match_id = ANY (@ids::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key;
+-- Statements.
+
+-- name: BeginFile :exec
+INSERT INTO statement_file (id, state, account, stage, format, name, reading, sha256, delivery_id, payouts_id, created_by)
+VALUES (@id, 0, @account, @stage, @format, @name, @reading, @sha256, @delivery_id, @payouts_id, @created_by);
+
+-- name: ResumeFile :one
+-- What is left of an earlier attempt at the same content, read the same way. From now on only this attempt may write.
+UPDATE statement_file SET attempt = attempt + 1, name = @name, created_by = @created_by, written_at = now()
+ WHERE id = (SELECT f.id FROM statement_file f
+              WHERE f.state = 0 AND NOT f.clearing AND f.account = @account AND f.stage = @stage AND f.format = @format
+                AND f.reading = @reading AND f.sha256 = @sha256 AND @sha256 <> ''::bytea LIMIT 1)
+RETURNING id, delivery_id, payouts_id, attempt, pieces, control;
+
+-- name: AbandonFiles :exec
+-- Files that nobody brings any more: of the account and side, but one, nothing may come in besides.
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND account = @account AND stage = @stage AND id <> @kept AND NOT clearing;
+
+-- name: AbandonFile :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1 WHERE id = @id AND state = 0 AND attempt = @attempt;
+
+-- name: AbandonLeftFiles :exec
+-- Files of which nothing was written for so long.
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND NOT clearing AND written_at < now() - make_interval(secs => @after_seconds::float8);
+
+-- name: ListToClear :many
+SELECT id FROM statement_file WHERE clearing ORDER BY id LIMIT 100;
+
+-- name: ListToClearOf :many
+SELECT id FROM statement_file WHERE clearing AND account = @account AND stage = @stage ORDER BY id;
+
+-- name: TouchFile :execrows
+-- Holds the row for the attempt that may write.
+UPDATE statement_file SET written_at = now() WHERE id = @id AND attempt = @attempt AND state = 0 AND NOT clearing;
+
+-- name: WritePiece :execrows
+UPDATE statement_file SET pieces = @pieces, control = @control, lines = @lines, movements = movements + @movements,
+       overlapping = overlapping + @overlapping, differing = differing + @differing,
+       difference = CASE WHEN difference = '' THEN @difference ELSE difference END,
+       leans_on = (SELECT coalesce(array_agg(DISTINCT d ORDER BY d), '{}') FROM unnest(leans_on || @leans_on::int[]) AS d),
+       written_at = now()
+ WHERE id = @id AND attempt = @attempt AND state = 0 AND NOT clearing;
+
+-- name: FindMovements :many
+-- Those of these keys that are there, with what they say.
+SELECT key, id, partition_id, amount_minor, fee_minor, day FROM movement WHERE key = ANY (@keys::uuid[]);
+
+-- name: FindRepeated :many
+SELECT key, seen FROM repeated_key WHERE delivery_id = @delivery_id AND key = ANY (@keys::uuid[]);
+
+-- name: PutRepeated :exec
+INSERT INTO repeated_key (delivery_id, key, seen)
+SELECT @delivery_id, u.key, u.seen FROM (SELECT unnest(@keys::uuid[]) AS key, unnest(@seen::int[]) AS seen) u
+    ON CONFLICT (delivery_id, key) DO UPDATE SET seen = excluded.seen;
+
+-- name: DropRepeated :exec
+DELETE FROM repeated_key WHERE delivery_id = @delivery_id;
+
+-- name: LockDecisions :exec
+-- What is accepted, held and dropped is decided on by one at a time, for each decision looks at all others.
+SELECT pg_advisory_xact_lock(7266337120331);
+
+-- name: FileOfContent :one
+-- The file that has this content, if it counts, or was refused as it would be again.
+SELECT id FROM statement_file WHERE sha256 = @sha256 AND (state IN (1, 2) OR state = 3 AND reading = @reading) ORDER BY id LIMIT 1;
+
+-- name: CountRepeat :one
+UPDATE statement_file SET repeats = repeats + 1 WHERE id = @id RETURNING account;
+
+-- name: CompleteFile :exec
+UPDATE statement_file
+   SET state = @state, decided_at = now(), sha256 = @sha256, size_bytes = @size_bytes, lines = @lines, pending = @pending,
+       payout_lines = @payout_lines, statements = @statements, proofs = @proofs, failing = @failing,
+       failing_proofs = @failing_proofs, note = @note, clearing = @clearing
+ WHERE id = @id;
+
+-- name: SetDeliveries :exec
+-- What a file brings shares its state. How many movements a report's payouts are is counted.
+UPDATE delivery d
+   SET state = f.state, rows = CASE WHEN d.id = f.delivery_id THEN f.movements
+                                    ELSE (SELECT count(*) FROM movement m WHERE m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295) END
+  FROM statement_file f WHERE f.id = @file_id AND (d.id = f.delivery_id OR d.id = f.payouts_id);
+
+-- name: MeasureOverlap :exec
+-- What of a file's statements are movements of other deliveries: what its lines come to, less what is there.
+UPDATE statement s
+   SET overlapping = s.last_place - s.first_place + 1 - m.n,
+       overlap_minor = CASE WHEN jsonb_array_length(s.sums) = 1
+                            THEN (s.sums -> 0 ->> 'credits')::bigint + (s.sums -> 0 ->> 'debits')::bigint - (s.sums -> 0 ->> 'fees')::bigint - m.minor
+                            ELSE 0 END
+  FROM statement t CROSS JOIN LATERAL (
+       SELECT count(*) AS n, coalesce(sum(v.amount_minor - v.fee_minor), 0)::bigint AS minor FROM movement v
+        WHERE v.id BETWEEN (@delivery_id::bigint << 32) + t.first_place AND (@delivery_id::bigint << 32) + t.last_place) m
+ WHERE s.file_id = @file_id AND t.id = s.id;
+
+-- name: GetFile :one
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file WHERE id = @id AND NOT (state = 0 AND clearing);
+
+-- name: ListFiles :many
+-- Newest first: ids are UUIDv7. Of no account: all; of state -1: all.
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file
+ WHERE id < @before AND NOT (state = 0 AND clearing) AND (@account::text = '' OR account = @account)
+   AND (@state::smallint < 0 OR state = @state)
+ ORDER BY id DESC LIMIT @n;
+
+-- name: GetStatement :one
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement WHERE id = @id;
+
+-- name: ListStatements :many
+-- Newest file first, and in its order. Of no bank account: all; of standing 0: all.
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement
+ WHERE (file_id < @before OR file_id = @before AND number > @after) AND (NOT @one_file::boolean OR file_id = @before)
+   AND (@bank_account::text = '' OR bank_account = @bank_account) AND (@standing::smallint = 0 OR standing = @standing)
+ ORDER BY file_id DESC, number LIMIT @n;
+
+-- name: ListLines :many
+SELECT m.id, m.key, m.kind, m.amount_minor, m.fee_minor, p.currency, m.day, m.other_day, m.line, m.provider_id, m.parent_id, m.idem_key,
+       m.reference, m.payout_id, m.note
+  FROM movement m JOIN partition p ON p.id = m.partition_id
+ WHERE m.id > @after AND m.id <= @last ORDER BY m.id LIMIT @n;
+
+-- name: LockFile :one
+SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = @id AND state > 0 FOR NO KEY UPDATE;
+
+-- name: ListHeld :many
+SELECT id, account, stage, format, sha256, delivery_id, payouts_id, movements, leans_on, difference FROM statement_file
+ WHERE state = 2 AND NOT clearing ORDER BY id;
+
+-- name: ListToJudge :many
+-- The statements of a file as far as others matter for them.
+SELECT id, number, standing, note, series, currency, sequence, page, opening_minor, opening_day, closing_minor, closing_day, first_day,
+       last_day, lines, pending, unkeyed, overlapping, last_place - first_place + 1 AS places
+  FROM statement WHERE file_id = @file_id ORDER BY number;
+
+-- name: ListSeries :many
+-- The statements that count of these series.
+SELECT s.id, s.file_id, f.format, s.series, s.currency, s.sequence, s.page, s.opening_minor, s.opening_day, s.closing_minor, s.closing_day,
+       s.first_day, s.last_day, s.lines, s.unkeyed
+  FROM statement s JOIN statement_file f ON f.id = s.file_id AND f.state = 1
+ WHERE (s.series, s.currency) IN (SELECT unnest(@series::text[]), unnest(@currencies::text[])) AND s.standing IN (1, 6)
+ ORDER BY s.closing_day, s.sequence, s.page, s.id;
+
+-- name: SetStandings :exec
+UPDATE statement s SET standing = u.standing, note = u.note
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@standings::smallint[]) AS standing, unnest(@notes::text[]) AS note) u
+ WHERE s.id = u.id;
+
+-- name: FilesOfDeliveries :many
+SELECT id, state FROM statement_file WHERE delivery_id = ANY (@ids::int[]) OR payouts_id = ANY (@ids::int[]) ORDER BY id;
+
+-- name: LeaningFile :one
+-- Another file that counts on movements of these deliveries.
+SELECT id FROM statement_file
+ WHERE leans_on && @ids::int[] AND state IN (1, 2) AND delivery_id <> ALL (@ids::int[]) ORDER BY id LIMIT 1;
+
+-- name: SetFile :exec
+UPDATE statement_file SET state = @state, note = @note, decided_at = now() WHERE id = @id;
+
+-- name: SetNote :exec
+UPDATE statement_file SET note = @note WHERE id = @id AND note <> @note;
+
+-- name: CurrenciesOf :many
+-- The currencies of what a delivery pays out.
+SELECT DISTINCT p.currency FROM movement m JOIN partition p ON p.id = m.partition_id
+ WHERE m.id BETWEEN (@delivery_id::bigint << 32) AND (@delivery_id::bigint << 32) + 4294967295 AND m.payout_id <> '';
+
+-- name: InsertPayouts :exec
+-- What a report pays out: for each payout and currency the net of its lines.
+INSERT INTO movement (id, key, partition_id, ours, kind, amount_minor, day, payout_id, note)
+SELECT greatest(@payouts_id::bigint << 32, (SELECT max(e.id) FROM movement e WHERE e.id BETWEEN (@payouts_id::bigint << 32) AND (@payouts_id::bigint << 32) + 4294967295))
+           + row_number() OVER (ORDER BY n.payout_id, n.currency),
+       identity_of('payout', @account::text, n.payout_id, n.currency, @content::text), q.id, true, 6, n.minor::bigint, n.day, n.payout_id,
+       'payout of ' || n.lines || ' lines'
+  FROM (SELECT m.payout_id, p.currency, sum(m.amount_minor - m.fee_minor) AS minor, min(coalesce(m.other_day, m.day)) AS day, count(*) AS lines
+          FROM movement m JOIN partition p ON p.id = m.partition_id
+         WHERE m.id BETWEEN (@delivery_id::bigint << 32) AND (@delivery_id::bigint << 32) + 4294967295 AND m.payout_id <> ''
+         GROUP BY m.payout_id, p.currency HAVING sum(m.amount_minor - m.fee_minor) <> 0) n
+  JOIN partition q ON q.stage = 2 AND q.account = @account::text AND q.currency = n.currency;
+
+-- name: CountMovements :one
+SELECT count(*) FROM movement WHERE id BETWEEN @first AND @last;
+
+-- name: RemoveMovements :execrows
+DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN @first AND @last ORDER BY m.id LIMIT @n);
+
+-- name: ToClear :one
+SELECT id, state, delivery_id, payouts_id FROM statement_file WHERE id = @id AND clearing;
+
+-- name: DroppedRanges :many
+SELECT first_place, last_place FROM statement WHERE file_id = @file_id AND standing = 5 AND last_place >= first_place ORDER BY number;
+
+-- name: Cleared :exec
+UPDATE statement_file SET clearing = false, movements = @movements WHERE id = @id AND clearing;
+
+-- name: RemoveFile :exec
+WITH file AS (DELETE FROM statement_file WHERE statement_file.id = @id AND statement_file.state = 0 AND statement_file.clearing
+              RETURNING delivery_id, payouts_id)
+DELETE FROM delivery d USING file WHERE d.id = file.delivery_id OR d.id = file.payouts_id;
+
+-- name: InsertAction :exec
+INSERT INTO operator_action (id, actor, verb, target, reason) VALUES (@id, @actor, @verb, @target, @reason);
+
+-- name: BeginClearing :exec
+UPDATE statement_file SET clearing = true WHERE id = @id;
+
 -- The internal side: movements and facts from events, and what is done about them.
 
 -- name: LockOpenDelivery :many

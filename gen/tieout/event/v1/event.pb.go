@@ -3385,6 +3385,252 @@ func (x *ScheduleOccurrenceSkipped) GetReason() string {
 	return ""
 }
 
+// RunFinished: a reconciliation has finished. Type tieout.reconciliation.run.finished.v1.
+type RunFinished struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Its number, from 1 without gaps.
+	Number int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// The day by which it judged what is due: "2026-11-30".
+	AsOf string `protobuf:"bytes,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// How many matches it made.
+	Matched int64 `protobuf:"varint,4,opt,name=matched,proto3" json:"matched,omitempty"`
+	// How many things it found not to be as they should be, by the code of breaks.
+	Breaks map[string]int64 `protobuf:"bytes,5,rep,name=breaks,proto3" json:"breaks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// SHA-256 over its inputs, rules and results, in lower-case hexadecimal.
+	Digest        string `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunFinished) Reset() {
+	*x = RunFinished{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunFinished) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunFinished) ProtoMessage() {}
+
+func (x *RunFinished) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunFinished.ProtoReflect.Descriptor instead.
+func (*RunFinished) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RunFinished) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *RunFinished) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RunFinished) GetAsOf() string {
+	if x != nil {
+		return x.AsOf
+	}
+	return ""
+}
+
+func (x *RunFinished) GetMatched() int64 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *RunFinished) GetBreaks() map[string]int64 {
+	if x != nil {
+		return x.Breaks
+	}
+	return nil
+}
+
+func (x *RunFinished) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// JournalPosted: a journal that somebody decided on is in the ledger. Type tieout.payment.journal.posted.v1.
+type JournalPosted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The journal.
+	JournalId string `protobuf:"bytes,1,opt,name=journal_id,json=journalId,proto3" json:"journal_id,omitempty"`
+	// What it is about: "payout", "fee", "write_off" or "correction".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Which of its kind it is.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// What it is for: a break, a payout.
+	Reference string `protobuf:"bytes,4,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Its lines, in their order.
+	Postings []*JournalPosting `protobuf:"bytes,5,rep,name=postings,proto3" json:"postings,omitempty"`
+	// Who decided.
+	Actor string `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalPosted) Reset() {
+	*x = JournalPosted{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalPosted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalPosted) ProtoMessage() {}
+
+func (x *JournalPosted) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalPosted.ProtoReflect.Descriptor instead.
+func (*JournalPosted) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *JournalPosted) GetJournalId() string {
+	if x != nil {
+		return x.JournalId
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetPostings() []*JournalPosting {
+	if x != nil {
+		return x.Postings
+	}
+	return nil
+}
+
+func (x *JournalPosted) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// JournalPosting is a line of a journal.
+type JournalPosting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account: "provider_clearing".
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// More than zero debits the account, less than zero credits it.
+	Amount        *v1.Amount `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalPosting) Reset() {
+	*x = JournalPosting{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalPosting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalPosting) ProtoMessage() {}
+
+func (x *JournalPosting) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalPosting.ProtoReflect.Descriptor instead.
+func (*JournalPosting) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *JournalPosting) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *JournalPosting) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
 // GapHealed: the owner of something told reconciliation what none of its events had. Type
 // tieout.reconciliation.gap.healed.v1.
 type GapHealed struct {
@@ -3401,7 +3647,7 @@ type GapHealed struct {
 
 func (x *GapHealed) Reset() {
 	*x = GapHealed{}
-	mi := &file_tieout_event_v1_event_proto_msgTypes[47]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3413,7 +3659,7 @@ func (x *GapHealed) String() string {
 func (*GapHealed) ProtoMessage() {}
 
 func (x *GapHealed) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_event_v1_event_proto_msgTypes[47]
+	mi := &file_tieout_event_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3426,7 +3672,7 @@ func (x *GapHealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GapHealed.ProtoReflect.Descriptor instead.
 func (*GapHealed) Descriptor() ([]byte, []int) {
-	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GapHealed) GetSubject() string {
@@ -3714,7 +3960,29 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\vcustomer_id\x18\x03 \x01(\tR\n" +
 	"customerId\x120\n" +
 	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"U\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x80\x02\n" +
+	"\vRunFinished\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x05R\x06number\x12\x13\n" +
+	"\x05as_of\x18\x03 \x01(\tR\x04asOf\x12\x18\n" +
+	"\amatched\x18\x04 \x01(\x03R\amatched\x12@\n" +
+	"\x06breaks\x18\x05 \x03(\v2(.tieout.event.v1.RunFinished.BreaksEntryR\x06breaks\x12\x16\n" +
+	"\x06digest\x18\x06 \x01(\tR\x06digest\x1a9\n" +
+	"\vBreaksEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xdd\x01\n" +
+	"\rJournalPosted\x12\x1d\n" +
+	"\n" +
+	"journal_id\x18\x01 \x01(\tR\tjournalId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1c\n" +
+	"\treference\x18\x04 \x01(\tR\treference\x12;\n" +
+	"\bpostings\x18\x05 \x03(\v2\x1f.tieout.event.v1.JournalPostingR\bpostings\x12\x14\n" +
+	"\x05actor\x18\x06 \x01(\tR\x05actor\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\\\n" +
+	"\x0eJournalPosting\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x120\n" +
+	"\x06amount\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\"U\n" +
 	"\tGapHealed\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x18\n" +
@@ -3734,7 +4002,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
@@ -3783,38 +4051,45 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*ScheduleEnded)(nil),               // 44: tieout.event.v1.ScheduleEnded
 	(*ScheduleOccurrenceMissed)(nil),    // 45: tieout.event.v1.ScheduleOccurrenceMissed
 	(*ScheduleOccurrenceSkipped)(nil),   // 46: tieout.event.v1.ScheduleOccurrenceSkipped
-	(*GapHealed)(nil),                   // 47: tieout.event.v1.GapHealed
-	(*v1.Amount)(nil),                   // 48: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil),       // 49: google.protobuf.Timestamp
+	(*RunFinished)(nil),                 // 47: tieout.event.v1.RunFinished
+	(*JournalPosted)(nil),               // 48: tieout.event.v1.JournalPosted
+	(*JournalPosting)(nil),              // 49: tieout.event.v1.JournalPosting
+	(*GapHealed)(nil),                   // 50: tieout.event.v1.GapHealed
+	nil,                                 // 51: tieout.event.v1.RunFinished.BreaksEntry
+	(*v1.Amount)(nil),                   // 52: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),       // 53: google.protobuf.Timestamp
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	48, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	52, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	48, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	49, // 4: tieout.event.v1.PaymentCaptured.book_time:type_name -> google.protobuf.Timestamp
-	48, // 5: tieout.event.v1.PaymentDeclined.amount:type_name -> tieout.common.v1.Amount
-	48, // 6: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	48, // 7: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	49, // 8: tieout.event.v1.PaymentRefunded.book_time:type_name -> google.protobuf.Timestamp
-	48, // 9: tieout.event.v1.PaymentVoided.amount:type_name -> tieout.common.v1.Amount
-	48, // 10: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	48, // 11: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	48, // 12: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	48, // 13: tieout.event.v1.PaymentChargeback.fee:type_name -> tieout.common.v1.Amount
-	49, // 14: tieout.event.v1.PaymentChargeback.book_time:type_name -> google.protobuf.Timestamp
-	48, // 15: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
-	48, // 16: tieout.event.v1.PaymentChargebackReversed.fee:type_name -> tieout.common.v1.Amount
-	49, // 17: tieout.event.v1.PaymentChargebackReversed.book_time:type_name -> google.protobuf.Timestamp
-	48, // 18: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
-	48, // 19: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
-	48, // 20: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
-	48, // 21: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	52, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	53, // 4: tieout.event.v1.PaymentCaptured.book_time:type_name -> google.protobuf.Timestamp
+	52, // 5: tieout.event.v1.PaymentDeclined.amount:type_name -> tieout.common.v1.Amount
+	52, // 6: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	52, // 7: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	53, // 8: tieout.event.v1.PaymentRefunded.book_time:type_name -> google.protobuf.Timestamp
+	52, // 9: tieout.event.v1.PaymentVoided.amount:type_name -> tieout.common.v1.Amount
+	52, // 10: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	52, // 11: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	52, // 12: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	52, // 13: tieout.event.v1.PaymentChargeback.fee:type_name -> tieout.common.v1.Amount
+	53, // 14: tieout.event.v1.PaymentChargeback.book_time:type_name -> google.protobuf.Timestamp
+	52, // 15: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	52, // 16: tieout.event.v1.PaymentChargebackReversed.fee:type_name -> tieout.common.v1.Amount
+	53, // 17: tieout.event.v1.PaymentChargebackReversed.book_time:type_name -> google.protobuf.Timestamp
+	52, // 18: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
+	52, // 19: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
+	52, // 20: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
+	52, // 21: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
+	51, // 22: tieout.event.v1.RunFinished.breaks:type_name -> tieout.event.v1.RunFinished.BreaksEntry
+	49, // 23: tieout.event.v1.JournalPosted.postings:type_name -> tieout.event.v1.JournalPosting
+	52, // 24: tieout.event.v1.JournalPosting.amount:type_name -> tieout.common.v1.Amount
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -3828,7 +4103,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

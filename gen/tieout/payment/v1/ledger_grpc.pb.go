@@ -19,6 +19,7 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
+	LedgerService_PostJournal_FullMethodName = "/tieout.payment.v1.LedgerService/PostJournal"
 	LedgerService_GetBalances_FullMethodName = "/tieout.payment.v1.LedgerService/GetBalances"
 	LedgerService_ListEntries_FullMethodName = "/tieout.payment.v1.LedgerService/ListEntries"
 	LedgerService_GetTurnover_FullMethodName = "/tieout.payment.v1.LedgerService/GetTurnover"
@@ -31,6 +32,10 @@ const (
 // LedgerService shows the ledger: what happened to money, in double entry. Nothing in it is ever changed, so what it
 // said at a time it says for ever; corrections are new journals.
 type LedgerServiceClient interface {
+	// Posts a journal that somebody has decided on: what the provider paid out or took by itself, a balance that is given
+	// up, a correction. There is one of each kind and key for ever: another one is refused with JOURNAL_EXISTS, which names
+	// the first.
+	PostJournal(ctx context.Context, in *PostJournalRequest, opts ...grpc.CallOption) (*PostJournalResponse, error)
 	// Returns the balance of each account in each currency that it has postings in, now or as it was.
 	GetBalances(ctx context.Context, in *GetBalancesRequest, opts ...grpc.CallOption) (*GetBalancesResponse, error)
 	// Lists entries, those of the newest journal first, and those of a journal in their order.
@@ -46,6 +51,16 @@ type ledgerServiceClient struct {
 
 func NewLedgerServiceClient(cc grpc.ClientConnInterface) LedgerServiceClient {
 	return &ledgerServiceClient{cc}
+}
+
+func (c *ledgerServiceClient) PostJournal(ctx context.Context, in *PostJournalRequest, opts ...grpc.CallOption) (*PostJournalResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PostJournalResponse)
+	err := c.cc.Invoke(ctx, LedgerService_PostJournal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *ledgerServiceClient) GetBalances(ctx context.Context, in *GetBalancesRequest, opts ...grpc.CallOption) (*GetBalancesResponse, error) {
@@ -85,6 +100,10 @@ func (c *ledgerServiceClient) GetTurnover(ctx context.Context, in *GetTurnoverRe
 // LedgerService shows the ledger: what happened to money, in double entry. Nothing in it is ever changed, so what it
 // said at a time it says for ever; corrections are new journals.
 type LedgerServiceServer interface {
+	// Posts a journal that somebody has decided on: what the provider paid out or took by itself, a balance that is given
+	// up, a correction. There is one of each kind and key for ever: another one is refused with JOURNAL_EXISTS, which names
+	// the first.
+	PostJournal(context.Context, *PostJournalRequest) (*PostJournalResponse, error)
 	// Returns the balance of each account in each currency that it has postings in, now or as it was.
 	GetBalances(context.Context, *GetBalancesRequest) (*GetBalancesResponse, error)
 	// Lists entries, those of the newest journal first, and those of a journal in their order.
@@ -102,6 +121,9 @@ type LedgerServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedLedgerServiceServer struct{}
 
+func (UnimplementedLedgerServiceServer) PostJournal(context.Context, *PostJournalRequest) (*PostJournalResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PostJournal not implemented")
+}
 func (UnimplementedLedgerServiceServer) GetBalances(context.Context, *GetBalancesRequest) (*GetBalancesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBalances not implemented")
 }
@@ -130,6 +152,24 @@ func RegisterLedgerServiceServer(s grpc.ServiceRegistrar, srv LedgerServiceServe
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&LedgerService_ServiceDesc, srv)
+}
+
+func _LedgerService_PostJournal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PostJournalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).PostJournal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_PostJournal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).PostJournal(ctx, req.(*PostJournalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _LedgerService_GetBalances_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -193,6 +233,10 @@ var LedgerService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "tieout.payment.v1.LedgerService",
 	HandlerType: (*LedgerServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "PostJournal",
+			Handler:    _LedgerService_PostJournal_Handler,
+		},
 		{
 			MethodName: "GetBalances",
 			Handler:    _LedgerService_GetBalances_Handler,

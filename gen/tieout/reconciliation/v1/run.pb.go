@@ -10,9 +10,11 @@ package reconciliationv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -25,11 +27,246 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// RunState says how far a run has come.
+type RunState int32
+
+const (
+	// Never sent.
+	RunState_RUN_STATE_UNSPECIFIED RunState = 0
+	// It is under way, or waits for a process that goes on with it.
+	RunState_RUN_STATE_RUNNING RunState = 1
+	// All of it is there.
+	RunState_RUN_STATE_FINISHED RunState = 2
+	// It was cancelled, and nothing of it is there.
+	RunState_RUN_STATE_CANCELLED RunState = 3
+)
+
+// Enum value maps for RunState.
+var (
+	RunState_name = map[int32]string{
+		0: "RUN_STATE_UNSPECIFIED",
+		1: "RUN_STATE_RUNNING",
+		2: "RUN_STATE_FINISHED",
+		3: "RUN_STATE_CANCELLED",
+	}
+	RunState_value = map[string]int32{
+		"RUN_STATE_UNSPECIFIED": 0,
+		"RUN_STATE_RUNNING":     1,
+		"RUN_STATE_FINISHED":    2,
+		"RUN_STATE_CANCELLED":   3,
+	}
+)
+
+func (x RunState) Enum() *RunState {
+	p := new(RunState)
+	*p = x
+	return p
+}
+
+func (x RunState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RunState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_run_proto_enumTypes[0].Descriptor()
+}
+
+func (RunState) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_run_proto_enumTypes[0]
+}
+
+func (x RunState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RunState.Descriptor instead.
+func (RunState) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{0}
+}
+
+// Pass says how a match was proven.
+type Pass int32
+
+const (
+	// Never sent.
+	Pass_PASS_UNSPECIFIED Pass = 0
+	// Both sides carry the same id.
+	Pass_PASS_STRONG_ID Pass = 1
+	// They are the only ones with this reference and amount, or this amount and day.
+	Pass_PASS_COMPOSITE Pass = 2
+	// The lines of a payout come to the credit.
+	Pass_PASS_PAYOUT Pass = 3
+	// They are the only assignment within tolerance and days.
+	Pass_PASS_WINDOW Pass = 4
+	// The same, by similar references.
+	Pass_PASS_FUZZY Pass = 5
+	// They are the only subset that comes to the amount.
+	Pass_PASS_SUBSET Pass = 6
+	// It needs no counterpart: a fee by itself, a payout of nothing.
+	Pass_PASS_OWN Pass = 7
+	// A person decided.
+	Pass_PASS_BY_HAND Pass = 8
+)
+
+// Enum value maps for Pass.
+var (
+	Pass_name = map[int32]string{
+		0: "PASS_UNSPECIFIED",
+		1: "PASS_STRONG_ID",
+		2: "PASS_COMPOSITE",
+		3: "PASS_PAYOUT",
+		4: "PASS_WINDOW",
+		5: "PASS_FUZZY",
+		6: "PASS_SUBSET",
+		7: "PASS_OWN",
+		8: "PASS_BY_HAND",
+	}
+	Pass_value = map[string]int32{
+		"PASS_UNSPECIFIED": 0,
+		"PASS_STRONG_ID":   1,
+		"PASS_COMPOSITE":   2,
+		"PASS_PAYOUT":      3,
+		"PASS_WINDOW":      4,
+		"PASS_FUZZY":       5,
+		"PASS_SUBSET":      6,
+		"PASS_OWN":         7,
+		"PASS_BY_HAND":     8,
+	}
+)
+
+func (x Pass) Enum() *Pass {
+	p := new(Pass)
+	*p = x
+	return p
+}
+
+func (x Pass) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Pass) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_run_proto_enumTypes[1].Descriptor()
+}
+
+func (Pass) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_run_proto_enumTypes[1]
+}
+
+func (x Pass) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Pass.Descriptor instead.
+func (Pass) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{1}
+}
+
+// MovementChange is what would happen to a movement.
+type MovementChange int32
+
+const (
+	// Never sent.
+	MovementChange_MOVEMENT_CHANGE_UNSPECIFIED MovementChange = 0
+	// It is open, and would be matched.
+	MovementChange_MOVEMENT_CHANGE_MATCHED MovementChange = 1
+	// It is matched, and would be open.
+	MovementChange_MOVEMENT_CHANGE_OPENED MovementChange = 2
+	// It is matched, and would be matched with others.
+	MovementChange_MOVEMENT_CHANGE_REMATCHED MovementChange = 3
+	// No run has looked at it yet, and it would be matched.
+	MovementChange_MOVEMENT_CHANGE_MATCHED_FIRST MovementChange = 4
+	// No run has looked at it yet, and it would be open.
+	MovementChange_MOVEMENT_CHANGE_OPENED_FIRST MovementChange = 5
+)
+
+// Enum value maps for MovementChange.
+var (
+	MovementChange_name = map[int32]string{
+		0: "MOVEMENT_CHANGE_UNSPECIFIED",
+		1: "MOVEMENT_CHANGE_MATCHED",
+		2: "MOVEMENT_CHANGE_OPENED",
+		3: "MOVEMENT_CHANGE_REMATCHED",
+		4: "MOVEMENT_CHANGE_MATCHED_FIRST",
+		5: "MOVEMENT_CHANGE_OPENED_FIRST",
+	}
+	MovementChange_value = map[string]int32{
+		"MOVEMENT_CHANGE_UNSPECIFIED":   0,
+		"MOVEMENT_CHANGE_MATCHED":       1,
+		"MOVEMENT_CHANGE_OPENED":        2,
+		"MOVEMENT_CHANGE_REMATCHED":     3,
+		"MOVEMENT_CHANGE_MATCHED_FIRST": 4,
+		"MOVEMENT_CHANGE_OPENED_FIRST":  5,
+	}
+)
+
+func (x MovementChange) Enum() *MovementChange {
+	p := new(MovementChange)
+	*p = x
+	return p
+}
+
+func (x MovementChange) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MovementChange) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_run_proto_enumTypes[2].Descriptor()
+}
+
+func (MovementChange) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_run_proto_enumTypes[2]
+}
+
+func (x MovementChange) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MovementChange.Descriptor instead.
+func (MovementChange) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{2}
+}
+
 // Run is one reconciliation.
 type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run's id: `run_` and a UUIDv7.
-	RunId         string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Its number, from 1 without gaps.
+	Number int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// How far it has come.
+	State RunState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.reconciliation.v1.RunState" json:"state,omitempty"`
+	// The day by which it is judged what is due: "2026-11-30".
+	AsOf string `protobuf:"bytes,4,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// The version of the rules that it goes by.
+	RulesVersion int32 `protobuf:"varint,5,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
+	// How many movements it looks at: what it took, and what was open.
+	Movements int64 `protobuf:"varint,6,opt,name=movements,proto3" json:"movements,omitempty"`
+	// How many of them it has in matches so far.
+	MovementsMatched int64 `protobuf:"varint,7,opt,name=movements_matched,json=movementsMatched,proto3" json:"movements_matched,omitempty"`
+	// How many matches it has made so far.
+	Matched int64 `protobuf:"varint,8,opt,name=matched,proto3" json:"matched,omitempty"`
+	// The same by pass; when it has finished.
+	MatchedByPass []*PassCount `protobuf:"bytes,9,rep,name=matched_by_pass,json=matchedByPass,proto3" json:"matched_by_pass,omitempty"`
+	// What it found not to be as it should be, by code; when it has finished.
+	Breaks []*CodeCount `protobuf:"bytes,10,rep,name=breaks,proto3" json:"breaks,omitempty"`
+	// What it came to in each partition, in the order of the digest. Not in lists.
+	Partitions []*RunPartition `protobuf:"bytes,11,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	// SHA-256 over its inputs, rules and results, in lower-case hexadecimal; when it has finished.
+	Digest string `protobuf:"bytes,12,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The signature of the digest: Ed25519, in lower-case hexadecimal.
+	Signature string `protobuf:"bytes,13,opt,name=signature,proto3" json:"signature,omitempty"`
+	// The public key that the signature is to be checked with, in lower-case hexadecimal.
+	PublicKey string `protobuf:"bytes,14,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// Who began it.
+	BegunBy string `protobuf:"bytes,15,opt,name=begun_by,json=begunBy,proto3" json:"begun_by,omitempty"`
+	// Who cancelled it, and why; empty when nobody did. A run with this that is RUNNING is being cancelled.
+	CancelNote string `protobuf:"bytes,16,opt,name=cancel_note,json=cancelNote,proto3" json:"cancel_note,omitempty"`
+	// Why it does not go on at present; empty when it does. It is tried again until it is cancelled.
+	Trouble string `protobuf:"bytes,17,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// When it began.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// When it ended.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -71,6 +308,853 @@ func (x *Run) GetRunId() string {
 	return ""
 }
 
+func (x *Run) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Run) GetState() RunState {
+	if x != nil {
+		return x.State
+	}
+	return RunState_RUN_STATE_UNSPECIFIED
+}
+
+func (x *Run) GetAsOf() string {
+	if x != nil {
+		return x.AsOf
+	}
+	return ""
+}
+
+func (x *Run) GetRulesVersion() int32 {
+	if x != nil {
+		return x.RulesVersion
+	}
+	return 0
+}
+
+func (x *Run) GetMovements() int64 {
+	if x != nil {
+		return x.Movements
+	}
+	return 0
+}
+
+func (x *Run) GetMovementsMatched() int64 {
+	if x != nil {
+		return x.MovementsMatched
+	}
+	return 0
+}
+
+func (x *Run) GetMatched() int64 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *Run) GetMatchedByPass() []*PassCount {
+	if x != nil {
+		return x.MatchedByPass
+	}
+	return nil
+}
+
+func (x *Run) GetBreaks() []*CodeCount {
+	if x != nil {
+		return x.Breaks
+	}
+	return nil
+}
+
+func (x *Run) GetPartitions() []*RunPartition {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *Run) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Run) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
+}
+
+func (x *Run) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *Run) GetBegunBy() string {
+	if x != nil {
+		return x.BegunBy
+	}
+	return ""
+}
+
+func (x *Run) GetCancelNote() string {
+	if x != nil {
+		return x.CancelNote
+	}
+	return ""
+}
+
+func (x *Run) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *Run) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *Run) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+// PassCount is how many matches a pass has made.
+type PassCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pass.
+	Pass Pass `protobuf:"varint,1,opt,name=pass,proto3,enum=tieout.reconciliation.v1.Pass" json:"pass,omitempty"`
+	// How many.
+	Matches       int64 `protobuf:"varint,2,opt,name=matches,proto3" json:"matches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PassCount) Reset() {
+	*x = PassCount{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PassCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PassCount) ProtoMessage() {}
+
+func (x *PassCount) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PassCount.ProtoReflect.Descriptor instead.
+func (*PassCount) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PassCount) GetPass() Pass {
+	if x != nil {
+		return x.Pass
+	}
+	return Pass_PASS_UNSPECIFIED
+}
+
+func (x *PassCount) GetMatches() int64 {
+	if x != nil {
+		return x.Matches
+	}
+	return 0
+}
+
+// CodeCount is how often something was found.
+type CodeCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The code of a break: "MISSING_AT_BANK".
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// How often.
+	Count         int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeCount) Reset() {
+	*x = CodeCount{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeCount) ProtoMessage() {}
+
+func (x *CodeCount) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeCount.ProtoReflect.Descriptor instead.
+func (*CodeCount) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CodeCount) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *CodeCount) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// RunPartition is what a run came to in a partition: an account and a currency at a stage.
+type RunPartition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account with the provider.
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// "provider": our books against the provider's report; "bank": payouts against the bank statement.
+	Stage string `protobuf:"bytes,2,opt,name=stage,proto3" json:"stage,omitempty"`
+	// The currency.
+	CurrencyCode string `protobuf:"bytes,3,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// How many movements of ours it looked at.
+	Ours int64 `protobuf:"varint,4,opt,name=ours,proto3" json:"ours,omitempty"`
+	// How many of theirs.
+	Theirs int64 `protobuf:"varint,5,opt,name=theirs,proto3" json:"theirs,omitempty"`
+	// How many of ours are in its matches.
+	OursMatched int64 `protobuf:"varint,6,opt,name=ours_matched,json=oursMatched,proto3" json:"ours_matched,omitempty"`
+	// How many of theirs.
+	TheirsMatched int64 `protobuf:"varint,7,opt,name=theirs_matched,json=theirsMatched,proto3" json:"theirs_matched,omitempty"`
+	// How many of ours were in doubt and are left out, because it is known how they ended.
+	Settled int64 `protobuf:"varint,8,opt,name=settled,proto3" json:"settled,omitempty"`
+	// How many matches it made.
+	Matches int64 `protobuf:"varint,9,opt,name=matches,proto3" json:"matches,omitempty"`
+	// What it found, by code.
+	Breaks []*CodeCount `protobuf:"bytes,10,rep,name=breaks,proto3" json:"breaks,omitempty"`
+	// SHA-256 over all of it, in lower-case hexadecimal.
+	Digest        string `protobuf:"bytes,11,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunPartition) Reset() {
+	*x = RunPartition{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunPartition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunPartition) ProtoMessage() {}
+
+func (x *RunPartition) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunPartition.ProtoReflect.Descriptor instead.
+func (*RunPartition) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RunPartition) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *RunPartition) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *RunPartition) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+func (x *RunPartition) GetOurs() int64 {
+	if x != nil {
+		return x.Ours
+	}
+	return 0
+}
+
+func (x *RunPartition) GetTheirs() int64 {
+	if x != nil {
+		return x.Theirs
+	}
+	return 0
+}
+
+func (x *RunPartition) GetOursMatched() int64 {
+	if x != nil {
+		return x.OursMatched
+	}
+	return 0
+}
+
+func (x *RunPartition) GetTheirsMatched() int64 {
+	if x != nil {
+		return x.TheirsMatched
+	}
+	return 0
+}
+
+func (x *RunPartition) GetSettled() int64 {
+	if x != nil {
+		return x.Settled
+	}
+	return 0
+}
+
+func (x *RunPartition) GetMatches() int64 {
+	if x != nil {
+		return x.Matches
+	}
+	return 0
+}
+
+func (x *RunPartition) GetBreaks() []*CodeCount {
+	if x != nil {
+		return x.Breaks
+	}
+	return nil
+}
+
+func (x *RunPartition) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// MatchedMovement is a movement of money in a match.
+type MatchedMovement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The movement's id: `mov_` and a UUID.
+	MovementId string `protobuf:"bytes,1,opt,name=movement_id,json=movementId,proto3" json:"movement_id,omitempty"`
+	// Whether it is ours or the other side's.
+	Ours bool `protobuf:"varint,2,opt,name=ours,proto3" json:"ours,omitempty"`
+	// What it is about: "charge", "refund", "chargeback", "chargeback_reversal", "fee", "payout", "return", "adjustment" or
+	// "transfer".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What it moves before fees; more than zero to us.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// What is kept of it, as the provider reports.
+	Fee *v1.Amount `protobuf:"bytes,5,opt,name=fee,proto3" json:"fee,omitempty"`
+	// When it happened: "2026-11-30".
+	Day string `protobuf:"bytes,6,opt,name=day,proto3" json:"day,omitempty"`
+	// The provider's id of it.
+	ProviderId string `protobuf:"bytes,7,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	// The merchant's reference.
+	Reference string `protobuf:"bytes,8,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The payout that it is part of, or that it is.
+	PayoutId string `protobuf:"bytes,9,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
+	// The payment of ours; empty when it is none.
+	PaymentId     string `protobuf:"bytes,10,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchedMovement) Reset() {
+	*x = MatchedMovement{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchedMovement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchedMovement) ProtoMessage() {}
+
+func (x *MatchedMovement) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchedMovement.ProtoReflect.Descriptor instead.
+func (*MatchedMovement) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MatchedMovement) GetMovementId() string {
+	if x != nil {
+		return x.MovementId
+	}
+	return ""
+}
+
+func (x *MatchedMovement) GetOurs() bool {
+	if x != nil {
+		return x.Ours
+	}
+	return false
+}
+
+func (x *MatchedMovement) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *MatchedMovement) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *MatchedMovement) GetFee() *v1.Amount {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+func (x *MatchedMovement) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *MatchedMovement) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *MatchedMovement) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *MatchedMovement) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
+}
+
+func (x *MatchedMovement) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// Match is movements that are the same money.
+type Match struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The match's id: `mat_`, its run's number, and its place in the run.
+	MatchId string `protobuf:"bytes,1,opt,name=match_id,json=matchId,proto3" json:"match_id,omitempty"`
+	// The number of the run that made it, or of the last one before a person did.
+	RunNumber int32 `protobuf:"varint,2,opt,name=run_number,json=runNumber,proto3" json:"run_number,omitempty"`
+	// How it was proven.
+	Pass Pass `protobuf:"varint,3,opt,name=pass,proto3,enum=tieout.reconciliation.v1.Pass" json:"pass,omitempty"`
+	// Where the two sides carry the same id, of PASS_STRONG_ID: "id", "parent", "key", "reference" or "payout".
+	OursBy string `protobuf:"bytes,4,opt,name=ours_by,json=oursBy,proto3" json:"ours_by,omitempty"`
+	// The same of the other side.
+	TheirsBy string `protobuf:"bytes,5,opt,name=theirs_by,json=theirsBy,proto3" json:"theirs_by,omitempty"`
+	// How good it is, in thousandths: 1000 when everything ties.
+	Score int32 `protobuf:"varint,6,opt,name=score,proto3" json:"score,omitempty"`
+	// What was compared, as JSON; empty where pass and carriers say all.
+	Evidence string `protobuf:"bytes,7,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	// Whether it holds: a person may undo it.
+	Active bool `protobuf:"varint,8,opt,name=active,proto3" json:"active,omitempty"`
+	// The account with the provider.
+	Account string `protobuf:"bytes,9,opt,name=account,proto3" json:"account,omitempty"`
+	// "provider" or "bank".
+	Stage string `protobuf:"bytes,10,opt,name=stage,proto3" json:"stage,omitempty"`
+	// What is matched, ours first.
+	Movements     []*MatchedMovement `protobuf:"bytes,11,rep,name=movements,proto3" json:"movements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Match) Reset() {
+	*x = Match{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Match) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Match) ProtoMessage() {}
+
+func (x *Match) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Match.ProtoReflect.Descriptor instead.
+func (*Match) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Match) GetMatchId() string {
+	if x != nil {
+		return x.MatchId
+	}
+	return ""
+}
+
+func (x *Match) GetRunNumber() int32 {
+	if x != nil {
+		return x.RunNumber
+	}
+	return 0
+}
+
+func (x *Match) GetPass() Pass {
+	if x != nil {
+		return x.Pass
+	}
+	return Pass_PASS_UNSPECIFIED
+}
+
+func (x *Match) GetOursBy() string {
+	if x != nil {
+		return x.OursBy
+	}
+	return ""
+}
+
+func (x *Match) GetTheirsBy() string {
+	if x != nil {
+		return x.TheirsBy
+	}
+	return ""
+}
+
+func (x *Match) GetScore() int32 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Match) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+func (x *Match) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *Match) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Match) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *Match) GetMovements() []*MatchedMovement {
+	if x != nil {
+		return x.Movements
+	}
+	return nil
+}
+
+// RunReconciliationRequest begins a run.
+type RunReconciliationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The day by which is judged what is due: "2026-11-30". Empty for today (UTC).
+	AsOf          string `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunReconciliationRequest) Reset() {
+	*x = RunReconciliationRequest{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunReconciliationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunReconciliationRequest) ProtoMessage() {}
+
+func (x *RunReconciliationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunReconciliationRequest.ProtoReflect.Descriptor instead.
+func (*RunReconciliationRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RunReconciliationRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RunReconciliationRequest) GetAsOf() string {
+	if x != nil {
+		return x.AsOf
+	}
+	return ""
+}
+
+// RunReconciliationResponse is the run that was begun.
+type RunReconciliationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run, RUNNING.
+	Run           *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunReconciliationResponse) Reset() {
+	*x = RunReconciliationResponse{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunReconciliationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunReconciliationResponse) ProtoMessage() {}
+
+func (x *RunReconciliationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunReconciliationResponse.ProtoReflect.Descriptor instead.
+func (*RunReconciliationResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RunReconciliationResponse) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+// CancelRunRequest names a run that is under way.
+type CancelRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent; see RunReconciliationRequest.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The run's id.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRunRequest) Reset() {
+	*x = CancelRunRequest{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRunRequest) ProtoMessage() {}
+
+func (x *CancelRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRunRequest.ProtoReflect.Descriptor instead.
+func (*CancelRunRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CancelRunRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CancelRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *CancelRunRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CancelRunResponse is the run after it.
+type CancelRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run, which is CANCELLED soon.
+	Run           *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRunResponse) Reset() {
+	*x = CancelRunResponse{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRunResponse) ProtoMessage() {}
+
+func (x *CancelRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRunResponse.ProtoReflect.Descriptor instead.
+func (*CancelRunResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CancelRunResponse) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
 // GetRunRequest names one run.
 type GetRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -82,7 +1166,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[1]
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +1178,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[1]
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +1191,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{1}
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetRunRequest) GetRunId() string {
@@ -128,7 +1212,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[2]
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -140,7 +1224,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[2]
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -153,7 +1237,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{2}
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -163,20 +1247,1419 @@ func (x *GetRunResponse) GetRun() *Run {
 	return nil
 }
 
+// ListRunsRequest asks for a page of runs.
+type ListRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 means 50, and there are at most 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Where the page begins: the next_page_token of the one before.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsRequest) Reset() {
+	*x = ListRunsRequest{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsRequest) ProtoMessage() {}
+
+func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListRunsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListRunsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRunsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListRunsResponse is a page of runs.
+type ListRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The runs, newest first.
+	Runs []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	// Where the next page begins; empty when there is none.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsResponse) Reset() {
+	*x = ListRunsResponse{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsResponse) ProtoMessage() {}
+
+func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListRunsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListRunsResponse) GetRuns() []*Run {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *ListRunsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// WatchRunRequest names one run.
+type WatchRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	RunId         string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRunRequest) Reset() {
+	*x = WatchRunRequest{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRunRequest) ProtoMessage() {}
+
+func (x *WatchRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRunRequest.ProtoReflect.Descriptor instead.
+func (*WatchRunRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *WatchRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+// WatchRunResponse is a run as it stands.
+type WatchRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	Run           *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRunResponse) Reset() {
+	*x = WatchRunResponse{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRunResponse) ProtoMessage() {}
+
+func (x *WatchRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRunResponse.ProtoReflect.Descriptor instead.
+func (*WatchRunResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *WatchRunResponse) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+// ListMatchesRequest asks for a page of matches.
+type ListMatchesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of what.
+	//
+	// Types that are valid to be assigned to Of:
+	//
+	//	*ListMatchesRequest_RunId
+	//	*ListMatchesRequest_MovementId
+	//	*ListMatchesRequest_PaymentId
+	Of isListMatchesRequest_Of `protobuf_oneof:"of"`
+	// How many at most; 0 means 50, and there are at most 1000.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Where the page begins: the next_page_token of the one before.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMatchesRequest) Reset() {
+	*x = ListMatchesRequest{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMatchesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMatchesRequest) ProtoMessage() {}
+
+func (x *ListMatchesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMatchesRequest.ProtoReflect.Descriptor instead.
+func (*ListMatchesRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListMatchesRequest) GetOf() isListMatchesRequest_Of {
+	if x != nil {
+		return x.Of
+	}
+	return nil
+}
+
+func (x *ListMatchesRequest) GetRunId() string {
+	if x != nil {
+		if x, ok := x.Of.(*ListMatchesRequest_RunId); ok {
+			return x.RunId
+		}
+	}
+	return ""
+}
+
+func (x *ListMatchesRequest) GetMovementId() string {
+	if x != nil {
+		if x, ok := x.Of.(*ListMatchesRequest_MovementId); ok {
+			return x.MovementId
+		}
+	}
+	return ""
+}
+
+func (x *ListMatchesRequest) GetPaymentId() string {
+	if x != nil {
+		if x, ok := x.Of.(*ListMatchesRequest_PaymentId); ok {
+			return x.PaymentId
+		}
+	}
+	return ""
+}
+
+func (x *ListMatchesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMatchesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type isListMatchesRequest_Of interface {
+	isListMatchesRequest_Of()
+}
+
+type ListMatchesRequest_RunId struct {
+	// The id of a run.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3,oneof"`
+}
+
+type ListMatchesRequest_MovementId struct {
+	// The id of a movement.
+	MovementId string `protobuf:"bytes,2,opt,name=movement_id,json=movementId,proto3,oneof"`
+}
+
+type ListMatchesRequest_PaymentId struct {
+	// The id of a payment.
+	PaymentId string `protobuf:"bytes,3,opt,name=payment_id,json=paymentId,proto3,oneof"`
+}
+
+func (*ListMatchesRequest_RunId) isListMatchesRequest_Of() {}
+
+func (*ListMatchesRequest_MovementId) isListMatchesRequest_Of() {}
+
+func (*ListMatchesRequest_PaymentId) isListMatchesRequest_Of() {}
+
+// ListMatchesResponse is a page of matches.
+type ListMatchesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The matches.
+	Matches []*Match `protobuf:"bytes,1,rep,name=matches,proto3" json:"matches,omitempty"`
+	// Where the next page begins; empty when there is none.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMatchesResponse) Reset() {
+	*x = ListMatchesResponse{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMatchesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMatchesResponse) ProtoMessage() {}
+
+func (x *ListMatchesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMatchesResponse.ProtoReflect.Descriptor instead.
+func (*ListMatchesResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListMatchesResponse) GetMatches() []*Match {
+	if x != nil {
+		return x.Matches
+	}
+	return nil
+}
+
+func (x *ListMatchesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// RunProgress is how far something is that takes a while.
+type RunProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many movements there are.
+	Movements int64 `protobuf:"varint,1,opt,name=movements,proto3" json:"movements,omitempty"`
+	// How many of them are done.
+	Done          int64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunProgress) Reset() {
+	*x = RunProgress{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunProgress) ProtoMessage() {}
+
+func (x *RunProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunProgress.ProtoReflect.Descriptor instead.
+func (*RunProgress) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RunProgress) GetMovements() int64 {
+	if x != nil {
+		return x.Movements
+	}
+	return 0
+}
+
+func (x *RunProgress) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+// VerifyRunRequest names a finished run.
+type VerifyRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The run.
+	RunId         string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRunRequest) Reset() {
+	*x = VerifyRunRequest{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRunRequest) ProtoMessage() {}
+
+func (x *VerifyRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRunRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRunRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *VerifyRunRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+// Verification is what came of running a run again.
+type Verification struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether all is as it was: the digest, the signature, and every match that is stored.
+	Holds bool `protobuf:"varint,1,opt,name=holds,proto3" json:"holds,omitempty"`
+	// The digest that is stored, in lower-case hexadecimal.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The digest that it comes to now.
+	Computed string `protobuf:"bytes,3,opt,name=computed,proto3" json:"computed,omitempty"`
+	// Whether the signature is that of the stored digest, by a key of this system.
+	SignatureHolds bool `protobuf:"varint,4,opt,name=signature_holds,json=signatureHolds,proto3" json:"signature_holds,omitempty"`
+	// How many matches were compared.
+	Matches int64 `protobuf:"varint,5,opt,name=matches,proto3" json:"matches,omitempty"`
+	// The first things that are other than they were, for people; at most ten.
+	Differences   []string `protobuf:"bytes,6,rep,name=differences,proto3" json:"differences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verification) Reset() {
+	*x = Verification{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verification) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verification) ProtoMessage() {}
+
+func (x *Verification) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verification.ProtoReflect.Descriptor instead.
+func (*Verification) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Verification) GetHolds() bool {
+	if x != nil {
+		return x.Holds
+	}
+	return false
+}
+
+func (x *Verification) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Verification) GetComputed() string {
+	if x != nil {
+		return x.Computed
+	}
+	return ""
+}
+
+func (x *Verification) GetSignatureHolds() bool {
+	if x != nil {
+		return x.SignatureHolds
+	}
+	return false
+}
+
+func (x *Verification) GetMatches() int64 {
+	if x != nil {
+		return x.Matches
+	}
+	return 0
+}
+
+func (x *Verification) GetDifferences() []string {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+// VerifyRunResponse says how far it is, or what was found.
+type VerifyRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One or the other.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*VerifyRunResponse_Progress
+	//	*VerifyRunResponse_Verification
+	Part          isVerifyRunResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRunResponse) Reset() {
+	*x = VerifyRunResponse{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRunResponse) ProtoMessage() {}
+
+func (x *VerifyRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRunResponse.ProtoReflect.Descriptor instead.
+func (*VerifyRunResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *VerifyRunResponse) GetPart() isVerifyRunResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *VerifyRunResponse) GetProgress() *RunProgress {
+	if x != nil {
+		if x, ok := x.Part.(*VerifyRunResponse_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
+func (x *VerifyRunResponse) GetVerification() *Verification {
+	if x != nil {
+		if x, ok := x.Part.(*VerifyRunResponse_Verification); ok {
+			return x.Verification
+		}
+	}
+	return nil
+}
+
+type isVerifyRunResponse_Part interface {
+	isVerifyRunResponse_Part()
+}
+
+type VerifyRunResponse_Progress struct {
+	// How far it is.
+	Progress *RunProgress `protobuf:"bytes,1,opt,name=progress,proto3,oneof"`
+}
+
+type VerifyRunResponse_Verification struct {
+	// What was found; the last message.
+	Verification *Verification `protobuf:"bytes,2,opt,name=verification,proto3,oneof"`
+}
+
+func (*VerifyRunResponse_Progress) isVerifyRunResponse_Part() {}
+
+func (*VerifyRunResponse_Verification) isVerifyRunResponse_Part() {}
+
+// SimulateRunRequest says what to match, and how.
+type SimulateRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rules; without any, those that are active.
+	//
+	// Types that are valid to be assigned to Rules:
+	//
+	//	*SimulateRunRequest_RulesVersion
+	//	*SimulateRunRequest_RulesDocument
+	Rules isSimulateRunRequest_Rules `protobuf_oneof:"rules"`
+	// The day by which is judged what is due, and after which movements are left out: "2026-11-30". Empty for today (UTC).
+	AsOf string `protobuf:"bytes,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// The account; empty for all.
+	Account       string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulateRunRequest) Reset() {
+	*x = SimulateRunRequest{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulateRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulateRunRequest) ProtoMessage() {}
+
+func (x *SimulateRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulateRunRequest.ProtoReflect.Descriptor instead.
+func (*SimulateRunRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SimulateRunRequest) GetRules() isSimulateRunRequest_Rules {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *SimulateRunRequest) GetRulesVersion() int32 {
+	if x != nil {
+		if x, ok := x.Rules.(*SimulateRunRequest_RulesVersion); ok {
+			return x.RulesVersion
+		}
+	}
+	return 0
+}
+
+func (x *SimulateRunRequest) GetRulesDocument() string {
+	if x != nil {
+		if x, ok := x.Rules.(*SimulateRunRequest_RulesDocument); ok {
+			return x.RulesDocument
+		}
+	}
+	return ""
+}
+
+func (x *SimulateRunRequest) GetAsOf() string {
+	if x != nil {
+		return x.AsOf
+	}
+	return ""
+}
+
+func (x *SimulateRunRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+type isSimulateRunRequest_Rules interface {
+	isSimulateRunRequest_Rules()
+}
+
+type SimulateRunRequest_RulesVersion struct {
+	// A version that is stored.
+	RulesVersion int32 `protobuf:"varint,1,opt,name=rules_version,json=rulesVersion,proto3,oneof"`
+}
+
+type SimulateRunRequest_RulesDocument struct {
+	// A document as PutRuleSet takes it.
+	RulesDocument string `protobuf:"bytes,2,opt,name=rules_document,json=rulesDocument,proto3,oneof"`
+}
+
+func (*SimulateRunRequest_RulesVersion) isSimulateRunRequest_Rules() {}
+
+func (*SimulateRunRequest_RulesDocument) isSimulateRunRequest_Rules() {}
+
+// Simulation is what would come of matching everything from scratch.
+type Simulation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version of the rules; 0 for a document.
+	RulesVersion int32 `protobuf:"varint,1,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
+	// The day.
+	AsOf string `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// How many movements were looked at.
+	Movements int64 `protobuf:"varint,3,opt,name=movements,proto3" json:"movements,omitempty"`
+	// How many matches there would be, and what they come to.
+	Passes []*SimulatedPass `protobuf:"bytes,4,rep,name=passes,proto3" json:"passes,omitempty"`
+	// What would not be as it should be, against what is stored.
+	Codes []*SimulatedCode `protobuf:"bytes,5,rep,name=codes,proto3" json:"codes,omitempty"`
+	// What would happen to movements, against what is stored.
+	Changes       []*SimulatedChange `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Simulation) Reset() {
+	*x = Simulation{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Simulation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Simulation) ProtoMessage() {}
+
+func (x *Simulation) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Simulation.ProtoReflect.Descriptor instead.
+func (*Simulation) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Simulation) GetRulesVersion() int32 {
+	if x != nil {
+		return x.RulesVersion
+	}
+	return 0
+}
+
+func (x *Simulation) GetAsOf() string {
+	if x != nil {
+		return x.AsOf
+	}
+	return ""
+}
+
+func (x *Simulation) GetMovements() int64 {
+	if x != nil {
+		return x.Movements
+	}
+	return 0
+}
+
+func (x *Simulation) GetPasses() []*SimulatedPass {
+	if x != nil {
+		return x.Passes
+	}
+	return nil
+}
+
+func (x *Simulation) GetCodes() []*SimulatedCode {
+	if x != nil {
+		return x.Codes
+	}
+	return nil
+}
+
+func (x *Simulation) GetChanges() []*SimulatedChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// SimulatedPass is what a pass would match.
+type SimulatedPass struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "provider" or "bank".
+	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
+	// The pass.
+	Pass Pass `protobuf:"varint,2,opt,name=pass,proto3,enum=tieout.reconciliation.v1.Pass" json:"pass,omitempty"`
+	// How many matches.
+	Matches int64 `protobuf:"varint,3,opt,name=matches,proto3" json:"matches,omitempty"`
+	// What their movements of ours come to, whatever their sign.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How many matches of the pass are stored.
+	MatchesStored int64 `protobuf:"varint,5,opt,name=matches_stored,json=matchesStored,proto3" json:"matches_stored,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulatedPass) Reset() {
+	*x = SimulatedPass{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulatedPass) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulatedPass) ProtoMessage() {}
+
+func (x *SimulatedPass) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulatedPass.ProtoReflect.Descriptor instead.
+func (*SimulatedPass) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SimulatedPass) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *SimulatedPass) GetPass() Pass {
+	if x != nil {
+		return x.Pass
+	}
+	return Pass_PASS_UNSPECIFIED
+}
+
+func (x *SimulatedPass) GetMatches() int64 {
+	if x != nil {
+		return x.Matches
+	}
+	return 0
+}
+
+func (x *SimulatedPass) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *SimulatedPass) GetMatchesStored() int64 {
+	if x != nil {
+		return x.MatchesStored
+	}
+	return 0
+}
+
+// SimulatedCode is what would be found, and what was.
+type SimulatedCode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "provider" or "bank".
+	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
+	// The code.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// How often it would be found.
+	Count int64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// What it would come to, whatever the sign.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How often it was found.
+	CountStored int64 `protobuf:"varint,5,opt,name=count_stored,json=countStored,proto3" json:"count_stored,omitempty"`
+	// What that comes to.
+	AmountStored  *v1.Amount `protobuf:"bytes,6,opt,name=amount_stored,json=amountStored,proto3" json:"amount_stored,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulatedCode) Reset() {
+	*x = SimulatedCode{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulatedCode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulatedCode) ProtoMessage() {}
+
+func (x *SimulatedCode) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulatedCode.ProtoReflect.Descriptor instead.
+func (*SimulatedCode) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SimulatedCode) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *SimulatedCode) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *SimulatedCode) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *SimulatedCode) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *SimulatedCode) GetCountStored() int64 {
+	if x != nil {
+		return x.CountStored
+	}
+	return 0
+}
+
+func (x *SimulatedCode) GetAmountStored() *v1.Amount {
+	if x != nil {
+		return x.AmountStored
+	}
+	return nil
+}
+
+// SimulatedChange is movements that would fare otherwise.
+type SimulatedChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "provider" or "bank".
+	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
+	// What would happen to them.
+	Change MovementChange `protobuf:"varint,2,opt,name=change,proto3,enum=tieout.reconciliation.v1.MovementChange" json:"change,omitempty"`
+	// How many movements, of both sides.
+	Movements int64 `protobuf:"varint,3,opt,name=movements,proto3" json:"movements,omitempty"`
+	// What they come to, whatever their sign.
+	Amount        *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulatedChange) Reset() {
+	*x = SimulatedChange{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulatedChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulatedChange) ProtoMessage() {}
+
+func (x *SimulatedChange) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulatedChange.ProtoReflect.Descriptor instead.
+func (*SimulatedChange) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *SimulatedChange) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *SimulatedChange) GetChange() MovementChange {
+	if x != nil {
+		return x.Change
+	}
+	return MovementChange_MOVEMENT_CHANGE_UNSPECIFIED
+}
+
+func (x *SimulatedChange) GetMovements() int64 {
+	if x != nil {
+		return x.Movements
+	}
+	return 0
+}
+
+func (x *SimulatedChange) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+// SimulateRunResponse says how far it is, or what was found.
+type SimulateRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One or the other.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*SimulateRunResponse_Progress
+	//	*SimulateRunResponse_Simulation
+	Part          isSimulateRunResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulateRunResponse) Reset() {
+	*x = SimulateRunResponse{}
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulateRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulateRunResponse) ProtoMessage() {}
+
+func (x *SimulateRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_run_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulateRunResponse.ProtoReflect.Descriptor instead.
+func (*SimulateRunResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_run_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *SimulateRunResponse) GetPart() isSimulateRunResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *SimulateRunResponse) GetProgress() *RunProgress {
+	if x != nil {
+		if x, ok := x.Part.(*SimulateRunResponse_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
+func (x *SimulateRunResponse) GetSimulation() *Simulation {
+	if x != nil {
+		if x, ok := x.Part.(*SimulateRunResponse_Simulation); ok {
+			return x.Simulation
+		}
+	}
+	return nil
+}
+
+type isSimulateRunResponse_Part interface {
+	isSimulateRunResponse_Part()
+}
+
+type SimulateRunResponse_Progress struct {
+	// How far it is.
+	Progress *RunProgress `protobuf:"bytes,1,opt,name=progress,proto3,oneof"`
+}
+
+type SimulateRunResponse_Simulation struct {
+	// What was found; the last message.
+	Simulation *Simulation `protobuf:"bytes,2,opt,name=simulation,proto3,oneof"`
+}
+
+func (*SimulateRunResponse_Progress) isSimulateRunResponse_Part() {}
+
+func (*SimulateRunResponse_Simulation) isSimulateRunResponse_Part() {}
+
 var File_tieout_reconciliation_v1_run_proto protoreflect.FileDescriptor
 
 const file_tieout_reconciliation_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\"tieout/reconciliation/v1/run.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ftieout/options/v1/options.proto\"\x1c\n" +
+	"\"tieout/reconciliation/v1/run.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\x1a%tieout/reconciliation/v1/report.proto\x1a$tieout/reconciliation/v1/rules.proto\"\xfc\x05\n" +
 	"\x03Run\x12\x15\n" +
-	"\x06run_id\x18\x01 \x01(\tR\x05runId\"/\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x05R\x06number\x128\n" +
+	"\x05state\x18\x03 \x01(\x0e2\".tieout.reconciliation.v1.RunStateR\x05state\x12\x13\n" +
+	"\x05as_of\x18\x04 \x01(\tR\x04asOf\x12#\n" +
+	"\rrules_version\x18\x05 \x01(\x05R\frulesVersion\x12\x1c\n" +
+	"\tmovements\x18\x06 \x01(\x03R\tmovements\x12+\n" +
+	"\x11movements_matched\x18\a \x01(\x03R\x10movementsMatched\x12\x18\n" +
+	"\amatched\x18\b \x01(\x03R\amatched\x12K\n" +
+	"\x0fmatched_by_pass\x18\t \x03(\v2#.tieout.reconciliation.v1.PassCountR\rmatchedByPass\x12;\n" +
+	"\x06breaks\x18\n" +
+	" \x03(\v2#.tieout.reconciliation.v1.CodeCountR\x06breaks\x12F\n" +
+	"\n" +
+	"partitions\x18\v \x03(\v2&.tieout.reconciliation.v1.RunPartitionR\n" +
+	"partitions\x12\x16\n" +
+	"\x06digest\x18\f \x01(\tR\x06digest\x12\x1c\n" +
+	"\tsignature\x18\r \x01(\tR\tsignature\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x0e \x01(\tR\tpublicKey\x12\x19\n" +
+	"\bbegun_by\x18\x0f \x01(\tR\abegunBy\x12\x1f\n" +
+	"\vcancel_note\x18\x10 \x01(\tR\n" +
+	"cancelNote\x12\x18\n" +
+	"\atrouble\x18\x11 \x01(\tR\atrouble\x129\n" +
+	"\n" +
+	"start_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"Y\n" +
+	"\tPassCount\x122\n" +
+	"\x04pass\x18\x01 \x01(\x0e2\x1e.tieout.reconciliation.v1.PassR\x04pass\x12\x18\n" +
+	"\amatches\x18\x02 \x01(\x03R\amatches\"5\n" +
+	"\tCodeCount\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"\xe2\x02\n" +
+	"\fRunPartition\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
+	"\x05stage\x18\x02 \x01(\tR\x05stage\x12#\n" +
+	"\rcurrency_code\x18\x03 \x01(\tR\fcurrencyCode\x12\x12\n" +
+	"\x04ours\x18\x04 \x01(\x03R\x04ours\x12\x16\n" +
+	"\x06theirs\x18\x05 \x01(\x03R\x06theirs\x12!\n" +
+	"\fours_matched\x18\x06 \x01(\x03R\voursMatched\x12%\n" +
+	"\x0etheirs_matched\x18\a \x01(\x03R\rtheirsMatched\x12\x18\n" +
+	"\asettled\x18\b \x01(\x03R\asettled\x12\x18\n" +
+	"\amatches\x18\t \x01(\x03R\amatches\x12;\n" +
+	"\x06breaks\x18\n" +
+	" \x03(\v2#.tieout.reconciliation.v1.CodeCountR\x06breaks\x12\x16\n" +
+	"\x06digest\x18\v \x01(\tR\x06digest\"\xc5\x02\n" +
+	"\x0fMatchedMovement\x12\x1f\n" +
+	"\vmovement_id\x18\x01 \x01(\tR\n" +
+	"movementId\x12\x12\n" +
+	"\x04ours\x18\x02 \x01(\bR\x04ours\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12*\n" +
+	"\x03fee\x18\x05 \x01(\v2\x18.tieout.common.v1.AmountR\x03fee\x12\x10\n" +
+	"\x03day\x18\x06 \x01(\tR\x03day\x12\x1f\n" +
+	"\vprovider_id\x18\a \x01(\tR\n" +
+	"providerId\x12\x1c\n" +
+	"\treference\x18\b \x01(\tR\treference\x12\x1b\n" +
+	"\tpayout_id\x18\t \x01(\tR\bpayoutId\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\n" +
+	" \x01(\tR\tpaymentId\"\xee\x02\n" +
+	"\x05Match\x12\x19\n" +
+	"\bmatch_id\x18\x01 \x01(\tR\amatchId\x12\x1d\n" +
+	"\n" +
+	"run_number\x18\x02 \x01(\x05R\trunNumber\x122\n" +
+	"\x04pass\x18\x03 \x01(\x0e2\x1e.tieout.reconciliation.v1.PassR\x04pass\x12\x17\n" +
+	"\aours_by\x18\x04 \x01(\tR\x06oursBy\x12\x1b\n" +
+	"\ttheirs_by\x18\x05 \x01(\tR\btheirsBy\x12\x14\n" +
+	"\x05score\x18\x06 \x01(\x05R\x05score\x12\x1a\n" +
+	"\bevidence\x18\a \x01(\tR\bevidence\x12\x16\n" +
+	"\x06active\x18\b \x01(\bR\x06active\x12\x18\n" +
+	"\aaccount\x18\t \x01(\tR\aaccount\x12\x14\n" +
+	"\x05stage\x18\n" +
+	" \x01(\tR\x05stage\x12G\n" +
+	"\tmovements\x18\v \x03(\v2).tieout.reconciliation.v1.MatchedMovementR\tmovements\"a\n" +
+	"\x18RunReconciliationRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1c\n" +
+	"\x05as_of\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\n" +
+	"R\x04asOf\"L\n" +
+	"\x19RunReconciliationResponse\x12/\n" +
+	"\x03run\x18\x01 \x01(\v2\x1d.tieout.reconciliation.v1.RunR\x03run\"\x7f\n" +
+	"\x10CancelRunRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1e\n" +
+	"\x06run_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05runId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xe8\aR\x06reason\"D\n" +
+	"\x11CancelRunResponse\x12/\n" +
+	"\x03run\x18\x01 \x01(\v2\x1d.tieout.reconciliation.v1.RunR\x03run\"/\n" +
 	"\rGetRunRequest\x12\x1e\n" +
 	"\x06run_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05runId\"A\n" +
 	"\x0eGetRunResponse\x12/\n" +
-	"\x03run\x18\x01 \x01(\v2\x1d.tieout.reconciliation.v1.RunR\x03run2\x82\x01\n" +
-	"\x15ReconciliationService\x12i\n" +
+	"\x03run\x18\x01 \x01(\v2\x1d.tieout.reconciliation.v1.RunR\x03run\"M\n" +
+	"\x0fListRunsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"m\n" +
+	"\x10ListRunsResponse\x121\n" +
+	"\x04runs\x18\x01 \x03(\v2\x1d.tieout.reconciliation.v1.RunR\x04runs\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n" +
+	"\x0fWatchRunRequest\x12\x1e\n" +
+	"\x06run_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05runId\"C\n" +
+	"\x10WatchRunResponse\x12/\n" +
+	"\x03run\x18\x01 \x01(\v2\x1d.tieout.reconciliation.v1.RunR\x03run\"\xba\x01\n" +
+	"\x12ListMatchesRequest\x12\x17\n" +
+	"\x06run_id\x18\x01 \x01(\tH\x00R\x05runId\x12!\n" +
+	"\vmovement_id\x18\x02 \x01(\tH\x00R\n" +
+	"movementId\x12\x1f\n" +
+	"\n" +
+	"payment_id\x18\x03 \x01(\tH\x00R\tpaymentId\x12\x1b\n" +
+	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tR\tpageTokenB\v\n" +
+	"\x02of\x12\x05\xbaH\x02\b\x01\"x\n" +
+	"\x13ListMatchesResponse\x129\n" +
+	"\amatches\x18\x01 \x03(\v2\x1f.tieout.reconciliation.v1.MatchR\amatches\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"?\n" +
+	"\vRunProgress\x12\x1c\n" +
+	"\tmovements\x18\x01 \x01(\x03R\tmovements\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x03R\x04done\"2\n" +
+	"\x10VerifyRunRequest\x12\x1e\n" +
+	"\x06run_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05runId\"\xbd\x01\n" +
+	"\fVerification\x12\x14\n" +
+	"\x05holds\x18\x01 \x01(\bR\x05holds\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x1a\n" +
+	"\bcomputed\x18\x03 \x01(\tR\bcomputed\x12'\n" +
+	"\x0fsignature_holds\x18\x04 \x01(\bR\x0esignatureHolds\x12\x18\n" +
+	"\amatches\x18\x05 \x01(\x03R\amatches\x12 \n" +
+	"\vdifferences\x18\x06 \x03(\tR\vdifferences\"\xae\x01\n" +
+	"\x11VerifyRunResponse\x12C\n" +
+	"\bprogress\x18\x01 \x01(\v2%.tieout.reconciliation.v1.RunProgressH\x00R\bprogress\x12L\n" +
+	"\fverification\x18\x02 \x01(\v2&.tieout.reconciliation.v1.VerificationH\x00R\fverificationB\x06\n" +
+	"\x04part\"\xc2\x01\n" +
+	"\x12SimulateRunRequest\x12.\n" +
+	"\rrules_version\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00H\x00R\frulesVersion\x122\n" +
+	"\x0erules_document\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@H\x00R\rrulesDocument\x12\x1c\n" +
+	"\x05as_of\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18\n" +
+	"R\x04asOf\x12!\n" +
+	"\aaccount\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\aaccountB\a\n" +
+	"\x05rules\"\xa9\x02\n" +
+	"\n" +
+	"Simulation\x12#\n" +
+	"\rrules_version\x18\x01 \x01(\x05R\frulesVersion\x12\x13\n" +
+	"\x05as_of\x18\x02 \x01(\tR\x04asOf\x12\x1c\n" +
+	"\tmovements\x18\x03 \x01(\x03R\tmovements\x12?\n" +
+	"\x06passes\x18\x04 \x03(\v2'.tieout.reconciliation.v1.SimulatedPassR\x06passes\x12=\n" +
+	"\x05codes\x18\x05 \x03(\v2'.tieout.reconciliation.v1.SimulatedCodeR\x05codes\x12C\n" +
+	"\achanges\x18\x06 \x03(\v2).tieout.reconciliation.v1.SimulatedChangeR\achanges\"\xcc\x01\n" +
+	"\rSimulatedPass\x12\x14\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\x122\n" +
+	"\x04pass\x18\x02 \x01(\x0e2\x1e.tieout.reconciliation.v1.PassR\x04pass\x12\x18\n" +
+	"\amatches\x18\x03 \x01(\x03R\amatches\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12%\n" +
+	"\x0ematches_stored\x18\x05 \x01(\x03R\rmatchesStored\"\xe3\x01\n" +
+	"\rSimulatedCode\x12\x14\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x03R\x05count\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12!\n" +
+	"\fcount_stored\x18\x05 \x01(\x03R\vcountStored\x12=\n" +
+	"\ramount_stored\x18\x06 \x01(\v2\x18.tieout.common.v1.AmountR\famountStored\"\xb9\x01\n" +
+	"\x0fSimulatedChange\x12\x14\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\x12@\n" +
+	"\x06change\x18\x02 \x01(\x0e2(.tieout.reconciliation.v1.MovementChangeR\x06change\x12\x1c\n" +
+	"\tmovements\x18\x03 \x01(\x03R\tmovements\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\"\xaa\x01\n" +
+	"\x13SimulateRunResponse\x12C\n" +
+	"\bprogress\x18\x01 \x01(\v2%.tieout.reconciliation.v1.RunProgressH\x00R\bprogress\x12F\n" +
+	"\n" +
+	"simulation\x18\x02 \x01(\v2$.tieout.reconciliation.v1.SimulationH\x00R\n" +
+	"simulationB\x06\n" +
+	"\x04part*m\n" +
+	"\bRunState\x12\x19\n" +
+	"\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11RUN_STATE_RUNNING\x10\x01\x12\x16\n" +
+	"\x12RUN_STATE_FINISHED\x10\x02\x12\x17\n" +
+	"\x13RUN_STATE_CANCELLED\x10\x03*\xa7\x01\n" +
+	"\x04Pass\x12\x14\n" +
+	"\x10PASS_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0ePASS_STRONG_ID\x10\x01\x12\x12\n" +
+	"\x0ePASS_COMPOSITE\x10\x02\x12\x0f\n" +
+	"\vPASS_PAYOUT\x10\x03\x12\x0f\n" +
+	"\vPASS_WINDOW\x10\x04\x12\x0e\n" +
+	"\n" +
+	"PASS_FUZZY\x10\x05\x12\x0f\n" +
+	"\vPASS_SUBSET\x10\x06\x12\f\n" +
+	"\bPASS_OWN\x10\a\x12\x10\n" +
+	"\fPASS_BY_HAND\x10\b*\xce\x01\n" +
+	"\x0eMovementChange\x12\x1f\n" +
+	"\x1bMOVEMENT_CHANGE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17MOVEMENT_CHANGE_MATCHED\x10\x01\x12\x1a\n" +
+	"\x16MOVEMENT_CHANGE_OPENED\x10\x02\x12\x1d\n" +
+	"\x19MOVEMENT_CHANGE_REMATCHED\x10\x03\x12!\n" +
+	"\x1dMOVEMENT_CHANGE_MATCHED_FIRST\x10\x04\x12 \n" +
+	"\x1cMOVEMENT_CHANGE_OPENED_FIRST\x10\x052\xbc\r\n" +
+	"\x15ReconciliationService\x12\x8c\x01\n" +
+	"\x11RunReconciliation\x122.tieout.reconciliation.v1.RunReconciliationRequest\x1a3.tieout.reconciliation.v1.RunReconciliationResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x05\x18\x01\"\x02\b\x1e\x12t\n" +
+	"\tCancelRun\x12*.tieout.reconciliation.v1.CancelRunRequest\x1a+.tieout.reconciliation.v1.CancelRunResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12i\n" +
 	"\x06GetRun\x12'.tieout.reconciliation.v1.GetRunRequest\x1a(.tieout.reconciliation.v1.GetRunResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"B\xf2\x01\n" +
+	"\x12o\n" +
+	"\bListRuns\x12).tieout.reconciliation.v1.ListRunsRequest\x1a*.tieout.reconciliation.v1.ListRunsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12m\n" +
+	"\bWatchRun\x12).tieout.reconciliation.v1.WatchRunRequest\x1a*.tieout.reconciliation.v1.WatchRunResponse\"\b\xea\xf9\x18\x04\b\x04\x10\x040\x01\x12x\n" +
+	"\vListMatches\x12,.tieout.reconciliation.v1.ListMatchesRequest\x1a-.tieout.reconciliation.v1.ListMatchesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x12p\n" +
+	"\tVerifyRun\x12*.tieout.reconciliation.v1.VerifyRunRequest\x1a+.tieout.reconciliation.v1.VerifyRunResponse\"\b\xea\xf9\x18\x04\b\x04\x10\x050\x01\x12v\n" +
+	"\vSimulateRun\x12,.tieout.reconciliation.v1.SimulateRunRequest\x1a-.tieout.reconciliation.v1.SimulateRunResponse\"\b\xea\xf9\x18\x04\b\x04\x10\x050\x01\x12w\n" +
+	"\n" +
+	"PutRuleSet\x12+.tieout.reconciliation.v1.PutRuleSetRequest\x1a,.tieout.reconciliation.v1.PutRuleSetResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12\x86\x01\n" +
+	"\x0fActivateRuleSet\x120.tieout.reconciliation.v1.ActivateRuleSetRequest\x1a1.tieout.reconciliation.v1.ActivateRuleSetResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12u\n" +
+	"\n" +
+	"GetRuleSet\x12+.tieout.reconciliation.v1.GetRuleSetRequest\x1a,.tieout.reconciliation.v1.GetRuleSetResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12{\n" +
+	"\fListRuleSets\x12-.tieout.reconciliation.v1.ListRuleSetsRequest\x1a..tieout.reconciliation.v1.ListRuleSetsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12r\n" +
+	"\tGetReport\x12*.tieout.reconciliation.v1.GetReportRequest\x1a+.tieout.reconciliation.v1.GetReportResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b<\x12\x84\x01\n" +
+	"\x0fListReportLines\x120.tieout.reconciliation.v1.ListReportLinesRequest\x1a1.tieout.reconciliation.v1.ListReportLinesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b<B\xf2\x01\n" +
 	"\x1ccom.tieout.reconciliation.v1B\bRunProtoP\x01ZFgithub.com/tieout/tieout/gen/tieout/reconciliation/v1;reconciliationv1\xa2\x02\x03TRX\xaa\x02\x18Tieout.Reconciliation.V1\xca\x02\x18Tieout\\Reconciliation\\V1\xe2\x02$Tieout\\Reconciliation\\V1\\GPBMetadata\xea\x02\x1aTieout::Reconciliation::V1b\x06proto3"
 
 var (
@@ -191,21 +2674,120 @@ func file_tieout_reconciliation_v1_run_proto_rawDescGZIP() []byte {
 	return file_tieout_reconciliation_v1_run_proto_rawDescData
 }
 
-var file_tieout_reconciliation_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tieout_reconciliation_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_tieout_reconciliation_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_tieout_reconciliation_v1_run_proto_goTypes = []any{
-	(*Run)(nil),            // 0: tieout.reconciliation.v1.Run
-	(*GetRunRequest)(nil),  // 1: tieout.reconciliation.v1.GetRunRequest
-	(*GetRunResponse)(nil), // 2: tieout.reconciliation.v1.GetRunResponse
+	(RunState)(0),                     // 0: tieout.reconciliation.v1.RunState
+	(Pass)(0),                         // 1: tieout.reconciliation.v1.Pass
+	(MovementChange)(0),               // 2: tieout.reconciliation.v1.MovementChange
+	(*Run)(nil),                       // 3: tieout.reconciliation.v1.Run
+	(*PassCount)(nil),                 // 4: tieout.reconciliation.v1.PassCount
+	(*CodeCount)(nil),                 // 5: tieout.reconciliation.v1.CodeCount
+	(*RunPartition)(nil),              // 6: tieout.reconciliation.v1.RunPartition
+	(*MatchedMovement)(nil),           // 7: tieout.reconciliation.v1.MatchedMovement
+	(*Match)(nil),                     // 8: tieout.reconciliation.v1.Match
+	(*RunReconciliationRequest)(nil),  // 9: tieout.reconciliation.v1.RunReconciliationRequest
+	(*RunReconciliationResponse)(nil), // 10: tieout.reconciliation.v1.RunReconciliationResponse
+	(*CancelRunRequest)(nil),          // 11: tieout.reconciliation.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),         // 12: tieout.reconciliation.v1.CancelRunResponse
+	(*GetRunRequest)(nil),             // 13: tieout.reconciliation.v1.GetRunRequest
+	(*GetRunResponse)(nil),            // 14: tieout.reconciliation.v1.GetRunResponse
+	(*ListRunsRequest)(nil),           // 15: tieout.reconciliation.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),          // 16: tieout.reconciliation.v1.ListRunsResponse
+	(*WatchRunRequest)(nil),           // 17: tieout.reconciliation.v1.WatchRunRequest
+	(*WatchRunResponse)(nil),          // 18: tieout.reconciliation.v1.WatchRunResponse
+	(*ListMatchesRequest)(nil),        // 19: tieout.reconciliation.v1.ListMatchesRequest
+	(*ListMatchesResponse)(nil),       // 20: tieout.reconciliation.v1.ListMatchesResponse
+	(*RunProgress)(nil),               // 21: tieout.reconciliation.v1.RunProgress
+	(*VerifyRunRequest)(nil),          // 22: tieout.reconciliation.v1.VerifyRunRequest
+	(*Verification)(nil),              // 23: tieout.reconciliation.v1.Verification
+	(*VerifyRunResponse)(nil),         // 24: tieout.reconciliation.v1.VerifyRunResponse
+	(*SimulateRunRequest)(nil),        // 25: tieout.reconciliation.v1.SimulateRunRequest
+	(*Simulation)(nil),                // 26: tieout.reconciliation.v1.Simulation
+	(*SimulatedPass)(nil),             // 27: tieout.reconciliation.v1.SimulatedPass
+	(*SimulatedCode)(nil),             // 28: tieout.reconciliation.v1.SimulatedCode
+	(*SimulatedChange)(nil),           // 29: tieout.reconciliation.v1.SimulatedChange
+	(*SimulateRunResponse)(nil),       // 30: tieout.reconciliation.v1.SimulateRunResponse
+	(*timestamppb.Timestamp)(nil),     // 31: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                 // 32: tieout.common.v1.Amount
+	(*PutRuleSetRequest)(nil),         // 33: tieout.reconciliation.v1.PutRuleSetRequest
+	(*ActivateRuleSetRequest)(nil),    // 34: tieout.reconciliation.v1.ActivateRuleSetRequest
+	(*GetRuleSetRequest)(nil),         // 35: tieout.reconciliation.v1.GetRuleSetRequest
+	(*ListRuleSetsRequest)(nil),       // 36: tieout.reconciliation.v1.ListRuleSetsRequest
+	(*GetReportRequest)(nil),          // 37: tieout.reconciliation.v1.GetReportRequest
+	(*ListReportLinesRequest)(nil),    // 38: tieout.reconciliation.v1.ListReportLinesRequest
+	(*PutRuleSetResponse)(nil),        // 39: tieout.reconciliation.v1.PutRuleSetResponse
+	(*ActivateRuleSetResponse)(nil),   // 40: tieout.reconciliation.v1.ActivateRuleSetResponse
+	(*GetRuleSetResponse)(nil),        // 41: tieout.reconciliation.v1.GetRuleSetResponse
+	(*ListRuleSetsResponse)(nil),      // 42: tieout.reconciliation.v1.ListRuleSetsResponse
+	(*GetReportResponse)(nil),         // 43: tieout.reconciliation.v1.GetReportResponse
+	(*ListReportLinesResponse)(nil),   // 44: tieout.reconciliation.v1.ListReportLinesResponse
 }
 var file_tieout_reconciliation_v1_run_proto_depIdxs = []int32{
-	0, // 0: tieout.reconciliation.v1.GetRunResponse.run:type_name -> tieout.reconciliation.v1.Run
-	1, // 1: tieout.reconciliation.v1.ReconciliationService.GetRun:input_type -> tieout.reconciliation.v1.GetRunRequest
-	2, // 2: tieout.reconciliation.v1.ReconciliationService.GetRun:output_type -> tieout.reconciliation.v1.GetRunResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0,  // 0: tieout.reconciliation.v1.Run.state:type_name -> tieout.reconciliation.v1.RunState
+	4,  // 1: tieout.reconciliation.v1.Run.matched_by_pass:type_name -> tieout.reconciliation.v1.PassCount
+	5,  // 2: tieout.reconciliation.v1.Run.breaks:type_name -> tieout.reconciliation.v1.CodeCount
+	6,  // 3: tieout.reconciliation.v1.Run.partitions:type_name -> tieout.reconciliation.v1.RunPartition
+	31, // 4: tieout.reconciliation.v1.Run.start_time:type_name -> google.protobuf.Timestamp
+	31, // 5: tieout.reconciliation.v1.Run.end_time:type_name -> google.protobuf.Timestamp
+	1,  // 6: tieout.reconciliation.v1.PassCount.pass:type_name -> tieout.reconciliation.v1.Pass
+	5,  // 7: tieout.reconciliation.v1.RunPartition.breaks:type_name -> tieout.reconciliation.v1.CodeCount
+	32, // 8: tieout.reconciliation.v1.MatchedMovement.amount:type_name -> tieout.common.v1.Amount
+	32, // 9: tieout.reconciliation.v1.MatchedMovement.fee:type_name -> tieout.common.v1.Amount
+	1,  // 10: tieout.reconciliation.v1.Match.pass:type_name -> tieout.reconciliation.v1.Pass
+	7,  // 11: tieout.reconciliation.v1.Match.movements:type_name -> tieout.reconciliation.v1.MatchedMovement
+	3,  // 12: tieout.reconciliation.v1.RunReconciliationResponse.run:type_name -> tieout.reconciliation.v1.Run
+	3,  // 13: tieout.reconciliation.v1.CancelRunResponse.run:type_name -> tieout.reconciliation.v1.Run
+	3,  // 14: tieout.reconciliation.v1.GetRunResponse.run:type_name -> tieout.reconciliation.v1.Run
+	3,  // 15: tieout.reconciliation.v1.ListRunsResponse.runs:type_name -> tieout.reconciliation.v1.Run
+	3,  // 16: tieout.reconciliation.v1.WatchRunResponse.run:type_name -> tieout.reconciliation.v1.Run
+	8,  // 17: tieout.reconciliation.v1.ListMatchesResponse.matches:type_name -> tieout.reconciliation.v1.Match
+	21, // 18: tieout.reconciliation.v1.VerifyRunResponse.progress:type_name -> tieout.reconciliation.v1.RunProgress
+	23, // 19: tieout.reconciliation.v1.VerifyRunResponse.verification:type_name -> tieout.reconciliation.v1.Verification
+	27, // 20: tieout.reconciliation.v1.Simulation.passes:type_name -> tieout.reconciliation.v1.SimulatedPass
+	28, // 21: tieout.reconciliation.v1.Simulation.codes:type_name -> tieout.reconciliation.v1.SimulatedCode
+	29, // 22: tieout.reconciliation.v1.Simulation.changes:type_name -> tieout.reconciliation.v1.SimulatedChange
+	1,  // 23: tieout.reconciliation.v1.SimulatedPass.pass:type_name -> tieout.reconciliation.v1.Pass
+	32, // 24: tieout.reconciliation.v1.SimulatedPass.amount:type_name -> tieout.common.v1.Amount
+	32, // 25: tieout.reconciliation.v1.SimulatedCode.amount:type_name -> tieout.common.v1.Amount
+	32, // 26: tieout.reconciliation.v1.SimulatedCode.amount_stored:type_name -> tieout.common.v1.Amount
+	2,  // 27: tieout.reconciliation.v1.SimulatedChange.change:type_name -> tieout.reconciliation.v1.MovementChange
+	32, // 28: tieout.reconciliation.v1.SimulatedChange.amount:type_name -> tieout.common.v1.Amount
+	21, // 29: tieout.reconciliation.v1.SimulateRunResponse.progress:type_name -> tieout.reconciliation.v1.RunProgress
+	26, // 30: tieout.reconciliation.v1.SimulateRunResponse.simulation:type_name -> tieout.reconciliation.v1.Simulation
+	9,  // 31: tieout.reconciliation.v1.ReconciliationService.RunReconciliation:input_type -> tieout.reconciliation.v1.RunReconciliationRequest
+	11, // 32: tieout.reconciliation.v1.ReconciliationService.CancelRun:input_type -> tieout.reconciliation.v1.CancelRunRequest
+	13, // 33: tieout.reconciliation.v1.ReconciliationService.GetRun:input_type -> tieout.reconciliation.v1.GetRunRequest
+	15, // 34: tieout.reconciliation.v1.ReconciliationService.ListRuns:input_type -> tieout.reconciliation.v1.ListRunsRequest
+	17, // 35: tieout.reconciliation.v1.ReconciliationService.WatchRun:input_type -> tieout.reconciliation.v1.WatchRunRequest
+	19, // 36: tieout.reconciliation.v1.ReconciliationService.ListMatches:input_type -> tieout.reconciliation.v1.ListMatchesRequest
+	22, // 37: tieout.reconciliation.v1.ReconciliationService.VerifyRun:input_type -> tieout.reconciliation.v1.VerifyRunRequest
+	25, // 38: tieout.reconciliation.v1.ReconciliationService.SimulateRun:input_type -> tieout.reconciliation.v1.SimulateRunRequest
+	33, // 39: tieout.reconciliation.v1.ReconciliationService.PutRuleSet:input_type -> tieout.reconciliation.v1.PutRuleSetRequest
+	34, // 40: tieout.reconciliation.v1.ReconciliationService.ActivateRuleSet:input_type -> tieout.reconciliation.v1.ActivateRuleSetRequest
+	35, // 41: tieout.reconciliation.v1.ReconciliationService.GetRuleSet:input_type -> tieout.reconciliation.v1.GetRuleSetRequest
+	36, // 42: tieout.reconciliation.v1.ReconciliationService.ListRuleSets:input_type -> tieout.reconciliation.v1.ListRuleSetsRequest
+	37, // 43: tieout.reconciliation.v1.ReconciliationService.GetReport:input_type -> tieout.reconciliation.v1.GetReportRequest
+	38, // 44: tieout.reconciliation.v1.ReconciliationService.ListReportLines:input_type -> tieout.reconciliation.v1.ListReportLinesRequest
+	10, // 45: tieout.reconciliation.v1.ReconciliationService.RunReconciliation:output_type -> tieout.reconciliation.v1.RunReconciliationResponse
+	12, // 46: tieout.reconciliation.v1.ReconciliationService.CancelRun:output_type -> tieout.reconciliation.v1.CancelRunResponse
+	14, // 47: tieout.reconciliation.v1.ReconciliationService.GetRun:output_type -> tieout.reconciliation.v1.GetRunResponse
+	16, // 48: tieout.reconciliation.v1.ReconciliationService.ListRuns:output_type -> tieout.reconciliation.v1.ListRunsResponse
+	18, // 49: tieout.reconciliation.v1.ReconciliationService.WatchRun:output_type -> tieout.reconciliation.v1.WatchRunResponse
+	20, // 50: tieout.reconciliation.v1.ReconciliationService.ListMatches:output_type -> tieout.reconciliation.v1.ListMatchesResponse
+	24, // 51: tieout.reconciliation.v1.ReconciliationService.VerifyRun:output_type -> tieout.reconciliation.v1.VerifyRunResponse
+	30, // 52: tieout.reconciliation.v1.ReconciliationService.SimulateRun:output_type -> tieout.reconciliation.v1.SimulateRunResponse
+	39, // 53: tieout.reconciliation.v1.ReconciliationService.PutRuleSet:output_type -> tieout.reconciliation.v1.PutRuleSetResponse
+	40, // 54: tieout.reconciliation.v1.ReconciliationService.ActivateRuleSet:output_type -> tieout.reconciliation.v1.ActivateRuleSetResponse
+	41, // 55: tieout.reconciliation.v1.ReconciliationService.GetRuleSet:output_type -> tieout.reconciliation.v1.GetRuleSetResponse
+	42, // 56: tieout.reconciliation.v1.ReconciliationService.ListRuleSets:output_type -> tieout.reconciliation.v1.ListRuleSetsResponse
+	43, // 57: tieout.reconciliation.v1.ReconciliationService.GetReport:output_type -> tieout.reconciliation.v1.GetReportResponse
+	44, // 58: tieout.reconciliation.v1.ReconciliationService.ListReportLines:output_type -> tieout.reconciliation.v1.ListReportLinesResponse
+	45, // [45:59] is the sub-list for method output_type
+	31, // [31:45] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_tieout_reconciliation_v1_run_proto_init() }
@@ -213,18 +2795,38 @@ func file_tieout_reconciliation_v1_run_proto_init() {
 	if File_tieout_reconciliation_v1_run_proto != nil {
 		return
 	}
+	file_tieout_reconciliation_v1_report_proto_init()
+	file_tieout_reconciliation_v1_rules_proto_init()
+	file_tieout_reconciliation_v1_run_proto_msgTypes[16].OneofWrappers = []any{
+		(*ListMatchesRequest_RunId)(nil),
+		(*ListMatchesRequest_MovementId)(nil),
+		(*ListMatchesRequest_PaymentId)(nil),
+	}
+	file_tieout_reconciliation_v1_run_proto_msgTypes[21].OneofWrappers = []any{
+		(*VerifyRunResponse_Progress)(nil),
+		(*VerifyRunResponse_Verification)(nil),
+	}
+	file_tieout_reconciliation_v1_run_proto_msgTypes[22].OneofWrappers = []any{
+		(*SimulateRunRequest_RulesVersion)(nil),
+		(*SimulateRunRequest_RulesDocument)(nil),
+	}
+	file_tieout_reconciliation_v1_run_proto_msgTypes[27].OneofWrappers = []any{
+		(*SimulateRunResponse_Progress)(nil),
+		(*SimulateRunResponse_Simulation)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_reconciliation_v1_run_proto_rawDesc), len(file_tieout_reconciliation_v1_run_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   3,
+			NumEnums:      3,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tieout_reconciliation_v1_run_proto_goTypes,
 		DependencyIndexes: file_tieout_reconciliation_v1_run_proto_depIdxs,
+		EnumInfos:         file_tieout_reconciliation_v1_run_proto_enumTypes,
 		MessageInfos:      file_tieout_reconciliation_v1_run_proto_msgTypes,
 	}.Build()
 	File_tieout_reconciliation_v1_run_proto = out.File

@@ -21,7 +21,20 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ReconciliationService_GetRun_FullMethodName = "/tieout.reconciliation.v1.ReconciliationService/GetRun"
+	ReconciliationService_RunReconciliation_FullMethodName = "/tieout.reconciliation.v1.ReconciliationService/RunReconciliation"
+	ReconciliationService_CancelRun_FullMethodName         = "/tieout.reconciliation.v1.ReconciliationService/CancelRun"
+	ReconciliationService_GetRun_FullMethodName            = "/tieout.reconciliation.v1.ReconciliationService/GetRun"
+	ReconciliationService_ListRuns_FullMethodName          = "/tieout.reconciliation.v1.ReconciliationService/ListRuns"
+	ReconciliationService_WatchRun_FullMethodName          = "/tieout.reconciliation.v1.ReconciliationService/WatchRun"
+	ReconciliationService_ListMatches_FullMethodName       = "/tieout.reconciliation.v1.ReconciliationService/ListMatches"
+	ReconciliationService_VerifyRun_FullMethodName         = "/tieout.reconciliation.v1.ReconciliationService/VerifyRun"
+	ReconciliationService_SimulateRun_FullMethodName       = "/tieout.reconciliation.v1.ReconciliationService/SimulateRun"
+	ReconciliationService_PutRuleSet_FullMethodName        = "/tieout.reconciliation.v1.ReconciliationService/PutRuleSet"
+	ReconciliationService_ActivateRuleSet_FullMethodName   = "/tieout.reconciliation.v1.ReconciliationService/ActivateRuleSet"
+	ReconciliationService_GetRuleSet_FullMethodName        = "/tieout.reconciliation.v1.ReconciliationService/GetRuleSet"
+	ReconciliationService_ListRuleSets_FullMethodName      = "/tieout.reconciliation.v1.ReconciliationService/ListRuleSets"
+	ReconciliationService_GetReport_FullMethodName         = "/tieout.reconciliation.v1.ReconciliationService/GetReport"
+	ReconciliationService_ListReportLines_FullMethodName   = "/tieout.reconciliation.v1.ReconciliationService/ListReportLines"
 )
 
 // ReconciliationServiceClient is the client API for ReconciliationService service.
@@ -30,8 +43,41 @@ const (
 //
 // ReconciliationService runs reconciliations, and shows what they found to be the same money.
 type ReconciliationServiceClient interface {
-	// Returns one run.
+	// Begins a run: it takes everything that came in since the last one, and what is still open. The answer comes at once; what
+	// it comes to is told by WatchRun. Refused with RUN_UNDER_WAY, which names the other run, while there is one, and with
+	// RUN_BEHIND when its day is before that of the last run.
+	RunReconciliation(ctx context.Context, in *RunReconciliationRequest, opts ...grpc.CallOption) (*RunReconciliationResponse, error)
+	// Cancels a run that is under way: what it has matched is undone, and what it took is taken by the next one. Refused with
+	// RUN_STATE_REFUSED when it has ended, or when what it found is becoming breaks already.
+	CancelRun(ctx context.Context, in *CancelRunRequest, opts ...grpc.CallOption) (*CancelRunResponse, error)
+	// Returns one run, with what it came to in each partition.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error)
+	// Lists runs, newest first.
+	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
+	// Sends a run as it stands, and again as it goes on, until it has ended.
+	WatchRun(ctx context.Context, in *WatchRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRunResponse], error)
+	// Lists matches: those of a run in their order, or those of a movement or a payment, also undone ones.
+	ListMatches(ctx context.Context, in *ListMatchesRequest, opts ...grpc.CallOption) (*ListMatchesResponse, error)
+	// Runs a finished run again, from the inputs that it had and under its rules, and compares: the digest, the signature, and
+	// every match that is stored. It tells how far it is, and at last what it found.
+	VerifyRun(ctx context.Context, in *VerifyRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyRunResponse], error)
+	// Matches everything from scratch under some rules, and stores nothing. It tells how far it is, and at last what would be
+	// other than what is stored.
+	SimulateRun(ctx context.Context, in *SimulateRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SimulateRunResponse], error)
+	// Puts a new version of the rules. No run goes by it before it is activated. Refused with REQUEST_INVALID, which names the
+	// field, when it is no set of rules.
+	PutRuleSet(ctx context.Context, in *PutRuleSetRequest, opts ...grpc.CallOption) (*PutRuleSetResponse, error)
+	// Has runs that begin from now on go by a version of the rules.
+	ActivateRuleSet(ctx context.Context, in *ActivateRuleSetRequest, opts ...grpc.CallOption) (*ActivateRuleSetResponse, error)
+	// Returns a version of the rules.
+	GetRuleSet(ctx context.Context, in *GetRuleSetRequest, opts ...grpc.CallOption) (*GetRuleSetResponse, error)
+	// Lists the versions of the rules, newest first.
+	ListRuleSets(ctx context.Context, in *ListRuleSetsRequest, opts ...grpc.CallOption) (*ListRuleSetsResponse, error)
+	// Returns the report of an account in a currency over a time: what the provider owes us by our books, what it owes us by its
+	// own report and the bank's, and what explains the difference.
+	GetReport(ctx context.Context, in *GetReportRequest, opts ...grpc.CallOption) (*GetReportResponse, error)
+	// Lists what a report's explanations are made of.
+	ListReportLines(ctx context.Context, in *ListReportLinesRequest, opts ...grpc.CallOption) (*ListReportLinesResponse, error)
 }
 
 type reconciliationServiceClient struct {
@@ -40,6 +86,26 @@ type reconciliationServiceClient struct {
 
 func NewReconciliationServiceClient(cc grpc.ClientConnInterface) ReconciliationServiceClient {
 	return &reconciliationServiceClient{cc}
+}
+
+func (c *reconciliationServiceClient) RunReconciliation(ctx context.Context, in *RunReconciliationRequest, opts ...grpc.CallOption) (*RunReconciliationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RunReconciliationResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_RunReconciliation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *reconciliationServiceClient) CancelRun(ctx context.Context, in *CancelRunRequest, opts ...grpc.CallOption) (*CancelRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelRunResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_CancelRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *reconciliationServiceClient) GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error) {
@@ -52,14 +118,184 @@ func (c *reconciliationServiceClient) GetRun(ctx context.Context, in *GetRunRequ
 	return out, nil
 }
 
+func (c *reconciliationServiceClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRunsResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_ListRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *reconciliationServiceClient) WatchRun(ctx context.Context, in *WatchRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRunResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ReconciliationService_ServiceDesc.Streams[0], ReconciliationService_WatchRun_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRunRequest, WatchRunResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReconciliationService_WatchRunClient = grpc.ServerStreamingClient[WatchRunResponse]
+
+func (c *reconciliationServiceClient) ListMatches(ctx context.Context, in *ListMatchesRequest, opts ...grpc.CallOption) (*ListMatchesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMatchesResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_ListMatches_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *reconciliationServiceClient) VerifyRun(ctx context.Context, in *VerifyRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyRunResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ReconciliationService_ServiceDesc.Streams[1], ReconciliationService_VerifyRun_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[VerifyRunRequest, VerifyRunResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReconciliationService_VerifyRunClient = grpc.ServerStreamingClient[VerifyRunResponse]
+
+func (c *reconciliationServiceClient) SimulateRun(ctx context.Context, in *SimulateRunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SimulateRunResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ReconciliationService_ServiceDesc.Streams[2], ReconciliationService_SimulateRun_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SimulateRunRequest, SimulateRunResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReconciliationService_SimulateRunClient = grpc.ServerStreamingClient[SimulateRunResponse]
+
+func (c *reconciliationServiceClient) PutRuleSet(ctx context.Context, in *PutRuleSetRequest, opts ...grpc.CallOption) (*PutRuleSetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutRuleSetResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_PutRuleSet_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *reconciliationServiceClient) ActivateRuleSet(ctx context.Context, in *ActivateRuleSetRequest, opts ...grpc.CallOption) (*ActivateRuleSetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ActivateRuleSetResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_ActivateRuleSet_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *reconciliationServiceClient) GetRuleSet(ctx context.Context, in *GetRuleSetRequest, opts ...grpc.CallOption) (*GetRuleSetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetRuleSetResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_GetRuleSet_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *reconciliationServiceClient) ListRuleSets(ctx context.Context, in *ListRuleSetsRequest, opts ...grpc.CallOption) (*ListRuleSetsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRuleSetsResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_ListRuleSets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *reconciliationServiceClient) GetReport(ctx context.Context, in *GetReportRequest, opts ...grpc.CallOption) (*GetReportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetReportResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_GetReport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *reconciliationServiceClient) ListReportLines(ctx context.Context, in *ListReportLinesRequest, opts ...grpc.CallOption) (*ListReportLinesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListReportLinesResponse)
+	err := c.cc.Invoke(ctx, ReconciliationService_ListReportLines_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ReconciliationServiceServer is the server API for ReconciliationService service.
 // All implementations must embed UnimplementedReconciliationServiceServer
 // for forward compatibility.
 //
 // ReconciliationService runs reconciliations, and shows what they found to be the same money.
 type ReconciliationServiceServer interface {
-	// Returns one run.
+	// Begins a run: it takes everything that came in since the last one, and what is still open. The answer comes at once; what
+	// it comes to is told by WatchRun. Refused with RUN_UNDER_WAY, which names the other run, while there is one, and with
+	// RUN_BEHIND when its day is before that of the last run.
+	RunReconciliation(context.Context, *RunReconciliationRequest) (*RunReconciliationResponse, error)
+	// Cancels a run that is under way: what it has matched is undone, and what it took is taken by the next one. Refused with
+	// RUN_STATE_REFUSED when it has ended, or when what it found is becoming breaks already.
+	CancelRun(context.Context, *CancelRunRequest) (*CancelRunResponse, error)
+	// Returns one run, with what it came to in each partition.
 	GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error)
+	// Lists runs, newest first.
+	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
+	// Sends a run as it stands, and again as it goes on, until it has ended.
+	WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[WatchRunResponse]) error
+	// Lists matches: those of a run in their order, or those of a movement or a payment, also undone ones.
+	ListMatches(context.Context, *ListMatchesRequest) (*ListMatchesResponse, error)
+	// Runs a finished run again, from the inputs that it had and under its rules, and compares: the digest, the signature, and
+	// every match that is stored. It tells how far it is, and at last what it found.
+	VerifyRun(*VerifyRunRequest, grpc.ServerStreamingServer[VerifyRunResponse]) error
+	// Matches everything from scratch under some rules, and stores nothing. It tells how far it is, and at last what would be
+	// other than what is stored.
+	SimulateRun(*SimulateRunRequest, grpc.ServerStreamingServer[SimulateRunResponse]) error
+	// Puts a new version of the rules. No run goes by it before it is activated. Refused with REQUEST_INVALID, which names the
+	// field, when it is no set of rules.
+	PutRuleSet(context.Context, *PutRuleSetRequest) (*PutRuleSetResponse, error)
+	// Has runs that begin from now on go by a version of the rules.
+	ActivateRuleSet(context.Context, *ActivateRuleSetRequest) (*ActivateRuleSetResponse, error)
+	// Returns a version of the rules.
+	GetRuleSet(context.Context, *GetRuleSetRequest) (*GetRuleSetResponse, error)
+	// Lists the versions of the rules, newest first.
+	ListRuleSets(context.Context, *ListRuleSetsRequest) (*ListRuleSetsResponse, error)
+	// Returns the report of an account in a currency over a time: what the provider owes us by our books, what it owes us by its
+	// own report and the bank's, and what explains the difference.
+	GetReport(context.Context, *GetReportRequest) (*GetReportResponse, error)
+	// Lists what a report's explanations are made of.
+	ListReportLines(context.Context, *ListReportLinesRequest) (*ListReportLinesResponse, error)
 	mustEmbedUnimplementedReconciliationServiceServer()
 }
 
@@ -70,8 +306,47 @@ type ReconciliationServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedReconciliationServiceServer struct{}
 
+func (UnimplementedReconciliationServiceServer) RunReconciliation(context.Context, *RunReconciliationRequest) (*RunReconciliationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RunReconciliation not implemented")
+}
+func (UnimplementedReconciliationServiceServer) CancelRun(context.Context, *CancelRunRequest) (*CancelRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelRun not implemented")
+}
 func (UnimplementedReconciliationServiceServer) GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetRun not implemented")
+}
+func (UnimplementedReconciliationServiceServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
+}
+func (UnimplementedReconciliationServiceServer) WatchRun(*WatchRunRequest, grpc.ServerStreamingServer[WatchRunResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchRun not implemented")
+}
+func (UnimplementedReconciliationServiceServer) ListMatches(context.Context, *ListMatchesRequest) (*ListMatchesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMatches not implemented")
+}
+func (UnimplementedReconciliationServiceServer) VerifyRun(*VerifyRunRequest, grpc.ServerStreamingServer[VerifyRunResponse]) error {
+	return status.Error(codes.Unimplemented, "method VerifyRun not implemented")
+}
+func (UnimplementedReconciliationServiceServer) SimulateRun(*SimulateRunRequest, grpc.ServerStreamingServer[SimulateRunResponse]) error {
+	return status.Error(codes.Unimplemented, "method SimulateRun not implemented")
+}
+func (UnimplementedReconciliationServiceServer) PutRuleSet(context.Context, *PutRuleSetRequest) (*PutRuleSetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutRuleSet not implemented")
+}
+func (UnimplementedReconciliationServiceServer) ActivateRuleSet(context.Context, *ActivateRuleSetRequest) (*ActivateRuleSetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ActivateRuleSet not implemented")
+}
+func (UnimplementedReconciliationServiceServer) GetRuleSet(context.Context, *GetRuleSetRequest) (*GetRuleSetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetRuleSet not implemented")
+}
+func (UnimplementedReconciliationServiceServer) ListRuleSets(context.Context, *ListRuleSetsRequest) (*ListRuleSetsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRuleSets not implemented")
+}
+func (UnimplementedReconciliationServiceServer) GetReport(context.Context, *GetReportRequest) (*GetReportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReport not implemented")
+}
+func (UnimplementedReconciliationServiceServer) ListReportLines(context.Context, *ListReportLinesRequest) (*ListReportLinesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListReportLines not implemented")
 }
 func (UnimplementedReconciliationServiceServer) mustEmbedUnimplementedReconciliationServiceServer() {}
 func (UnimplementedReconciliationServiceServer) testEmbeddedByValue()                               {}
@@ -94,6 +369,42 @@ func RegisterReconciliationServiceServer(s grpc.ServiceRegistrar, srv Reconcilia
 	s.RegisterService(&ReconciliationService_ServiceDesc, srv)
 }
 
+func _ReconciliationService_RunReconciliation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RunReconciliationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).RunReconciliation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_RunReconciliation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).RunReconciliation(ctx, req.(*RunReconciliationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReconciliationService_CancelRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).CancelRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_CancelRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).CancelRun(ctx, req.(*CancelRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ReconciliationService_GetRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetRunRequest)
 	if err := dec(in); err != nil {
@@ -112,6 +423,183 @@ func _ReconciliationService_GetRun_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ReconciliationService_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).ListRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_ListRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).ListRuns(ctx, req.(*ListRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReconciliationService_WatchRun_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRunRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ReconciliationServiceServer).WatchRun(m, &grpc.GenericServerStream[WatchRunRequest, WatchRunResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReconciliationService_WatchRunServer = grpc.ServerStreamingServer[WatchRunResponse]
+
+func _ReconciliationService_ListMatches_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMatchesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).ListMatches(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_ListMatches_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).ListMatches(ctx, req.(*ListMatchesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReconciliationService_VerifyRun_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(VerifyRunRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ReconciliationServiceServer).VerifyRun(m, &grpc.GenericServerStream[VerifyRunRequest, VerifyRunResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReconciliationService_VerifyRunServer = grpc.ServerStreamingServer[VerifyRunResponse]
+
+func _ReconciliationService_SimulateRun_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SimulateRunRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ReconciliationServiceServer).SimulateRun(m, &grpc.GenericServerStream[SimulateRunRequest, SimulateRunResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReconciliationService_SimulateRunServer = grpc.ServerStreamingServer[SimulateRunResponse]
+
+func _ReconciliationService_PutRuleSet_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutRuleSetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).PutRuleSet(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_PutRuleSet_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).PutRuleSet(ctx, req.(*PutRuleSetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReconciliationService_ActivateRuleSet_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ActivateRuleSetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).ActivateRuleSet(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_ActivateRuleSet_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).ActivateRuleSet(ctx, req.(*ActivateRuleSetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReconciliationService_GetRuleSet_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRuleSetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).GetRuleSet(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_GetRuleSet_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).GetRuleSet(ctx, req.(*GetRuleSetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReconciliationService_ListRuleSets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRuleSetsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).ListRuleSets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_ListRuleSets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).ListRuleSets(ctx, req.(*ListRuleSetsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReconciliationService_GetReport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).GetReport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_GetReport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).GetReport(ctx, req.(*GetReportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReconciliationService_ListReportLines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListReportLinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReconciliationServiceServer).ListReportLines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReconciliationService_ListReportLines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReconciliationServiceServer).ListReportLines(ctx, req.(*ListReportLinesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ReconciliationService_ServiceDesc is the grpc.ServiceDesc for ReconciliationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -120,10 +608,66 @@ var ReconciliationService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*ReconciliationServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
+			MethodName: "RunReconciliation",
+			Handler:    _ReconciliationService_RunReconciliation_Handler,
+		},
+		{
+			MethodName: "CancelRun",
+			Handler:    _ReconciliationService_CancelRun_Handler,
+		},
+		{
 			MethodName: "GetRun",
 			Handler:    _ReconciliationService_GetRun_Handler,
 		},
+		{
+			MethodName: "ListRuns",
+			Handler:    _ReconciliationService_ListRuns_Handler,
+		},
+		{
+			MethodName: "ListMatches",
+			Handler:    _ReconciliationService_ListMatches_Handler,
+		},
+		{
+			MethodName: "PutRuleSet",
+			Handler:    _ReconciliationService_PutRuleSet_Handler,
+		},
+		{
+			MethodName: "ActivateRuleSet",
+			Handler:    _ReconciliationService_ActivateRuleSet_Handler,
+		},
+		{
+			MethodName: "GetRuleSet",
+			Handler:    _ReconciliationService_GetRuleSet_Handler,
+		},
+		{
+			MethodName: "ListRuleSets",
+			Handler:    _ReconciliationService_ListRuleSets_Handler,
+		},
+		{
+			MethodName: "GetReport",
+			Handler:    _ReconciliationService_GetReport_Handler,
+		},
+		{
+			MethodName: "ListReportLines",
+			Handler:    _ReconciliationService_ListReportLines_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchRun",
+			Handler:       _ReconciliationService_WatchRun_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "VerifyRun",
+			Handler:       _ReconciliationService_VerifyRun_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "SimulateRun",
+			Handler:       _ReconciliationService_SimulateRun_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "tieout/reconciliation/v1/run.proto",
 }

@@ -1,0 +1,267 @@
+package reconciliation
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/tieout/tieout/services/reconciliation/breaks"
+	"github.com/tieout/tieout/services/reconciliation/match"
+)
+
+// part is a partition while it is matched.
+type part struct {
+	partition
+	in           match.Input
+	ours, theirs *half
+	settled      int64
+	settledOpen  []int64 // of these, the ids of those that were open
+
+	// first is the place of its first match in the run.
+	first int64
+	// What it comes to. These are complete when it has concluded.
+	matches                int64
+	byPass                 [match.NumPasses]int64
+	oursMatched            int64
+	theirsMatched          int64
+	oursDone, theirsDone   []bool
+	transit                map[span]transitTotal
+	provisional            []provisional
+	findings               []found
+	digest                 []byte
+	effects                map[match.Token]int64 // by payout, what its findings say that it is off
+	strays                 []match.Row           // of ours that the provider misses
+	leftOpen, closed       []int64               // ids: not open before, and not any more
+	oursCount, theirsCount int64
+	canon                  *canon
+	raw                    []match.Finding
+}
+
+// span is the time in which something is on its way, the last day not included.
+type span struct{ since, until match.Day }
+
+// transitTotal is what is on its way: ours is more, theirs is less.
+type transitTotal struct {
+	legs   int32
+	amount int64
+}
+
+// provisional is a movement in a match that is in doubt or refused.
+type provisional struct{ match, movement int64 }
+
+// found is a finding, with what it is about named by ids.
+type found struct {
+	code            breaks.Code
+	matched         bool
+	ours, theirs    []int64
+	amount, drift   int64
+	day             match.Day
+	payout, nearest string
+	effect          int64
+}
+
+// begin puts the heading of the canonical text: what the inputs are.
+func (p *part) begin() {
+	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
+	p.oursCount, p.theirsCount = int64(len(p.in.Ours)), int64(len(p.in.Theirs))
+	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
+	p.transit = map[span]transitTotal{}
+	c := newCanon()
+	c.word("partition").word(p.stage.String()).quoted(p.account).word(p.currency).end()
+	for _, side := range []struct {
+		name string
+		half *half
+	}{{"ours", p.ours}, {"theirs", p.theirs}} {
+		c.word(side.name).number(int64(len(side.half.rows))).number(side.half.amount).number(side.half.fees).bytes(side.half.proof).end()
+	}
+	c.word("settled").number(p.settled).end()
+	p.canon = c
+}
+
+// adjusted adds what payouts are off to the canonical text.
+func (p *part) adjusted() {
+	var off []match.Row
+	for _, row := range p.in.Ours {
+		if row.Adjust != 0 {
+			off = append(off, row)
+		}
+	}
+	slices.SortFunc(off, func(a, b match.Row) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	for _, row := range off {
+		p.canon.word("adjust").bytes(row.Key[:]).number(row.Adjust).end()
+	}
+}
+
+// take passes matches on and notes what they come to.
+func (p *part) take(matches iter.Seq[match.Match], number int32) iter.Seq2[match.Match, error] {
+	return func(yield func(match.Match, error) bool) {
+		for m := range matches {
+			err := p.note(m, number)
+			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// note notes one match.
+func (p *part) note(m match.Match, number int32) error {
+	id := matchID(number, p.first+p.matches)
+	p.matches++
+	p.byPass[m.Pass]++
+	p.oursMatched += int64(len(m.Ours))
+	p.theirsMatched += int64(len(m.Theirs))
+	p.canon.match(&p.in, m)
+	last := p.lastDay(m.Ours, m.Theirs)
+	for _, i := range m.Ours {
+		row := &p.in.Ours[i]
+		if p.oursDone[i] {
+			return fmt.Errorf("movement %s is in two matches", movementIDOf(row.Key))
+		}
+		p.oursDone[i] = true
+		if row.Standing != match.Booked {
+			p.provisional = append(p.provisional, provisional{id, row.ID})
+			continue
+		}
+		if err := p.onItsWay(row.Day, last, row.Amount); err != nil {
+			return err
+		}
+	}
+	for _, j := range m.Theirs {
+		row := &p.in.Theirs[j]
+		if p.theirsDone[j] {
+			return fmt.Errorf("movement %s is in two matches", movementIDOf(row.Key))
+		}
+		p.theirsDone[j] = true
+		if err := p.onItsWay(row.Day, last, -row.Amount); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *part) onItsWay(since, until match.Day, amount int64) error {
+	if since == until {
+		return nil
+	}
+	t := p.transit[span{since, until}]
+	total, err := plus(t.amount, amount)
+	p.transit[span{since, until}] = transitTotal{t.legs + 1, total}
+	return err
+}
+
+// lastDay is the last day of some rows.
+func (p *part) lastDay(ours, theirs []int32) (last match.Day) {
+	first := true
+	for _, i := range ours {
+		if d := p.in.Ours[i].Day; first || d > last {
+			last, first = d, false
+		}
+	}
+	for _, j := range theirs {
+		if d := p.in.Theirs[j].Day; first || d > last {
+			last, first = d, false
+		}
+	}
+	return last
+}
+
+// conclude says what is left, and lets the rows go.
+func (p *part) conclude(asOf match.Day, refusedDays int) error {
+	p.effects = map[match.Token]int64{}
+	attributed := map[int32]bool{}
+	lines := make([][]byte, 0, len(p.raw))
+	for _, f := range p.raw {
+		made, err := p.finding(f, attributed)
+		if err != nil {
+			return err
+		}
+		p.findings = append(p.findings, made)
+		text := &canon{}
+		text.word("finding").word(string(f.Code)).word(fmt.Sprint(f.Matched)).keys(p.in.Ours, f.Ours).keys(p.in.Theirs, f.Theirs).
+			number(f.Amount).quoted(made.payout).number(f.Effect).quoted(f.Nearest)
+		text.text[len(text.text)-1] = '\n'
+		lines = append(lines, text.text)
+	}
+	order := make([]int, len(lines))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(lines[a], lines[b]) })
+	sorted := make([]found, len(order))
+	for i, at := range order {
+		sorted[i] = p.findings[at]
+		p.canon.text = append(p.canon.text, lines[at]...)
+		p.canon.flush()
+	}
+	p.findings, p.digest = sorted, p.canon.sum()
+	p.leave(asOf, refusedDays)
+	p.in, p.oursDone, p.theirsDone, p.raw = match.Input{}, nil, nil, nil
+	p.ours.rows, p.theirs.rows = nil, nil
+	return nil
+}
+
+// leave says which movements are open from now on, and which are not any more.
+func (p *part) leave(asOf match.Day, refusedDays int) {
+	p.closed = append(p.closed, p.settledOpen...)
+	for i := range p.in.Ours {
+		row := &p.in.Ours[i]
+		given := row.Standing == match.Refused && asOf > row.Due+match.Day(refusedDays)
+		p.leaveOne(p.ours, row.ID, p.oursDone[i] || given)
+	}
+	for j := range p.in.Theirs {
+		p.leaveOne(p.theirs, p.in.Theirs[j].ID, p.theirsDone[j])
+	}
+	slices.Sort(p.leftOpen)
+	slices.Sort(p.closed)
+}
+
+func (p *part) leaveOne(h *half, id int64, done bool) {
+	switch open := len(h.open) > 0 && h.wasOpen(id); {
+	case open && done:
+		p.closed = append(p.closed, id)
+	case !open && !done:
+		p.leftOpen = append(p.leftOpen, id)
+	}
+}
+
+// finding names what a finding is about, and says what of the drift it explains.
+func (p *part) finding(f match.Finding, attributed map[int32]bool) (found, error) {
+	made := found{code: f.Code, matched: f.Matched, amount: f.Amount, day: p.lastDay(f.Ours, f.Theirs), nearest: f.Nearest, effect: f.Effect}
+	var err error
+	drift := int64(0)
+	for _, i := range f.Ours {
+		row := &p.in.Ours[i]
+		made.ours = append(made.ours, row.ID)
+		if row.Standing == match.Booked && err == nil {
+			drift, err = plus(drift, row.Amount)
+		}
+		if f.Code == breaks.MissingAtProvider {
+			p.strays = append(p.strays, *row)
+		}
+	}
+	for _, j := range f.Theirs {
+		row := &p.in.Theirs[j]
+		made.theirs = append(made.theirs, row.ID)
+		if err == nil {
+			drift, err = plus(drift, -row.Amount)
+		}
+	}
+	if !f.Payout.IsZero() {
+		made.payout = cmp.Or(p.theirs.payouts[f.Payout], p.ours.payouts[f.Payout])
+		if err == nil {
+			p.effects[f.Payout], err = plus(p.effects[f.Payout], f.Effect)
+		}
+	}
+	switch {
+	case err != nil || !f.Matched:
+	case f.Code == breaks.FeeVariance:
+		made.drift = f.Amount
+	case f.Code == breaks.DateOutOfWindow || f.Code == breaks.ReferenceMismatch:
+	case len(f.Ours) > 0 && !attributed[f.Ours[0]]: // a match has one amount that does not tie, whatever is found about it
+		made.drift, attributed[f.Ours[0]] = drift, true
+	}
+	return made, err
+}

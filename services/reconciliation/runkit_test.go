@@ -1,0 +1,248 @@
+package reconciliation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/services/reconciliation/match"
+	"github.com/tieout/tieout/services/reconciliation/rules"
+)
+
+// asOf is the day of runs in tests where it does not matter.
+const asOf = "2026-11-30"
+
+// mv is a movement of a test. What is not said is of account "default" in EUR at the provider, a charge of 2026-11-10.
+type mv struct {
+	id, key, ref, payout, payment, note string // id is the provider's
+	amount, fee                         int64
+	day, currency, account              string
+	kind                                match.Kind
+	standing                            match.Standing
+	ours, bank                          bool
+	nth                                 int // tells apart what is the same otherwise
+}
+
+// keyOfMv names the movement by what it is.
+func (m mv) keyOfMv() uuid.UUID {
+	return uuid.NewSHA1(uuid.Nil, fmt.Appendf(nil, "%v", m))
+}
+
+type runFixture struct {
+	testing.TB
+	dsn            string
+	db             *pgxpool.Pool
+	reconciliation *reconciliation
+	process        *service.Process
+	client         reconciliationv1.ReconciliationServiceClient
+	keys           int
+	config         Config
+}
+
+// setupRuns starts the service on a database of its own. Runs are written in pieces of three matches.
+func setupRuns(t testing.TB, change ...func(*Config)) *runFixture {
+	t.Helper()
+	f := &runFixture{TB: t, dsn: pgtest.DSN(t, Migrations()...), config: DefaultConfig()}
+	for _, c := range change {
+		c(&f.config)
+	}
+	var err error
+	if f.db, err = pgxpool.New(t.Context(), f.dsn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.db.Close)
+	f.start()
+	return f
+}
+
+// start starts a process of the service.
+func (f *runFixture) start() {
+	f.Helper()
+	f.process = servicetest.Start(f, service.Service{
+		Name: "reconciliation", Postgres: service.Postgres{DSN: f.dsn, MaxConns: 10}, Migrations: Migrations(),
+		Run: func(ctx context.Context, env *service.Env) (err error) {
+			f.reconciliation, err = wire(ctx, env, f.config)
+			if err == nil {
+				f.reconciliation.runner.pieceSize = 3
+			}
+			return err
+		},
+	})
+	f.client = reconciliationv1.NewReconciliationServiceClient(servicetest.Dial(f, f.process, "op"))
+}
+
+// deliver has movements come in together, as an accepted delivery.
+func (f *runFixture) deliver(all ...mv) (delivery int32) {
+	f.Helper()
+	if err := pgx.BeginFunc(f.Context(), f.db, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(f.Context(), `INSERT INTO delivery (kind, state, rows) VALUES (3, 1, $1) RETURNING id`, len(all)).Scan(&delivery); err != nil {
+			return err
+		}
+		for i, m := range all {
+			if err := insertMv(f.Context(), tx, delivery, int32(i+1), m); err != nil {
+				return fmt.Errorf("%+v: %w", m, err)
+			}
+		}
+		return nil
+	}); err != nil {
+		f.Fatal(err)
+	}
+	return delivery
+}
+
+func insertMv(ctx context.Context, tx pgx.Tx, delivery, place int32, m mv) error {
+	at := stageProvider
+	if m.bank {
+		at = stageBank
+	}
+	kind := m.kind
+	if kind == 0 {
+		kind = match.KindCharge
+	}
+	_, err := tx.Exec(ctx, `
+WITH p AS (INSERT INTO partition (stage, account, currency) VALUES ($1, $2, $3)
+           ON CONFLICT (stage, account, currency) DO UPDATE SET stage = excluded.stage RETURNING id)
+INSERT INTO movement (id, key, partition_id, ours, kind, standing, amount_minor, fee_minor, day, line, provider_id, idem_key, reference,
+                      payout_id, payment_id, note)
+SELECT $4, $5, id, $6, $7, $8, $9, $10, $11::text::date, $12, $13, $14, $15, $16, $17, $18 FROM p`,
+		int16(at), or(m.account, "default"), or(m.currency, "EUR"), movementID(delivery, place), m.keyOfMv(), m.ours, int16(kind), int16(m.standing),
+		m.amount, m.fee, or(m.day, "2026-11-10"), place, m.id, m.key, m.ref, m.payout, m.payment, m.note)
+	return err
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// begin begins a run.
+func (f *runFixture) begin(asOf string) (*reconciliationv1.Run, error) {
+	f.Helper()
+	f.keys++
+	answer, err := f.client.RunReconciliation(f.Context(), &reconciliationv1.RunReconciliationRequest{
+		IdempotencyKey: fmt.Sprintf("run-%06d-%s", f.keys, uuid.NewString()), AsOf: asOf,
+	})
+	return answer.GetRun(), err
+}
+
+// run runs a reconciliation to its end.
+func (f *runFixture) run(asOf string) *reconciliationv1.Run {
+	f.Helper()
+	begun, err := f.begin(asOf)
+	if err != nil {
+		f.Fatalf("beginning: %v", err)
+	}
+	ended := f.until(begun.GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
+	if ended.GetState() != reconciliationv1.RunState_RUN_STATE_FINISHED {
+		f.Fatalf("the run is %v", ended)
+	}
+	return ended
+}
+
+// until watches a run until something holds for it.
+func (f *runFixture) until(id string, holds func(*reconciliationv1.Run) bool) (last *reconciliationv1.Run) {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
+	defer cancel()
+	stream, err := f.client.WatchRun(ctx, &reconciliationv1.WatchRunRequest{RunId: id})
+	for {
+		var answer *reconciliationv1.WatchRunResponse
+		if err == nil {
+			answer, err = stream.Recv()
+		}
+		if err != nil {
+			f.Fatalf("watching: %v; at last %v", err, last)
+		}
+		if last = answer.GetRun(); holds(last) {
+			return last
+		}
+	}
+}
+
+// breaksOf is what a run found, by code.
+func breaksOf(r *reconciliationv1.Run) map[string]int64 {
+	found := map[string]int64{}
+	for _, c := range r.GetBreaks() {
+		found[c.GetCode()] = c.GetCount()
+	}
+	return found
+}
+
+// openKeys gives the keys of the movements that are open.
+func (f *runFixture) openNotes() []string {
+	f.Helper()
+	return pgtest.Column[string](f, f.db, `
+SELECT m.note FROM open_movement o JOIN movement m ON m.id = o.movement_id WHERE o.until_run IS NULL ORDER BY m.note COLLATE "C"`)
+}
+
+// putRules makes rules active: the default ones with a change.
+func (f *runFixture) putRules(change func(*rules.Set)) int32 {
+	f.Helper()
+	set := rules.Default()
+	change(&set)
+	document, err := set.Document()
+	if err != nil {
+		f.Fatal(err)
+	}
+	put, err := f.client.PutRuleSet(f.Context(), &reconciliationv1.PutRuleSetRequest{IdempotencyKey: "put-" + uuid.NewString(), Document: string(document)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	version := put.GetRuleSet().GetVersion()
+	_, err = f.client.ActivateRuleSet(f.Context(), &reconciliationv1.ActivateRuleSetRequest{
+		IdempotencyKey: "activate-" + uuid.NewString(), Version: version, Reason: "a test wants it",
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return version
+}
+
+// pairs are n movements of ours and of theirs that are the same money, with ids that begin with a prefix.
+func pairs(prefix string, n int) (ours, theirs []mv) {
+	for i := range n {
+		m := mv{id: fmt.Sprintf("%s_%03d", prefix, i), amount: int64(100 + i), payment: fmt.Sprintf("pay_%s_%03d", prefix, i), ref: "ord_" + prefix}
+		m.ours = true
+		ours = append(ours, m)
+		m.ours, m.payment, m.fee, m.payout = false, "", 3, "po_"+prefix
+		theirs = append(theirs, m)
+	}
+	return ours, theirs
+}
+
+// tables gives all that a database says of runs, without ids of its own and times.
+func (f *runFixture) tables() map[string][]string {
+	f.Helper()
+	return map[string][]string{
+		"match": pgtest.Column[string](f, f.db, `
+SELECT format('%s %s %s %s', m.id, m.pass, m.score, string_agg(v.key::text || l.active, ',' ORDER BY v.key))
+  FROM match m JOIN match_leg l ON l.match_id = m.id JOIN movement v ON v.id = l.movement_id GROUP BY m.id ORDER BY m.id`),
+		"open": pgtest.Column[string](f, f.db, `
+SELECT format('%s %s %s', v.key, o.since_run, o.until_run) FROM open_movement o JOIN movement v ON v.id = o.movement_id ORDER BY v.key, o.since_run`),
+		"run": pgtest.Column[string](f, f.db, `SELECT format('%s %s %s', number, state, encode(digest, 'hex')) FROM run ORDER BY number`),
+		"partition": pgtest.Column[string](f, f.db, `
+SELECT format('%s %s %s %s', run_number, partition_id, breaks, encode(digest, 'hex')) FROM run_partition ORDER BY run_number, partition_id`),
+		"finding": pgtest.Column[string](f, f.db, `
+SELECT format('%s %s %s %s %s %s %s', run_number, partition_id, place, code, matched, amount_minor, undone_run) FROM run_finding ORDER BY run_number, partition_id, place`),
+		"transit": pgtest.Column[string](f, f.db, `
+SELECT format('%s %s %s %s %s', run_number, since, until, legs, amount_minor) FROM run_transit ORDER BY run_number, since, until`),
+		"taken":       pgtest.Column[string](f, f.db, `SELECT format('%s %s', id, run_number) FROM delivery ORDER BY id`),
+		"provisional": pgtest.Column[string](f, f.db, `SELECT format('%s %s', match_id, until_run) FROM provisional_match ORDER BY match_id`),
+	}
+}
+
+// tableNames are the tables in their order.
+func tableNames(t map[string][]string) []string { return slices.Sorted(maps.Keys(t)) }

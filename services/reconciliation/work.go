@@ -1,0 +1,285 @@
+package reconciliation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tieout/tieout/services/reconciliation/match"
+	"github.com/tieout/tieout/services/reconciliation/rules"
+)
+
+// work is one matching of all that a source has: a run, a run again to verify it, or a simulation. What it comes to depends on
+// the movements and the rules alone.
+type work struct {
+	pool   *pgxpool.Pool
+	source source
+	rules  rules.Set
+	asOf   match.Day
+	into   sink
+	// also are partitions that are looked at though nothing is in them: something was found there before.
+	also []partitionID
+	// seen is told how many more rows were read.
+	seen func(rows int)
+
+	tokens tokens
+	place  int64 // of the next match in the run
+}
+
+// sink takes what a work comes to.
+type sink interface {
+	// done says whether all that the partitions of an account come to is there already, and how many matches they have.
+	done(account []*part) (matches int64, done bool)
+	// matches takes the matches of a partition, in their order.
+	matches(ctx context.Context, p *part, all iter.Seq2[match.Match, error]) error
+	// concluded takes what a partition came to, after its matches.
+	concluded(ctx context.Context, p *part) error
+}
+
+// do matches everything: account by account, because what is found about the lines of payouts is needed to match the payouts.
+func (w *work) do(ctx context.Context) error {
+	w.tokens, w.place = newTokens(), 1
+	all, err := w.parts(ctx)
+	if err != nil {
+		return err
+	}
+	for account := range chunkBy(all, func(p *part) string { return p.account }) {
+		if matches, done := w.into.done(account); done {
+			for _, p := range account {
+				w.seen(int(p.oursCount + p.theirsCount))
+			}
+			w.place += matches
+			continue
+		}
+		if err := w.account(ctx, account); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunkBy gives the runs of elements that have the same key.
+func chunkBy[E any, K comparable](all []E, key func(E) K) iter.Seq[[]E] {
+	return func(yield func([]E) bool) {
+		for len(all) > 0 {
+			n := 1
+			for n < len(all) && key(all[n]) == key(all[0]) {
+				n++
+			}
+			if !yield(all[:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
+}
+
+// parts gives the partitions that there is something in, by account, stage and currency, with the number of their inputs.
+func (w *work) parts(ctx context.Context) ([]*part, error) {
+	partitions, err := newStore(w.pool).partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byID := map[partitionID]*part{}
+	at := func(place partitionID) (*part, error) {
+		p, known := partitions[place]
+		if !known {
+			return nil, fmt.Errorf("there are movements of partition %d, and no such partition", place)
+		}
+		if byID[place] == nil {
+			byID[place] = &part{partition: p}
+		}
+		return byID[place], nil
+	}
+	for _, place := range w.also {
+		if _, err := at(place); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := w.pool.Query(ctx, w.source.counts())
+	if err != nil {
+		return nil, fmt.Errorf("counting movements: %w", err)
+	}
+	var place partitionID
+	var ours bool
+	var n, settled int64
+	_, err = pgx.ForEachRow(rows, []any{&place, &ours, &n, &settled}, func() error {
+		p, err := at(place)
+		if err != nil {
+			return err
+		}
+		if p.settled += settled; ours {
+			p.oursCount = n
+		} else {
+			p.theirsCount = n
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("counting movements: %w", err)
+	}
+	return slices.SortedFunc(maps.Values(byID), func(a, b *part) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.stage, b.stage), cmp.Compare(a.currency, b.currency))
+	}), nil
+}
+
+// account matches an account: at the provider, then across currencies, then at the bank.
+func (w *work) account(ctx context.Context, parts []*part) error {
+	split := slices.IndexFunc(parts, func(p *part) bool { return p.stage == stageBank })
+	if split < 0 {
+		split = len(parts)
+	}
+	provider, bank := parts[:split], parts[split:]
+	for _, side := range [][]*part{provider, bank} {
+		if len(side) == 0 {
+			continue
+		}
+		if err := w.load(ctx, side); err != nil {
+			return err
+		}
+		for _, p := range side {
+			if p.stage == stageBank {
+				if err := w.adjust(ctx, p, provider); err != nil {
+					return err
+				}
+			}
+			if err := w.match(ctx, p); err != nil {
+				return fmt.Errorf("matching %s: %w", p, err)
+			}
+		}
+		acrossCurrencies(side, w.rules)
+		for _, p := range side {
+			if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
+				return fmt.Errorf("concluding %s: %w", p, err)
+			}
+			if err := w.into.concluded(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// load reads the rows of partitions of one stage, both sides at once.
+func (w *work) load(ctx context.Context, parts []*part) error {
+	ours := &loader{ours: true, halves: map[partitionID]*half{}, tokens: w.tokens, seen: w.seen}
+	theirs := &loader{halves: map[partitionID]*half{}, tokens: w.tokens, seen: w.seen}
+	places := make([]partitionID, len(parts))
+	for i, p := range parts {
+		places[i] = p.id
+		p.ours, p.theirs = newHalf(p.partition, p.oursCount), newHalf(p.partition, p.theirsCount)
+		p.ours.terms = w.rules.Terms(match.Stage(p.stage.String()), p.account, p.currency)
+		ours.halves[p.id], theirs.halves[p.id] = p.ours, p.theirs
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range []*loader{ours, theirs} {
+		g.Go(func() error { return l.load(ctx, w.pool, w.source.rows(l.ours, places)) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return w.settledOpen(ctx, parts, places)
+}
+
+// settledOpen finds which of the movements that are left out were open.
+func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitionID) error {
+	if !slices.ContainsFunc(parts, func(p *part) bool { return p.settled > 0 }) {
+		return nil
+	}
+	rows, err := w.pool.Query(ctx, w.source.settledOnes(places))
+	if err != nil {
+		return fmt.Errorf("looking for what is settled: %w", err)
+	}
+	var place partitionID
+	var id int64
+	_, err = pgx.ForEachRow(rows, []any{&place, &id}, func() error {
+		p := parts[slices.Index(places, place)]
+		p.settledOpen = append(p.settledOpen, id)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("looking for what is settled: %w", err)
+	}
+	return nil
+}
+
+// match matches a partition and hands the matches on.
+func (w *work) match(ctx context.Context, p *part) error {
+	p.begin()
+	p.adjusted()
+	texts := &texts{pool: w.pool, ctx: ctx, known: map[int64]string{}}
+	p.in.AsOf, p.in.Text = w.asOf, texts.of
+	result, err := judge(p.in, p.stage, w.rules)
+	if err := errors.Join(texts.err, err); err != nil {
+		return err
+	}
+	p.first, p.raw = w.place, result.Findings
+	if err := w.into.matches(ctx, p, p.take(result.Matches(), w.source.run)); err != nil {
+		return err
+	}
+	w.place += p.matches
+	return nil
+}
+
+// adjust says of payouts by how much they are off, as the provider stage has it, in this work and in earlier runs; and which
+// movements the provider misses.
+func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
+	effects := map[match.Token]int64{}
+	for _, of := range provider {
+		if of.currency == p.currency {
+			maps.Copy(effects, of.effects)
+			p.in.Stray = of.strays
+		}
+	}
+	earlier, err := newStore(w.pool).earlierEffects(ctx, w.source, p.partition, slices.Collect(maps.Values(p.ours.payouts)))
+	if err != nil {
+		return err
+	}
+	for payout, effect := range earlier {
+		token := w.tokens.of([]byte(payout))
+		if effects[token], err = plus(effects[token], effect); err != nil {
+			return fmt.Errorf("payout %s of %s: %w", payout, p, err)
+		}
+	}
+	for i := range p.ours.rows {
+		row := &p.ours.rows[i]
+		if row.Kind != match.KindPayout {
+			continue
+		}
+		row.Adjust = effects[row.Carriers[match.CarrierPayout]]
+		if _, err := plus(row.Amount, row.Adjust); err != nil {
+			return fmt.Errorf("payout %s of %s: %w", movementIDOf(row.Key), p, err)
+		}
+	}
+	return nil
+}
+
+// texts are what rows say in words, read when somebody asks.
+type texts struct {
+	pool  *pgxpool.Pool
+	ctx   context.Context // of the work: what asks has none
+	known map[int64]string
+	err   error
+}
+
+// of gives the text of a row; an error is kept, and ends the work.
+func (t *texts) of(row match.Row) string {
+	text, known := t.known[row.ID]
+	if known || t.err != nil {
+		return text
+	}
+	text, err := newStore(t.pool).q.MovementText(t.ctx, row.ID)
+	if err != nil {
+		t.err = fmt.Errorf("reading the text of a movement: %w", err)
+	}
+	t.known[row.ID] = text
+	return text
+}
