@@ -77,11 +77,15 @@ func (s store) dueFacts(ctx context.Context, n int32) ([]known, error) {
 	return all, nil
 }
 
-// lockFacts holds what is known of an order to the end of the transaction; found says whether anything is.
-func (s store) lockFacts(ctx context.Context, of subject) (k known, found bool, err error) {
-	rows, err := s.q.LockFacts(ctx, of.id)
-	if err != nil || len(rows) == 0 {
-		return k, false, err
+// factsOf gives what is known of an order; found says whether anything is. Nothing is locked: whoever takes something in begins
+// with the delivery.
+func (s store) factsOf(ctx context.Context, of subject) (k known, found bool, err error) {
+	rows, err := s.q.GetFacts(ctx, of.id)
+	if err != nil {
+		return k, false, fmt.Errorf("reading what was told of an order: %w", err)
+	}
+	if len(rows) == 0 {
+		return k, false, nil
 	}
 	return knownFrom(reconciliationdb.DueFactsRow(rows[0])), true, nil
 }

@@ -69,7 +69,7 @@ func TestFacts_AreTheSameInEveryOrderOfEvents(t *testing.T) {
 		}
 		var got known
 		err = pg.InTx(f.Context(), f.pool, func(tx *pg.Tx) error {
-			got, _, err = newStore(tx).lockFacts(f.Context(), subjectOf(s.subject))
+			got, _, err = newStore(tx).factsOf(f.Context(), subjectOf(s.subject))
 			return err
 		})
 		if diff := cmp.Diff(want, got.facts); diff != "" || err != nil {
