@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
@@ -154,4 +155,45 @@ func inDoubt(p *paymentv1.Payment) bool {
 		}
 	}
 	return false
+}
+
+// postPayout has the ledger take the journal of a payout, once. One that was collected, or of which something was corrected, is a
+// correction: what was corrected is not explained yet.
+func (o owners) postPayout(ctx context.Context, p posting) (journalID string, err error) {
+	in := func(minor int64) *commonv1.Amount {
+		return &commonv1.Amount{CurrencyCode: string(p.currency), MinorUnits: minor}
+	}
+	r := &paymentv1.PostJournalRequest{
+		IdempotencyKey: p.key(), Key: p.key(), Kind: paymentv1.JournalKind_JOURNAL_KIND_PAYOUT, Amount: in(p.amount), Reference: p.payoutID,
+		Reason: "a bank statement proves the payout", EffectiveTime: timestamppb.New(p.arrivedOn),
+	}
+	if p.fee != 0 {
+		r.Fee = in(p.fee)
+	}
+	if p.amount <= 0 || p.adjusted != 0 {
+		r.Kind, r.Amount, r.Fee = paymentv1.JournalKind_JOURNAL_KIND_CORRECTION, nil, nil
+		for _, line := range []struct {
+			account paymentv1.LedgerAccount
+			minor   int64
+		}{
+			{paymentv1.LedgerAccount_LEDGER_ACCOUNT_BANK, p.amount}, {paymentv1.LedgerAccount_LEDGER_ACCOUNT_FEES, p.fee},
+			{paymentv1.LedgerAccount_LEDGER_ACCOUNT_SUSPENSE, -p.adjusted},
+			{paymentv1.LedgerAccount_LEDGER_ACCOUNT_PROVIDER_CLEARING, p.adjusted - p.amount - p.fee},
+		} {
+			if line.minor != 0 {
+				r.Postings = append(r.Postings, &paymentv1.Posting{Account: line.account, Amount: in(line.minor)})
+			}
+		}
+		if len(r.Postings) == 0 {
+			return "none", nil // nothing moved
+		}
+	}
+	done, err := o.ledger.PostJournal(ctx, r)
+	if e, ok := rpcerr.FromError(err); err != nil && ok && e.Reason == rpcerr.JournalExists {
+		return e.Resource, nil // the key of the request is past its time, and the journal is there
+	}
+	if err != nil {
+		return "", err
+	}
+	return done.GetJournalId(), nil
 }

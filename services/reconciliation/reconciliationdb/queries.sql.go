@@ -1181,6 +1181,72 @@ func (q *Queries) GetBreakOperation(ctx context.Context, id uuid.UUID) (GetBreak
 	return i, err
 }
 
+const getFacts = `-- name: GetFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE id = $1
+`
+
+type GetFactsRow struct {
+	ID               uuid.UUID
+	Recurring        bool
+	Told             int32
+	ReservationID    uuid.UUID
+	ShipmentID       uuid.UUID
+	PaymentID        uuid.UUID
+	Currency         string
+	TotalMinor       int64
+	AuthorizedMinor  int64
+	CapturedMinor    int64
+	RefundedMinor    int64
+	ChargedBackMinor int64
+	BegunAt          time.Time
+	ToldAt           time.Time
+	Looks            int16
+	Sighted          bool
+	Now              time.Time
+}
+
+func (q *Queries) GetFacts(ctx context.Context, id uuid.UUID) ([]GetFactsRow, error) {
+	rows, err := q.db.Query(ctx, getFacts, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []GetFactsRow{}
+	for rows.Next() {
+		var i GetFactsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Recurring,
+			&i.Told,
+			&i.ReservationID,
+			&i.ShipmentID,
+			&i.PaymentID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.AuthorizedMinor,
+			&i.CapturedMinor,
+			&i.RefundedMinor,
+			&i.ChargedBackMinor,
+			&i.BegunAt,
+			&i.ToldAt,
+			&i.Looks,
+			&i.Sighted,
+			&i.Now,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const getFile = `-- name: GetFile :one
 SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
        movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
@@ -1565,7 +1631,8 @@ WITH told AS (
            unnest($10::text[]) AS idem_key, unnest($11::text[]) AS reference, unnest($12::text[]) AS payment_id,
            unnest($13::text[]) AS note
 ), fresh AS (
-    SELECT t.key, t.currency, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id, t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
+    SELECT t.key, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id,
+           t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
       FROM told t JOIN partition p ON p.stage = $14::smallint AND p.account = $15::text AND p.currency = t.currency
       LEFT JOIN LATERAL (SELECT true AS there FROM movement m WHERE m.key = t.key OFFSET 0) AS known ON true
      WHERE known.there IS NULL
@@ -1691,6 +1758,38 @@ func (q *Queries) InsertPiece(ctx context.Context, arg InsertPieceParams) error 
 		arg.Piece,
 		arg.Matches,
 		arg.Movements,
+	)
+	return err
+}
+
+const insertPostings = `-- name: InsertPostings :exec
+INSERT INTO payout_posting (account, payout_id, currency, match_id, amount_minor, fee_minor, adjust_minor, arrived_on)
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::bigint[]), unnest($5::bigint[]),
+       unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::date[])
+    ON CONFLICT DO NOTHING
+`
+
+type InsertPostingsParams struct {
+	Accounts   []string
+	PayoutIds  []string
+	Currencies []string
+	Matches    []int64
+	Amounts    []int64
+	Fees       []int64
+	Adjusted   []int64
+	Days       []pgtype.Date
+}
+
+func (q *Queries) InsertPostings(ctx context.Context, arg InsertPostingsParams) error {
+	_, err := q.db.Exec(ctx, insertPostings,
+		arg.Accounts,
+		arg.PayoutIds,
+		arg.Currencies,
+		arg.Matches,
+		arg.Amounts,
+		arg.Fees,
+		arg.Adjusted,
+		arg.Days,
 	)
 	return err
 }
@@ -1825,6 +1924,32 @@ func (q *Queries) LastFinishedRun(ctx context.Context) (uuid.UUID, error) {
 	return id, err
 }
 
+const lastRunToCheck = `-- name: LastRunToCheck :many
+SELECT r.number FROM run r, ledger_progress g
+ WHERE r.number = (SELECT max(number) FROM run WHERE state = 2) AND r.number > g.run_number
+`
+
+// The last run that has finished, when its open movements were not checked.
+func (q *Queries) LastRunToCheck(ctx context.Context) ([]int32, error) {
+	rows, err := q.db.Query(ctx, lastRunToCheck)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int32{}
+	for rows.Next() {
+		var number int32
+		if err := rows.Scan(&number); err != nil {
+			return nil, err
+		}
+		items = append(items, number)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lastRuns = `-- name: LastRuns :one
 SELECT coalesce(max(number), 0)::int AS number, (max(as_of) FILTER (WHERE state = 2))::date AS as_of,
        (coalesce(max(number) FILTER (WHERE state = 1), 0))::int AS under_way
@@ -1918,6 +2043,61 @@ func (q *Queries) LegsOfMatches(ctx context.Context, ids []int64) ([]LegsOfMatch
 			&i.Reference,
 			&i.PayoutID,
 			&i.PaymentID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const linesOfPayouts = `-- name: LinesOfPayouts :many
+SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8), 0)::bigint AS adjust_minor,
+       coalesce(sum(CASE WHEN x.kind = 5 THEN x.fee_minor - x.amount_minor WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
+                         ELSE x.fee_minor END), 0)::bigint AS fee_minor
+  FROM statement_file f
+  JOIN movement x ON x.id BETWEEN (f.delivery_id::bigint << 32) AND (f.delivery_id::bigint << 32) + 4294967295
+  JOIN partition q ON q.id = x.partition_id
+  LEFT JOIN LATERAL (
+       SELECT sum(b.fee_minor)::bigint AS fee_minor
+         FROM match_leg l JOIN match_leg k ON k.match_id = l.match_id AND k.active JOIN movement b ON b.id = k.movement_id AND b.ours
+        WHERE x.kind IN (3, 4) AND l.movement_id = x.id AND l.active) AS o ON true
+ WHERE f.payouts_id = $1::int AND x.payout_id = ANY ($2::text[]) AND NOT x.ours AND q.stage = 1
+ GROUP BY x.payout_id, q.currency
+`
+
+type LinesOfPayoutsParams struct {
+	PayoutsDelivery int32
+	PayoutIds       []string
+}
+
+type LinesOfPayoutsRow struct {
+	PayoutID    string
+	Currency    string
+	AdjustMinor int64
+	FeeMinor    int64
+}
+
+// What the lines of a file's payouts come to that is no money of payments: fees, as far as the ledger does not have them with the
+// movements that they are matched with, and what the provider corrected. The fee of a dispute is the ledger's own matter until the
+// dispute is matched.
+func (q *Queries) LinesOfPayouts(ctx context.Context, arg LinesOfPayoutsParams) ([]LinesOfPayoutsRow, error) {
+	rows, err := q.db.Query(ctx, linesOfPayouts, arg.PayoutsDelivery, arg.PayoutIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LinesOfPayoutsRow{}
+	for rows.Next() {
+		var i LinesOfPayoutsRow
+		if err := rows.Scan(
+			&i.PayoutID,
+			&i.Currency,
+			&i.AdjustMinor,
+			&i.FeeMinor,
 		); err != nil {
 			return nil, err
 		}
@@ -3031,72 +3211,6 @@ func (q *Queries) LockDecisions(ctx context.Context) error {
 	return err
 }
 
-const lockFacts = `-- name: LockFacts :many
-SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
-       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
-       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
-       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
-  FROM order_fact WHERE id = $1 FOR NO KEY UPDATE
-`
-
-type LockFactsRow struct {
-	ID               uuid.UUID
-	Recurring        bool
-	Told             int32
-	ReservationID    uuid.UUID
-	ShipmentID       uuid.UUID
-	PaymentID        uuid.UUID
-	Currency         string
-	TotalMinor       int64
-	AuthorizedMinor  int64
-	CapturedMinor    int64
-	RefundedMinor    int64
-	ChargedBackMinor int64
-	BegunAt          time.Time
-	ToldAt           time.Time
-	Looks            int16
-	Sighted          bool
-	Now              time.Time
-}
-
-func (q *Queries) LockFacts(ctx context.Context, id uuid.UUID) ([]LockFactsRow, error) {
-	rows, err := q.db.Query(ctx, lockFacts, id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []LockFactsRow{}
-	for rows.Next() {
-		var i LockFactsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Recurring,
-			&i.Told,
-			&i.ReservationID,
-			&i.ShipmentID,
-			&i.PaymentID,
-			&i.Currency,
-			&i.TotalMinor,
-			&i.AuthorizedMinor,
-			&i.CapturedMinor,
-			&i.RefundedMinor,
-			&i.ChargedBackMinor,
-			&i.BegunAt,
-			&i.ToldAt,
-			&i.Looks,
-			&i.Sighted,
-			&i.Now,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const lockFile = `-- name: LockFile :one
 SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 FOR NO KEY UPDATE
 `
@@ -3354,6 +3468,74 @@ type MarkDifferingParams struct {
 func (q *Queries) MarkDiffering(ctx context.Context, arg MarkDifferingParams) error {
 	_, err := q.db.Exec(ctx, markDiffering, arg.Since, arg.Through)
 	return err
+}
+
+const matchedPayouts = `-- name: MatchedPayouts :many
+SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(m.amount_minor)::bigint AS net_minor,
+       s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+  FROM delivery d
+  JOIN movement m ON m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295
+  JOIN partition p ON p.id = m.partition_id
+  JOIN match_leg l ON l.movement_id = m.id AND l.active
+  JOIN run r ON r.number = (l.match_id >> 32)::int AND r.state = 2
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(o.amount_minor) FILTER (WHERE o.ours), 0)::bigint AS ours_minor,
+              coalesce(sum(o.amount_minor) FILTER (WHERE NOT o.ours), 0)::bigint AS theirs_minor,
+              count(DISTINCT o.payout_id) FILTER (WHERE o.ours) AS payouts, count(*) FILTER (WHERE NOT o.ours) AS lines,
+              coalesce(max(o.day) FILTER (WHERE NOT o.ours), 'epoch')::date AS arrived_on
+         FROM match_leg k JOIN movement o ON o.id = k.movement_id WHERE k.match_id = l.match_id AND k.active) AS s
+ WHERE d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2
+   AND NOT EXISTS (SELECT FROM payout_posting y WHERE y.account = p.account AND y.payout_id = m.payout_id AND y.currency = p.currency)
+ GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+ ORDER BY d.id, m.payout_id LIMIT $1
+`
+
+type MatchedPayoutsRow struct {
+	DeliveryID  int32
+	Account     string
+	PayoutID    string
+	Currency    string
+	MatchID     int64
+	NetMinor    int64
+	OursMinor   int64
+	TheirsMinor int64
+	Payouts     int64
+	Lines       int64
+	ArrivedOn   pgtype.Date
+}
+
+// Payouts of reports that are matched with a bank statement, by a run that has finished or by hand, and are not to be posted yet:
+// those of one match with what the match comes to on both sides, and how many payouts it has.
+func (q *Queries) MatchedPayouts(ctx context.Context, n int32) ([]MatchedPayoutsRow, error) {
+	rows, err := q.db.Query(ctx, matchedPayouts, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MatchedPayoutsRow{}
+	for rows.Next() {
+		var i MatchedPayoutsRow
+		if err := rows.Scan(
+			&i.DeliveryID,
+			&i.Account,
+			&i.PayoutID,
+			&i.Currency,
+			&i.MatchID,
+			&i.NetMinor,
+			&i.OursMinor,
+			&i.TheirsMinor,
+			&i.Payouts,
+			&i.Lines,
+			&i.ArrivedOn,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const matchesOfMovement = `-- name: MatchesOfMovement :many
@@ -4077,30 +4259,6 @@ func (q *Queries) ReopenLegs(ctx context.Context, arg ReopenLegsParams) error {
 	return err
 }
 
-const resolvedDoubts = `-- name: ResolvedDoubts :many
-SELECT key FROM doubt WHERE key = ANY ($1::uuid[]) AND resolved
-`
-
-func (q *Queries) ResolvedDoubts(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, resolvedDoubts, keys)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []uuid.UUID{}
-	for rows.Next() {
-		var key uuid.UUID
-		if err := rows.Scan(&key); err != nil {
-			return nil, err
-		}
-		items = append(items, key)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const resultsOfRuns = `-- name: ResultsOfRuns :many
 SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
        r.settled, r.breaks, r.digest
@@ -4332,6 +4490,58 @@ func (q *Queries) SetNote(ctx context.Context, arg SetNoteParams) error {
 	return err
 }
 
+const setPosted = `-- name: SetPosted :exec
+UPDATE payout_posting SET posted_at = now(), journal_id = $1, failure = ''
+ WHERE account = $2 AND payout_id = $3 AND currency = $4 AND posted_at IS NULL
+`
+
+type SetPostedParams struct {
+	JournalID string
+	Account   string
+	PayoutID  string
+	Currency  string
+}
+
+func (q *Queries) SetPosted(ctx context.Context, arg SetPostedParams) error {
+	_, err := q.db.Exec(ctx, setPosted,
+		arg.JournalID,
+		arg.Account,
+		arg.PayoutID,
+		arg.Currency,
+	)
+	return err
+}
+
+const setPostingFailure = `-- name: SetPostingFailure :exec
+UPDATE payout_posting SET failure = $1 WHERE account = $2 AND payout_id = $3 AND currency = $4
+`
+
+type SetPostingFailureParams struct {
+	Failure  string
+	Account  string
+	PayoutID string
+	Currency string
+}
+
+func (q *Queries) SetPostingFailure(ctx context.Context, arg SetPostingFailureParams) error {
+	_, err := q.db.Exec(ctx, setPostingFailure,
+		arg.Failure,
+		arg.Account,
+		arg.PayoutID,
+		arg.Currency,
+	)
+	return err
+}
+
+const setRunChecked = `-- name: SetRunChecked :exec
+UPDATE ledger_progress SET run_number = $1
+`
+
+func (q *Queries) SetRunChecked(ctx context.Context, runNumber int32) error {
+	_, err := q.db.Exec(ctx, setRunChecked, runNumber)
+	return err
+}
+
 const setStandings = `-- name: SetStandings :exec
 UPDATE statement s SET standing = u.standing, note = u.note
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS standing, unnest($3::text[]) AS note) u
@@ -4423,6 +4633,58 @@ func (q *Queries) SumPieces(ctx context.Context, runNumber int32) (SumPiecesRow,
 	var i SumPiecesRow
 	err := row.Scan(&i.Matches, &i.Movements)
 	return i, err
+}
+
+const takePostings = `-- name: TakePostings :many
+UPDATE payout_posting SET attempts = attempts + 1,
+       next_at = now() + least(make_interval(secs => $1::float8) * 2 ^ least(attempts, 10), interval '1 hour')
+ WHERE (account, payout_id, currency) IN (
+       SELECT account, payout_id, currency FROM payout_posting WHERE posted_at IS NULL AND next_at <= now() ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING account, payout_id, currency, amount_minor, fee_minor, adjust_minor, arrived_on
+`
+
+type TakePostingsParams struct {
+	AgainSeconds float64
+	N            int32
+}
+
+type TakePostingsRow struct {
+	Account     string
+	PayoutID    string
+	Currency    string
+	AmountMinor int64
+	FeeMinor    int64
+	AdjustMinor int64
+	ArrivedOn   pgtype.Date
+}
+
+// Takes what is to be posted, and puts it off for the case that it fails.
+func (q *Queries) TakePostings(ctx context.Context, arg TakePostingsParams) ([]TakePostingsRow, error) {
+	rows, err := q.db.Query(ctx, takePostings, arg.AgainSeconds, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TakePostingsRow{}
+	for rows.Next() {
+		var i TakePostingsRow
+		if err := rows.Scan(
+			&i.Account,
+			&i.PayoutID,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.AdjustMinor,
+			&i.ArrivedOn,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const takeRun = `-- name: TakeRun :one
@@ -4634,6 +4896,49 @@ UPDATE run_finding SET undone_run = NULL WHERE undone_run = $1::int
 func (q *Queries) UndoRunUndone(ctx context.Context, number int32) error {
 	_, err := q.db.Exec(ctx, undoRunUndone, number)
 	return err
+}
+
+const unexplained = `-- name: Unexplained :many
+SELECT p.account, p.currency, count(*) AS movements, sum(m.amount_minor)::bigint AS minor, min(m.day)::date AS since
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = o.partition_id
+ WHERE o.until_run IS NULL AND p.stage = 1 AND m.ours AND m.standing = 0 AND o.since_run <= $1
+   AND o.movement_id NOT IN (SELECT unnest(f.ours) FROM run_finding f WHERE f.run_number = $1)
+ GROUP BY p.account, p.currency ORDER BY p.account, p.currency
+`
+
+type UnexplainedRow struct {
+	Account   string
+	Currency  string
+	Movements int64
+	Minor     int64
+	Since     pgtype.Date
+}
+
+// Movements of ours that have happened at the provider, that the last run left open, and of which it found nothing.
+func (q *Queries) Unexplained(ctx context.Context, runNumber int32) ([]UnexplainedRow, error) {
+	rows, err := q.db.Query(ctx, unexplained, runNumber)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UnexplainedRow{}
+	for rows.Next() {
+		var i UnexplainedRow
+		if err := rows.Scan(
+			&i.Account,
+			&i.Currency,
+			&i.Movements,
+			&i.Minor,
+			&i.Since,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const unmarkAgreeing = `-- name: UnmarkAgreeing :exec

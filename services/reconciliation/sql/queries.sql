@@ -533,7 +533,8 @@ WITH told AS (
            unnest(@idem_keys::text[]) AS idem_key, unnest(@refs::text[]) AS reference, unnest(@payment_ids::text[]) AS payment_id,
            unnest(@notes::text[]) AS note
 ), fresh AS (
-    SELECT t.*, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
+    SELECT t.key, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id,
+           t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
       FROM told t JOIN partition p ON p.stage = @stage::smallint AND p.account = @account::text AND p.currency = t.currency
       LEFT JOIN LATERAL (SELECT true AS there FROM movement m WHERE m.key = t.key OFFSET 0) AS known ON true
      WHERE known.there IS NULL
@@ -588,21 +589,18 @@ SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-00
        captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
   FROM order_fact WHERE look_at <= now() ORDER BY look_at LIMIT @n;
 
--- name: LockFacts :many
+-- name: GetFacts :many
 SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
        coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
        coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
        captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
-  FROM order_fact WHERE id = @id FOR NO KEY UPDATE;
+  FROM order_fact WHERE id = @id;
 
 -- name: PutDoubts :exec
 INSERT INTO doubt AS d (key, payment_id, operation_key, resolved)
 SELECT unnest(@keys::uuid[]), unnest(@payment_ids::text[]), unnest(@operation_keys::text[]), unnest(@resolved::boolean[])
     ON CONFLICT (key) DO UPDATE SET resolved = d.resolved OR excluded.resolved, operation_key = excluded.operation_key
  WHERE NOT d.resolved;
-
--- name: ResolvedDoubts :many
-SELECT key FROM doubt WHERE key = ANY (@keys::uuid[]) AND resolved;
 
 -- name: AddMinutes :exec
 INSERT INTO ledger_minute AS m (minute, currency, kind, ours_minor)
@@ -685,6 +683,81 @@ UPDATE doubt SET attempts = attempts + 1, next_at = now() + make_interval(secs =
 
 -- name: SetDoubtFailure :exec
 UPDATE doubt SET failure = @failure WHERE key = @key;
+
+-- name: MatchedPayouts :many
+-- Payouts of reports that are matched with a bank statement, by a run that has finished or by hand, and are not to be posted yet:
+-- those of one match with what the match comes to on both sides, and how many payouts it has.
+SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(m.amount_minor)::bigint AS net_minor,
+       s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+  FROM delivery d
+  JOIN movement m ON m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295
+  JOIN partition p ON p.id = m.partition_id
+  JOIN match_leg l ON l.movement_id = m.id AND l.active
+  JOIN run r ON r.number = (l.match_id >> 32)::int AND r.state = 2
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(o.amount_minor) FILTER (WHERE o.ours), 0)::bigint AS ours_minor,
+              coalesce(sum(o.amount_minor) FILTER (WHERE NOT o.ours), 0)::bigint AS theirs_minor,
+              count(DISTINCT o.payout_id) FILTER (WHERE o.ours) AS payouts, count(*) FILTER (WHERE NOT o.ours) AS lines,
+              coalesce(max(o.day) FILTER (WHERE NOT o.ours), 'epoch')::date AS arrived_on
+         FROM match_leg k JOIN movement o ON o.id = k.movement_id WHERE k.match_id = l.match_id AND k.active) AS s
+ WHERE d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2
+   AND NOT EXISTS (SELECT FROM payout_posting y WHERE y.account = p.account AND y.payout_id = m.payout_id AND y.currency = p.currency)
+ GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+ ORDER BY d.id, m.payout_id LIMIT @n;
+
+-- name: LinesOfPayouts :many
+-- What the lines of a file's payouts come to that is no money of payments: fees, as far as the ledger does not have them with the
+-- movements that they are matched with, and what the provider corrected. The fee of a dispute is the ledger's own matter until the
+-- dispute is matched.
+SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8), 0)::bigint AS adjust_minor,
+       coalesce(sum(CASE WHEN x.kind = 5 THEN x.fee_minor - x.amount_minor WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
+                         ELSE x.fee_minor END), 0)::bigint AS fee_minor
+  FROM statement_file f
+  JOIN movement x ON x.id BETWEEN (f.delivery_id::bigint << 32) AND (f.delivery_id::bigint << 32) + 4294967295
+  JOIN partition q ON q.id = x.partition_id
+  LEFT JOIN LATERAL (
+       SELECT sum(b.fee_minor)::bigint AS fee_minor
+         FROM match_leg l JOIN match_leg k ON k.match_id = l.match_id AND k.active JOIN movement b ON b.id = k.movement_id AND b.ours
+        WHERE x.kind IN (3, 4) AND l.movement_id = x.id AND l.active) AS o ON true
+ WHERE f.payouts_id = @payouts_delivery::int AND x.payout_id = ANY (@payout_ids::text[]) AND NOT x.ours AND q.stage = 1
+ GROUP BY x.payout_id, q.currency;
+
+-- name: InsertPostings :exec
+INSERT INTO payout_posting (account, payout_id, currency, match_id, amount_minor, fee_minor, adjust_minor, arrived_on)
+SELECT unnest(@accounts::text[]), unnest(@payout_ids::text[]), unnest(@currencies::text[]), unnest(@matches::bigint[]), unnest(@amounts::bigint[]),
+       unnest(@fees::bigint[]), unnest(@adjusted::bigint[]), unnest(@days::date[])
+    ON CONFLICT DO NOTHING;
+
+-- name: TakePostings :many
+-- Takes what is to be posted, and puts it off for the case that it fails.
+UPDATE payout_posting SET attempts = attempts + 1,
+       next_at = now() + least(make_interval(secs => @again_seconds::float8) * 2 ^ least(attempts, 10), interval '1 hour')
+ WHERE (account, payout_id, currency) IN (
+       SELECT account, payout_id, currency FROM payout_posting WHERE posted_at IS NULL AND next_at <= now() ORDER BY next_at LIMIT @n FOR UPDATE SKIP LOCKED)
+RETURNING account, payout_id, currency, amount_minor, fee_minor, adjust_minor, arrived_on;
+
+-- name: SetPosted :exec
+UPDATE payout_posting SET posted_at = now(), journal_id = @journal_id, failure = ''
+ WHERE account = @account AND payout_id = @payout_id AND currency = @currency AND posted_at IS NULL;
+
+-- name: SetPostingFailure :exec
+UPDATE payout_posting SET failure = @failure WHERE account = @account AND payout_id = @payout_id AND currency = @currency;
+
+-- name: LastRunToCheck :many
+-- The last run that has finished, when its open movements were not checked.
+SELECT r.number FROM run r, ledger_progress g
+ WHERE r.number = (SELECT max(number) FROM run WHERE state = 2) AND r.number > g.run_number;
+
+-- name: Unexplained :many
+-- Movements of ours that have happened at the provider, that the last run left open, and of which it found nothing.
+SELECT p.account, p.currency, count(*) AS movements, sum(m.amount_minor)::bigint AS minor, min(m.day)::date AS since
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = o.partition_id
+ WHERE o.until_run IS NULL AND p.stage = 1 AND m.ours AND m.standing = 0 AND o.since_run <= @run_number
+   AND o.movement_id NOT IN (SELECT unnest(f.ours) FROM run_finding f WHERE f.run_number = @run_number)
+ GROUP BY p.account, p.currency ORDER BY p.account, p.currency;
+
+-- name: SetRunChecked :exec
+UPDATE ledger_progress SET run_number = @run_number;
 
 -- Breaks.
 
