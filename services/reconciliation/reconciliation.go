@@ -19,6 +19,8 @@ type reconciliation struct {
 	log      *slog.Logger
 	metrics  metrics
 	runner   *runner
+	slot     chan struct{}      // of capacity 1; see alone
+	stopping <-chan struct{}    // closes when the process begins to stop
 	key      ed25519.PrivateKey // that runs are signed with; nil for one that is in the database
 	keyTTL   time.Duration      // of clients' keys
 }

@@ -62,7 +62,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, e
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, key: key,
-		keyTTL: cfg.IdempotencyTTL,
+		keyTTL: cfg.IdempotencyTTL, slot: make(chan struct{}, 1), stopping: env.Stopping,
 	}
 	r.runner = &runner{
 		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,

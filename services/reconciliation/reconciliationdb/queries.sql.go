@@ -146,6 +146,17 @@ func (q *Queries) CountOpen(ctx context.Context) ([]CountOpenRow, error) {
 	return items, nil
 }
 
+const countStoredMatches = `-- name: CountStoredMatches :one
+SELECT count(*) FROM match WHERE id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
+`
+
+func (q *Queries) CountStoredMatches(ctx context.Context, number int32) (int64, error) {
+	row := q.db.QueryRow(ctx, countStoredMatches, number)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const countWaiting = `-- name: CountWaiting :one
 SELECT (SELECT count(*) FROM delivery WHERE state = 1 AND run_number IS NULL) AS deliveries,
        EXISTS (SELECT FROM open_movement WHERE until_run IS NULL) AS is_open, (now() AT TIME ZONE 'UTC')::date AS today,
@@ -176,11 +187,16 @@ func (q *Queries) CountWaiting(ctx context.Context) (CountWaitingRow, error) {
 }
 
 const deactivateLegs = `-- name: DeactivateLegs :exec
-UPDATE match_leg SET active = false WHERE match_id = ANY ($1::bigint[]) AND active
+UPDATE match_leg SET active = false, undone_run = $1::int WHERE match_id = ANY ($2::bigint[]) AND active
 `
 
-func (q *Queries) DeactivateLegs(ctx context.Context, matches []int64) error {
-	_, err := q.db.Exec(ctx, deactivateLegs, matches)
+type DeactivateLegsParams struct {
+	Number  int32
+	Matches []int64
+}
+
+func (q *Queries) DeactivateLegs(ctx context.Context, arg DeactivateLegsParams) error {
+	_, err := q.db.Exec(ctx, deactivateLegs, arg.Number, arg.Matches)
 	return err
 }
 
@@ -536,6 +552,35 @@ func (q *Queries) IsSigningKey(ctx context.Context, publicKey []byte) (bool, err
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
+}
+
+const keysOf = `-- name: KeysOf :many
+SELECT id, key FROM movement WHERE id = ANY ($1::bigint[])
+`
+
+type KeysOfRow struct {
+	ID  int64
+	Key uuid.UUID
+}
+
+func (q *Queries) KeysOf(ctx context.Context, ids []int64) ([]KeysOfRow, error) {
+	rows, err := q.db.Query(ctx, keysOf, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []KeysOfRow{}
+	for rows.Next() {
+		var i KeysOfRow
+		if err := rows.Scan(&i.ID, &i.Key); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const lastFinishedRun = `-- name: LastFinishedRun :one
@@ -1415,6 +1460,228 @@ func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
 	return err
 }
 
+const settledTwins = `-- name: SettledTwins :many
+WITH asked AS (
+    SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY ($1::bigint[])
+), near AS (
+    SELECT a.ours AS asked_ours, o.id FROM asked a JOIN movement o ON o.reference = a.reference AND o.ours AND o.reference <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND o.id <> a.id
+     UNION ALL
+    SELECT false, o.id FROM asked a JOIN movement o ON o.payout_id IN (a.payout_id, a.idem_key, a.reference) AND o.ours AND o.payout_id <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
+), settled AS (
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
+     WHERE l.match_id < $2::bigint
+     UNION ALL
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
+     WHERE l.match_id < $2::bigint AND l.undone_run > $3::int
+)
+SELECT s.id FROM settled s WHERE NOT s.asked_ours
+ UNION
+SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+ WHERE s.asked_ours
+`
+
+type SettledTwinsParams struct {
+	Ids    []int64
+	Before int64
+	Run    int32
+}
+
+// Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
+// as theirs, and what was matched with ours that have the same reference as one of ours.
+func (q *Queries) SettledTwins(ctx context.Context, arg SettledTwinsParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, settledTwins, arg.Ids, arg.Before, arg.Run)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedFindings = `-- name: StoredFindings :many
+SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
+ WHERE f.partition_id = ANY ($1::int[]) AND f.day <= $2
+   AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
+   AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
+ GROUP BY f.partition_id, f.code
+`
+
+type StoredFindingsParams struct {
+	Places []int32
+	Until  pgtype.Date
+}
+
+type StoredFindingsRow struct {
+	PartitionID int32
+	Code        string
+	Count       int64
+	AmountMinor int64
+}
+
+// What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
+func (q *Queries) StoredFindings(ctx context.Context, arg StoredFindingsParams) ([]StoredFindingsRow, error) {
+	rows, err := q.db.Query(ctx, storedFindings, arg.Places, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredFindingsRow{}
+	for rows.Next() {
+		var i StoredFindingsRow
+		if err := rows.Scan(
+			&i.PartitionID,
+			&i.Code,
+			&i.Count,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedLegs = `-- name: StoredLegs :many
+SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.active AND m.partition_id = $1 AND m.day <= $2 ORDER BY l.movement_id
+`
+
+type StoredLegsParams struct {
+	PartitionID int32
+	Until       pgtype.Date
+}
+
+type StoredLegsRow struct {
+	MovementID int64
+	MatchID    int64
+}
+
+// What is matched of movements of a partition up to a day, by movement.
+func (q *Queries) StoredLegs(ctx context.Context, arg StoredLegsParams) ([]StoredLegsRow, error) {
+	rows, err := q.db.Query(ctx, storedLegs, arg.PartitionID, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredLegsRow{}
+	for rows.Next() {
+		var i StoredLegsRow
+		if err := rows.Scan(&i.MovementID, &i.MatchID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedMatches = `-- name: StoredMatches :many
+SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
+  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN $1::bigint AND $2::bigint
+ WHERE m.id BETWEEN $1::bigint AND $2::bigint GROUP BY m.id ORDER BY m.id
+`
+
+type StoredMatchesParams struct {
+	First int64
+	Last  int64
+}
+
+type StoredMatchesRow struct {
+	ID          int64
+	PartitionID int32
+	Pass        int16
+	OursBy      int16
+	TheirsBy    int16
+	Score       int16
+	Evidence    string
+	Movements   []int64
+}
+
+// Matches of a run in a range, each with its movements, also undone ones.
+func (q *Queries) StoredMatches(ctx context.Context, arg StoredMatchesParams) ([]StoredMatchesRow, error) {
+	rows, err := q.db.Query(ctx, storedMatches, arg.First, arg.Last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredMatchesRow{}
+	for rows.Next() {
+		var i StoredMatchesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedPasses = `-- name: StoredPasses :many
+SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id JOIN match t ON t.id = l.match_id
+ WHERE l.active AND m.partition_id = ANY ($1::int[]) AND m.day <= $2 GROUP BY t.partition_id, t.pass
+`
+
+type StoredPassesParams struct {
+	Places []int32
+	Until  pgtype.Date
+}
+
+type StoredPassesRow struct {
+	PartitionID int32
+	Pass        int16
+	Matches     int64
+}
+
+// Matches that hold, of movements of partitions up to a day.
+func (q *Queries) StoredPasses(ctx context.Context, arg StoredPassesParams) ([]StoredPassesRow, error) {
+	rows, err := q.db.Query(ctx, storedPasses, arg.Places, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredPassesRow{}
+	for rows.Next() {
+		var i StoredPassesRow
+		if err := rows.Scan(&i.PartitionID, &i.Pass, &i.Matches); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sumPieces = `-- name: SumPieces :one
 SELECT coalesce(sum(matches), 0)::bigint AS matches, coalesce(sum(movements), 0)::bigint AS movements FROM run_piece WHERE run_number = $1
 `
@@ -1545,7 +1812,7 @@ func (q *Queries) UndoRunOpen(ctx context.Context, number int32) error {
 
 const undoRunReopened = `-- name: UndoRunReopened :exec
 WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = $1::int RETURNING match_id),
-     legs AS (UPDATE match_leg SET active = true WHERE match_id IN (SELECT match_id FROM back) AND NOT active RETURNING movement_id)
+     legs AS (UPDATE match_leg SET active = true, undone_run = NULL WHERE match_id IN (SELECT match_id FROM back) AND undone_run = $1::int RETURNING movement_id)
 DELETE FROM open_movement WHERE since_run + 1 = $1::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs)
 `
 

@@ -74,7 +74,7 @@ UPDATE run_finding f SET undone_run = @number::int
    AND f.ours || f.theirs && u.movements;
 
 -- name: DeactivateLegs :exec
-UPDATE match_leg SET active = false WHERE match_id = ANY (@matches::bigint[]) AND active;
+UPDATE match_leg SET active = false, undone_run = @number::int WHERE match_id = ANY (@matches::bigint[]) AND active;
 
 -- name: RunUnderWay :one
 SELECT number, id FROM run WHERE state = 1;
@@ -172,7 +172,7 @@ UPDATE open_movement SET until_run = NULL WHERE until_run = @number::int AND NOT
 -- name: UndoRunReopened :exec
 -- Provisional matches that the run undid hold again.
 WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = @number::int RETURNING match_id),
-     legs AS (UPDATE match_leg SET active = true WHERE match_id IN (SELECT match_id FROM back) AND NOT active RETURNING movement_id)
+     legs AS (UPDATE match_leg SET active = true, undone_run = NULL WHERE match_id IN (SELECT match_id FROM back) AND undone_run = @number::int RETURNING movement_id)
 DELETE FROM open_movement WHERE since_run + 1 = @number::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs);
 
 -- name: UndoRunUndone :exec
@@ -297,3 +297,57 @@ SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence
 SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
   FROM match_leg l JOIN movement m ON m.id = l.movement_id
  WHERE l.match_id = ANY (@ids::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key;
+
+-- name: SettledTwins :many
+-- Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
+-- as theirs, and what was matched with ours that have the same reference as one of ours.
+WITH asked AS (
+    SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY (@ids::bigint[])
+), near AS (
+    SELECT a.ours AS asked_ours, o.id FROM asked a JOIN movement o ON o.reference = a.reference AND o.ours AND o.reference <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND o.id <> a.id
+     UNION ALL
+    SELECT false, o.id FROM asked a JOIN movement o ON o.payout_id IN (a.payout_id, a.idem_key, a.reference) AND o.ours AND o.payout_id <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
+), settled AS (
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
+     WHERE l.match_id < @before::bigint
+     UNION ALL
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
+     WHERE l.match_id < @before::bigint AND l.undone_run > @run::int
+)
+SELECT s.id FROM settled s WHERE NOT s.asked_ours
+ UNION
+SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+ WHERE s.asked_ours;
+
+-- name: StoredMatches :many
+-- Matches of a run in a range, each with its movements, also undone ones.
+SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
+  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN @first::bigint AND @last::bigint
+ WHERE m.id BETWEEN @first::bigint AND @last::bigint GROUP BY m.id ORDER BY m.id;
+
+-- name: CountStoredMatches :one
+SELECT count(*) FROM match WHERE id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
+
+-- name: KeysOf :many
+SELECT id, key FROM movement WHERE id = ANY (@ids::bigint[]);
+
+-- name: StoredLegs :many
+-- What is matched of movements of a partition up to a day, by movement.
+SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.active AND m.partition_id = @partition_id AND m.day <= @until ORDER BY l.movement_id;
+
+-- name: StoredPasses :many
+-- Matches that hold, of movements of partitions up to a day.
+SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id JOIN match t ON t.id = l.match_id
+ WHERE l.active AND m.partition_id = ANY (@places::int[]) AND m.day <= @until GROUP BY t.partition_id, t.pass;
+
+-- name: StoredFindings :many
+-- What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
+SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
+ WHERE f.partition_id = ANY (@places::int[]) AND f.day <= @until
+   AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
+   AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
+ GROUP BY f.partition_id, f.code;
