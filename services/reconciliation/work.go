@@ -179,9 +179,9 @@ func (w *work) load(ctx context.Context, parts []*part) error {
 		p.ours.terms = w.rules.Terms(match.Stage(p.stage.String()), p.account, p.currency)
 		ours.halves[p.id], theirs.halves[p.id] = p.ours, p.theirs
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, loading := errgroup.WithContext(ctx)
 	for _, l := range []*loader{ours, theirs} {
-		g.Go(func() error { return l.load(ctx, w.pool, w.source.rows(l.ours, places)) })
+		g.Go(func() error { return l.load(loading, w.pool, w.source.rows(l.ours, places)) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

@@ -149,9 +149,15 @@ func (out *Result) classify(in Input, r Rules, oursDone, theirsDone []bool) {
 	}
 }
 
-// twin says whether another row of theirs has the same id or key.
+// twin says whether another row of theirs, or one of ours that is settled, has the same id or key.
 func (out *Result) twin(in Input, row Row) bool {
-	for _, other := range in.Theirs {
+	others := slices.Clone(in.Theirs)
+	for _, other := range in.Ours {
+		if other.Standing == Settled {
+			others = append(others, other)
+		}
+	}
+	for _, other := range others {
 		for _, by := range []Carrier{CarrierID, CarrierKey} {
 			if other.ID != row.ID && !row.Carriers[by].IsZero() && other.Carriers[by] == row.Carriers[by] {
 				return true

@@ -157,6 +157,17 @@ func (q *Queries) CountStoredMatches(ctx context.Context, number int32) (int64, 
 	return count, err
 }
 
+const countUntaken = `-- name: CountUntaken :one
+SELECT coalesce(sum(rows), 0)::bigint AS movements FROM delivery WHERE state = 1 AND (run_number IS NULL OR run_number > $1)
+`
+
+func (q *Queries) CountUntaken(ctx context.Context, run *int32) (int64, error) {
+	row := q.db.QueryRow(ctx, countUntaken, run)
+	var movements int64
+	err := row.Scan(&movements)
+	return movements, err
+}
+
 const countWaiting = `-- name: CountWaiting :one
 SELECT (SELECT count(*) FROM delivery WHERE state = 1 AND run_number IS NULL) AS deliveries,
        EXISTS (SELECT FROM open_movement WHERE until_run IS NULL) AS is_open, (now() AT TIME ZONE 'UTC')::date AS today,
@@ -1356,6 +1367,483 @@ func (q *Queries) ReopenLegs(ctx context.Context, arg ReopenLegsParams) error {
 	return err
 }
 
+const reportByHand = `-- name: ReportByHand :many
+SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
+       max(m.day)::date AS day, count(*) AS movements
+  FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE t.pass = 0 AND t.partition_id = ANY ($1::int[]) AND m.day <= $2 AND t.id > $3::bigint
+ GROUP BY p.stage, t.id
+HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
+ ORDER BY t.id, p.stage LIMIT $4
+`
+
+type ReportByHandParams struct {
+	Places []int32
+	Until  pgtype.Date
+	After  int64
+	N      int32
+}
+
+type ReportByHandRow struct {
+	Stage       int16
+	ID          int64
+	AmountMinor int64
+	Day         pgtype.Date
+	Movements   int64
+}
+
+// What is left of matches that people made.
+func (q *Queries) ReportByHand(ctx context.Context, arg ReportByHandParams) ([]ReportByHandRow, error) {
+	rows, err := q.db.Query(ctx, reportByHand,
+		arg.Places,
+		arg.Until,
+		arg.After,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportByHandRow{}
+	for rows.Next() {
+		var i ReportByHandRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.ID,
+			&i.AmountMinor,
+			&i.Day,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportDays = `-- name: ReportDays :many
+SELECT p.stage, d.ours, d.kind, (d.day >= $1)::boolean AS within, sum(d.movements)::bigint AS movements,
+       sum(d.amount_minor)::bigint AS amount_minor, sum(d.fee_minor)::bigint AS fee_minor
+  FROM run_day d JOIN partition p ON p.id = d.partition_id
+ WHERE d.partition_id = ANY ($2::int[]) AND d.run_number <= $3 AND d.day <= $4
+ GROUP BY p.stage, d.ours, d.kind, d.day >= $1
+`
+
+type ReportDaysParams struct {
+	Since  pgtype.Date
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportDaysRow struct {
+	Stage       int16
+	Ours        bool
+	Kind        int16
+	Within      bool
+	Movements   int64
+	AmountMinor int64
+	FeeMinor    int64
+}
+
+// What the days up to one come to: those before the time, and those in it.
+func (q *Queries) ReportDays(ctx context.Context, arg ReportDaysParams) ([]ReportDaysRow, error) {
+	rows, err := q.db.Query(ctx, reportDays,
+		arg.Since,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportDaysRow{}
+	for rows.Next() {
+		var i ReportDaysRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Ours,
+			&i.Kind,
+			&i.Within,
+			&i.Movements,
+			&i.AmountMinor,
+			&i.FeeMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportNoteLines = `-- name: ReportNoteLines :many
+SELECT f.run_number, f.partition_id, f.place, p.stage, f.code, f.drift_minor, f.day, (f.ours || f.theirs)::bigint[] AS movements
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY ($1::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= $2 AND f.day <= $3 AND f.drift_minor <> 0
+   AND (f.partition_id, f.run_number, f.place) > ($4::int, $5::int, $6::int)
+ ORDER BY f.partition_id, f.run_number, f.place LIMIT $7
+`
+
+type ReportNoteLinesParams struct {
+	Places         []int32
+	Run            int32
+	Until          pgtype.Date
+	AfterPartition int32
+	AfterRun       int32
+	AfterPlace     int32
+	N              int32
+}
+
+type ReportNoteLinesRow struct {
+	RunNumber   int32
+	PartitionID int32
+	Place       int32
+	Stage       int16
+	Code        string
+	DriftMinor  int64
+	Day         pgtype.Date
+	Movements   []int64
+}
+
+func (q *Queries) ReportNoteLines(ctx context.Context, arg ReportNoteLinesParams) ([]ReportNoteLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportNoteLines,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+		arg.AfterPartition,
+		arg.AfterRun,
+		arg.AfterPlace,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportNoteLinesRow{}
+	for rows.Next() {
+		var i ReportNoteLinesRow
+		if err := rows.Scan(
+			&i.RunNumber,
+			&i.PartitionID,
+			&i.Place,
+			&i.Stage,
+			&i.Code,
+			&i.DriftMinor,
+			&i.Day,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportNotes = `-- name: ReportNotes :many
+SELECT p.stage, f.code, (f.day >= $1)::boolean AS within, count(*) AS count, sum(f.drift_minor)::bigint AS drift_minor
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY ($2::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= $3 AND f.day <= $4 AND f.drift_minor <> 0
+ GROUP BY p.stage, f.code, f.day >= $1
+`
+
+type ReportNotesParams struct {
+	Since  pgtype.Date
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportNotesRow struct {
+	Stage      int16
+	Code       string
+	Within     bool
+	Count      int64
+	DriftMinor int64
+}
+
+// What was found about what is matched: those before the time, and those in it.
+func (q *Queries) ReportNotes(ctx context.Context, arg ReportNotesParams) ([]ReportNotesRow, error) {
+	rows, err := q.db.Query(ctx, reportNotes,
+		arg.Since,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportNotesRow{}
+	for rows.Next() {
+		var i ReportNotesRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Code,
+			&i.Within,
+			&i.Count,
+			&i.DriftMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportOpen = `-- name: ReportOpen :many
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY ($1::int[]) AND o.since_run <= $2::int AND (o.until_run IS NULL OR o.until_run > $2::int AND NOT o.by_hand)
+   AND m.day <= $3 AND (NOT m.ours OR m.standing = 0)
+ GROUP BY 1, 2
+`
+
+type ReportOpenParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportOpenRow struct {
+	Stage       int16
+	Code        string
+	Count       int64
+	AmountMinor int64
+}
+
+// What is open, by what the run has found about it; what was matched and is not any more is REOPENED.
+func (q *Queries) ReportOpen(ctx context.Context, arg ReportOpenParams) ([]ReportOpenRow, error) {
+	rows, err := q.db.Query(ctx, reportOpen, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportOpenRow{}
+	for rows.Next() {
+		var i ReportOpenRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Code,
+			&i.Count,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportOpenLines = `-- name: ReportOpenLines :many
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY ($1::int[]) AND o.since_run <= $2::int AND (o.until_run IS NULL OR o.until_run > $2::int AND NOT o.by_hand)
+   AND m.day <= $3 AND (NOT m.ours OR m.standing = 0) AND m.id > $4::bigint
+ ORDER BY m.id LIMIT $5
+`
+
+type ReportOpenLinesParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+	After  int64
+	N      int32
+}
+
+type ReportOpenLinesRow struct {
+	ID          int64
+	Key         uuid.UUID
+	Stage       int16
+	Code        string
+	AmountMinor int64
+	Day         pgtype.Date
+	Reference   string
+	ProviderID  string
+	PaymentID   string
+}
+
+func (q *Queries) ReportOpenLines(ctx context.Context, arg ReportOpenLinesParams) ([]ReportOpenLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportOpenLines,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+		arg.After,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportOpenLinesRow{}
+	for rows.Next() {
+		var i ReportOpenLinesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Stage,
+			&i.Code,
+			&i.AmountMinor,
+			&i.Day,
+			&i.Reference,
+			&i.ProviderID,
+			&i.PaymentID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportRun = `-- name: ReportRun :one
+
+SELECT number, id, as_of, digest FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1
+`
+
+type ReportRunRow struct {
+	Number int32
+	ID     uuid.UUID
+	AsOf   pgtype.Date
+	Digest []byte
+}
+
+// Reports. They are of what the last finished run has left, and of what people did since. Contributions are what our books have
+// more: ours count as more, theirs as less, and ours in doubt or refused as nothing.
+func (q *Queries) ReportRun(ctx context.Context) (ReportRunRow, error) {
+	row := q.db.QueryRow(ctx, reportRun)
+	var i ReportRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.ID,
+		&i.AsOf,
+		&i.Digest,
+	)
+	return i, err
+}
+
+const reportTransit = `-- name: ReportTransit :many
+SELECT p.stage, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY ($1::int[]) AND (t.run_number <= $2::int OR t.undone AND t.run_number - 1 = $2::int)
+   AND t.since <= $3 AND t.until > $3
+ GROUP BY p.stage
+`
+
+type ReportTransitParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportTransitRow struct {
+	Stage       int16
+	Legs        int64
+	AmountMinor int64
+}
+
+func (q *Queries) ReportTransit(ctx context.Context, arg ReportTransitParams) ([]ReportTransitRow, error) {
+	rows, err := q.db.Query(ctx, reportTransit, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportTransitRow{}
+	for rows.Next() {
+		var i ReportTransitRow
+		if err := rows.Scan(&i.Stage, &i.Legs, &i.AmountMinor); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportTransitLines = `-- name: ReportTransitLines :many
+SELECT p.stage, t.partition_id, t.since, t.until, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY ($1::int[]) AND (t.run_number <= $2::int OR t.undone AND t.run_number - 1 = $2::int)
+   AND t.since <= $3 AND t.until > $3
+ GROUP BY p.stage, t.partition_id, t.since, t.until
+HAVING sum(t.legs) <> 0
+ ORDER BY t.partition_id, t.since, t.until
+`
+
+type ReportTransitLinesParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportTransitLinesRow struct {
+	Stage       int16
+	PartitionID int32
+	Since       pgtype.Date
+	Until       pgtype.Date
+	Legs        int64
+	AmountMinor int64
+}
+
+func (q *Queries) ReportTransitLines(ctx context.Context, arg ReportTransitLinesParams) ([]ReportTransitLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportTransitLines, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportTransitLinesRow{}
+	for rows.Next() {
+		var i ReportTransitLinesRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.PartitionID,
+			&i.Since,
+			&i.Until,
+			&i.Legs,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const resultsOfRuns = `-- name: ResultsOfRuns :many
 SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
        r.settled, r.breaks, r.digest
@@ -1730,8 +2218,8 @@ func (q *Queries) TakeRun(ctx context.Context) (TakeRunRow, error) {
 }
 
 const transitOfUndone = `-- name: TransitOfUndone :exec
-INSERT INTO run_transit (run_number, partition_id, since, until, legs, amount_minor)
-SELECT $1, partition_id, day, last, -count(*), -sum(amount)
+INSERT INTO run_transit (run_number, partition_id, since, until, undone, legs, amount_minor)
+SELECT $1, partition_id, day, last, true, -count(*), -sum(amount)
   FROM (SELECT m.partition_id, m.day, max(m.day) OVER (PARTITION BY l.match_id) AS last,
                CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor END AS amount
           FROM match_leg l JOIN movement m ON m.id = l.movement_id
@@ -1739,7 +2227,7 @@ SELECT $1, partition_id, day, last, -count(*), -sum(amount)
          WHERE l.match_id = ANY ($2::bigint[]) AND l.active) legs
  WHERE day < last AND amount IS NOT NULL
  GROUP BY partition_id, day, last
-    ON CONFLICT (partition_id, until, since, run_number) DO UPDATE
+    ON CONFLICT (partition_id, until, since, run_number, undone) DO UPDATE
    SET legs = run_transit.legs + excluded.legs, amount_minor = run_transit.amount_minor + excluded.amount_minor
 `
 

@@ -135,9 +135,10 @@ CREATE TABLE run_transit (
     partition_id int    NOT NULL,
     since        date   NOT NULL,
     until        date   NOT NULL CHECK (until > since),
+    undone       boolean NOT NULL DEFAULT false, -- it takes legs off
     legs         int    NOT NULL,
     amount_minor bigint NOT NULL,
-    PRIMARY KEY (partition_id, until, since, run_number)
+    PRIMARY KEY (partition_id, until, since, run_number, undone)
 );
 CREATE INDEX run_transit_of_run ON run_transit (run_number);
 
