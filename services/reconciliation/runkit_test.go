@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/bus/bustest"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
@@ -45,7 +47,7 @@ type runFixture struct {
 	dsn            string
 	db             *pgxpool.Pool
 	reconciliation *reconciliation
-	process        *service.Process
+	stop           func()
 	client         reconciliationv1.ReconciliationServiceClient
 	keys           int
 	config         Config
@@ -67,10 +69,12 @@ func setupRuns(t testing.TB, change ...func(*Config)) *runFixture {
 	return f
 }
 
-// start starts a process of the service.
+// start starts a process of the service, that stop stops.
 func (f *runFixture) start() {
 	f.Helper()
-	f.process = servicetest.Start(f, service.Service{
+	cfg := servicetest.Config()
+	cfg.NATS.URL = bustest.Server(f).URL()
+	process, err := service.Start(f.Context(), cfg, f.Output(), service.Service{
 		Name: "reconciliation", Postgres: service.Postgres{DSN: f.dsn, MaxConns: 10}, Migrations: Migrations(),
 		Run: func(ctx context.Context, env *service.Env) (err error) {
 			f.reconciliation, err = wire(ctx, env, f.config)
@@ -80,7 +84,16 @@ func (f *runFixture) start() {
 			return err
 		},
 	})
-	f.client = reconciliationv1.NewReconciliationServiceClient(servicetest.Dial(f, f.process, "op"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.stop = sync.OnceFunc(func() {
+		if err := process.Stop(); err != nil {
+			f.Errorf("stopping: %v", err)
+		}
+	})
+	f.Cleanup(f.stop)
+	f.client = reconciliationv1.NewReconciliationServiceClient(servicetest.Dial(f, process, "op"))
 }
 
 // deliver has movements come in together, as an accepted delivery.
@@ -258,6 +271,7 @@ func (f *runFixture) lock(table string) (release func()) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 	return func() {
 		if err := tx.Rollback(f.Context()); err != nil {
 			f.Fatal(err)
