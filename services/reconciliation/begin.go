@@ -119,7 +119,7 @@ func (s store) undo(ctx context.Context, number int32, matches []int64) error {
 	if err := s.q.UndoFindings(ctx, reconciliationdb.UndoFindingsParams{Number: number, Matches: matches}); err != nil {
 		return fmt.Errorf("undoing matches: %w", err)
 	}
-	if err := s.q.DeactivateLegs(ctx, matches); err != nil {
+	if err := s.q.DeactivateLegs(ctx, reconciliationdb.DeactivateLegsParams{Number: number, Matches: matches}); err != nil {
 		return fmt.Errorf("undoing matches: %w", err)
 	}
 	return nil

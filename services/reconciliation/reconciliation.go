@@ -26,6 +26,8 @@ type reconciliation struct {
 	metrics  metrics
 	imports  importMetrics
 	runner   *runner
+	slot     chan struct{}      // of capacity 1; see takeSlot
+	stopping <-chan struct{}    // closes when the process begins to stop
 	key      ed25519.PrivateKey // that runs are signed with; nil for one that is in the database
 	keyTTL   time.Duration      // of clients' keys
 

@@ -508,6 +508,28 @@ func (q *Queries) CountRepeat(ctx context.Context, id uuid.UUID) (string, error)
 	return account, err
 }
 
+const countStoredMatches = `-- name: CountStoredMatches :one
+SELECT count(*) FROM match WHERE id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
+`
+
+func (q *Queries) CountStoredMatches(ctx context.Context, number int32) (int64, error) {
+	row := q.db.QueryRow(ctx, countStoredMatches, number)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countUntaken = `-- name: CountUntaken :one
+SELECT coalesce(sum(rows), 0)::bigint AS movements FROM delivery WHERE state = 1 AND (run_number IS NULL OR run_number > $1)
+`
+
+func (q *Queries) CountUntaken(ctx context.Context, run *int32) (int64, error) {
+	row := q.db.QueryRow(ctx, countUntaken, run)
+	var movements int64
+	err := row.Scan(&movements)
+	return movements, err
+}
+
 const countWaiting = `-- name: CountWaiting :one
 SELECT (SELECT count(*) FROM delivery WHERE state = 1 AND run_number IS NULL) AS deliveries,
        EXISTS (SELECT FROM open_movement WHERE until_run IS NULL) AS is_open, (now() AT TIME ZONE 'UTC')::date AS today,
@@ -564,11 +586,16 @@ func (q *Queries) CurrenciesOf(ctx context.Context, fileID uuid.UUID) ([]string,
 }
 
 const deactivateLegs = `-- name: DeactivateLegs :exec
-UPDATE match_leg SET active = false WHERE match_id = ANY ($1::bigint[]) AND active
+UPDATE match_leg SET active = false, undone_run = $1::int WHERE match_id = ANY ($2::bigint[]) AND active
 `
 
-func (q *Queries) DeactivateLegs(ctx context.Context, matches []int64) error {
-	_, err := q.db.Exec(ctx, deactivateLegs, matches)
+type DeactivateLegsParams struct {
+	Number  int32
+	Matches []int64
+}
+
+func (q *Queries) DeactivateLegs(ctx context.Context, arg DeactivateLegsParams) error {
+	_, err := q.db.Exec(ctx, deactivateLegs, arg.Number, arg.Matches)
 	return err
 }
 
@@ -1886,6 +1913,35 @@ func (q *Queries) IsSigningKey(ctx context.Context, publicKey []byte) (bool, err
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
+}
+
+const keysOf = `-- name: KeysOf :many
+SELECT id, key FROM movement WHERE id = ANY ($1::bigint[])
+`
+
+type KeysOfRow struct {
+	ID  int64
+	Key uuid.UUID
+}
+
+func (q *Queries) KeysOf(ctx context.Context, ids []int64) ([]KeysOfRow, error) {
+	rows, err := q.db.Query(ctx, keysOf, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []KeysOfRow{}
+	for rows.Next() {
+		var i KeysOfRow
+		if err := rows.Scan(&i.ID, &i.Key); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const knownMovements = `-- name: KnownMovements :many
@@ -4259,6 +4315,483 @@ func (q *Queries) ReopenLegs(ctx context.Context, arg ReopenLegsParams) error {
 	return err
 }
 
+const reportByHand = `-- name: ReportByHand :many
+SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
+       max(m.day)::date AS day, count(*) AS movements
+  FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE t.pass = 0 AND t.partition_id = ANY ($1::int[]) AND m.day <= $2 AND t.id > $3::bigint
+ GROUP BY p.stage, t.id
+HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
+ ORDER BY t.id, p.stage LIMIT $4
+`
+
+type ReportByHandParams struct {
+	Places []int32
+	Until  pgtype.Date
+	After  int64
+	N      int32
+}
+
+type ReportByHandRow struct {
+	Stage       int16
+	ID          int64
+	AmountMinor int64
+	Day         pgtype.Date
+	Movements   int64
+}
+
+// What is left of matches that people made.
+func (q *Queries) ReportByHand(ctx context.Context, arg ReportByHandParams) ([]ReportByHandRow, error) {
+	rows, err := q.db.Query(ctx, reportByHand,
+		arg.Places,
+		arg.Until,
+		arg.After,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportByHandRow{}
+	for rows.Next() {
+		var i ReportByHandRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.ID,
+			&i.AmountMinor,
+			&i.Day,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportDays = `-- name: ReportDays :many
+SELECT p.stage, d.ours, d.kind, (d.day >= $1)::boolean AS within, sum(d.movements)::bigint AS movements,
+       sum(d.amount_minor)::bigint AS amount_minor, sum(d.fee_minor)::bigint AS fee_minor
+  FROM run_day d JOIN partition p ON p.id = d.partition_id
+ WHERE d.partition_id = ANY ($2::int[]) AND d.run_number <= $3 AND d.day <= $4
+ GROUP BY p.stage, d.ours, d.kind, d.day >= $1
+`
+
+type ReportDaysParams struct {
+	Since  pgtype.Date
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportDaysRow struct {
+	Stage       int16
+	Ours        bool
+	Kind        int16
+	Within      bool
+	Movements   int64
+	AmountMinor int64
+	FeeMinor    int64
+}
+
+// What the days up to one come to: those before the time, and those in it.
+func (q *Queries) ReportDays(ctx context.Context, arg ReportDaysParams) ([]ReportDaysRow, error) {
+	rows, err := q.db.Query(ctx, reportDays,
+		arg.Since,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportDaysRow{}
+	for rows.Next() {
+		var i ReportDaysRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Ours,
+			&i.Kind,
+			&i.Within,
+			&i.Movements,
+			&i.AmountMinor,
+			&i.FeeMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportNoteLines = `-- name: ReportNoteLines :many
+SELECT f.run_number, f.partition_id, f.place, p.stage, f.code, f.drift_minor, f.day, (f.ours || f.theirs)::bigint[] AS movements
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY ($1::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= $2 AND f.day <= $3 AND f.drift_minor <> 0
+   AND (f.partition_id, f.run_number, f.place) > ($4::int, $5::int, $6::int)
+ ORDER BY f.partition_id, f.run_number, f.place LIMIT $7
+`
+
+type ReportNoteLinesParams struct {
+	Places         []int32
+	Run            int32
+	Until          pgtype.Date
+	AfterPartition int32
+	AfterRun       int32
+	AfterPlace     int32
+	N              int32
+}
+
+type ReportNoteLinesRow struct {
+	RunNumber   int32
+	PartitionID int32
+	Place       int32
+	Stage       int16
+	Code        string
+	DriftMinor  int64
+	Day         pgtype.Date
+	Movements   []int64
+}
+
+func (q *Queries) ReportNoteLines(ctx context.Context, arg ReportNoteLinesParams) ([]ReportNoteLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportNoteLines,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+		arg.AfterPartition,
+		arg.AfterRun,
+		arg.AfterPlace,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportNoteLinesRow{}
+	for rows.Next() {
+		var i ReportNoteLinesRow
+		if err := rows.Scan(
+			&i.RunNumber,
+			&i.PartitionID,
+			&i.Place,
+			&i.Stage,
+			&i.Code,
+			&i.DriftMinor,
+			&i.Day,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportNotes = `-- name: ReportNotes :many
+SELECT p.stage, f.code, (f.day >= $1)::boolean AS within, count(*) AS count, sum(f.drift_minor)::bigint AS drift_minor
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY ($2::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= $3 AND f.day <= $4 AND f.drift_minor <> 0
+ GROUP BY p.stage, f.code, f.day >= $1
+`
+
+type ReportNotesParams struct {
+	Since  pgtype.Date
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportNotesRow struct {
+	Stage      int16
+	Code       string
+	Within     bool
+	Count      int64
+	DriftMinor int64
+}
+
+// What was found about what is matched: those before the time, and those in it.
+func (q *Queries) ReportNotes(ctx context.Context, arg ReportNotesParams) ([]ReportNotesRow, error) {
+	rows, err := q.db.Query(ctx, reportNotes,
+		arg.Since,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportNotesRow{}
+	for rows.Next() {
+		var i ReportNotesRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Code,
+			&i.Within,
+			&i.Count,
+			&i.DriftMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportOpen = `-- name: ReportOpen :many
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY ($1::int[]) AND o.since_run <= $2::int AND (o.until_run IS NULL OR o.until_run > $2::int AND NOT o.by_hand)
+   AND m.day <= $3 AND (NOT m.ours OR m.standing = 0)
+ GROUP BY 1, 2
+`
+
+type ReportOpenParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportOpenRow struct {
+	Stage       int16
+	Code        string
+	Count       int64
+	AmountMinor int64
+}
+
+// What is open, by what the run has found about it; what was matched and is not any more is REOPENED.
+func (q *Queries) ReportOpen(ctx context.Context, arg ReportOpenParams) ([]ReportOpenRow, error) {
+	rows, err := q.db.Query(ctx, reportOpen, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportOpenRow{}
+	for rows.Next() {
+		var i ReportOpenRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Code,
+			&i.Count,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportOpenLines = `-- name: ReportOpenLines :many
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY ($1::int[]) AND o.since_run <= $2::int AND (o.until_run IS NULL OR o.until_run > $2::int AND NOT o.by_hand)
+   AND m.day <= $3 AND (NOT m.ours OR m.standing = 0) AND m.id > $4::bigint
+ ORDER BY m.id LIMIT $5
+`
+
+type ReportOpenLinesParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+	After  int64
+	N      int32
+}
+
+type ReportOpenLinesRow struct {
+	ID          int64
+	Key         uuid.UUID
+	Stage       int16
+	Code        string
+	AmountMinor int64
+	Day         pgtype.Date
+	Reference   string
+	ProviderID  string
+	PaymentID   string
+}
+
+func (q *Queries) ReportOpenLines(ctx context.Context, arg ReportOpenLinesParams) ([]ReportOpenLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportOpenLines,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+		arg.After,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportOpenLinesRow{}
+	for rows.Next() {
+		var i ReportOpenLinesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Stage,
+			&i.Code,
+			&i.AmountMinor,
+			&i.Day,
+			&i.Reference,
+			&i.ProviderID,
+			&i.PaymentID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportRun = `-- name: ReportRun :one
+
+SELECT number, id, as_of, digest FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1
+`
+
+type ReportRunRow struct {
+	Number int32
+	ID     uuid.UUID
+	AsOf   pgtype.Date
+	Digest []byte
+}
+
+// Reports. They are of what the last finished run has left, and of what people did since. Contributions are what our books have
+// more: ours count as more, theirs as less, and ours in doubt or refused as nothing.
+func (q *Queries) ReportRun(ctx context.Context) (ReportRunRow, error) {
+	row := q.db.QueryRow(ctx, reportRun)
+	var i ReportRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.ID,
+		&i.AsOf,
+		&i.Digest,
+	)
+	return i, err
+}
+
+const reportTransit = `-- name: ReportTransit :many
+SELECT p.stage, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY ($1::int[]) AND (t.run_number <= $2::int OR t.undone AND t.run_number - 1 = $2::int)
+   AND t.since <= $3 AND t.until > $3
+ GROUP BY p.stage
+`
+
+type ReportTransitParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportTransitRow struct {
+	Stage       int16
+	Legs        int64
+	AmountMinor int64
+}
+
+func (q *Queries) ReportTransit(ctx context.Context, arg ReportTransitParams) ([]ReportTransitRow, error) {
+	rows, err := q.db.Query(ctx, reportTransit, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportTransitRow{}
+	for rows.Next() {
+		var i ReportTransitRow
+		if err := rows.Scan(&i.Stage, &i.Legs, &i.AmountMinor); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportTransitLines = `-- name: ReportTransitLines :many
+SELECT p.stage, t.partition_id, t.since, t.until, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY ($1::int[]) AND (t.run_number <= $2::int OR t.undone AND t.run_number - 1 = $2::int)
+   AND t.since <= $3 AND t.until > $3
+ GROUP BY p.stage, t.partition_id, t.since, t.until
+HAVING sum(t.legs) <> 0
+ ORDER BY t.partition_id, t.since, t.until
+`
+
+type ReportTransitLinesParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportTransitLinesRow struct {
+	Stage       int16
+	PartitionID int32
+	Since       pgtype.Date
+	Until       pgtype.Date
+	Legs        int64
+	AmountMinor int64
+}
+
+func (q *Queries) ReportTransitLines(ctx context.Context, arg ReportTransitLinesParams) ([]ReportTransitLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportTransitLines, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportTransitLinesRow{}
+	for rows.Next() {
+		var i ReportTransitLinesRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.PartitionID,
+			&i.Since,
+			&i.Until,
+			&i.Legs,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const resultsOfRuns = `-- name: ResultsOfRuns :many
 SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
        r.settled, r.breaks, r.digest
@@ -4588,6 +5121,56 @@ func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
 	return err
 }
 
+const settledTwins = `-- name: SettledTwins :many
+WITH asked AS (
+    SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY ($1::bigint[])
+), near AS (
+    SELECT a.ours AS asked_ours, o.id FROM asked a JOIN movement o ON o.reference = a.reference AND o.ours AND o.reference <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND o.id <> a.id
+     UNION ALL
+    SELECT false, o.id FROM asked a JOIN movement o ON o.payout_id IN (a.payout_id, a.idem_key, a.reference) AND o.ours AND o.payout_id <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
+), settled AS (
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
+     WHERE l.match_id < $2::bigint
+     UNION ALL
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
+     WHERE l.match_id < $2::bigint AND l.undone_run > $3::int
+)
+SELECT s.id FROM settled s WHERE NOT s.asked_ours
+ UNION
+SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+ WHERE s.asked_ours
+`
+
+type SettledTwinsParams struct {
+	Ids    []int64
+	Before int64
+	Run    int32
+}
+
+// Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
+// as theirs, and what was matched with ours that have the same reference as one of ours.
+func (q *Queries) SettledTwins(ctx context.Context, arg SettledTwinsParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, settledTwins, arg.Ids, arg.Before, arg.Run)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const stageOfBreak = `-- name: StageOfBreak :one
 SELECT coalesce(min(p.stage), 0)::smallint FROM break_movement b JOIN movement m ON m.id = b.movement_id JOIN partition p ON p.id = m.partition_id
  WHERE b.break_id = $1
@@ -4599,6 +5182,178 @@ func (q *Queries) StageOfBreak(ctx context.Context, breakID uuid.UUID) (int16, e
 	var column_1 int16
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const storedFindings = `-- name: StoredFindings :many
+SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
+ WHERE f.partition_id = ANY ($1::int[]) AND f.day <= $2
+   AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
+   AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
+ GROUP BY f.partition_id, f.code
+`
+
+type StoredFindingsParams struct {
+	Places []int32
+	Until  pgtype.Date
+}
+
+type StoredFindingsRow struct {
+	PartitionID int32
+	Code        string
+	Count       int64
+	AmountMinor int64
+}
+
+// What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
+func (q *Queries) StoredFindings(ctx context.Context, arg StoredFindingsParams) ([]StoredFindingsRow, error) {
+	rows, err := q.db.Query(ctx, storedFindings, arg.Places, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredFindingsRow{}
+	for rows.Next() {
+		var i StoredFindingsRow
+		if err := rows.Scan(
+			&i.PartitionID,
+			&i.Code,
+			&i.Count,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedLegs = `-- name: StoredLegs :many
+SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.active AND m.partition_id = $1 AND m.day <= $2 ORDER BY l.movement_id
+`
+
+type StoredLegsParams struct {
+	PartitionID int32
+	Until       pgtype.Date
+}
+
+type StoredLegsRow struct {
+	MovementID int64
+	MatchID    int64
+}
+
+// What is matched of movements of a partition up to a day, by movement.
+func (q *Queries) StoredLegs(ctx context.Context, arg StoredLegsParams) ([]StoredLegsRow, error) {
+	rows, err := q.db.Query(ctx, storedLegs, arg.PartitionID, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredLegsRow{}
+	for rows.Next() {
+		var i StoredLegsRow
+		if err := rows.Scan(&i.MovementID, &i.MatchID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedMatches = `-- name: StoredMatches :many
+SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
+  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN $1::bigint AND $2::bigint
+ WHERE m.id BETWEEN $1::bigint AND $2::bigint GROUP BY m.id ORDER BY m.id
+`
+
+type StoredMatchesParams struct {
+	First int64
+	Last  int64
+}
+
+type StoredMatchesRow struct {
+	ID          int64
+	PartitionID int32
+	Pass        int16
+	OursBy      int16
+	TheirsBy    int16
+	Score       int16
+	Evidence    string
+	Movements   []int64
+}
+
+// Matches of a run in a range, each with its movements, also undone ones.
+func (q *Queries) StoredMatches(ctx context.Context, arg StoredMatchesParams) ([]StoredMatchesRow, error) {
+	rows, err := q.db.Query(ctx, storedMatches, arg.First, arg.Last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredMatchesRow{}
+	for rows.Next() {
+		var i StoredMatchesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedPasses = `-- name: StoredPasses :many
+SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id JOIN match t ON t.id = l.match_id
+ WHERE l.active AND m.partition_id = ANY ($1::int[]) AND m.day <= $2 GROUP BY t.partition_id, t.pass
+`
+
+type StoredPassesParams struct {
+	Places []int32
+	Until  pgtype.Date
+}
+
+type StoredPassesRow struct {
+	PartitionID int32
+	Pass        int16
+	Matches     int64
+}
+
+// Matches that hold, of movements of partitions up to a day.
+func (q *Queries) StoredPasses(ctx context.Context, arg StoredPassesParams) ([]StoredPassesRow, error) {
+	rows, err := q.db.Query(ctx, storedPasses, arg.Places, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredPassesRow{}
+	for rows.Next() {
+		var i StoredPassesRow
+		if err := rows.Scan(&i.PartitionID, &i.Pass, &i.Matches); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const sumBreakOperation = `-- name: SumBreakOperation :one
@@ -4760,8 +5515,8 @@ func (q *Queries) TouchFile(ctx context.Context, arg TouchFileParams) (int64, er
 }
 
 const transitOfUndone = `-- name: TransitOfUndone :exec
-INSERT INTO run_transit (run_number, partition_id, since, until, legs, amount_minor)
-SELECT $1, partition_id, day, last, -count(*), -sum(amount)
+INSERT INTO run_transit (run_number, partition_id, since, until, undone, legs, amount_minor)
+SELECT $1, partition_id, day, last, true, -count(*), -sum(amount)
   FROM (SELECT m.partition_id, m.day, max(m.day) OVER (PARTITION BY l.match_id) AS last,
                CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor END AS amount
           FROM match_leg l JOIN movement m ON m.id = l.movement_id
@@ -4769,7 +5524,7 @@ SELECT $1, partition_id, day, last, -count(*), -sum(amount)
          WHERE l.match_id = ANY ($2::bigint[]) AND l.active) legs
  WHERE day < last AND amount IS NOT NULL
  GROUP BY partition_id, day, last
-    ON CONFLICT (partition_id, until, since, run_number) DO UPDATE
+    ON CONFLICT (partition_id, until, since, run_number, undone) DO UPDATE
    SET legs = run_transit.legs + excluded.legs, amount_minor = run_transit.amount_minor + excluded.amount_minor
 `
 
@@ -4856,7 +5611,7 @@ func (q *Queries) UndoRunOpen(ctx context.Context, number int32) error {
 
 const undoRunReopened = `-- name: UndoRunReopened :exec
 WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = $1::int RETURNING match_id),
-     legs AS (UPDATE match_leg SET active = true WHERE match_id IN (SELECT match_id FROM back) AND NOT active RETURNING movement_id)
+     legs AS (UPDATE match_leg SET active = true, undone_run = NULL WHERE match_id IN (SELECT match_id FROM back) AND undone_run = $1::int RETURNING movement_id)
 DELETE FROM open_movement WHERE since_run + 1 = $1::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs)
 `
 

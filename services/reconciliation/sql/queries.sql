@@ -52,8 +52,8 @@ SELECT l.movement_id, (@number::int) - 1, m.partition_id
 
 -- name: TransitOfUndone :exec
 -- Takes the legs of matches that are undone off again what was on its way.
-INSERT INTO run_transit (run_number, partition_id, since, until, legs, amount_minor)
-SELECT @number, partition_id, day, last, -count(*), -sum(amount)
+INSERT INTO run_transit (run_number, partition_id, since, until, undone, legs, amount_minor)
+SELECT @number, partition_id, day, last, true, -count(*), -sum(amount)
   FROM (SELECT m.partition_id, m.day, max(m.day) OVER (PARTITION BY l.match_id) AS last,
                CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor END AS amount
           FROM match_leg l JOIN movement m ON m.id = l.movement_id
@@ -61,7 +61,7 @@ SELECT @number, partition_id, day, last, -count(*), -sum(amount)
          WHERE l.match_id = ANY (@matches::bigint[]) AND l.active) legs
  WHERE day < last AND amount IS NOT NULL
  GROUP BY partition_id, day, last
-    ON CONFLICT (partition_id, until, since, run_number) DO UPDATE
+    ON CONFLICT (partition_id, until, since, run_number, undone) DO UPDATE
    SET legs = run_transit.legs + excluded.legs, amount_minor = run_transit.amount_minor + excluded.amount_minor;
 
 -- name: UndoFindings :exec
@@ -74,7 +74,7 @@ UPDATE run_finding f SET undone_run = @number::int
    AND f.ours || f.theirs && u.movements;
 
 -- name: DeactivateLegs :exec
-UPDATE match_leg SET active = false WHERE match_id = ANY (@matches::bigint[]) AND active;
+UPDATE match_leg SET active = false, undone_run = @number::int WHERE match_id = ANY (@matches::bigint[]) AND active;
 
 -- name: RunUnderWay :one
 SELECT number, id FROM run WHERE state = 1;
@@ -172,7 +172,7 @@ UPDATE open_movement SET until_run = NULL WHERE until_run = @number::int AND NOT
 -- name: UndoRunReopened :exec
 -- Provisional matches that the run undid hold again.
 WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = @number::int RETURNING match_id),
-     legs AS (UPDATE match_leg SET active = true WHERE match_id IN (SELECT match_id FROM back) AND NOT active RETURNING movement_id)
+     legs AS (UPDATE match_leg SET active = true, undone_run = NULL WHERE match_id IN (SELECT match_id FROM back) AND undone_run = @number::int RETURNING movement_id)
 DELETE FROM open_movement WHERE since_run + 1 = @number::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs);
 
 -- name: UndoRunUndone :exec
@@ -297,6 +297,144 @@ SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence
 SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
   FROM match_leg l JOIN movement m ON m.id = l.movement_id
  WHERE l.match_id = ANY (@ids::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key;
+-- name: SettledTwins :many
+-- Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
+-- as theirs, and what was matched with ours that have the same reference as one of ours.
+WITH asked AS (
+    SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY (@ids::bigint[])
+), near AS (
+    SELECT a.ours AS asked_ours, o.id FROM asked a JOIN movement o ON o.reference = a.reference AND o.ours AND o.reference <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND o.id <> a.id
+     UNION ALL
+    SELECT false, o.id FROM asked a JOIN movement o ON o.payout_id IN (a.payout_id, a.idem_key, a.reference) AND o.ours AND o.payout_id <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
+), settled AS (
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
+     WHERE l.match_id < @before::bigint
+     UNION ALL
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
+     WHERE l.match_id < @before::bigint AND l.undone_run > @run::int
+)
+SELECT s.id FROM settled s WHERE NOT s.asked_ours
+ UNION
+SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+ WHERE s.asked_ours;
+
+-- name: StoredMatches :many
+-- Matches of a run in a range, each with its movements, also undone ones.
+SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
+  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN @first::bigint AND @last::bigint
+ WHERE m.id BETWEEN @first::bigint AND @last::bigint GROUP BY m.id ORDER BY m.id;
+
+-- name: CountStoredMatches :one
+SELECT count(*) FROM match WHERE id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
+
+-- name: KeysOf :many
+SELECT id, key FROM movement WHERE id = ANY (@ids::bigint[]);
+
+-- name: StoredLegs :many
+-- What is matched of movements of a partition up to a day, by movement.
+SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.active AND m.partition_id = @partition_id AND m.day <= @until ORDER BY l.movement_id;
+
+-- name: StoredPasses :many
+-- Matches that hold, of movements of partitions up to a day.
+SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id JOIN match t ON t.id = l.match_id
+ WHERE l.active AND m.partition_id = ANY (@places::int[]) AND m.day <= @until GROUP BY t.partition_id, t.pass;
+
+-- name: StoredFindings :many
+-- What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
+SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
+ WHERE f.partition_id = ANY (@places::int[]) AND f.day <= @until
+   AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
+   AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
+ GROUP BY f.partition_id, f.code;
+
+-- Reports. They are of what the last finished run has left, and of what people did since. Contributions are what our books have
+-- more: ours count as more, theirs as less, and ours in doubt or refused as nothing.
+
+-- name: ReportRun :one
+SELECT number, id, as_of, digest FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1;
+
+-- name: ReportDays :many
+-- What the days up to one come to: those before the time, and those in it.
+SELECT p.stage, d.ours, d.kind, (d.day >= @since)::boolean AS within, sum(d.movements)::bigint AS movements,
+       sum(d.amount_minor)::bigint AS amount_minor, sum(d.fee_minor)::bigint AS fee_minor
+  FROM run_day d JOIN partition p ON p.id = d.partition_id
+ WHERE d.partition_id = ANY (@places::int[]) AND d.run_number <= @run AND d.day <= @until
+ GROUP BY p.stage, d.ours, d.kind, d.day >= @since;
+
+-- name: ReportTransit :many
+SELECT p.stage, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY (@places::int[]) AND (t.run_number <= @run::int OR t.undone AND t.run_number - 1 = @run::int)
+   AND t.since <= @until AND t.until > @until
+ GROUP BY p.stage;
+
+-- name: ReportOpen :many
+-- What is open, by what the run has found about it; what was matched and is not any more is REOPENED.
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = @run::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY (@places::int[]) AND o.since_run <= @run::int AND (o.until_run IS NULL OR o.until_run > @run::int AND NOT o.by_hand)
+   AND m.day <= @until AND (NOT m.ours OR m.standing = 0)
+ GROUP BY 1, 2;
+
+-- name: ReportNotes :many
+-- What was found about what is matched: those before the time, and those in it.
+SELECT p.stage, f.code, (f.day >= @since)::boolean AS within, count(*) AS count, sum(f.drift_minor)::bigint AS drift_minor
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY (@places::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= @run AND f.day <= @until AND f.drift_minor <> 0
+ GROUP BY p.stage, f.code, f.day >= @since;
+
+-- name: ReportByHand :many
+-- What is left of matches that people made.
+SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
+       max(m.day)::date AS day, count(*) AS movements
+  FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE t.pass = 0 AND t.partition_id = ANY (@places::int[]) AND m.day <= @until AND t.id > @after::bigint
+ GROUP BY p.stage, t.id
+HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
+ ORDER BY t.id, p.stage LIMIT @n;
+
+-- name: CountUntaken :one
+SELECT coalesce(sum(rows), 0)::bigint AS movements FROM delivery WHERE state = 1 AND (run_number IS NULL OR run_number > @run);
+
+-- name: ReportOpenLines :many
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = @run::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY (@places::int[]) AND o.since_run <= @run::int AND (o.until_run IS NULL OR o.until_run > @run::int AND NOT o.by_hand)
+   AND m.day <= @until AND (NOT m.ours OR m.standing = 0) AND m.id > @after::bigint
+ ORDER BY m.id LIMIT @n;
+
+-- name: ReportNoteLines :many
+SELECT f.run_number, f.partition_id, f.place, p.stage, f.code, f.drift_minor, f.day, (f.ours || f.theirs)::bigint[] AS movements
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY (@places::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= @run AND f.day <= @until AND f.drift_minor <> 0
+   AND (f.partition_id, f.run_number, f.place) > (@after_partition::int, @after_run::int, @after_place::int)
+ ORDER BY f.partition_id, f.run_number, f.place LIMIT @n;
+
+-- name: ReportTransitLines :many
+SELECT p.stage, t.partition_id, t.since, t.until, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY (@places::int[]) AND (t.run_number <= @run::int OR t.undone AND t.run_number - 1 = @run::int)
+   AND t.since <= @until AND t.until > @until
+ GROUP BY p.stage, t.partition_id, t.since, t.until
+HAVING sum(t.legs) <> 0
+ ORDER BY t.partition_id, t.since, t.until;
+
 -- Statements.
 
 -- name: BeginFile :exec
