@@ -115,7 +115,7 @@ var matchView = output.View[*reconciliationv1.Match]{
 				if v.GetOurs() {
 					side = "ours"
 				}
-				texts = append(texts, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", side, v.GetKind(), amount(v.GetAmount()), v.GetProviderId()+v.GetPayoutId())))
+				texts = append(texts, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", side, v.GetKind(), amount(v.GetAmount()), strings.TrimSpace(v.GetProviderId()+" "+v.GetPayoutId()))))
 			}
 			return strings.Join(texts, "; ")
 		}},
