@@ -13,6 +13,7 @@ import (
 // each time the command is run is a decision of its own.
 func (c *cli) batchVerb(cmd *cobra.Command, do func(ctx context.Context, r *remote, id, key string) (*billingv1.Batch, error)) *cobra.Command {
 	cmd.Args = args(cobra.ExactArgs(1))
+	asFlag(cmd)
 	verb := cmd.Name()
 	return object(c, cmd, batchView, func(ctx context.Context, r *remote, args []string) (*billingv1.Batch, error) {
 		if err := contact(ctx, r); err != nil {

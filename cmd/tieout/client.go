@@ -77,6 +77,10 @@ func (c *cli) withRemote(cmd *cobra.Command, do func(context.Context, *remote) e
 	if err != nil {
 		return err
 	}
+	caller, err := c.caller(cmd)
+	if err != nil {
+		return err
+	}
 	addr = cmp.Or(addr, c.getenv(envAddr), service.DefaultConfig().GRPC.Addr)
 	ctx := cmd.Context()
 	tel, err := telemetry.New(ctx, c.clientTelemetry())
@@ -92,7 +96,7 @@ func (c *cli) withRemote(cmd *cobra.Command, do func(context.Context, *remote) e
 	}()
 	tracers := tel.Tracers("cli")
 	conn, err := rpc.Dial(rpc.ClientConfig{
-		Caller: "cli", Destination: "the server at " + addr, Target: addr, Telemetry: tel, Tracers: tracers,
+		Caller: caller, Destination: "the server at " + addr, Target: addr, Telemetry: tel, Tracers: tracers,
 		Options: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectWithin},
 			MinConnectTimeout: reconnectWithin,

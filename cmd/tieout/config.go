@@ -34,6 +34,7 @@ type Config struct {
 const (
 	envAddr   = service.EnvPrefix + "ADDR"
 	envConfig = service.EnvPrefix + "CONFIG"
+	envCaller = service.EnvPrefix + "CALLER"
 )
 
 func defaultConfig() Config {
@@ -142,7 +143,7 @@ func (c *cli) loadConfig(cmd *cobra.Command) (Config, error) {
 		}
 	})
 	err = service.Load(&cfg, service.Sources{
-		File: file, Environ: c.environ, Ignore: []string{envAddr, envConfig}, Flags: flags,
+		File: file, Environ: c.environ, Ignore: []string{envAddr, envConfig, envCaller}, Flags: flags,
 	})
 	if err != nil {
 		return cfg, usageError{err}

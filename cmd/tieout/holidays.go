@@ -43,6 +43,7 @@ stays. Without --yes nothing is done: it shows the list as it would be.`,
 	}
 	file := cmd.Flags().StringP("file", "f", "", "the file; - is stdin (required)")
 	reason := cmd.Flags().String("reason", "", "why, for the record (required)")
+	asFlag(cmd)
 	format, yes := formatFlag(cmd), yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {

@@ -47,6 +47,7 @@ done: it shows the limit as it would be.`,
 	cmd.Flags().Int32Var(&limit.RatePerSecond, "rate", 0, "how many items may be started in a second; 0 for no limit (required)")
 	cmd.Flags().Int32Var(&limit.Concurrency, "concurrency", 0, "how many items may be under way at once (required)")
 	cmd.Flags().StringVar(&limit.Reason, "reason", "", "why, for the record (required)")
+	asFlag(cmd)
 	yes := yesFlag(cmd)
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		switch {

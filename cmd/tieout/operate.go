@@ -58,6 +58,7 @@ kept and can be applied for an hour; only the sagas it found are touched.
 		cmd.Flags().BoolVar(&d.yes, "yes", false, "do it; without this nothing is done")
 		cmd.Flags().StringVar(&d.filter, "filter", "", `which sagas, as in: phase = parked AND age > "15m"`)
 		rateFlag(cmd, &d.rate)
+		asFlag(cmd)
 		if v.step {
 			cmd.Flags().StringVar(&d.step, "step", "", "the step it is about (required)")
 			cmd.Flags().StringVar(&d.evidence, "evidence", "", "what you rely on: a ticket, the provider's answer (required)")

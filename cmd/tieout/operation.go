@@ -49,6 +49,7 @@ operation that is running, it changes the rate.`,
 	}
 	var rate int32
 	rateFlag(cmd, &rate)
+	asFlag(cmd)
 	format, yes := formatFlag(cmd), yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.withRemote(cmd, func(ctx context.Context, r *remote) error {
@@ -71,6 +72,7 @@ func (c *cli) operationCancelCommand() *cobra.Command {
 		Use: "cancel OPERATION", Short: "Stop an operation; what is done stays done", Args: args(cobra.ExactArgs(1)),
 	}
 	reason := cmd.Flags().String("reason", "", "why, for the record (required)")
+	asFlag(cmd)
 	yes := yesFlag(cmd)
 	return object(c, cmd, operationView, func(ctx context.Context, r *remote, args []string) (*sagav1.SagaOperation, error) {
 		if *reason == "" {

@@ -42,11 +42,20 @@ type paymentDesk struct {
 
 func newPaymentDesk(t *testing.T, d *paymentDesk) *paymentDesk {
 	t.Helper()
+	d.addr = serveDesk(t, d)
+	return d
+}
+
+// serveDesk has what answers as the payment service does listen, and gives its address.
+func serveDesk(t *testing.T, d interface {
+	paymentv1.PaymentServiceServer
+	paymentv1.ProviderServiceServer
+}) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.addr = l.Addr().String()
 	s := grpc.NewServer()
 	paymentv1.RegisterPaymentServiceServer(s, d)
 	paymentv1.RegisterProviderServiceServer(s, d)
@@ -54,7 +63,7 @@ func newPaymentDesk(t *testing.T, d *paymentDesk) *paymentDesk {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = s.Serve(l) })
 	t.Cleanup(func() { s.Stop(); serving.Wait() })
-	return d
+	return l.Addr().String()
 }
 
 // tieout runs a command against the desk.

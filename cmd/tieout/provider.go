@@ -33,6 +33,7 @@ after a restart. What is held back counts as not sent: payments wait, and none i
 it shows the account as it stands.`,
 	}
 	reason := cmd.Flags().String("reason", "", "why, for the record (required)")
+	asFlag(cmd)
 	yes := yesFlag(cmd)
 	return object(c, cmd, providerView, func(ctx context.Context, r *remote, args []string) (*paymentv1.Provider, error) {
 		switch {

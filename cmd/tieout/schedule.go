@@ -111,6 +111,7 @@ func (c *cli) scheduleNextCommand() *cobra.Command {
 // the schedule as it stands.
 func decideOnSchedule[T any](c *cli, cmd *cobra.Command, flag string, view output.View[T], do func(ctx context.Context, r *remote, id, why string) (T, error)) *cobra.Command {
 	cmd.Args = args(cobra.ExactArgs(1))
+	asFlag(cmd)
 	format, yes, why := formatFlag(cmd), yesFlag(cmd), ""
 	if flag != "" {
 		cmd.Flags().StringVar(&why, flag, "", "why, for the record (required)")

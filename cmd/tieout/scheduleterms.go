@@ -177,6 +177,7 @@ nothing is done: it shows the schedule as it would be.
 
 ` + ruleHelp,
 	}
+	asFlag(cmd)
 	said, yes := termsFlags(cmd, true), yesFlag(cmd)
 	return object(c, cmd, scheduleView, func(ctx context.Context, r *remote, args []string) (*billingv1.Schedule, error) {
 		found, err := getSchedule(ctx, r, args[0])

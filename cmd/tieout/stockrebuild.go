@@ -50,6 +50,7 @@ Exits with 8 when there are differences that were not mended.`,
 	b := &rebuilding{}
 	format := formatFlag(cmd)
 	verify := cmd.Flags().Bool("verify", false, "only look")
+	asFlag(cmd)
 	yes := yesFlag(cmd)
 	cmd.Flags().StringVar(&b.reason, "reason", "", "why, for the record (required, unless --verify)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

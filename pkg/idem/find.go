@@ -64,28 +64,25 @@ WITH RECURSIVE pair AS (
         FROM pair
        CROSS JOIN LATERAL (SELECT caller, method FROM idem WHERE (caller, method) > (pair.caller, pair.method)
                             ORDER BY caller, method LIMIT 1) AS n)
-SELECT i.caller, i.method, i.fingerprint, i.state, i.answer, i.resource, i.attempt, i.replays, i.claim,
+SELECT i.caller, i.method, i.key, i.fingerprint, i.state, i.answer, i.resource, i.attempt, i.replays, i.claim,
        CASE WHEN i.state = $2 AND i.claim IS NOT NULL THEN i.lease_until END,
        i.epoch, i.created_at, i.expires_at, coalesce(i.expires_at <= now(), false)
   FROM pair
  CROSS JOIN LATERAL (
-       SELECT caller, method, fingerprint, state, answer, resource, attempt, replays, claim, lease_until, epoch, created_at,
-              expires_at
-         FROM idem WHERE caller = pair.caller AND method = pair.method AND key = $1 OFFSET 0) AS i
- ORDER BY i.caller, i.method`
+       SELECT caller, method, key, fingerprint, state, answer, resource, attempt, replays, claim, lease_until, epoch,
+              created_at, expires_at
+         FROM idem WHERE caller = pair.caller AND method = pair.method AND key = ANY ($1) OFFSET 0) AS i
+ ORDER BY i.key, i.caller, i.method`
 
-// Find gives what is known of a key: a record for each caller and method that used it, in their order.
-func Find(ctx context.Context, db *pgxpool.Pool, key string) ([]Record, error) {
-	rows, err := db.Query(ctx, findRows, key, inFlight)
+// Find gives what is known of keys: a record for each caller and method that used one, by key, caller and method.
+func Find(ctx context.Context, db *pgxpool.Pool, keys ...string) ([]Record, error) {
+	rows, err := db.Query(ctx, findRows, keys, inFlight)
 	if err != nil {
 		return nil, fmt.Errorf("reading idempotency rows: %w", err)
 	}
 	records, err := pgx.CollectRows(rows, scanRecord)
 	if err != nil {
 		return nil, fmt.Errorf("reading idempotency rows: %w", err)
-	}
-	for i := range records {
-		records[i].Key = key
 	}
 	return records, nil
 }
@@ -96,7 +93,7 @@ func scanRecord(scanned pgx.CollectableRow) (Record, error) {
 	var claim *uuid.UUID
 	var leaseUntil, expiresAt *time.Time
 	var expired bool
-	err := scanned.Scan(&r.Caller, &r.Method, &fingerprint, &r.State, &answer, &r.Resource, &r.Attempts, &r.Replays, &claim,
+	err := scanned.Scan(&r.Caller, &r.Method, &r.Key, &fingerprint, &r.State, &answer, &r.Resource, &r.Attempts, &r.Replays, &claim,
 		&leaseUntil, &r.Epoch, &r.CreatedAt, &expiresAt, &expired)
 	if err != nil {
 		return r, err

@@ -49,6 +49,8 @@ const (
 	VoidRefused             Reason = "VOID_REFUSED"
 	RefundExceeded          Reason = "REFUND_EXCEEDED"
 	RefundRefused           Reason = "REFUND_REFUSED"
+	JournalUnbalanced       Reason = "JOURNAL_UNBALANCED"
+	JournalExists           Reason = "JOURNAL_EXISTS"
 	CarrierUnknown          Reason = "CARRIER_UNKNOWN"
 	ServiceLevelNotOffered  Reason = "SERVICE_LEVEL_NOT_OFFERED"
 	CarrierRefused          Reason = "CARRIER_REFUSED"
@@ -64,6 +66,8 @@ const (
 	RunUnderWay             Reason = "RUN_UNDER_WAY"
 	RunBehind               Reason = "RUN_BEHIND"
 	RunStateRefused         Reason = "RUN_STATE_REFUSED"
+	MovementNotOpen         Reason = "MOVEMENT_NOT_OPEN"
+	StatementStateRefused   Reason = "STATEMENT_STATE_REFUSED"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -117,6 +121,8 @@ var registry = []Registration{
 	{VoidRefused, codes.FailedPrecondition, "The payment provider does not release what was authorized; a person has to look."},
 	{RefundExceeded, codes.FailedPrecondition, "More is to be given back than is left of what was captured."},
 	{RefundRefused, codes.FailedPrecondition, "The payment provider does not give the money back; a person has to look."},
+	{JournalUnbalanced, codes.InvalidArgument, "The lines of a journal do not sum to zero in a currency."},
+	{JournalExists, codes.AlreadyExists, "The ledger has a journal of the kind and key already; it is named, and nothing was posted."},
 	{CarrierUnknown, codes.InvalidArgument, "The service has no carrier of that name."},
 	{ServiceLevelNotOffered, codes.InvalidArgument, "The carrier does not offer the service level."},
 	{CarrierRefused, codes.FailedPrecondition, "The carrier does not take the shipment."},
@@ -132,6 +138,8 @@ var registry = []Registration{
 	{RunUnderWay, codes.FailedPrecondition, "A reconciliation is under way, and there is one at a time; it is named."},
 	{RunBehind, codes.FailedPrecondition, "The day of the run is before that of the last one, which has judged by it what is due; a simulation may be of any day."},
 	{RunStateRefused, codes.FailedPrecondition, "What is asked of the run is not possible in the state in which it is."},
+	{MovementNotOpen, codes.FailedPrecondition, "A movement is in a match already, or no run has looked at it yet."},
+	{StatementStateRefused, codes.FailedPrecondition, "What is asked of the statement or its file is not possible in the state in which it is."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

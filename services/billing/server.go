@@ -2,8 +2,6 @@ package billing
 
 import (
 	"context"
-	"errors"
-	"io"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -43,48 +41,19 @@ func commandOf(ctx context.Context, r named) (command, error) {
 
 // UploadBatch implements billingv1.BatchServiceServer.
 func (s *server) UploadBatch(stream grpc.ClientStreamingServer[billingv1.UploadBatchRequest, billingv1.UploadBatchResponse]) error {
-	first, err := stream.Recv()
-	if errors.Is(err, io.EOF) {
-		return rpcerr.ForField(rpcerr.RequestInvalid, "header", "the first message has the header, and there was none")
-	}
+	first, file, err := rpc.OpenUpload[billingv1.BatchHeader](stream)
 	if err != nil {
 		return err
-	}
-	if first.GetHeader() == nil {
-		return rpcerr.ForField(rpcerr.RequestInvalid, "header", "the first message has the header")
 	}
 	h, err := headerFromProto(first.GetHeader())
 	if err != nil {
 		return err
 	}
-	planned, err := s.billing.uploaded(stream.Context(), requestOf(stream.Context(), first.GetIdempotencyKey()), h, &chunks{stream: stream})
+	planned, err := s.billing.uploaded(stream.Context(), requestOf(stream.Context(), first.GetIdempotencyKey()), h, file)
 	if err != nil {
 		return err
 	}
 	return stream.SendAndClose(&billingv1.UploadBatchResponse{Batch: batchToProto(planned)})
-}
-
-// chunks reads the file out of a stream.
-type chunks struct {
-	stream grpc.ClientStreamingServer[billingv1.UploadBatchRequest, billingv1.UploadBatchResponse]
-	rest   []byte
-}
-
-// Read implements io.Reader.
-func (c *chunks) Read(p []byte) (int, error) {
-	for len(c.rest) == 0 {
-		next, err := c.stream.Recv()
-		if err != nil {
-			return 0, err
-		}
-		if next.GetHeader() != nil {
-			return 0, rpcerr.ForField(rpcerr.RequestInvalid, "header", "only the first message has the header")
-		}
-		c.rest = next.GetChunk()
-	}
-	n := copy(p, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
 }
 
 // StartBatch implements billingv1.BatchServiceServer.

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/inventory/inventorydb"
 	"github.com/tieout/tieout/services/inventory/stock"
@@ -48,6 +50,36 @@ func (s *inventory) stockAsOf(ctx context.Context, sku string, at time.Time, eve
 		totals[stock.EventType(r.Type)] = r.Quantity
 	}
 	return levelAt{Level: totals.Level(sku), UpdatedAt: last.At}, nil
+}
+
+// keyed is a reservation with the key that it was made under.
+type keyed struct {
+	key         string
+	reservation *reservation
+}
+
+// reservedUnder gives the reservations that were made under keys, in the order of the keys. What undid one names it, too.
+func (s *inventory) reservedUnder(ctx context.Context, keys []string) ([]keyed, error) {
+	records, err := idem.Find(ctx, s.pool, keys...)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(records))
+	for i, r := range records {
+		ids[i] = r.Resource
+	}
+	found, err := newStore(s.pool).reservations(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var all []keyed
+	for _, r := range records {
+		k := keyed{r.Key, found[r.Resource]}
+		if made := r.Method == methodReserve || r.Method == methodRelease; made && k.reservation != nil && !slices.Contains(all, k) {
+			all = append(all, k)
+		}
+	}
+	return all, nil
 }
 
 // stockEvents is a page of a SKU's history.

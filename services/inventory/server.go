@@ -255,6 +255,20 @@ func (s *server) BatchGetStock(ctx context.Context, r *inventoryv1.BatchGetStock
 	return &inventoryv1.BatchGetStockResponse{Stock: levelsToProto(levels)}, nil
 }
 
+func (s *server) BatchGetReservation(ctx context.Context, r *inventoryv1.BatchGetReservationRequest) (*inventoryv1.BatchGetReservationResponse, error) {
+	all, err := s.inventory.reservedUnder(ctx, r.GetIdempotencyKeys())
+	if err != nil {
+		return nil, err
+	}
+	out := &inventoryv1.BatchGetReservationResponse{}
+	for _, k := range all {
+		out.Reservations = append(out.Reservations, &inventoryv1.BatchGetReservationResponse_Keyed{
+			IdempotencyKey: k.key, Reservation: reservationToProto(*k.reservation),
+		})
+	}
+	return out, nil
+}
+
 func (s *server) ListStock(ctx context.Context, r *inventoryv1.ListStockRequest) (*inventoryv1.ListStockResponse, error) {
 	after, err := rpc.ParsePageToken(r.GetPageToken())
 	if err != nil {

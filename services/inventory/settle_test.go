@@ -138,3 +138,28 @@ func TestRelease_OfACommittedReservationIsRefused(t *testing.T) {
 	}
 	b.wantLevels(t, stock.Level{SKU: "mug", Available: 8, Shipped: 2})
 }
+
+func TestBatchGetReservation_FindsWhatWasMadeUnderKeys(t *testing.T) {
+	t.Parallel()
+	b := setup(t, line("mug", 10))
+	released, held := b.mustReserve(t, key, line("mug", 2)), b.mustReserve(t, "saga/sag_2/reserve", line("mug", 1))
+	if _, err := b.release(t, key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.release(t, "saga/sag_3/reserve"); err != nil { // of what never came
+		t.Fatal(err)
+	}
+	released.State = inventoryv1.ReservationState_RESERVATION_STATE_RELEASED
+	got, err := b.BatchGetReservation(t.Context(), &inventoryv1.BatchGetReservationRequest{
+		IdempotencyKeys: []string{"saga/sag_3/reserve", "saga/sag_2/reserve", key, "saga/sag_4/reserve"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &inventoryv1.BatchGetReservationResponse{Reservations: []*inventoryv1.BatchGetReservationResponse_Keyed{
+		{IdempotencyKey: key, Reservation: released}, {IdempotencyKey: "saga/sag_2/reserve", Reservation: held},
+	}}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+		t.Errorf("reservations (-want +got):\n%s", diff)
+	}
+}

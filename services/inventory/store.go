@@ -152,27 +152,51 @@ func (s store) insertReservations(ctx context.Context, reservations []reservatio
 
 // lockReservations holds reservations to the end of the transaction. What is no id of one is missing from the map.
 func (s store) lockReservations(ctx context.Context, ids []string) (map[string]*reservation, error) {
-	var known []uuid.UUID
-	for _, text := range ids {
-		if rid, err := id.Parse[reservationKind](text); err == nil {
-			known = append(known, rid.UUID())
-		}
-	}
-	rows, err := s.q.LockReservations(ctx, known)
+	rows, err := s.q.LockReservations(ctx, reservationIDs(ids))
 	if err != nil {
 		return nil, fmt.Errorf("locking reservations: %w", err)
 	}
 	locked := make(map[string]*reservation, len(rows))
 	for _, row := range rows {
-		r := &reservation{
-			ID: ReservationID(row.ID), Reference: row.Reference, State: reservationState(row.State), ExpiresAt: row.ExpiresAt,
-		}
-		for i, sku := range row.Skus {
-			r.Lines = append(r.Lines, stock.Line{SKU: sku, Quantity: row.Quantities[i]})
-		}
+		r := reservationFrom(row)
 		locked[r.ID.String()] = r
 	}
 	return locked, nil
+}
+
+// reservations reads reservations as they stand, by id.
+func (s store) reservations(ctx context.Context, ids []string) (map[string]*reservation, error) {
+	rows, err := s.q.GetReservations(ctx, reservationIDs(ids))
+	if err != nil {
+		return nil, fmt.Errorf("reading reservations: %w", err)
+	}
+	found := make(map[string]*reservation, len(rows))
+	for _, row := range rows {
+		r := reservationFrom(inventorydb.LockReservationsRow(row))
+		found[r.ID.String()] = r
+	}
+	return found, nil
+}
+
+// reservationIDs are those among texts that are ids of reservations.
+func reservationIDs(texts []string) []uuid.UUID {
+	var ids []uuid.UUID
+	for _, text := range texts {
+		if rid, err := id.Parse[reservationKind](text); err == nil {
+			ids = append(ids, rid.UUID())
+		}
+	}
+	return ids
+}
+
+func reservationFrom(row inventorydb.LockReservationsRow) *reservation {
+	r := &reservation{
+		ID: ReservationID(row.ID), Reference: row.Reference, State: reservationState(row.State), ExpiresAt: row.ExpiresAt,
+	}
+	for i, sku := range row.Skus {
+		r.Lines = append(r.Lines, stock.Line{SKU: sku, Quantity: row.Quantities[i]})
+	}
+	return r
 }
 
 // dueReservations gives up to n held reservations whose time is over.

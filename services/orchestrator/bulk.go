@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tieout/tieout/pkg/filter"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/money"
@@ -106,12 +107,12 @@ func (o *orchestrator) plan(ctx context.Context, c planCommand) (operation, erro
 	if err != nil {
 		return operation{}, err
 	}
-	if f.text == "" {
+	if f.Text == "" {
 		return operation{}, rpcerr.ForField(rpcerr.FilterInvalid, "filter", "says nothing; an operation on all sagas is none that anybody wants")
 	}
 	in := c.instruction
 	r := c.idem(methodPlanOperation, o.keyTTL,
-		idem.Field{Name: "filter", Value: f.text}, idem.Field{Name: "verb", Value: string(in.Verb)},
+		idem.Field{Name: "filter", Value: f.Text}, idem.Field{Name: "verb", Value: string(in.Verb)},
 		idem.Field{Name: "reason", Value: in.Reason}, idem.Field{Name: "step", Value: in.Step}, idem.Field{Name: "evidence", Value: in.Evidence})
 	oid, err := idem.Once(ctx, o.pool, r, func(ctx context.Context, tx *pg.Tx) (OperationID, string, error) {
 		oid := id.New[operationKind]()
@@ -123,8 +124,8 @@ func (o *orchestrator) plan(ctx context.Context, c planCommand) (operation, erro
 	return newStore(o.pool).operation(ctx, oid)
 }
 
-func (o *orchestrator) planIn(ctx context.Context, st store, oid OperationID, f filter, in saga.Instruction) error {
-	if err := st.insertOperation(ctx, oid, f.text, in); err != nil {
+func (o *orchestrator) planIn(ctx context.Context, st store, oid OperationID, f filter.Filter, in saga.Instruction) error {
+	if err := st.insertOperation(ctx, oid, f.Text, in); err != nil {
 		return err
 	}
 	matched, err := st.freeze(ctx, oid, f)

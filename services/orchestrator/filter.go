@@ -3,186 +3,119 @@ package orchestrator
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
-	"go.einride.tech/aip/filtering"
-	expr "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
-
-	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/filter"
+	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
-// filter is a condition on sagas (s) and what they are for (o) in SQL. What a client wrote is in its arguments only.
-type filter struct {
-	text  string // as it was written, without the space around it
-	where string
-	args  []any // $1 and on
+// parseFilter reads a filter on sagas (s) and what they are for (o). The definitions say who is called at which step. What
+// is wrong is FILTER_INVALID.
+func parseFilter(text string, definitions map[definitionKey]saga.Definition) (filter.Filter, error) {
+	fields := maps.Clone(sagaFields)
+	fields["blocked_on"] = blockedOn(definitions)
+	return filter.Parse(text, fields)
 }
 
-// parseFilter reads a filter of AIP-160. The grammar is the library's; which fields there are, and what they can be
-// compared with, is the table of filterfields.go. An empty filter holds for every saga. The definitions say who is
-// called at which step. What is wrong is FILTER_INVALID, with the place and the fields that there are.
-func parseFilter(text string, definitions map[definitionKey]saga.Definition) (filter, error) {
-	t := translation{text: strings.TrimSpace(text), definitions: definitions}
-	if t.text == "" {
-		return filter{where: "true"}, nil
-	}
-	var parser filtering.Parser
-	parser.Init(t.text)
-	parsed, err := parser.Parse()
-	if err != nil {
-		return filter{}, t.syntaxError(err)
-	}
-	t.positions = parsed.GetSourceInfo().GetPositions()
-	if err := t.condition(parsed.GetExpr()); err != nil {
-		return filter{}, err
-	}
-	return filter{text: t.text, where: t.sql.String(), args: t.args}, nil
+// sagaFields are the fields that sagas can be filtered by, besides blocked_on: the live sagas and the parked ones are found by
+// index.
+var sagaFields = filter.Fields{
+	"phase": filter.Named("s.phase", "SAGA_PHASE_", filter.SameOrNot,
+		saga.Running, saga.Compensating, saga.Completed, saga.Compensated, saga.Parked),
+	"parked":      filter.Truth("s.phase = 5"),
+	"paused":      filter.Truth("s.paused"),
+	"at_risk":     filter.Truth("s.at_risk"),
+	"definition":  filter.Text("s.definition"),
+	"version":     filter.Valued("s.version", "bigint", filter.SameLessOrMore, filter.WholeNumber),
+	"step":        filter.Text("s.step"),
+	"cause":       filter.Text("s.cause"),
+	"customer_id": ofSubject("customer_id", "text", filter.TextValue, filter.Text("o.customer_id")),
+	"order_id":    ofSubject("id", "uuid", orderIDValue, filter.Field{Operators: filter.SameOrNot}),
+	"reference":   ofSubject("reference", "text", filter.TextValue, filter.Text("o.reference")),
+	"amount":      filter.Valued("o.total_minor", "bigint", filter.SameLessOrMore, filter.WholeNumber),
+	"currency":    filter.Valued("o.currency", "text", filter.SameOrNot, filter.CurrencyValue),
+	"create_time": filter.Valued("s.created_at", "timestamptz", filter.SameLessOrMore, filter.TimeValue),
+	"update_time": filter.Valued("s.updated_at", "timestamptz", filter.SameLessOrMore, filter.TimeValue),
+	"age":         filter.Valued("now() - s.created_at", "interval", filter.LessOrMore, filter.DurationValue),
 }
 
-// translation is a filter on its way into SQL.
-type translation struct {
-	text        string
-	definitions map[definitionKey]saga.Definition
-	positions   map[int64]int32 // the byte at which each expression begins
-	sql         strings.Builder
-	args        []any
-}
-
-// condition writes an expression that is true or false.
-func (t *translation) condition(e *expr.Expr) error {
-	call := e.GetCallExpr()
-	if call == nil {
-		return t.errorf(e, "a comparison is missing, as in phase = parked")
-	}
-	switch name, args := call.GetFunction(), call.GetArgs(); {
-	case (name == filtering.FunctionAnd || name == filtering.FunctionOr) && len(args) == 2:
-		return t.joined(args[0], name, args[1])
-	case name == filtering.FunctionNot && len(args) == 1:
-		t.sql.WriteString("NOT (")
-		err := t.condition(args[0])
-		t.sql.WriteString(")")
-		return err
-	case name == filtering.FunctionFuzzyAnd && len(args) == 2:
-		if err := t.condition(args[0]); err != nil {
+// ofSubject is a column that orders and recurring payments have an index of: what equals something is found by that. Other operators are the
+// other field's.
+func ofSubject[T any](column, sqlType string, read func(filter.Value) (T, error), other filter.Field) filter.Field {
+	return filter.Field{Operators: other.Operators, Write: func(sql *filter.SQL, operator string, v filter.Value) error {
+		if !slices.Contains(filter.SameOrNot, operator) {
+			return other.Write(sql, operator, v)
+		}
+		value, err := read(v)
+		if err != nil {
 			return err
 		}
-		return t.errorf(args[1], "AND or OR is missing before this")
-	case slices.Contains(comparators, name) && len(args) == 2:
-		return t.comparison(args[0], name, args[1])
-	default:
-		return t.errorf(e, "there is no function %s", name)
-	}
+		if operator == "!=" {
+			sql.Write("NOT ")
+		}
+		sql.Write("(s.id IN (SELECT saga_id FROM saga_subject WHERE " + column + " = " + sql.Arg(value, sqlType) + "))")
+		return nil
+	}}
 }
 
-// joined writes two conditions, with AND or OR between them.
-func (t *translation) joined(left *expr.Expr, operator string, right *expr.Expr) error {
-	t.sql.WriteString("(")
-	if err := t.condition(left); err != nil {
-		return err
-	}
-	t.sql.WriteString(" " + operator + " ")
-	if err := t.condition(right); err != nil {
-		return err
-	}
-	t.sql.WriteString(")")
-	return nil
+// blockedOn finds the sagas that go on by themselves and are at a step of which a service has to answer.
+func blockedOn(definitions map[definitionKey]saga.Definition) filter.Field {
+	return filter.Field{Operators: filter.SameOrNot, Write: func(sql *filter.SQL, operator string, v filter.Value) error {
+		at := calledAt(definitions)
+		c := at[v.Text]
+		if c == nil {
+			return fmt.Errorf("is one of %s", strings.Join(slices.Sorted(maps.Keys(at)), ", "))
+		}
+		if operator == "!=" {
+			sql.Write("NOT ")
+		}
+		sql.Write(fmt.Sprintf(`(s.phase IN (1, 2) AND NOT s.paused AND (s.definition, s.version, s.step, s.phase) IN (
+    SELECT unnest(%s), unnest(%s), unnest(%s), unnest(%s)))`,
+			sql.Arg(c.definitions, "text[]"), sql.Arg(c.versions, "int[]"), sql.Arg(c.steps, "text[]"), sql.Arg(c.phases, "smallint[]")))
+		return nil
+	}}
 }
 
-// comparators are those of AIP-160.
-var comparators = []string{
-	filtering.FunctionEquals, filtering.FunctionNotEquals, filtering.FunctionHas, filtering.FunctionLessThan,
-	filtering.FunctionLessEquals, filtering.FunctionGreaterThan, filtering.FunctionGreaterEquals,
+// calledAt gives the places in sagas at which each service is called.
+func calledAt(definitions map[definitionKey]saga.Definition) map[string]*callers {
+	at := map[string]*callers{}
+	for key, def := range definitions {
+		for _, step := range def.Steps {
+			for phase, call := range map[saga.Phase]string{saga.Running: step.Execute, saga.Compensating: step.Compensate} {
+				service, _, _ := strings.Cut(call, ".")
+				if call == "" {
+					continue
+				}
+				if at[service] == nil {
+					at[service] = &callers{}
+				}
+				at[service].add(key, step.Name, phase)
+			}
+		}
+	}
+	return at
 }
 
-// comparison writes a field's comparison with a value.
-func (t *translation) comparison(left *expr.Expr, operator string, right *expr.Expr) error {
-	name := left.GetIdentExpr().GetName()
-	f, ok := filterFields[name]
-	switch {
-	case name == "":
-		return t.errorf(left, "a field is missing before %s", operator)
-	case !ok:
-		return t.errorf(left, "there is no field %s", name)
-	case !slices.Contains(f.operators, operator):
-		return t.errorf(left, "%s cannot be compared with %s, only with %s", name, operator, strings.Join(f.operators, " "))
-	}
-	v, err := t.valueOf(right)
+// callers are the places in sagas at which a service is called.
+type callers struct {
+	definitions []string
+	versions    []int32
+	steps       []string
+	phases      []int16
+}
+
+func (c *callers) add(key definitionKey, step string, phase saga.Phase) {
+	c.definitions, c.versions = append(c.definitions, key.name), append(c.versions, int32(key.version))
+	c.steps, c.phases = append(c.steps, step), append(c.phases, int16(phase))
+}
+
+func orderIDValue(v filter.Value) (OrderID, error) {
+	orderID, err := id.Parse[orderKind](v.Text)
 	if err != nil {
-		return err
+		return orderID, errors.New(`is the id of an order in quotes: "ord_…"`)
 	}
-	if err := f.write(t, operator, v); err != nil {
-		return t.errorf(right, "%s: %v", name, err)
-	}
-	return nil
-}
-
-// filterValue is what a field is compared with: a text, or a whole number.
-type filterValue struct {
-	text   string
-	number int64
-	isText bool
-}
-
-func (t *translation) valueOf(e *expr.Expr) (filterValue, error) {
-	v := filterValue{isText: true}
-	switch kind := e.GetExprKind().(type) {
-	case *expr.Expr_IdentExpr:
-		v.text = kind.IdentExpr.GetName()
-	case *expr.Expr_ConstExpr:
-		switch constant := kind.ConstExpr.GetConstantKind().(type) {
-		case *expr.Constant_StringValue:
-			v.text = constant.StringValue
-		case *expr.Constant_Int64Value:
-			v = filterValue{number: constant.Int64Value}
-		default:
-			return v, t.errorf(e, "a decimal number compares with nothing; amounts are in minor units")
-		}
-	default:
-		return v, t.errorf(e, "a value is missing; what is more than letters, digits and _ needs quotes")
-	}
-	if !utf8.ValidString(v.text) || strings.Contains(v.text, "\x00") {
-		return v, t.errorf(e, "the value is no text")
-	}
-	return v, nil
-}
-
-// arg keeps an argument and gives its place in the SQL, with its type.
-func (t *translation) arg(value any, sqlType string) string {
-	t.args = append(t.args, value)
-	return "$" + strconv.Itoa(len(t.args)) + "::" + sqlType
-}
-
-func (t *translation) errorf(e *expr.Expr, format string, args ...any) error {
-	return t.invalid(int(t.positions[e.GetId()]), fmt.Sprintf(format, args...))
-}
-
-// syntaxError makes of the parser's error, whose causes are the parts of the grammar it was in, the innermost one.
-func (t *translation) syntaxError(err error) error {
-	type placed interface {
-		Position() filtering.Position
-		Message() string
-	}
-	at, message := 0, "it cannot be read"
-	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
-		if p, ok := cause.(placed); ok {
-			at, message = int(p.Position().Offset), p.Message()
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		at, message = len(t.text), "it ends too early"
-	}
-	return t.invalid(at, message+" (what is more than letters, digits and _ needs quotes)")
-}
-
-// invalid says what is wrong at a byte of the filter, which it counts in characters from 1.
-func (t *translation) invalid(at int, message string) error {
-	character := utf8.RuneCountInString(t.text[:min(at, len(t.text))]) + 1
-	return rpcerr.ForField(rpcerr.FilterInvalid, "filter", "at character %d: %s; the fields are %s", character, message,
-		strings.Join(slices.Sorted(maps.Keys(filterFields)), ", ")).With("position", strconv.Itoa(character))
+	return orderID, nil
 }

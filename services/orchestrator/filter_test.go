@@ -55,7 +55,7 @@ func found(t *testing.T, o *orchestrator, text string, names map[SagaID]string) 
 	}
 	listed, err := o.listSagas(t.Context(), f, SagaID(uuid.Max), 100)
 	if err != nil {
-		t.Errorf("%s: %v\n%s", text, err, f.where)
+		t.Errorf("%s: %v\n%s", text, err, f.Where)
 	}
 	var got []string
 	for _, l := range listed {
@@ -236,11 +236,11 @@ func TestFilter_KeepsValuesOutOfTheSQL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(f.where, "injected") || strings.Contains(f.where, "payment") {
-		t.Errorf("a value is in the SQL: %s", f.where)
+	if strings.Contains(f.Where, "injected") || strings.Contains(f.Where, "payment") {
+		t.Errorf("a value is in the SQL: %s", f.Where)
 	}
 	want := []any{"injected", "injected", []string{"order", "order"}, []int32{1, 1}, []string{stepCharge, stepCharge}}
-	if diff := cmp.Diff(want, f.args[:5]); diff != "" {
+	if diff := cmp.Diff(want, f.Args[:5]); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
 }
@@ -267,13 +267,13 @@ func FuzzFilter(f *testing.F) {
 			}
 			return
 		}
-		rows, err := conn.Query(t.Context(), "SELECT 1"+sagasMatching+parsed.where, parsed.args...)
+		rows, err := conn.Query(t.Context(), "SELECT 1"+sagasMatching+parsed.Where, parsed.Args...)
 		if err == nil {
 			rows.Close()
 			err = rows.Err()
 		}
 		if err != nil {
-			t.Errorf("%q became %s with %v: %v", text, parsed.where, parsed.args, err)
+			t.Errorf("%q became %s with %v: %v", text, parsed.Where, parsed.Args, err)
 		}
 	})
 }
@@ -297,7 +297,7 @@ func TestFilter_FindsWhatPeopleAskForByIndex(t *testing.T) {
 		if _, err := tx.Exec(t.Context(), "SET LOCAL enable_seqscan = off"); err != nil {
 			t.Fatal(err)
 		}
-		rows, err := tx.Query(t.Context(), "EXPLAIN SELECT s.id"+sagasMatching+f.where, f.args...)
+		rows, err := tx.Query(t.Context(), "EXPLAIN SELECT s.id"+sagasMatching+f.Where, f.Args...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,17 +2,14 @@ package orchestrator
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tieout/tieout/pkg/filter"
 	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/money"
-	"github.com/tieout/tieout/pkg/rpc"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
 )
 
@@ -31,10 +28,10 @@ SELECT s.id, s.definition, s.version, s.order_id, s.phase, s.step, s.cause, s.se
        s.at_risk, s.next_at, s.created_at, s.updated_at, o.reference, o.customer_id, o.currency, o.total_minor` + sagasMatching
 
 // listSagas gives up to n of the sagas that a filter holds for and that started before one, newest first.
-func (o *orchestrator) listSagas(ctx context.Context, f filter, before SagaID, n int32) ([]listedSaga, error) {
-	args := append(f.args, before, n)
+func (o *orchestrator) listSagas(ctx context.Context, f filter.Filter, before SagaID, n int32) ([]listedSaga, error) {
+	args := append(f.Args, before, n)
 	rows, err := o.pool.Query(ctx, fmt.Sprintf("%s (%s) AND s.id < $%d ORDER BY s.id DESC LIMIT $%d",
-		selectSagas, f.where, len(args)-1, len(args)), args...)
+		selectSagas, f.Where, len(args)-1, len(args)), args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing sagas: %w", err)
 	}
@@ -52,21 +49,7 @@ func listedFrom(row pgx.CollectableRow) (listedSaga, error) {
 	return listedSaga{sagaView: viewOf(r), customerID: r.CustomerID, total: totalIn(r)}, err
 }
 
-// pageKey is what the token of a page that ends with a saga stands for: the filter belongs to it.
-func (f filter) pageKey(sagaID string) string {
-	return fmt.Sprintf("%s %x", sagaID, sha256.Sum256([]byte(f.text)))
-}
-
-// sagaBefore gives the saga that a page begins behind; for the first page one that is greater than all there are.
-func (f filter) sagaBefore(token string) (SagaID, error) {
-	key, err := rpc.ParsePageToken(token)
-	if err != nil || key == "" {
-		return SagaID(uuid.Max), err
-	}
-	last, _, _ := strings.Cut(key, " ")
-	before, err := id.Parse[sagaKind](last)
-	if err != nil || key != f.pageKey(last) {
-		return before, rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer with this filter")
-	}
-	return before, nil
+// sagaBehind gives the saga that a page begins behind; for the first page one that is greater than all there are.
+func sagaBehind(f filter.Filter, token string) (SagaID, error) {
+	return filter.PageBehind(f, token, SagaID(uuid.Max), id.Parse[sagaKind])
 }

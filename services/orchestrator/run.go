@@ -84,10 +84,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
 		keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],
 	}
-	o.bulk = &bulk{
-		pool: env.Pool, watchers: watchers, log: env.Log, wake: periodic.NewBell(),
-		load: engine.loadAll, record: engine.record, recorded: o.recorded,
-	}
+	o.bulk = &bulk{pool: env.Pool, watchers: watchers, log: env.Log, wake: periodic.NewBell(), load: engine.loadAll, record: engine.record, recorded: o.recorded}
 	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
 		return nil, err
 	}

@@ -164,7 +164,7 @@ func (s *sagaServer) ListSagas(ctx context.Context, r *sagav1.ListSagasRequest) 
 	if err != nil {
 		return nil, err
 	}
-	before, err := f.sagaBefore(r.GetPageToken())
+	before, err := sagaBehind(f, r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (s *sagaServer) ListSagas(ctx context.Context, r *sagav1.ListSagasRequest) 
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Page(listed, n, sagaToProto, func(m *sagav1.Saga) string { return f.pageKey(m.GetSagaId()) })
+	page, next := rpc.Page(listed, n, sagaToProto, func(m *sagav1.Saga) string { return f.PageKey(m.GetSagaId()) })
 	return &sagav1.ListSagasResponse{Sagas: page, NextPageToken: next}, nil
 }
 

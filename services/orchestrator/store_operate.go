@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tieout/tieout/pkg/filter"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/orchestrator/orchestratordb"
@@ -43,10 +44,10 @@ func (s store) insertOperation(ctx context.Context, oid OperationID, filter stri
 }
 
 // freeze makes the sagas that a filter holds for the items of an operation, and tells how many they are.
-func (s store) freeze(ctx context.Context, oid OperationID, f filter) (int64, error) {
-	args := append(f.args, oid.UUID())
+func (s store) freeze(ctx context.Context, oid OperationID, f filter.Filter) (int64, error) {
+	args := append(f.Args, oid.UUID())
 	found, err := s.db.Exec(ctx, fmt.Sprintf("INSERT INTO bulk_item (operation_id, saga_id) SELECT $%d::uuid, s.id %s %s",
-		len(args), sagasMatching, f.where), args...)
+		len(args), sagasMatching, f.Where), args...)
 	if err != nil {
 		return 0, fmt.Errorf("finding sagas: %w", err)
 	}

@@ -25,6 +25,14 @@ func amountToProto(a money.Amount) *commonv1.Amount {
 	return &commonv1.Amount{CurrencyCode: string(a.Currency), MinorUnits: a.Minor}
 }
 
+// feeToProto gives nil for none.
+func feeToProto(fee money.Amount) *commonv1.Amount {
+	if fee.IsZero() {
+		return nil
+	}
+	return amountToProto(fee)
+}
+
 // amountOrAll gives the zero amount for none, which stands for all there is.
 func amountOrAll(a *commonv1.Amount) (money.Amount, error) {
 	if a == nil {
@@ -72,6 +80,17 @@ func operationsToProto(all []operation) []*paymentv1.Operation {
 func withOperations(p payment, all []operation) *paymentv1.Payment {
 	out := paymentToProto(&p)
 	out.Operations = operationsToProto(all)
+	return out
+}
+
+func witnessToProto(w witness) *paymentv1.Witness {
+	out := &paymentv1.Witness{
+		Kind: paymentv1.OperationKind(opNumber(w.operation.Op)), ProviderKey: w.operation.Key, State: paymentv1.OperationState(w.operation.State),
+		Said: w.said.Kind.String(), ProviderId: w.said.ID, Detail: w.said.Reason,
+	}
+	if w.said.Err != nil {
+		out.Detail = w.said.Err.Error()
+	}
 	return out
 }
 
@@ -177,6 +196,15 @@ func timeFromProto(field string, t *timestamppb.Timestamp) (time.Time, error) {
 		return time.Time{}, rpcerr.ForField(rpcerr.RequestInvalid, field, "is not a time of the years 1 to 9999")
 	}
 	return t.AsTime(), nil
+}
+
+// minuteFromProto is timeFromProto of a whole minute.
+func minuteFromProto(field string, t *timestamppb.Timestamp) (time.Time, error) {
+	at, err := timeFromProto(field, t)
+	if err == nil && !at.Equal(at.Truncate(time.Minute)) {
+		err = rpcerr.ForField(rpcerr.RequestInvalid, field, "is no whole minute")
+	}
+	return at, err
 }
 
 // roundUp gives the first time that the database can tell that is not before t; it knows microseconds, and cuts off

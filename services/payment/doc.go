@@ -32,6 +32,9 @@
 // Webhooks are taken in once and durably, and only then acknowledged; they are evidence like any other. One that
 // contradicts the books is kept as such, and logged as an error.
 //
+// What follows from payments is posted with them. Payouts, fees, write-offs and corrections are posted when somebody has
+// decided on them (journal.go): once per request, once per kind and key, and with an audit row.
+//
 // Events, none of which tells of an intent alone: payment.authorized, captured, declined, unknown, resolved, refunded, voided, chargeback and
-// chargeback_reversed; breaker.changed.
+// chargeback_reversed; journal.posted; breaker.changed.
 package payment

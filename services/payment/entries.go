@@ -33,6 +33,7 @@ type entry struct {
 
 // entryFilter says which entries are listed; what is zero holds for all.
 type entryFilter struct {
+	journal  JournalID
 	account  ledger.Account
 	payment  PaymentID
 	currency money.Currency
@@ -52,6 +53,9 @@ func (s *payments) listEntries(ctx context.Context, f entryFilter, behind pageEn
 	if !behind.isStart() {
 		where.add("(j.created_at, j.id) <= ($%d, $%d)", behind.at, behind.journal)
 		where.add("NOT (j.id = $%d AND p.line <= $%d)", behind.journal, behind.line)
+	}
+	if !f.journal.IsZero() {
+		where.add("j.id = $%d", f.journal)
 	}
 	if f.account != "" {
 		where.add("p.account = $%d", string(f.account))

@@ -2,10 +2,10 @@ package payment
 
 import (
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	"github.com/tieout/tieout/pkg/bus"
-	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/services/payment/provider"
 )
 
@@ -15,7 +15,8 @@ func eventsOf(by change, e edit, was, p payment) []bus.Event {
 	switch {
 	case e.finding == lost && was.Last.State == opSent:
 		events = append(events, event("unknown", p, &eventv1.PaymentUnknown{
-			PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(p.Last.Amount),
+			PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(p.Last.Amount), Operation: string(p.Last.Op),
+			ProviderKey: p.ProviderKey, ProviderChargeId: p.ChargeID, OperationKey: p.Last.Key,
 		}))
 	case was.Last.State == opUnknown && !p.Last.State.open():
 		outcome := map[opState]string{opDone: "done", opDeclined: "declined"}[p.Last.State]
@@ -24,7 +25,8 @@ func eventsOf(by change, e edit, was, p payment) []bus.Event {
 		}
 		events = append(events, event("resolved", p, &eventv1.PaymentResolved{
 			PaymentId: p.ID.String(), Reference: p.Reference, Operation: string(p.Last.Op), Outcome: outcome,
-			Evidence: string(e.by), Amount: amountToProto(p.Last.Amount),
+			Evidence: string(e.by), Amount: amountToProto(p.Last.Amount), ProviderKey: p.ProviderKey, ProviderChargeId: p.ChargeID,
+			OperationKey: p.Last.Key, ProviderId: p.Last.ID,
 		}))
 	}
 	if told := eventOf(by, p); told != nil {
@@ -41,36 +43,48 @@ func eventOf(by change, p payment) *bus.Event {
 	case changeAuthorize:
 		e = event("authorized", p, &eventv1.PaymentAuthorized{
 			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Amount), ProviderChargeId: p.ChargeID,
+			ProviderKey: p.ProviderKey,
 		})
 	case changeCapture:
-		e = event("captured", p, &eventv1.PaymentCaptured{
+		told := &eventv1.PaymentCaptured{
 			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Last.Amount), ProviderChargeId: p.ChargeID,
-		})
+			ProviderKey: p.ProviderKey, BookTime: timestamppb.New(p.UpdatedAt),
+		}
+		if p.Last.Op == provider.Capture {
+			told.ProviderCaptureId = p.Last.ID
+		}
+		e = event("captured", p, told)
 	case changeDecline:
 		e = event("declined", p, &eventv1.PaymentDeclined{
-			PaymentId: paymentID, Reference: p.Reference, DeclineReason: p.DeclineReason,
+			PaymentId: paymentID, Reference: p.Reference, DeclineReason: p.DeclineReason, Amount: amountToProto(p.Amount),
+			ProviderKey: p.ProviderKey, ProviderChargeId: p.Last.ID,
 		})
 	case changeRefundPart, changeRefundAll:
 		e = event("refunded", p, &eventv1.PaymentRefunded{
 			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Last.Amount), ProviderRefundId: p.Last.ID,
+			ProviderChargeId: p.ChargeID, ProviderKey: p.ProviderKey, OperationKey: p.Last.Key, BookTime: timestamppb.New(p.UpdatedAt),
 		})
 	case changeVoid:
-		e = event("voided", p, &eventv1.PaymentVoided{PaymentId: paymentID, Reference: p.Reference})
+		e = event("voided", p, &eventv1.PaymentVoided{
+			PaymentId: paymentID, Reference: p.Reference, Amount: amountToProto(p.Amount), ProviderKey: p.ProviderKey, ProviderChargeId: p.ChargeID,
+		})
 	default:
 		return nil
 	}
 	return &e
 }
 
-func chargebackEvent(p payment, amount money.Amount, disputeID string) bus.Event {
+// disputeEvent tells of a chargeback, or the reversal of one, that the provider told of.
+func disputeEvent(p payment, told provider.Event) bus.Event {
+	if told.Kind == provider.EventChargebackReversal {
+		return event("chargeback_reversed", p, &eventv1.PaymentChargebackReversed{
+			PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(told.Amount), ProviderChargebackId: told.Outcome.ID,
+			ProviderChargeId: p.ChargeID, ProviderKey: p.ProviderKey, Fee: feeToProto(told.Fee), BookTime: timestamppb.New(p.UpdatedAt),
+		})
+	}
 	return event("chargeback", p, &eventv1.PaymentChargeback{
-		PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(amount), ProviderChargebackId: disputeID,
-	})
-}
-
-func reversalEvent(p payment, amount money.Amount, disputeID string) bus.Event {
-	return event("chargeback_reversed", p, &eventv1.PaymentChargebackReversed{
-		PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(amount), ProviderChargebackId: disputeID,
+		PaymentId: p.ID.String(), Reference: p.Reference, Amount: amountToProto(told.Amount), ProviderChargebackId: told.Outcome.ID,
+		ProviderChargeId: p.ChargeID, ProviderKey: p.ProviderKey, Fee: feeToProto(told.Fee), BookTime: timestamppb.New(p.UpdatedAt),
 	})
 }
 
@@ -78,6 +92,20 @@ func event(name string, p payment, payload proto.Message) bus.Event {
 	return bus.Event{
 		Service: "payment", Entity: "payment", Name: name,
 		Subject: p.ID.String(), Reference: p.Reference, Data: bus.Payload(payload),
+	}
+}
+
+// journalEvent tells of a journal that somebody has decided on.
+func journalEvent(d decision, b booking) bus.Event {
+	told := &eventv1.JournalPosted{
+		JournalId: b.id.String(), Kind: d.kind.String(), Key: d.key, Reference: d.reference, Actor: d.caller, Reason: d.reason,
+	}
+	for _, p := range b.journal.Postings() {
+		told.Postings = append(told.Postings, &eventv1.JournalPosting{Account: string(p.Account), Amount: amountToProto(p.Amount)})
+	}
+	return bus.Event{
+		Service: "payment", Entity: "journal", Name: "posted",
+		Subject: told.GetJournalId(), Reference: d.reference, Data: bus.Payload(told),
 	}
 }
 

@@ -105,11 +105,12 @@ func (s *payments) writeBreaker(ctx context.Context, state provider.BreakerState
 	})
 }
 
-// action is what a person did; the zero payment stands for the provider's account.
+// action is what a person did to a payment, by a journal, or, where both are zero, to the provider's account.
 type action struct {
 	actor, verb, reason string
 	payment             PaymentID
 	seq                 int16 // of the operation that it began
+	journal             JournalID
 }
 
 // insertActions writes the audit rows of what people did.
@@ -123,8 +124,8 @@ func (s store) insertActions(ctx context.Context, actions []action) error {
 		if !a.payment.IsZero() {
 			seq = &a.seq
 		}
-		batch.Queue(`INSERT INTO operator_action (id, actor, verb, reason, payment_id, seq) VALUES ($1, $2, $3, $4, $5, $6)`,
-			uuid.Must(uuid.NewV7()), a.actor, a.verb, a.reason, a.payment, seq)
+		batch.Queue(`INSERT INTO operator_action (id, actor, verb, reason, payment_id, seq, journal_id) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			uuid.Must(uuid.NewV7()), a.actor, a.verb, a.reason, a.payment, seq, a.journal)
 	}
 	if err := s.db.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("writing audit rows: %w", err)

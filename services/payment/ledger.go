@@ -23,6 +23,7 @@ func (journalKind) Prefix() string { return "jrn" }
 // booking is a journal that is to be posted, with what it is about.
 type booking struct {
 	journal ledger.Journal
+	id      JournalID // zero for one that it is given when it is posted
 	// payment is what it is about; zero when it is about no single payment.
 	payment PaymentID
 	// key tells it from the others of its kind on the payment, or of its kind without a payment; a second one under
@@ -68,7 +69,10 @@ func (s store) post(ctx context.Context, bookings []booking) error {
 	var journals paymentdb.InsertJournalsParams
 	var postings paymentdb.InsertPostingsParams
 	for _, b := range bookings {
-		journalID := id.New[journalKind]().UUID()
+		journalID := b.id.UUID()
+		if b.id.IsZero() {
+			journalID = id.New[journalKind]().UUID()
+		}
 		journals.Ids, journals.PaymentIds = append(journals.Ids, journalID), append(journals.PaymentIds, b.payment.UUID())
 		journals.Kinds, journals.Keys = append(journals.Kinds, int16(b.journal.Kind())), append(journals.Keys, b.key)
 		journals.Refs, journals.ProviderIds = append(journals.Refs, b.reference), append(journals.ProviderIds, b.providerID)

@@ -31,6 +31,8 @@ const (
 	byResolver evidence = "resolver"
 	byWebhook  evidence = "webhook"
 	byInquiry  evidence = "inquiry"
+	// byStatement is a statement of the provider, where it says no more when it is asked.
+	byStatement evidence = "statement"
 )
 
 // editOf is what the work that ctx belongs to has learnt of an operation.
@@ -153,7 +155,7 @@ func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*paym
 	if err := st.post(ctx, r.bookings); err != nil {
 		return nil, err
 	}
-	return written, s.outbox.Write(ctx, tx, r.events...)
+	return written, s.outbox.Write(ctx, tx, r.events()...)
 }
 
 // recording gathers what a transaction writes.
@@ -162,7 +164,29 @@ type recording struct {
 	now      map[PaymentID]*payment // those that were changed
 	changed  []*payment
 	bookings []booking
-	events   []bus.Event
+	learnt   []learning
+}
+
+// learning is what was learnt of a payment: what happened to it, and how it was before and is after.
+type learning struct {
+	by           change
+	edit         edit
+	was, becomes payment
+	written      *payment // as it is in the end, with its time
+}
+
+// events tell of what was learnt. They say when it was booked, which is known when it is written.
+func (r *recording) events() []bus.Event {
+	var all []bus.Event
+	for _, l := range r.learnt {
+		l.becomes.UpdatedAt = l.written.UpdatedAt
+		events := eventsOf(l.by, l.edit, l.was, l.becomes)
+		for i := range events {
+			events[i].Traceparent, events[i].Tracestate = l.edit.traceparent, l.edit.tracestate
+		}
+		all = append(all, events...)
+	}
+	return all
 }
 
 // take takes in one edit, and gives the payment after it; nil when its operation is not as it was seen, so that the edit
@@ -187,11 +211,6 @@ func (r *recording) take(p payment, e edit) (*payment, error) {
 		becomes.Last.Looks++
 	}
 	becomes.Last.lookIn = r.lookIn(e, becomes.Last)
-	events := eventsOf(by, e, p, becomes)
-	for i := range events {
-		events[i].Traceparent, events[i].Tracestate = e.traceparent, e.tracestate
-	}
-	r.events = append(r.events, events...)
 	if book := bookingOf[by]; book != nil {
 		b, err := book(becomes)
 		if err != nil {
@@ -199,7 +218,9 @@ func (r *recording) take(p payment, e edit) (*payment, error) {
 		}
 		r.bookings = append(r.bookings, b)
 	}
-	return r.put(becomes), nil
+	written := r.put(becomes)
+	r.learnt = append(r.learnt, learning{by, e, p, becomes, written})
+	return written, nil
 }
 
 // put takes in what a payment becomes; of two changes of one, the last is written.

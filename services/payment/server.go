@@ -49,7 +49,24 @@ func (s *server) InquirePayment(ctx context.Context, r *paymentv1.InquirePayment
 	if err != nil {
 		return nil, err
 	}
-	return &paymentv1.InquirePaymentResponse{Payment: withOperations(p, all)}, nil
+	answer := &paymentv1.InquirePaymentResponse{Payment: withOperations(p, all)}
+	if r.GetCompare() {
+		for _, w := range s.payments.compare(ctx, p, all) {
+			answer.Witnesses = append(answer.Witnesses, witnessToProto(w))
+		}
+	}
+	return answer, nil
+}
+
+func (s *server) ResolvePayment(ctx context.Context, r *paymentv1.ResolvePaymentRequest) (*paymentv1.ResolvePaymentResponse, error) {
+	p, all, err := s.payments.prove(ctx, proof{
+		caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), paymentID: r.GetPaymentId(), operationKey: r.GetOperationKey(),
+		providerID: r.GetProviderId(), amount: amountFromProto(r.GetAmount()), evidence: r.GetEvidence(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &paymentv1.ResolvePaymentResponse{Payment: withOperations(p, all)}, nil
 }
 
 func (s *server) ListPayments(ctx context.Context, r *paymentv1.ListPaymentsRequest) (*paymentv1.ListPaymentsResponse, error) {
@@ -126,6 +143,18 @@ func (s *providerServer) show(ctx context.Context) (*paymentv1.Provider, error) 
 	return p, nil
 }
 
+func (s *ledgerServer) PostJournal(ctx context.Context, r *paymentv1.PostJournalRequest) (*paymentv1.PostJournalResponse, error) {
+	d, err := decisionFromProto(rpc.Caller(ctx), r)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.payments.postJournal(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return journalToProto(entries), nil
+}
+
 func (s *ledgerServer) GetBalances(ctx context.Context, r *paymentv1.GetBalancesRequest) (*paymentv1.GetBalancesResponse, error) {
 	currency, err := currencyFilter(r.GetCurrencyCode())
 	if err != nil {
@@ -158,6 +187,28 @@ func (s *ledgerServer) asOf(ctx context.Context, r *paymentv1.GetBalancesRequest
 		return &to, err
 	}
 	return nil, nil
+}
+
+func (s *ledgerServer) GetTurnover(ctx context.Context, r *paymentv1.GetTurnoverRequest) (*paymentv1.GetTurnoverResponse, error) {
+	since, err := minuteFromProto("since", r.GetSince())
+	if err != nil {
+		return nil, err
+	}
+	until, err := minuteFromProto("until", r.GetUntil())
+	if err != nil {
+		return nil, err
+	}
+	all, through, err := s.payments.turnover(ctx, accountFromProto(r.GetAccount()), since, until)
+	if err != nil {
+		return nil, err
+	}
+	out := &paymentv1.GetTurnoverResponse{Through: timestamppb.New(through)}
+	for _, t := range all {
+		out.Turnovers = append(out.Turnovers, &paymentv1.Turnover{
+			Minute: timestamppb.New(t.minute), Kind: paymentv1.JournalKind(t.kind), Sum: amountToProto(t.sum),
+		})
+	}
+	return out, nil
 }
 
 func (s *ledgerServer) ListEntries(ctx context.Context, r *paymentv1.ListEntriesRequest) (*paymentv1.ListEntriesResponse, error) {

@@ -293,10 +293,10 @@ func queueChangedPayments(batch *pgx.Batch, changed []*payment, each func(pgx.Co
 	queueRows(batch, each, updatePayments, ids, states, amounts, charges, reasons, captured, refunded, chargedBack, operations)
 }
 
-// updatePayment writes a payment that is held, and leaves its operations alone.
-func (s store) updatePayment(ctx context.Context, p payment) error {
+// updatePayment writes a payment that is held, and completes it with its time; it leaves its operations alone.
+func (s store) updatePayment(ctx context.Context, p *payment) error {
 	batch := &pgx.Batch{}
-	queueChangedPayments(batch, []*payment{&p}, func(pgx.CollectableRow) error { return nil })
+	queueChangedPayments(batch, []*payment{p}, func(row pgx.CollectableRow) error { return row.Scan(nil, &p.UpdatedAt) })
 	if err := s.db.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("writing payment: %w", err)
 	}

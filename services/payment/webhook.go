@@ -274,18 +274,13 @@ func (s *payments) applyDispute(ctx context.Context, tx *pg.Tx, e provider.Event
 	if becomes.State, err = p.State.after(by); err != nil {
 		return verdict{webhookContradicts, err.Error()}, nil //nolint:nilerr // the provider may say it, and we do not believe it
 	}
-	if err := st.updatePayment(ctx, becomes); err != nil {
+	if err := st.updatePayment(ctx, &becomes); err != nil {
 		return verdict{}, err
 	}
 	if err := st.post(ctx, []booking{b}); err != nil {
 		return verdict{}, err
 	}
-	if e.Kind == provider.EventChargeback {
-		err = s.outbox.Write(ctx, tx, chargebackEvent(becomes, e.Amount, e.Outcome.ID))
-	} else {
-		err = s.outbox.Write(ctx, tx, reversalEvent(becomes, e.Amount, e.Outcome.ID))
-	}
-	return verdict{webhookApplied, string(by)}, err
+	return verdict{webhookApplied, string(by)}, s.outbox.Write(ctx, tx, disputeEvent(becomes, e))
 }
 
 // disputed gives what a payment becomes by a chargeback, or the reversal of one; with a verdict it stays as it is.

@@ -2,13 +2,17 @@ package reconciliation
 
 import (
 	"crypto/ed25519"
+	"io"
+	"iter"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
 // reconciliation holds what the use cases share.
@@ -18,11 +22,22 @@ type reconciliation struct {
 	watchers *watch.Watchers
 	log      *slog.Logger
 	metrics  metrics
+	imports  importMetrics
 	runner   *runner
-	slot     chan struct{}      // of capacity 1; see alone
+	slot     chan struct{}      // of capacity 1; see takeSlot
 	stopping <-chan struct{}    // closes when the process begins to stop
 	key      ed25519.PrivateKey // that runs are signed with; nil for one that is in the database
 	keyTTL   time.Duration      // of clients' keys
+
+	// read and detect are how files are read: those of package formats.
+	read    func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
+	detect  func(head []byte, mapped bool) (formats.Format, bool)
+	written func(*chunk) // is told of each piece of an import that is written; nil for nobody
+
+	// Of the internal side.
+	tieOut     TieOutConfig
+	ties       *ties    // nil where it does not run
+	currencies sync.Map // whose partitions at the provider are known to be there
 }
 
 // stage is where two sides are compared, as in the database.

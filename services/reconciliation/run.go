@@ -12,6 +12,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
 // Config is the service's configuration.
@@ -29,12 +30,17 @@ type Config struct {
 	// SigningKey is what runs are signed with: the 32 bytes of an Ed25519 seed, in base64. Empty for one that the service makes
 	// and keeps in its database, which proves less: docs/reconciliation.md says what.
 	SigningKey string `koanf:"signing_key"`
+	// TieOut says when what the services did is compared.
+	TieOut TieOutConfig `koanf:"tie_out"`
 }
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour}
+	return Config{Postgres: service.Postgres{MaxConns: 12}, IdempotencyTTL: 24 * time.Hour, TieOut: defaultTieOut()}
 }
+
+// sweepEvery is how often is looked for imports that broke off.
+const sweepEvery = time.Minute
 
 //go:embed sql/migrations/*.sql
 var migrations embed.FS
@@ -46,12 +52,23 @@ func Migrations() []pg.Migrations {
 
 // Run wires the service into env.
 func Run(ctx context.Context, env *service.Env, cfg Config) error {
-	_, err := wire(ctx, env, cfg)
-	return err
+	r, err := wire(ctx, env, cfg)
+	if err != nil {
+		return err
+	}
+	if r.ties, err = newTies(env, r, cfg); err != nil {
+		return err
+	}
+	r.ties.start(env)
+	return nil
 }
 
 func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, error) {
 	key, err := parseSigningKey(cfg.SigningKey)
+	if err != nil {
+		return nil, err
+	}
+	imports, err := newImportMetrics(env.Meter)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +78,9 @@ func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, e
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
-		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, key: key,
-		keyTTL: cfg.IdempotencyTTL, slot: make(chan struct{}, 1), stopping: env.Stopping,
+		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, imports: imports, key: key,
+		keyTTL: cfg.IdempotencyTTL, read: formats.Read, detect: formats.Detect, tieOut: cfg.TieOut, slot: make(chan struct{}, 1),
+		stopping: env.Stopping,
 	}
 	r.runner = &runner{
 		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,
@@ -73,5 +91,6 @@ func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, e
 	register(env.GRPC, r)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	env.Go("runs", r.runner.run)
+	env.Go("import sweep", periodic.Duty{Name: "import sweep", Every: sweepEvery, RunOnce: r.sweepOnce, Log: env.Log}.Run)
 	return r, nil
 }

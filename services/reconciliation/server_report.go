@@ -47,7 +47,7 @@ func (s *server) ListReportLines(ctx context.Context, r *reconciliationv1.ListRe
 	last := ""
 	page, next := rpc.Page(found, n, func(l *reportLine) *reconciliationv1.ReportLine {
 		last = l.at.String()
-		return lineToProto(l, r.GetCurrencyCode())
+		return reportLineToProto(l, r.GetCurrencyCode())
 	}, func(*reconciliationv1.ReportLine) string { return last })
 	return &reconciliationv1.ListReportLinesResponse{Lines: page, NextPageToken: next}, nil
 }

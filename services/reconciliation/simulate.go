@@ -91,7 +91,7 @@ type codeTotal struct {
 
 // simulate matches everything that is accepted from scratch, and stores nothing.
 func (r *reconciliation) simulate(ctx context.Context, what simulation, seen func(done, all int64)) (*simulated, error) {
-	release, err := r.alone(ctx)
+	release, err := r.takeSlot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -160,19 +160,19 @@ func (s store) compareWith(ctx context.Context, out *simulated, partitions map[p
 func placeOf(p partition) place { return place{p.stage, p.currency} }
 
 func (s *simulated) pass(p partition, pass match.Pass) *passTotal {
-	return entry(s.passes, passOf{placeOf(p), pass})
+	return valueOf(s.passes, passOf{placeOf(p), pass})
 }
 
 func (s *simulated) code(p partition, code breaks.Code) *codeTotal {
-	return entry(s.codes, codeOf{placeOf(p), code})
+	return valueOf(s.codes, codeOf{placeOf(p), code})
 }
 
 func (s *simulated) changed(p partition, c change, minor int64) error {
-	return entry(s.changes, changeOf{placeOf(p), c}).add(minor)
+	return valueOf(s.changes, changeOf{placeOf(p), c}).add(minor)
 }
 
-// entry gives the value of a key, and makes it when there is none.
-func entry[K comparable, V any](all map[K]*V, key K) *V {
+// valueOf gives the value of a key, and makes it when there is none.
+func valueOf[K comparable, V any](all map[K]*V, key K) *V {
 	if all[key] == nil {
 		all[key] = new(V)
 	}

@@ -49,7 +49,7 @@ func (r *reconciliation) verify(ctx context.Context, rid RunID, seen func(done, 
 	if stored.state != runFinished {
 		return nil, stored.refuse("verified")
 	}
-	release, err := r.alone(ctx)
+	release, err := r.takeSlot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +86,8 @@ func progressOf(all int64, seen func(done, all int64)) func(int) {
 	return func(rows int) { seen(done.Add(int64(rows)), all) }
 }
 
-// alone waits for its turn: what reads all movements of a run again is done once at a time, for it takes memory as a run does.
-func (r *reconciliation) alone(ctx context.Context) (release func(), err error) {
+// takeSlot waits for its turn: what reads all movements of a run again is done once at a time, for it takes memory as a run does.
+func (r *reconciliation) takeSlot(ctx context.Context) (release func(), err error) {
 	select {
 	case r.slot <- struct{}{}:
 		return func() { <-r.slot }, nil

@@ -19,13 +19,13 @@ var layers = map[string][]string{
 }
 
 // genFiles are the files of a service that may know the generated types of the contracts. One that answers several
-// contracts may have a file for each: server_schedule.go, convert_schedule.go.
+// contracts, or calls many, may have a file for each: server_schedule.go, convert_schedule.go, steps_repair.go.
 var genFiles = []string{"server.go", "convert.go", "events.go", "steps.go"}
 
 // knowsGen says whether s is one of genFiles.
 func (s *source) knowsGen() bool {
 	of, _, several := strings.Cut(s.base, "_")
-	return slices.Contains(genFiles, s.base) || several && (of == "server" || of == "convert")
+	return slices.Contains(genFiles, s.base) || several && (of == "server" || of == "convert" || of == "steps")
 }
 
 // purePackages decide and do nothing else: state and event in, state and commands out.
@@ -36,6 +36,7 @@ var purePackages = []string{
 	"services/billing/calendar",
 	"services/billing/dunning",
 	"services/reconciliation/match",
+	"services/reconciliation/tieout",
 }
 
 // impure are the packages of the standard library that a decision does not need.

@@ -96,7 +96,10 @@ INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES
     ('00000000-0000-7000-8000-000000000035', 2, 'provider_clearing', 'GBP', -350),
     ('00000000-0000-7000-8000-000000000037', 1, 'write_offs', 'GBP', 100),
     ('00000000-0000-7000-8000-000000000037', 2, 'customer_receivable', 'GBP', -100);
-COMMIT;`
+COMMIT;
+INSERT INTO operator_action (id, actor, verb, reason, journal_id) VALUES
+    ('00000000-0000-7000-8000-000000000041', 'o', 'post a payout', 'it came', '00000000-0000-7000-8000-000000000035'),
+    ('00000000-0000-7000-8000-000000000042', 'o', 'post a write_off', 'nobody pays', '00000000-0000-7000-8000-000000000037');`
 
 // inLedger changes what grants and triggers keep from being changed.
 func inLedger(change string) string {
@@ -118,6 +121,7 @@ var paymentPlants = []plant{
 		INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key, provider_id)
 		VALUES ('00000000-0000-7000-8000-000000000002', 5, 3, 4, 1, 'k2/more', 'cp_3')`, "1_payments_are_their_operations"},
 	{"a person's refund without a reason", `UPDATE operation SET by_operator = true WHERE seq = 3`, "36_operations_of_operators"},
+	{"a payout that nobody decided on", `DELETE FROM operator_action WHERE verb = 'post a payout'`, "36_journals_of_operators"},
 	{"journals can be changed", `ALTER TABLE journal DISABLE TRIGGER journal_is_append_only`, "9_ledger_is_append_only"},
 	{"postings can be deleted", `
 		DROP TRIGGER posting_is_append_only ON posting;

@@ -21,6 +21,7 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/pkg/waittest"
@@ -202,6 +203,29 @@ func TestComparisons_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 	want = "14_stock_of_orders 15_shipments_of_orders 2_net_charge 3_no_unknown_success 47_items_of_sagas"
 	if diff := cmp.Diff(want, red(t, f.between(t, f.world.PSP.URL()))); diff != "" {
 		t.Errorf("all orders are lost: red comparisons (-want +got):\n%s", diff)
+	}
+}
+
+// What is decided on is no payment, and nothing that an order or the provider's journal could contradict.
+func TestComparisons_HoldWhateverIsDecidedInTheLedger(t *testing.T) {
+	f := setup(t)
+	pounds := func(minor int64) *commonv1.Amount { return &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: minor} }
+	for i, r := range []*paymentv1.PostJournalRequest{
+		{Kind: paymentv1.JournalKind_JOURNAL_KIND_PAYOUT, Amount: pounds(500), Fee: pounds(5)},
+		{Kind: paymentv1.JournalKind_JOURNAL_KIND_FEE, Amount: pounds(200)},
+		{Kind: paymentv1.JournalKind_JOURNAL_KIND_CORRECTION, Postings: []*paymentv1.Posting{
+			{Account: paymentv1.LedgerAccount_LEDGER_ACCOUNT_REVENUE, Amount: pounds(7)},
+			{Account: paymentv1.LedgerAccount_LEDGER_ACCOUNT_SUSPENSE, Amount: pounds(-7)},
+		}},
+		{Kind: paymentv1.JournalKind_JOURNAL_KIND_WRITE_OFF, Account: paymentv1.LedgerAccount_LEDGER_ACCOUNT_SUSPENSE, Amount: pounds(-7)},
+	} {
+		r.IdempotencyKey, r.Key, r.Reason = fmt.Sprintf("decided-%d", i), "decided", "a test"
+		if _, err := paymentv1.NewLedgerServiceClient(f.conn).PostJournal(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found := red(t, run(t, f.conn)) + red(t, f.between(t, f.world.PSP.URL())); found != "" {
+		t.Errorf("red checks: %s", found)
 	}
 }
 

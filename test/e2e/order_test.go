@@ -42,9 +42,13 @@ func setup(t *testing.T, change ...func(*service.Config)) *fixture {
 		c(&cfg)
 	}
 	f.process = servicetest.StartWith(t, cfg, f.world.Services()...)
-	f.conn = servicetest.Dial(t, f.process, "test")
-	f.orders, f.stock = orderv1.NewOrderServiceClient(f.conn), inventoryv1.NewInventoryServiceClient(f.conn)
+	f.connect()
 	return f
+}
+
+func (f *fixture) connect() {
+	f.conn = servicetest.Dial(f, f.process, "test")
+	f.orders, f.stock = orderv1.NewOrderServiceClient(f.conn), inventoryv1.NewInventoryServiceClient(f.conn)
 }
 
 func (f *fixture) receive(sku string, quantity int32) {

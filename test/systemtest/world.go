@@ -18,8 +18,8 @@ import (
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
 	"github.com/tieout/tieout/services/payment"
-	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/services/payment/pspsim"
+	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/services/shipment"
 )
 
@@ -33,6 +33,8 @@ type World struct {
 	PSP  *pspsim.Server
 	// ProviderTimeout is how long the payment service waits for the provider.
 	ProviderTimeout time.Duration
+	// TieOut is when orders are tied out.
+	TieOut reconciliation.TieOutConfig
 	// DSN and Pool lead to each service's database.
 	DSN  map[string]string
 	Pool map[string]*pgxpool.Pool
@@ -52,7 +54,7 @@ func NewWorldOn(t testing.TB, dsn func(service.Service) string) *World {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = psp.Close(context.Background()) })
-	w := &World{NATS: bustest.Server(t), PSP: psp, ProviderTimeout: ProviderTimeout, DSN: map[string]string{}, Pool: map[string]*pgxpool.Pool{}}
+	w := &World{NATS: bustest.Server(t), PSP: psp, ProviderTimeout: ProviderTimeout, TieOut: reconciliation.DefaultConfig().TieOut, DSN: map[string]string{}, Pool: map[string]*pgxpool.Pool{}}
 	for _, s := range w.Services() {
 		w.DSN[s.Name] = dsn(s)
 		pool, err := pg.Open(t.Context(), pg.Config{DSN: w.DSN[s.Name], MaxConns: 4, ApplicationName: "test"})
@@ -77,6 +79,7 @@ func (w *World) SendWebhooks(p *service.Process) {
 func (w *World) Services() []service.Service {
 	order, stock, pay, ship := orchestrator.DefaultConfig(), inventory.DefaultConfig(), payment.DefaultConfig(), shipment.DefaultConfig()
 	bill, recon := billing.DefaultConfig(), reconciliation.DefaultConfig()
+	recon.TieOut = w.TieOut
 	psp := &pay.Provider.PSP
 	psp.URL, psp.Timeout, psp.NotFoundLag = w.PSP.URL(), w.ProviderTimeout, w.ProviderTimeout
 	psp.Webhook.Secret = webhookSecret

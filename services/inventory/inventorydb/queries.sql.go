@@ -272,6 +272,46 @@ func (q *Queries) GetLevels(ctx context.Context, skus []string) ([]StockLevel, e
 	return items, nil
 }
 
+const getReservations = `-- name: GetReservations :many
+SELECT id, reference, state, skus, quantities, expires_at FROM reservation WHERE id = ANY ($1::uuid[])
+`
+
+type GetReservationsRow struct {
+	ID         uuid.UUID
+	Reference  string
+	State      int16
+	Skus       []string
+	Quantities []int64
+	ExpiresAt  *time.Time
+}
+
+func (q *Queries) GetReservations(ctx context.Context, ids []uuid.UUID) ([]GetReservationsRow, error) {
+	rows, err := q.db.Query(ctx, getReservations, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []GetReservationsRow{}
+	for rows.Next() {
+		var i GetReservationsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Reference,
+			&i.State,
+			&i.Skus,
+			&i.Quantities,
+			&i.ExpiresAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertActions = `-- name: InsertActions :exec
 INSERT INTO operator_action (id, actor, verb, sku, reason)
 SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[])

@@ -57,6 +57,9 @@ SELECT r.id, r.reference, r.state, r.skus, r.quantities, r.expires_at
  CROSS JOIN LATERAL (
        SELECT id, reference, state, skus, quantities, expires_at FROM reservation WHERE id = n.id OFFSET 0 FOR UPDATE) AS r;
 
+-- name: GetReservations :many
+SELECT id, reference, state, skus, quantities, expires_at FROM reservation WHERE id = ANY (@ids::uuid[]);
+
 -- name: SetReservationStates :exec
 -- For rows that are locked; by their place in the table, for the same reason.
 UPDATE reservation SET state = @state, expires_at = NULL, updated_at = now()

@@ -42,7 +42,7 @@ const (
 	KindTransfer
 )
 
-// Standing is how sure a row of ours is. Rows of theirs are all booked.
+// Standing is how sure a row of ours is. Rows of theirs are Booked or Settled.
 type Standing uint8
 
 // The standings.
@@ -53,6 +53,9 @@ const (
 	InDoubt
 	// Refused: it is said to have failed. A counterpart contradicts it (STATE_CONFLICT); without one nothing is missing.
 	Refused
+	// Settled: an earlier run matched it. It is never matched again and is in no sum; that it is there tells that what carries
+	// the same id is a duplicate, and not something that nobody knows of.
+	Settled
 )
 
 // Row is one movement of money on one side. It has no pointers, so that millions of them cost no more than their size.

@@ -13,6 +13,57 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+const abandonFile = `-- name: AbandonFile :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1 WHERE id = $1 AND state = 0 AND attempt = $2
+`
+
+type AbandonFileParams struct {
+	ID      uuid.UUID
+	Attempt int32
+}
+
+func (q *Queries) AbandonFile(ctx context.Context, arg AbandonFileParams) error {
+	_, err := q.db.Exec(ctx, abandonFile, arg.ID, arg.Attempt)
+	return err
+}
+
+const abandonFiles = `-- name: AbandonFiles :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND account = $1 AND stage = $2 AND id <> $3 AND NOT clearing
+`
+
+type AbandonFilesParams struct {
+	Account string
+	Stage   int16
+	Kept    uuid.UUID
+}
+
+// Files that nobody brings any more: of the account and side, but one, nothing may come in besides.
+func (q *Queries) AbandonFiles(ctx context.Context, arg AbandonFilesParams) error {
+	_, err := q.db.Exec(ctx, abandonFiles, arg.Account, arg.Stage, arg.Kept)
+	return err
+}
+
+const abandonLeftFiles = `-- name: AbandonLeftFiles :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND NOT clearing AND written_at < now() - make_interval(secs => $1::float8)
+`
+
+// Files of which nothing was written for so long.
+func (q *Queries) AbandonLeftFiles(ctx context.Context, afterSeconds float64) error {
+	_, err := q.db.Exec(ctx, abandonLeftFiles, afterSeconds)
+	return err
+}
+
+const acceptOpenDelivery = `-- name: AcceptOpenDelivery :exec
+UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= clock_timestamp() - make_interval(secs => $1::float8)
+`
+
+func (q *Queries) AcceptOpenDelivery(ctx context.Context, seconds float64) error {
+	_, err := q.db.Exec(ctx, acceptOpenDelivery, seconds)
+	return err
+}
+
 const activateRules = `-- name: ActivateRules :exec
 INSERT INTO rule_activation (version, activated_by, reason) VALUES ($1, $2, $3)
 `
@@ -39,6 +90,31 @@ func (q *Queries) ActiveRules(ctx context.Context) (int32, error) {
 	return version, err
 }
 
+const addMinutes = `-- name: AddMinutes :exec
+INSERT INTO ledger_minute AS m (minute, currency, kind, ours_minor)
+SELECT n.minute, n.currency, n.kind, n.minor
+  FROM (SELECT unnest($1::timestamptz[]) AS minute, unnest($2::text[]) AS currency, unnest($3::smallint[]) AS kind,
+               unnest($4::bigint[]) AS minor) AS n
+    ON CONFLICT (minute, currency, kind) DO UPDATE SET ours_minor = m.ours_minor + excluded.ours_minor
+`
+
+type AddMinutesParams struct {
+	Minutes    []time.Time
+	Currencies []string
+	Kinds      []int16
+	Minors     []int64
+}
+
+func (q *Queries) AddMinutes(ctx context.Context, arg AddMinutesParams) error {
+	_, err := q.db.Exec(ctx, addMinutes,
+		arg.Minutes,
+		arg.Currencies,
+		arg.Kinds,
+		arg.Minors,
+	)
+	return err
+}
+
 const askToCancel = `-- name: AskToCancel :exec
 UPDATE run SET cancelling = $1 WHERE number = $2
 `
@@ -50,6 +126,15 @@ type AskToCancelParams struct {
 
 func (q *Queries) AskToCancel(ctx context.Context, arg AskToCancelParams) error {
 	_, err := q.db.Exec(ctx, askToCancel, arg.Cancelling, arg.Number)
+	return err
+}
+
+const beginClearing = `-- name: BeginClearing :exec
+UPDATE statement_file SET clearing = true WHERE id = $1
+`
+
+func (q *Queries) BeginClearing(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, beginClearing, id)
 	return err
 }
 
@@ -67,6 +152,42 @@ func (q *Queries) BeginDelivery(ctx context.Context, arg BeginDeliveryParams) (i
 	var id int32
 	err := row.Scan(&id)
 	return id, err
+}
+
+const beginFile = `-- name: BeginFile :exec
+
+INSERT INTO statement_file (id, state, account, stage, format, name, reading, sha256, delivery_id, payouts_id, created_by)
+VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+`
+
+type BeginFileParams struct {
+	ID         uuid.UUID
+	Account    string
+	Stage      int16
+	Format     string
+	Name       string
+	Reading    []byte
+	Sha256     []byte
+	DeliveryID int32
+	PayoutsID  *int32
+	CreatedBy  string
+}
+
+// Statements.
+func (q *Queries) BeginFile(ctx context.Context, arg BeginFileParams) error {
+	_, err := q.db.Exec(ctx, beginFile,
+		arg.ID,
+		arg.Account,
+		arg.Stage,
+		arg.Format,
+		arg.Name,
+		arg.Reading,
+		arg.Sha256,
+		arg.DeliveryID,
+		arg.PayoutsID,
+		arg.CreatedBy,
+	)
+	return err
 }
 
 const beginTelling = `-- name: BeginTelling :execrows
@@ -103,6 +224,53 @@ func (q *Queries) CancelledRun(ctx context.Context, arg CancelledRunParams) (int
 	return result.RowsAffected(), nil
 }
 
+const clearTurnover = `-- name: ClearTurnover :exec
+UPDATE ledger_minute SET theirs_minor = 0
+ WHERE minute >= $1 AND minute < $2 AND theirs_minor IS DISTINCT FROM 0
+`
+
+type ClearTurnoverParams struct {
+	Since   time.Time
+	Through time.Time
+}
+
+// What the ledger says of minutes is written anew: where it says nothing, nothing moved.
+func (q *Queries) ClearTurnover(ctx context.Context, arg ClearTurnoverParams) error {
+	_, err := q.db.Exec(ctx, clearTurnover, arg.Since, arg.Through)
+	return err
+}
+
+const cleared = `-- name: Cleared :exec
+UPDATE statement_file SET clearing = false, movements = $1 WHERE id = $2 AND clearing
+`
+
+type ClearedParams struct {
+	Movements int64
+	ID        uuid.UUID
+}
+
+func (q *Queries) Cleared(ctx context.Context, arg ClearedParams) error {
+	_, err := q.db.Exec(ctx, cleared, arg.Movements, arg.ID)
+	return err
+}
+
+const closeByHand = `-- name: CloseByHand :execrows
+UPDATE open_movement SET until_run = 1 + $1::int, by_hand = true WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
+`
+
+type CloseByHandParams struct {
+	Last      int32
+	Movements []int64
+}
+
+func (q *Queries) CloseByHand(ctx context.Context, arg CloseByHandParams) (int64, error) {
+	result, err := q.db.Exec(ctx, closeByHand, arg.Last, arg.Movements)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const closeOpen = `-- name: CloseOpen :exec
 UPDATE open_movement SET until_run = $1::int WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
 `
@@ -115,6 +283,65 @@ type CloseOpenParams struct {
 func (q *Queries) CloseOpen(ctx context.Context, arg CloseOpenParams) error {
 	_, err := q.db.Exec(ctx, closeOpen, arg.RunNumber, arg.Movements)
 	return err
+}
+
+const completeFile = `-- name: CompleteFile :exec
+UPDATE statement_file
+   SET state = $1, decided_at = now(), sha256 = $2, size_bytes = $3, lines = $4, pending = $5,
+       payout_lines = $6, statements = $7, proofs = $8, failing = $9,
+       failing_proofs = $10, note = $11, clearing = $12
+ WHERE id = $13
+`
+
+type CompleteFileParams struct {
+	State         int16
+	Sha256        []byte
+	SizeBytes     int64
+	Lines         int64
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Clearing      bool
+	ID            uuid.UUID
+}
+
+func (q *Queries) CompleteFile(ctx context.Context, arg CompleteFileParams) error {
+	_, err := q.db.Exec(ctx, completeFile,
+		arg.State,
+		arg.Sha256,
+		arg.SizeBytes,
+		arg.Lines,
+		arg.Pending,
+		arg.PayoutLines,
+		arg.Statements,
+		arg.Proofs,
+		arg.Failing,
+		arg.FailingProofs,
+		arg.Note,
+		arg.Clearing,
+		arg.ID,
+	)
+	return err
+}
+
+const countMovements = `-- name: CountMovements :one
+SELECT count(*) FROM movement WHERE id BETWEEN $1 AND $2
+`
+
+type CountMovementsParams struct {
+	First int64
+	Last  int64
+}
+
+func (q *Queries) CountMovements(ctx context.Context, arg CountMovementsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countMovements, arg.First, arg.Last)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const countOpen = `-- name: CountOpen :many
@@ -144,6 +371,17 @@ func (q *Queries) CountOpen(ctx context.Context) ([]CountOpenRow, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const countRepeat = `-- name: CountRepeat :one
+UPDATE statement_file SET repeats = repeats + 1 WHERE id = $1 RETURNING account
+`
+
+func (q *Queries) CountRepeat(ctx context.Context, id uuid.UUID) (string, error) {
+	row := q.db.QueryRow(ctx, countRepeat, id)
+	var account string
+	err := row.Scan(&account)
+	return account, err
 }
 
 const countStoredMatches = `-- name: CountStoredMatches :one
@@ -197,6 +435,32 @@ func (q *Queries) CountWaiting(ctx context.Context) (CountWaitingRow, error) {
 	return i, err
 }
 
+const currenciesOf = `-- name: CurrenciesOf :many
+SELECT DISTINCT (e ->> 'currency')::text AS currency FROM statement s CROSS JOIN LATERAL jsonb_array_elements(s.sums) AS e
+ WHERE s.file_id = $1 ORDER BY currency
+`
+
+// The currencies of a file's lines.
+func (q *Queries) CurrenciesOf(ctx context.Context, fileID uuid.UUID) ([]string, error) {
+	rows, err := q.db.Query(ctx, currenciesOf, fileID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var currency string
+		if err := rows.Scan(&currency); err != nil {
+			return nil, err
+		}
+		items = append(items, currency)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deactivateLegs = `-- name: DeactivateLegs :exec
 UPDATE match_leg SET active = false, undone_run = $1::int WHERE match_id = ANY ($2::bigint[]) AND active
 `
@@ -231,6 +495,80 @@ func (q *Queries) DeliveriesOfRun(ctx context.Context, runNumber int32) (Deliver
 	return i, err
 }
 
+const differingMinutes = `-- name: DifferingMinutes :many
+UPDATE ledger_minute SET read_at = now()
+ WHERE differs AND minute IN (
+       SELECT DISTINCT minute FROM ledger_minute
+        WHERE differs AND (read_at IS NULL OR read_at < now() - make_interval(secs => $1::float8)) ORDER BY minute LIMIT $2)
+RETURNING minute
+`
+
+type DifferingMinutesParams struct {
+	AgainSeconds float64
+	N            int32
+}
+
+// Those whose journals were not read lately; they are now.
+func (q *Queries) DifferingMinutes(ctx context.Context, arg DifferingMinutesParams) ([]time.Time, error) {
+	rows, err := q.db.Query(ctx, differingMinutes, arg.AgainSeconds, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []time.Time{}
+	for rows.Next() {
+		var minute time.Time
+		if err := rows.Scan(&minute); err != nil {
+			return nil, err
+		}
+		items = append(items, minute)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const differingSums = `-- name: DifferingSums :many
+SELECT currency, sum(ours_minor)::bigint AS ours_minor, sum(theirs_minor)::bigint AS theirs_minor, count(DISTINCT minute) AS minutes,
+       min(minute)::timestamptz AS since
+  FROM ledger_minute WHERE differs GROUP BY currency ORDER BY currency
+`
+
+type DifferingSumsRow struct {
+	Currency    string
+	OursMinor   int64
+	TheirsMinor int64
+	Minutes     int64
+	Since       time.Time
+}
+
+func (q *Queries) DifferingSums(ctx context.Context) ([]DifferingSumsRow, error) {
+	rows, err := q.db.Query(ctx, differingSums)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DifferingSumsRow{}
+	for rows.Next() {
+		var i DifferingSumsRow
+		if err := rows.Scan(
+			&i.Currency,
+			&i.OursMinor,
+			&i.TheirsMinor,
+			&i.Minutes,
+			&i.Since,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dropFindings = `-- name: DropFindings :exec
 DELETE FROM run_finding WHERE run_number < $1 AND NOT matched
 `
@@ -248,6 +586,111 @@ DELETE FROM run_piece WHERE run_number = $1
 func (q *Queries) DropPieces(ctx context.Context, runNumber int32) error {
 	_, err := q.db.Exec(ctx, dropPieces, runNumber)
 	return err
+}
+
+const dropRepeated = `-- name: DropRepeated :exec
+DELETE FROM repeated_key WHERE delivery_id = $1
+`
+
+func (q *Queries) DropRepeated(ctx context.Context, deliveryID int32) error {
+	_, err := q.db.Exec(ctx, dropRepeated, deliveryID)
+	return err
+}
+
+const droppedRanges = `-- name: DroppedRanges :many
+SELECT first_place, last_place FROM statement WHERE file_id = $1 AND standing = 5 AND last_place >= first_place ORDER BY number
+`
+
+type DroppedRangesRow struct {
+	FirstPlace int64
+	LastPlace  int64
+}
+
+func (q *Queries) DroppedRanges(ctx context.Context, fileID uuid.UUID) ([]DroppedRangesRow, error) {
+	rows, err := q.db.Query(ctx, droppedRanges, fileID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DroppedRangesRow{}
+	for rows.Next() {
+		var i DroppedRangesRow
+		if err := rows.Scan(&i.FirstPlace, &i.LastPlace); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const dueFacts = `-- name: DueFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE look_at <= now() ORDER BY look_at LIMIT $1
+`
+
+type DueFactsRow struct {
+	ID               uuid.UUID
+	Recurring        bool
+	Told             int32
+	ReservationID    uuid.UUID
+	ShipmentID       uuid.UUID
+	PaymentID        uuid.UUID
+	Currency         string
+	TotalMinor       int64
+	AuthorizedMinor  int64
+	CapturedMinor    int64
+	RefundedMinor    int64
+	ChargedBackMinor int64
+	BegunAt          time.Time
+	ToldAt           time.Time
+	Looks            int16
+	Sighted          bool
+	Now              time.Time
+}
+
+// The zero id stands for none.
+func (q *Queries) DueFacts(ctx context.Context, n int32) ([]DueFactsRow, error) {
+	rows, err := q.db.Query(ctx, dueFacts, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DueFactsRow{}
+	for rows.Next() {
+		var i DueFactsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Recurring,
+			&i.Told,
+			&i.ReservationID,
+			&i.ShipmentID,
+			&i.PaymentID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.AuthorizedMinor,
+			&i.CapturedMinor,
+			&i.RefundedMinor,
+			&i.ChargedBackMinor,
+			&i.BegunAt,
+			&i.ToldAt,
+			&i.Looks,
+			&i.Sighted,
+			&i.Now,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const earlierEffects = `-- name: EarlierEffects :many
@@ -340,6 +783,127 @@ func (q *Queries) EndedMatches(ctx context.Context, number *int32) ([]int64, err
 	return items, nil
 }
 
+const fileOfContent = `-- name: FileOfContent :one
+SELECT id FROM statement_file WHERE sha256 = $1 AND (state IN (1, 2) OR state = 3 AND reading = $2) ORDER BY id LIMIT 1
+`
+
+type FileOfContentParams struct {
+	Sha256  []byte
+	Reading []byte
+}
+
+// The file that has this content, if it counts, or was refused as it would be again.
+func (q *Queries) FileOfContent(ctx context.Context, arg FileOfContentParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, fileOfContent, arg.Sha256, arg.Reading)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
+const filesOfDeliveries = `-- name: FilesOfDeliveries :many
+SELECT id, state FROM statement_file WHERE delivery_id = ANY ($1::int[]) OR payouts_id = ANY ($1::int[]) ORDER BY id
+`
+
+type FilesOfDeliveriesRow struct {
+	ID    uuid.UUID
+	State int16
+}
+
+func (q *Queries) FilesOfDeliveries(ctx context.Context, ids []int32) ([]FilesOfDeliveriesRow, error) {
+	rows, err := q.db.Query(ctx, filesOfDeliveries, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FilesOfDeliveriesRow{}
+	for rows.Next() {
+		var i FilesOfDeliveriesRow
+		if err := rows.Scan(&i.ID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findMovements = `-- name: FindMovements :many
+SELECT key, id, partition_id, amount_minor, fee_minor, day FROM movement WHERE key = ANY ($1::uuid[])
+`
+
+type FindMovementsRow struct {
+	Key         uuid.UUID
+	ID          int64
+	PartitionID int32
+	AmountMinor int64
+	FeeMinor    int64
+	Day         pgtype.Date
+}
+
+// Those of these keys that are there, with what they say.
+func (q *Queries) FindMovements(ctx context.Context, keys []uuid.UUID) ([]FindMovementsRow, error) {
+	rows, err := q.db.Query(ctx, findMovements, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindMovementsRow{}
+	for rows.Next() {
+		var i FindMovementsRow
+		if err := rows.Scan(
+			&i.Key,
+			&i.ID,
+			&i.PartitionID,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Day,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findRepeated = `-- name: FindRepeated :many
+SELECT key, seen FROM repeated_key WHERE delivery_id = $1 AND key = ANY ($2::uuid[])
+`
+
+type FindRepeatedParams struct {
+	DeliveryID int32
+	Keys       []uuid.UUID
+}
+
+type FindRepeatedRow struct {
+	Key  uuid.UUID
+	Seen int32
+}
+
+func (q *Queries) FindRepeated(ctx context.Context, arg FindRepeatedParams) ([]FindRepeatedRow, error) {
+	rows, err := q.db.Query(ctx, findRepeated, arg.DeliveryID, arg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []FindRepeatedRow{}
+	for rows.Next() {
+		var i FindRepeatedRow
+		if err := rows.Scan(&i.Key, &i.Seen); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const finishRun = `-- name: FinishRun :execrows
 UPDATE run SET state = 2, ended_at = now(), trouble = '', digest = $1, public_key = $2, signature = $3
  WHERE number = $4 AND epoch = $5 AND state = 1 AND telling
@@ -365,6 +929,73 @@ func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) (int64, er
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const getFile = `-- name: GetFile :one
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file WHERE id = $1 AND NOT (state = 0 AND clearing)
+`
+
+type GetFileRow struct {
+	ID            uuid.UUID
+	State         int16
+	Account       string
+	Stage         int16
+	Format        string
+	Name          string
+	Sha256        []byte
+	SizeBytes     int64
+	DeliveryID    int32
+	PayoutsID     *int32
+	CreatedBy     string
+	CreatedAt     time.Time
+	DecidedAt     *time.Time
+	Lines         int64
+	Movements     int64
+	Overlapping   int64
+	Control       []byte
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Repeats       int64
+}
+
+func (q *Queries) GetFile(ctx context.Context, id uuid.UUID) (GetFileRow, error) {
+	row := q.db.QueryRow(ctx, getFile, id)
+	var i GetFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Account,
+		&i.Stage,
+		&i.Format,
+		&i.Name,
+		&i.Sha256,
+		&i.SizeBytes,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.CreatedBy,
+		&i.CreatedAt,
+		&i.DecidedAt,
+		&i.Lines,
+		&i.Movements,
+		&i.Overlapping,
+		&i.Control,
+		&i.Pending,
+		&i.PayoutLines,
+		&i.Statements,
+		&i.Proofs,
+		&i.Failing,
+		&i.FailingProofs,
+		&i.Note,
+		&i.Repeats,
+	)
+	return i, err
 }
 
 const getRules = `-- name: GetRules :one
@@ -431,6 +1062,63 @@ func (q *Queries) GetRun(ctx context.Context, id uuid.UUID) (GetRunRow, error) {
 	return i, err
 }
 
+const getStatement = `-- name: GetStatement :one
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement WHERE id = $1
+`
+
+type GetStatementRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	SenderID     string
+	BankAccount  string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	Lines        int64
+	Pending      int64
+	Overlapping  int64
+	Sums         []byte
+	FirstPlace   int64
+	LastPlace    int64
+}
+
+func (q *Queries) GetStatement(ctx context.Context, id uuid.UUID) (GetStatementRow, error) {
+	row := q.db.QueryRow(ctx, getStatement, id)
+	var i GetStatementRow
+	err := row.Scan(
+		&i.ID,
+		&i.FileID,
+		&i.Number,
+		&i.Standing,
+		&i.Note,
+		&i.SenderID,
+		&i.BankAccount,
+		&i.Currency,
+		&i.Sequence,
+		&i.Page,
+		&i.OpeningMinor,
+		&i.OpeningDay,
+		&i.ClosingMinor,
+		&i.ClosingDay,
+		&i.Lines,
+		&i.Pending,
+		&i.Overlapping,
+		&i.Sums,
+		&i.FirstPlace,
+		&i.LastPlace,
+	)
+	return i, err
+}
+
 const holdRun = `-- name: HoldRun :execrows
 SELECT FROM run WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling = '' FOR SHARE
 `
@@ -446,6 +1134,168 @@ func (q *Queries) HoldRun(ctx context.Context, arg HoldRunParams) (int64, error)
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const inDoubtOf = `-- name: InDoubtOf :many
+SELECT id FROM movement WHERE id = ANY ($1::bigint[]) AND ours AND standing <> 0
+`
+
+func (q *Queries) InDoubtOf(ctx context.Context, ids []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, inDoubtOf, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const insertAction = `-- name: InsertAction :exec
+INSERT INTO operator_action (id, actor, verb, target, reason) VALUES ($1, $2, $3, $4, $5)
+`
+
+type InsertActionParams struct {
+	ID     uuid.UUID
+	Actor  string
+	Verb   string
+	Target string
+	Reason string
+}
+
+func (q *Queries) InsertAction(ctx context.Context, arg InsertActionParams) error {
+	_, err := q.db.Exec(ctx, insertAction,
+		arg.ID,
+		arg.Actor,
+		arg.Verb,
+		arg.Target,
+		arg.Reason,
+	)
+	return err
+}
+
+const insertMovements = `-- name: InsertMovements :many
+WITH told AS (
+    SELECT unnest($1::uuid[]) AS key, unnest($2::text[]) AS currency, unnest($3::smallint[]) AS kind,
+           unnest($4::smallint[]) AS standing, unnest($5::bigint[]) AS amount_minor, unnest($6::bigint[]) AS fee_minor,
+           unnest($7::timestamptz[]) AS at, unnest($8::text[]) AS provider_id, unnest($9::text[]) AS parent_id,
+           unnest($10::text[]) AS idem_key, unnest($11::text[]) AS reference, unnest($12::text[]) AS payment_id,
+           unnest($13::text[]) AS note
+), fresh AS (
+    SELECT t.key, t.currency, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id, t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
+      FROM told t JOIN partition p ON p.stage = $14::smallint AND p.account = $15::text AND p.currency = t.currency
+      LEFT JOIN LATERAL (SELECT true AS there FROM movement m WHERE m.key = t.key OFFSET 0) AS known ON true
+     WHERE known.there IS NULL
+), written AS (
+    INSERT INTO movement (id, key, partition_id, ours, kind, standing, amount_minor, fee_minor, day, provider_id, parent_id, idem_key, reference,
+                          payment_id, note)
+    SELECT (d.id::bigint << 32) | (d.rows + f.place), f.key, f.partition_id, true, f.kind, f.standing, f.amount_minor, f.fee_minor,
+           (f.at AT TIME ZONE 'UTC')::date, f.provider_id, f.parent_id, f.idem_key, f.reference, f.payment_id, f.note
+      FROM fresh f CROSS JOIN delivery d
+     WHERE d.id = $16::int
+    RETURNING key
+), counted AS (
+    UPDATE delivery SET rows = rows + (SELECT count(*) FROM written) WHERE id = $16::int AND EXISTS (SELECT FROM written)
+)
+SELECT key FROM written
+`
+
+type InsertMovementsParams struct {
+	Keys        []uuid.UUID
+	Currencies  []string
+	Kinds       []int16
+	Standings   []int16
+	Amounts     []int64
+	Fees        []int64
+	Times       []time.Time
+	ProviderIds []string
+	ParentIds   []string
+	IdemKeys    []string
+	Refs        []string
+	PaymentIds  []string
+	Notes       []string
+	Stage       int16
+	Account     string
+	Delivery    int32
+}
+
+// Writes the movements that are not there, behind those that the delivery has, and counts them; the delivery is held. One
+// index lookup each, whatever the plan.
+func (q *Queries) InsertMovements(ctx context.Context, arg InsertMovementsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, insertMovements,
+		arg.Keys,
+		arg.Currencies,
+		arg.Kinds,
+		arg.Standings,
+		arg.Amounts,
+		arg.Fees,
+		arg.Times,
+		arg.ProviderIds,
+		arg.ParentIds,
+		arg.IdemKeys,
+		arg.Refs,
+		arg.PaymentIds,
+		arg.Notes,
+		arg.Stage,
+		arg.Account,
+		arg.Delivery,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var key uuid.UUID
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const insertPayouts = `-- name: InsertPayouts :exec
+INSERT INTO movement (id, key, partition_id, ours, kind, amount_minor, day, payout_id, note)
+SELECT greatest($1::bigint << 32, (SELECT max(e.id) FROM movement e WHERE e.id BETWEEN ($1::bigint << 32) AND ($1::bigint << 32) + 4294967295))
+           + row_number() OVER (ORDER BY n.payout_id, n.currency),
+       identity_of('payout', $2::text, n.payout_id, n.currency, $3::text), q.id, true, 6, n.minor::bigint, n.day, n.payout_id,
+       'payout of ' || n.lines || ' lines'
+  FROM (SELECT m.payout_id, p.currency, sum(m.amount_minor - m.fee_minor) AS minor, min(coalesce(m.other_day, m.day)) AS day, count(*) AS lines
+          FROM movement m JOIN partition p ON p.id = m.partition_id
+         WHERE m.id BETWEEN ($4::bigint << 32) AND ($4::bigint << 32) + 4294967295 AND m.payout_id <> ''
+         GROUP BY m.payout_id, p.currency HAVING sum(m.amount_minor - m.fee_minor) <> 0) n
+  JOIN partition q ON q.stage = 2 AND q.account = $2::text AND q.currency = n.currency
+`
+
+type InsertPayoutsParams struct {
+	PayoutsID  int64
+	Account    string
+	Content    string
+	DeliveryID int64
+}
+
+// What a report pays out: for each payout and currency the net of its lines.
+func (q *Queries) InsertPayouts(ctx context.Context, arg InsertPayoutsParams) error {
+	_, err := q.db.Exec(ctx, insertPayouts,
+		arg.PayoutsID,
+		arg.Account,
+		arg.Content,
+		arg.DeliveryID,
+	)
+	return err
 }
 
 const insertPiece = `-- name: InsertPiece :exec
@@ -594,6 +1444,43 @@ func (q *Queries) KeysOf(ctx context.Context, ids []int64) ([]KeysOfRow, error) 
 	return items, nil
 }
 
+const knownMovements = `-- name: KnownMovements :many
+SELECT m.key FROM (SELECT unnest($1::uuid[]) AS key) AS n
+ CROSS JOIN LATERAL (SELECT key FROM movement WHERE key = n.key OFFSET 0) AS m
+`
+
+func (q *Queries) KnownMovements(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, knownMovements, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var key uuid.UUID
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lastEndedRun = `-- name: LastEndedRun :one
+SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1
+`
+
+// A run that was cancelled has left nothing, but people may have decided something after it.
+func (q *Queries) LastEndedRun(ctx context.Context) (int32, error) {
+	row := q.db.QueryRow(ctx, lastEndedRun)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const lastFinishedRun = `-- name: LastFinishedRun :one
 SELECT id FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1
 `
@@ -622,6 +1509,36 @@ func (q *Queries) LastRuns(ctx context.Context) (LastRunsRow, error) {
 	row := q.db.QueryRow(ctx, lastRuns)
 	var i LastRunsRow
 	err := row.Scan(&i.Number, &i.AsOf, &i.UnderWay)
+	return i, err
+}
+
+const leaningFile = `-- name: LeaningFile :one
+SELECT id FROM statement_file
+ WHERE leans_on && $1::int[] AND state IN (1, 2) AND delivery_id <> ALL ($1::int[]) ORDER BY id LIMIT 1
+`
+
+// Another file that counts on movements of these deliveries.
+func (q *Queries) LeaningFile(ctx context.Context, ids []int32) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, leaningFile, ids)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
+const ledgerProgress = `-- name: LedgerProgress :one
+SELECT through, balance_at, now()::timestamptz AS now FROM ledger_progress
+`
+
+type LedgerProgressRow struct {
+	Through   *time.Time
+	BalanceAt *time.Time
+	Now       time.Time
+}
+
+func (q *Queries) LedgerProgress(ctx context.Context) (LedgerProgressRow, error) {
+	row := q.db.QueryRow(ctx, ledgerProgress)
+	var i LedgerProgressRow
+	err := row.Scan(&i.Through, &i.BalanceAt, &i.Now)
 	return i, err
 }
 
@@ -715,6 +1632,102 @@ func (q *Queries) ListActivations(ctx context.Context, versions []int32) ([]List
 	return items, nil
 }
 
+const listFiles = `-- name: ListFiles :many
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file
+ WHERE id < $1 AND NOT (state = 0 AND clearing) AND ($2::text = '' OR account = $2)
+   AND ($3::smallint < 0 OR state = $3)
+ ORDER BY id DESC LIMIT $4
+`
+
+type ListFilesParams struct {
+	Before  uuid.UUID
+	Account string
+	State   int16
+	N       int32
+}
+
+type ListFilesRow struct {
+	ID            uuid.UUID
+	State         int16
+	Account       string
+	Stage         int16
+	Format        string
+	Name          string
+	Sha256        []byte
+	SizeBytes     int64
+	DeliveryID    int32
+	PayoutsID     *int32
+	CreatedBy     string
+	CreatedAt     time.Time
+	DecidedAt     *time.Time
+	Lines         int64
+	Movements     int64
+	Overlapping   int64
+	Control       []byte
+	Pending       int64
+	PayoutLines   int64
+	Statements    int32
+	Proofs        int64
+	Failing       int64
+	FailingProofs []byte
+	Note          string
+	Repeats       int64
+}
+
+// Newest first: ids are UUIDv7. Of no account: all; of state -1: all.
+func (q *Queries) ListFiles(ctx context.Context, arg ListFilesParams) ([]ListFilesRow, error) {
+	rows, err := q.db.Query(ctx, listFiles,
+		arg.Before,
+		arg.Account,
+		arg.State,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListFilesRow{}
+	for rows.Next() {
+		var i ListFilesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Account,
+			&i.Stage,
+			&i.Format,
+			&i.Name,
+			&i.Sha256,
+			&i.SizeBytes,
+			&i.DeliveryID,
+			&i.PayoutsID,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.DecidedAt,
+			&i.Lines,
+			&i.Movements,
+			&i.Overlapping,
+			&i.Control,
+			&i.Pending,
+			&i.PayoutLines,
+			&i.Statements,
+			&i.Proofs,
+			&i.Failing,
+			&i.FailingProofs,
+			&i.Note,
+			&i.Repeats,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listFindings = `-- name: ListFindings :many
 SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
  WHERE run_number = $1 AND partition_id = $2 ORDER BY place
@@ -750,6 +1763,122 @@ func (q *Queries) ListFindings(ctx context.Context, arg ListFindingsParams) ([]L
 			&i.Theirs,
 			&i.AmountMinor,
 			&i.Nearest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listHeld = `-- name: ListHeld :many
+SELECT id, account, stage, format, sha256, delivery_id, payouts_id, movements, leans_on, difference FROM statement_file
+ WHERE state = 2 AND NOT clearing ORDER BY id
+`
+
+type ListHeldRow struct {
+	ID         uuid.UUID
+	Account    string
+	Stage      int16
+	Format     string
+	Sha256     []byte
+	DeliveryID int32
+	PayoutsID  *int32
+	Movements  int64
+	LeansOn    []int32
+	Difference string
+}
+
+func (q *Queries) ListHeld(ctx context.Context) ([]ListHeldRow, error) {
+	rows, err := q.db.Query(ctx, listHeld)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListHeldRow{}
+	for rows.Next() {
+		var i ListHeldRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Account,
+			&i.Stage,
+			&i.Format,
+			&i.Sha256,
+			&i.DeliveryID,
+			&i.PayoutsID,
+			&i.Movements,
+			&i.LeansOn,
+			&i.Difference,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLines = `-- name: ListLines :many
+SELECT m.id, m.key, m.kind, m.amount_minor, m.fee_minor, p.currency, m.day, m.other_day, m.line, m.provider_id, m.parent_id, m.idem_key,
+       m.reference, m.payout_id, m.note
+  FROM movement m JOIN partition p ON p.id = m.partition_id
+ WHERE m.id > $1 AND m.id <= $2 ORDER BY m.id LIMIT $3
+`
+
+type ListLinesParams struct {
+	After int64
+	Last  int64
+	N     int32
+}
+
+type ListLinesRow struct {
+	ID          int64
+	Key         uuid.UUID
+	Kind        int16
+	AmountMinor int64
+	FeeMinor    int64
+	Currency    string
+	Day         pgtype.Date
+	OtherDay    pgtype.Date
+	Line        int32
+	ProviderID  string
+	ParentID    string
+	IdemKey     string
+	Reference   string
+	PayoutID    string
+	Note        string
+}
+
+func (q *Queries) ListLines(ctx context.Context, arg ListLinesParams) ([]ListLinesRow, error) {
+	rows, err := q.db.Query(ctx, listLines, arg.After, arg.Last, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListLinesRow{}
+	for rows.Next() {
+		var i ListLinesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Kind,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Currency,
+			&i.Day,
+			&i.OtherDay,
+			&i.Line,
+			&i.ProviderID,
+			&i.ParentID,
+			&i.IdemKey,
+			&i.Reference,
+			&i.PayoutID,
+			&i.Note,
 		); err != nil {
 			return nil, err
 		}
@@ -978,6 +2107,74 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]ListRunsR
 	return items, nil
 }
 
+const listSeries = `-- name: ListSeries :many
+SELECT s.id, s.file_id, f.format, s.series, s.currency, s.sequence, s.page, s.opening_minor, s.opening_day, s.closing_minor, s.closing_day,
+       s.first_day, s.last_day, s.lines, s.unkeyed
+  FROM statement s JOIN statement_file f ON f.id = s.file_id AND f.state = 1
+ WHERE (s.series, s.currency) IN (SELECT unnest($1::text[]), unnest($2::text[])) AND s.standing IN (1, 6)
+ ORDER BY s.closing_day, s.sequence, s.page, s.id
+`
+
+type ListSeriesParams struct {
+	Series     []string
+	Currencies []string
+}
+
+type ListSeriesRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Format       string
+	Series       string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	FirstDay     pgtype.Date
+	LastDay      pgtype.Date
+	Lines        int64
+	Unkeyed      int64
+}
+
+// The statements that count of these series.
+func (q *Queries) ListSeries(ctx context.Context, arg ListSeriesParams) ([]ListSeriesRow, error) {
+	rows, err := q.db.Query(ctx, listSeries, arg.Series, arg.Currencies)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSeriesRow{}
+	for rows.Next() {
+		var i ListSeriesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.FileID,
+			&i.Format,
+			&i.Series,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.FirstDay,
+			&i.LastDay,
+			&i.Lines,
+			&i.Unkeyed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listSighted = `-- name: ListSighted :many
 SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY ($1::bigint[])
 `
@@ -1009,6 +2206,349 @@ func (q *Queries) ListSighted(ctx context.Context, ids []int64) ([]ListSightedRo
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listStatements = `-- name: ListStatements :many
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement
+ WHERE (file_id < $1 OR file_id = $1 AND number > $2) AND (NOT $3::boolean OR file_id = $1)
+   AND ($4::text = '' OR bank_account = $4) AND ($5::smallint = 0 OR standing = $5)
+ ORDER BY file_id DESC, number LIMIT $6
+`
+
+type ListStatementsParams struct {
+	Before      uuid.UUID
+	After       int32
+	OneFile     bool
+	BankAccount string
+	Standing    int16
+	N           int32
+}
+
+type ListStatementsRow struct {
+	ID           uuid.UUID
+	FileID       uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	SenderID     string
+	BankAccount  string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	Lines        int64
+	Pending      int64
+	Overlapping  int64
+	Sums         []byte
+	FirstPlace   int64
+	LastPlace    int64
+}
+
+// Newest file first, and in its order. Of no bank account: all; of standing 0: all.
+func (q *Queries) ListStatements(ctx context.Context, arg ListStatementsParams) ([]ListStatementsRow, error) {
+	rows, err := q.db.Query(ctx, listStatements,
+		arg.Before,
+		arg.After,
+		arg.OneFile,
+		arg.BankAccount,
+		arg.Standing,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListStatementsRow{}
+	for rows.Next() {
+		var i ListStatementsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.FileID,
+			&i.Number,
+			&i.Standing,
+			&i.Note,
+			&i.SenderID,
+			&i.BankAccount,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.Lines,
+			&i.Pending,
+			&i.Overlapping,
+			&i.Sums,
+			&i.FirstPlace,
+			&i.LastPlace,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToClear = `-- name: ListToClear :many
+SELECT id FROM statement_file WHERE clearing ORDER BY id LIMIT 100
+`
+
+func (q *Queries) ListToClear(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listToClear)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToClearOf = `-- name: ListToClearOf :many
+SELECT id FROM statement_file WHERE clearing AND account = $1 AND stage = $2 ORDER BY id
+`
+
+type ListToClearOfParams struct {
+	Account string
+	Stage   int16
+}
+
+func (q *Queries) ListToClearOf(ctx context.Context, arg ListToClearOfParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listToClearOf, arg.Account, arg.Stage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listToJudge = `-- name: ListToJudge :many
+SELECT id, number, standing, note, series, currency, sequence, page, opening_minor, opening_day, closing_minor, closing_day, first_day,
+       last_day, lines, pending, unkeyed, overlapping, last_place - first_place + 1 AS places
+  FROM statement WHERE file_id = $1 ORDER BY number
+`
+
+type ListToJudgeRow struct {
+	ID           uuid.UUID
+	Number       int32
+	Standing     int16
+	Note         string
+	Series       string
+	Currency     string
+	Sequence     int64
+	Page         int32
+	OpeningMinor *int64
+	OpeningDay   pgtype.Date
+	ClosingMinor *int64
+	ClosingDay   pgtype.Date
+	FirstDay     pgtype.Date
+	LastDay      pgtype.Date
+	Lines        int64
+	Pending      int64
+	Unkeyed      int64
+	Overlapping  int64
+	Places       int32
+}
+
+// The statements of a file as far as others matter for them.
+func (q *Queries) ListToJudge(ctx context.Context, fileID uuid.UUID) ([]ListToJudgeRow, error) {
+	rows, err := q.db.Query(ctx, listToJudge, fileID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListToJudgeRow{}
+	for rows.Next() {
+		var i ListToJudgeRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Number,
+			&i.Standing,
+			&i.Note,
+			&i.Series,
+			&i.Currency,
+			&i.Sequence,
+			&i.Page,
+			&i.OpeningMinor,
+			&i.OpeningDay,
+			&i.ClosingMinor,
+			&i.ClosingDay,
+			&i.FirstDay,
+			&i.LastDay,
+			&i.Lines,
+			&i.Pending,
+			&i.Unkeyed,
+			&i.Overlapping,
+			&i.Places,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockDecisions = `-- name: LockDecisions :exec
+SELECT pg_advisory_xact_lock(7266337120331)
+`
+
+// What is accepted, held and dropped is decided on by one at a time, for each decision looks at all others.
+func (q *Queries) LockDecisions(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, lockDecisions)
+	return err
+}
+
+const lockFacts = `-- name: LockFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE id = $1 FOR NO KEY UPDATE
+`
+
+type LockFactsRow struct {
+	ID               uuid.UUID
+	Recurring        bool
+	Told             int32
+	ReservationID    uuid.UUID
+	ShipmentID       uuid.UUID
+	PaymentID        uuid.UUID
+	Currency         string
+	TotalMinor       int64
+	AuthorizedMinor  int64
+	CapturedMinor    int64
+	RefundedMinor    int64
+	ChargedBackMinor int64
+	BegunAt          time.Time
+	ToldAt           time.Time
+	Looks            int16
+	Sighted          bool
+	Now              time.Time
+}
+
+func (q *Queries) LockFacts(ctx context.Context, id uuid.UUID) ([]LockFactsRow, error) {
+	rows, err := q.db.Query(ctx, lockFacts, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockFactsRow{}
+	for rows.Next() {
+		var i LockFactsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Recurring,
+			&i.Told,
+			&i.ReservationID,
+			&i.ShipmentID,
+			&i.PaymentID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.AuthorizedMinor,
+			&i.CapturedMinor,
+			&i.RefundedMinor,
+			&i.ChargedBackMinor,
+			&i.BegunAt,
+			&i.ToldAt,
+			&i.Looks,
+			&i.Sighted,
+			&i.Now,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockFile = `-- name: LockFile :one
+SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 FOR NO KEY UPDATE
+`
+
+type LockFileRow struct {
+	ID         uuid.UUID
+	State      int16
+	Account    string
+	Stage      int16
+	DeliveryID int32
+	PayoutsID  *int32
+	Clearing   bool
+}
+
+func (q *Queries) LockFile(ctx context.Context, id uuid.UUID) (LockFileRow, error) {
+	row := q.db.QueryRow(ctx, lockFile, id)
+	var i LockFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Account,
+		&i.Stage,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.Clearing,
+	)
+	return i, err
+}
+
+const lockOpenDelivery = `-- name: LockOpenDelivery :many
+
+SELECT id FROM delivery WHERE kind = 3 AND state = 0 FOR NO KEY UPDATE
+`
+
+// The internal side: movements and facts from events, and what is done about them.
+func (q *Queries) LockOpenDelivery(ctx context.Context) ([]int32, error) {
+	rows, err := q.db.Query(ctx, lockOpenDelivery)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int32{}
+	for rows.Next() {
+		var id int32
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -1057,6 +2597,45 @@ SELECT pg_advisory_xact_lock(7403002)
 // Runs begin, and people match by hand, one at a time: the one looks at what the other changes.
 func (q *Queries) LockRuns(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockRuns)
+	return err
+}
+
+const lookSoon = `-- name: LookSoon :exec
+UPDATE order_fact SET look_at = now() + make_interval(secs => $1::float8) WHERE id = $2
+`
+
+type LookSoonParams struct {
+	Seconds float64
+	ID      uuid.UUID
+}
+
+func (q *Queries) LookSoon(ctx context.Context, arg LookSoonParams) error {
+	_, err := q.db.Exec(ctx, lookSoon, arg.Seconds, arg.ID)
+	return err
+}
+
+const makeOpenDelivery = `-- name: MakeOpenDelivery :exec
+INSERT INTO delivery (kind, state) VALUES (3, 0) ON CONFLICT (kind) WHERE kind = 3 AND state = 0 DO NOTHING
+`
+
+func (q *Queries) MakeOpenDelivery(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, makeOpenDelivery)
+	return err
+}
+
+const markDiffering = `-- name: MarkDiffering :exec
+UPDATE ledger_minute SET differs = kind <= 4 AND ours_minor <> theirs_minor
+ WHERE minute >= $1 AND minute < $2 AND differs IS DISTINCT FROM (kind <= 4 AND ours_minor <> theirs_minor)
+`
+
+type MarkDifferingParams struct {
+	Since   time.Time
+	Through time.Time
+}
+
+// Kinds up to 4 are about payments, which events tell of.
+func (q *Queries) MarkDiffering(ctx context.Context, arg MarkDifferingParams) error {
+	_, err := q.db.Exec(ctx, markDiffering, arg.Since, arg.Through)
 	return err
 }
 
@@ -1186,6 +2765,29 @@ func (q *Queries) MatchesOfRun(ctx context.Context, arg MatchesOfRunParams) ([]M
 	return items, nil
 }
 
+const measureOverlap = `-- name: MeasureOverlap :exec
+UPDATE statement s
+   SET overlapping = s.last_place - s.first_place + 1 - m.n,
+       overlap_minor = CASE WHEN jsonb_array_length(s.sums) = 1
+                            THEN (s.sums -> 0 ->> 'credits')::bigint + (s.sums -> 0 ->> 'debits')::bigint - (s.sums -> 0 ->> 'fees')::bigint - m.minor
+                            ELSE 0 END
+  FROM statement t CROSS JOIN LATERAL (
+       SELECT count(*) AS n, coalesce(sum(v.amount_minor - v.fee_minor), 0)::bigint AS minor FROM movement v
+        WHERE v.id BETWEEN ($2::bigint << 32) + t.first_place AND ($2::bigint << 32) + t.last_place) m
+ WHERE s.file_id = $1 AND t.id = s.id AND EXISTS (SELECT FROM statement_file f WHERE f.id = $1 AND f.overlapping > 0)
+`
+
+type MeasureOverlapParams struct {
+	FileID     uuid.UUID
+	DeliveryID int64
+}
+
+// What of a file's statements are movements of other deliveries: what its lines come to, less what is there.
+func (q *Queries) MeasureOverlap(ctx context.Context, arg MeasureOverlapParams) error {
+	_, err := q.db.Exec(ctx, measureOverlap, arg.FileID, arg.DeliveryID)
+	return err
+}
+
 const movementText = `-- name: MovementText :one
 SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = $1
 `
@@ -1206,6 +2808,28 @@ func (q *Queries) NumberOfRun(ctx context.Context, id uuid.UUID) (int32, error) 
 	var number int32
 	err := row.Scan(&number)
 	return number, err
+}
+
+const openByHand = `-- name: OpenByHand :exec
+WITH legs AS (
+    SELECT m.id, m.partition_id FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE l.match_id = $2 AND l.active
+), closed AS (
+    UPDATE open_movement o SET until_run = NULL, by_hand = false FROM legs
+     WHERE o.movement_id = legs.id AND o.until_run = 1 + $1::int AND o.by_hand
+    RETURNING o.movement_id)
+INSERT INTO open_movement (movement_id, since_run, partition_id)
+SELECT legs.id, $1::int, legs.partition_id FROM legs WHERE legs.id NOT IN (SELECT movement_id FROM closed)
+`
+
+type OpenByHandParams struct {
+	Last    int32
+	MatchID int64
+}
+
+// The movements of a match that a person made, or a run, are open again. What was closed since the last run never was.
+func (q *Queries) OpenByHand(ctx context.Context, arg OpenByHandParams) error {
+	_, err := q.db.Exec(ctx, openByHand, arg.Last, arg.MatchID)
+	return err
 }
 
 const ownSigningKey = `-- name: OwnSigningKey :one
@@ -1243,6 +2867,197 @@ func (q *Queries) PlacesOfFindings(ctx context.Context, number int32) ([]int32, 
 		return nil, err
 	}
 	return items, nil
+}
+
+const positionsThrough = `-- name: PositionsThrough :many
+SELECT currency, coalesce(sum(theirs_minor), 0)::bigint AS minor FROM ledger_minute WHERE minute < $1 GROUP BY currency
+`
+
+type PositionsThroughRow struct {
+	Currency string
+	Minor    int64
+}
+
+func (q *Queries) PositionsThrough(ctx context.Context, through time.Time) ([]PositionsThroughRow, error) {
+	rows, err := q.db.Query(ctx, positionsThrough, through)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PositionsThroughRow{}
+	for rows.Next() {
+		var i PositionsThroughRow
+		if err := rows.Scan(&i.Currency, &i.Minor); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const provenDoubts = `-- name: ProvenDoubts :many
+SELECT d.key, d.payment_id, d.operation_key, d.attempts, p.currency, m.amount_minor, sum(t.amount_minor)::bigint AS stated_minor,
+       coalesce(max(nullif(t.provider_id, '')), max(t.parent_id), '')::text AS provider_id, min(t.line)::int AS line,
+       (min(t.key::text))::uuid AS stated_key
+  FROM doubt d
+  JOIN movement m ON m.key = d.key
+  JOIN partition p ON p.id = m.partition_id
+  JOIN match_leg l ON l.movement_id = m.id AND l.active
+  JOIN match x ON x.id = l.match_id
+  JOIN match_leg o ON o.match_id = l.match_id AND o.active
+  JOIN movement t ON t.id = o.movement_id AND NOT t.ours
+ WHERE NOT d.resolved
+   AND CASE WHEN $1::text <> '' THEN d.payment_id = $1::text
+            ELSE d.attempts < $2::smallint AND d.next_at <= now() AND x.pass IN (0, 1) END
+ GROUP BY d.key, d.payment_id, d.operation_key, d.attempts, d.next_at, p.currency, m.amount_minor
+ ORDER BY d.next_at LIMIT $3
+`
+
+type ProvenDoubtsParams struct {
+	PaymentID string
+	Attempts  int16
+	N         int32
+}
+
+type ProvenDoubtsRow struct {
+	Key          uuid.UUID
+	PaymentID    string
+	OperationKey string
+	Attempts     int16
+	Currency     string
+	AmountMinor  int64
+	StatedMinor  int64
+	ProviderID   string
+	Line         int32
+	StatedKey    uuid.UUID
+}
+
+// What is in doubt and matched with a statement: by an id or by hand. Of one payment, where one is named: however it was matched,
+// and however often it was tried.
+func (q *Queries) ProvenDoubts(ctx context.Context, arg ProvenDoubtsParams) ([]ProvenDoubtsRow, error) {
+	rows, err := q.db.Query(ctx, provenDoubts, arg.PaymentID, arg.Attempts, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ProvenDoubtsRow{}
+	for rows.Next() {
+		var i ProvenDoubtsRow
+		if err := rows.Scan(
+			&i.Key,
+			&i.PaymentID,
+			&i.OperationKey,
+			&i.Attempts,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.StatedMinor,
+			&i.ProviderID,
+			&i.Line,
+			&i.StatedKey,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const putDoubts = `-- name: PutDoubts :exec
+INSERT INTO doubt AS d (key, payment_id, operation_key, resolved)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::boolean[])
+    ON CONFLICT (key) DO UPDATE SET resolved = d.resolved OR excluded.resolved, operation_key = excluded.operation_key
+ WHERE NOT d.resolved
+`
+
+type PutDoubtsParams struct {
+	Keys          []uuid.UUID
+	PaymentIds    []string
+	OperationKeys []string
+	Resolved      []bool
+}
+
+func (q *Queries) PutDoubts(ctx context.Context, arg PutDoubtsParams) error {
+	_, err := q.db.Exec(ctx, putDoubts,
+		arg.Keys,
+		arg.PaymentIds,
+		arg.OperationKeys,
+		arg.Resolved,
+	)
+	return err
+}
+
+const putFacts = `-- name: PutFacts :exec
+INSERT INTO order_fact AS f (id, recurring, told, reservation_id, shipment_id, payment_id, currency, total_minor, authorized_minor,
+                             captured_minor, refunded_minor, charged_back_minor, look_at)
+SELECT n.id, n.recurring, n.told, NULLIF(n.reservation, '00000000-0000-0000-0000-000000000000'),
+       NULLIF(n.shipment, '00000000-0000-0000-0000-000000000000'), NULLIF(n.payment, '00000000-0000-0000-0000-000000000000'),
+       n.currency, n.total, n.authorized, n.captured, n.refunded, n.charged_back, now() + make_interval(secs => $1::float8)
+  FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::boolean[]) AS recurring, unnest($4::int[]) AS told,
+               unnest($5::uuid[]) AS reservation, unnest($6::uuid[]) AS shipment, unnest($7::uuid[]) AS payment,
+               unnest($8::text[]) AS currency, unnest($9::bigint[]) AS total, unnest($10::bigint[]) AS authorized,
+               unnest($11::bigint[]) AS captured, unnest($12::bigint[]) AS refunded, unnest($13::bigint[]) AS charged_back) AS n
+    ON CONFLICT (id) DO UPDATE SET
+       told = f.told | excluded.told | CASE WHEN f.reservation_id <> excluded.reservation_id OR f.shipment_id <> excluded.shipment_id
+                    OR f.payment_id <> excluded.payment_id OR f.currency <> '' AND excluded.currency <> '' AND f.currency <> excluded.currency
+               THEN $14::int ELSE 0 END,
+       reservation_id = LEAST(f.reservation_id, excluded.reservation_id), shipment_id = LEAST(f.shipment_id, excluded.shipment_id),
+       payment_id = LEAST(f.payment_id, excluded.payment_id),
+       currency = CASE WHEN f.currency = '' OR excluded.currency <> '' AND excluded.currency COLLATE "C" < f.currency COLLATE "C"
+                       THEN excluded.currency ELSE f.currency END,
+       total_minor = GREATEST(f.total_minor, excluded.total_minor), authorized_minor = GREATEST(f.authorized_minor, excluded.authorized_minor),
+       captured_minor = f.captured_minor + excluded.captured_minor, refunded_minor = f.refunded_minor + excluded.refunded_minor,
+       charged_back_minor = f.charged_back_minor + excluded.charged_back_minor,
+       told_at = now(), looks = 0, look_at = LEAST(f.look_at, excluded.look_at)
+ WHERE f.told | excluded.told <> f.told OR excluded.captured_minor <> 0 OR excluded.refunded_minor <> 0 OR excluded.charged_back_minor <> 0
+    OR f.reservation_id IS DISTINCT FROM coalesce(excluded.reservation_id, f.reservation_id)
+    OR f.shipment_id IS DISTINCT FROM coalesce(excluded.shipment_id, f.shipment_id)
+    OR f.payment_id IS DISTINCT FROM coalesce(excluded.payment_id, f.payment_id)
+    OR excluded.currency NOT IN ('', f.currency) OR excluded.total_minor > f.total_minor OR excluded.authorized_minor > f.authorized_minor
+`
+
+type PutFactsParams struct {
+	GraceSeconds float64
+	Ids          []uuid.UUID
+	Recurring    []bool
+	Told         []int32
+	Reservations []uuid.UUID
+	Shipments    []uuid.UUID
+	Payments     []uuid.UUID
+	Currencies   []string
+	Totals       []int64
+	Authorized   []int64
+	Captured     []int64
+	Refunded     []int64
+	ChargedBack  []int64
+	Several      int32
+}
+
+// Joins what was told of orders to what is known: whatever comes first, and however often, it comes to the same. The amounts
+// that are added are of movements that are new. What tells nothing new writes nothing. The zero id stands for none.
+func (q *Queries) PutFacts(ctx context.Context, arg PutFactsParams) error {
+	_, err := q.db.Exec(ctx, putFacts,
+		arg.GraceSeconds,
+		arg.Ids,
+		arg.Recurring,
+		arg.Told,
+		arg.Reservations,
+		arg.Shipments,
+		arg.Payments,
+		arg.Currencies,
+		arg.Totals,
+		arg.Authorized,
+		arg.Captured,
+		arg.Refunded,
+		arg.ChargedBack,
+		arg.Several,
+	)
+	return err
 }
 
 const putFirstRules = `-- name: PutFirstRules :exec
@@ -1310,6 +3125,23 @@ func (q *Queries) PutPartitions(ctx context.Context, arg PutPartitionsParams) ([
 	return items, nil
 }
 
+const putRepeated = `-- name: PutRepeated :exec
+INSERT INTO repeated_key (delivery_id, key, seen)
+SELECT $1, u.key, u.seen FROM (SELECT unnest($2::uuid[]) AS key, unnest($3::int[]) AS seen) u
+    ON CONFLICT (delivery_id, key) DO UPDATE SET seen = excluded.seen
+`
+
+type PutRepeatedParams struct {
+	DeliveryID int32
+	Keys       []uuid.UUID
+	Seen       []int32
+}
+
+func (q *Queries) PutRepeated(ctx context.Context, arg PutRepeatedParams) error {
+	_, err := q.db.Exec(ctx, putRepeated, arg.DeliveryID, arg.Keys, arg.Seen)
+	return err
+}
+
 const putRules = `-- name: PutRules :one
 INSERT INTO rule_set (version, document, hash, note, created_by)
 SELECT max(version) + 1, $1, $2, $3, $4 FROM rule_set
@@ -1347,6 +3179,58 @@ type PutSigningKeyParams struct {
 func (q *Queries) PutSigningKey(ctx context.Context, arg PutSigningKeyParams) error {
 	_, err := q.db.Exec(ctx, putSigningKey, arg.PublicKey, arg.Seed)
 	return err
+}
+
+const putTurnover = `-- name: PutTurnover :exec
+INSERT INTO ledger_minute AS m (minute, currency, kind, theirs_minor)
+SELECT unnest($1::timestamptz[]), unnest($2::text[]), unnest($3::smallint[]), unnest($4::bigint[])
+    ON CONFLICT (minute, currency, kind) DO UPDATE SET theirs_minor = excluded.theirs_minor
+`
+
+type PutTurnoverParams struct {
+	Minutes    []time.Time
+	Currencies []string
+	Kinds      []int16
+	Minors     []int64
+}
+
+func (q *Queries) PutTurnover(ctx context.Context, arg PutTurnoverParams) error {
+	_, err := q.db.Exec(ctx, putTurnover,
+		arg.Minutes,
+		arg.Currencies,
+		arg.Kinds,
+		arg.Minors,
+	)
+	return err
+}
+
+const removeFile = `-- name: RemoveFile :exec
+WITH file AS (DELETE FROM statement_file WHERE statement_file.id = $1 AND statement_file.state = 0 AND statement_file.clearing
+              RETURNING delivery_id, payouts_id)
+DELETE FROM delivery d USING file WHERE d.id = file.delivery_id OR d.id = file.payouts_id
+`
+
+func (q *Queries) RemoveFile(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, removeFile, id)
+	return err
+}
+
+const removeMovements = `-- name: RemoveMovements :execrows
+DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN $1 AND $2 ORDER BY m.id LIMIT $3)
+`
+
+type RemoveMovementsParams struct {
+	First int64
+	Last  int64
+	N     int32
+}
+
+func (q *Queries) RemoveMovements(ctx context.Context, arg RemoveMovementsParams) (int64, error) {
+	result, err := q.db.Exec(ctx, removeMovements, arg.First, arg.Last, arg.N)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const reopenLegs = `-- name: ReopenLegs :exec
@@ -1607,7 +3491,7 @@ const reportOpen = `-- name: ReportOpen :many
 WITH found AS (
     SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
       FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+     WHERE f.run_number = $4::int AND NOT f.matched ORDER BY v.movement_id, f.place)
 SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
        count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
@@ -1618,9 +3502,10 @@ SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE
 `
 
 type ReportOpenParams struct {
-	Places []int32
-	Run    int32
-	Until  pgtype.Date
+	Places   []int32
+	Run      int32
+	Until    pgtype.Date
+	Finished int32
 }
 
 type ReportOpenRow struct {
@@ -1632,7 +3517,12 @@ type ReportOpenRow struct {
 
 // What is open, by what the run has found about it; what was matched and is not any more is REOPENED.
 func (q *Queries) ReportOpen(ctx context.Context, arg ReportOpenParams) ([]ReportOpenRow, error) {
-	rows, err := q.db.Query(ctx, reportOpen, arg.Places, arg.Run, arg.Until)
+	rows, err := q.db.Query(ctx, reportOpen,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+		arg.Finished,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -1660,7 +3550,7 @@ const reportOpenLines = `-- name: ReportOpenLines :many
 WITH found AS (
     SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
       FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+     WHERE f.run_number = $6::int AND NOT f.matched ORDER BY v.movement_id, f.place)
 SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
        (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
@@ -1671,11 +3561,12 @@ SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM matc
 `
 
 type ReportOpenLinesParams struct {
-	Places []int32
-	Run    int32
-	Until  pgtype.Date
-	After  int64
-	N      int32
+	Places   []int32
+	Run      int32
+	Until    pgtype.Date
+	After    int64
+	N        int32
+	Finished int32
 }
 
 type ReportOpenLinesRow struct {
@@ -1697,6 +3588,7 @@ func (q *Queries) ReportOpenLines(ctx context.Context, arg ReportOpenLinesParams
 		arg.Until,
 		arg.After,
 		arg.N,
+		arg.Finished,
 	)
 	if err != nil {
 		return nil, err
@@ -1844,6 +3736,30 @@ func (q *Queries) ReportTransitLines(ctx context.Context, arg ReportTransitLines
 	return items, nil
 }
 
+const resolvedDoubts = `-- name: ResolvedDoubts :many
+SELECT key FROM doubt WHERE key = ANY ($1::uuid[]) AND resolved
+`
+
+func (q *Queries) ResolvedDoubts(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, resolvedDoubts, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var key uuid.UUID
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const resultsOfRuns = `-- name: ResultsOfRuns :many
 SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
        r.settled, r.breaks, r.digest
@@ -1903,6 +3819,56 @@ func (q *Queries) ResultsOfRuns(ctx context.Context, numbers []int32) ([]Results
 	return items, nil
 }
 
+const resumeFile = `-- name: ResumeFile :one
+UPDATE statement_file SET attempt = attempt + 1, name = $1, created_by = $2, written_at = now()
+ WHERE id = (SELECT f.id FROM statement_file f
+              WHERE f.state = 0 AND NOT f.clearing AND f.account = $3 AND f.stage = $4 AND f.format = $5
+                AND f.reading = $6 AND f.sha256 = $7 AND $7 <> ''::bytea LIMIT 1)
+RETURNING id, delivery_id, payouts_id, attempt, pieces, control
+`
+
+type ResumeFileParams struct {
+	Name      string
+	CreatedBy string
+	Account   string
+	Stage     int16
+	Format    string
+	Reading   []byte
+	Sha256    []byte
+}
+
+type ResumeFileRow struct {
+	ID         uuid.UUID
+	DeliveryID int32
+	PayoutsID  *int32
+	Attempt    int32
+	Pieces     int32
+	Control    []byte
+}
+
+// What is left of an earlier attempt at the same content, read the same way. From now on only this attempt may write.
+func (q *Queries) ResumeFile(ctx context.Context, arg ResumeFileParams) (ResumeFileRow, error) {
+	row := q.db.QueryRow(ctx, resumeFile,
+		arg.Name,
+		arg.CreatedBy,
+		arg.Account,
+		arg.Stage,
+		arg.Format,
+		arg.Reading,
+		arg.Sha256,
+	)
+	var i ResumeFileRow
+	err := row.Scan(
+		&i.ID,
+		&i.DeliveryID,
+		&i.PayoutsID,
+		&i.Attempt,
+		&i.Pieces,
+		&i.Control,
+	)
+	return i, err
+}
+
 const runUnderWay = `-- name: RunUnderWay :one
 SELECT number, id FROM run WHERE state = 1
 `
@@ -1917,6 +3883,97 @@ func (q *Queries) RunUnderWay(ctx context.Context) (RunUnderWayRow, error) {
 	var i RunUnderWayRow
 	err := row.Scan(&i.Number, &i.ID)
 	return i, err
+}
+
+const setBalanceAt = `-- name: SetBalanceAt :exec
+UPDATE ledger_progress SET balance_at = now()
+`
+
+func (q *Queries) SetBalanceAt(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, setBalanceAt)
+	return err
+}
+
+const setDeliveries = `-- name: SetDeliveries :exec
+UPDATE delivery d
+   SET state = f.state, rows = CASE WHEN d.id = f.delivery_id THEN f.movements
+                                    ELSE (SELECT count(*) FROM movement m WHERE m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295) END
+  FROM statement_file f WHERE f.id = $1 AND (d.id = f.delivery_id OR d.id = f.payouts_id)
+`
+
+// What a file brings shares its state. How many movements a report's payouts are is counted.
+func (q *Queries) SetDeliveries(ctx context.Context, fileID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, setDeliveries, fileID)
+	return err
+}
+
+const setDoubtFailure = `-- name: SetDoubtFailure :exec
+UPDATE doubt SET failure = $1 WHERE key = $2
+`
+
+type SetDoubtFailureParams struct {
+	Failure string
+	Key     uuid.UUID
+}
+
+func (q *Queries) SetDoubtFailure(ctx context.Context, arg SetDoubtFailureParams) error {
+	_, err := q.db.Exec(ctx, setDoubtFailure, arg.Failure, arg.Key)
+	return err
+}
+
+const setFile = `-- name: SetFile :exec
+UPDATE statement_file SET state = $1, note = $2, decided_at = now() WHERE id = $3
+`
+
+type SetFileParams struct {
+	State int16
+	Note  string
+	ID    uuid.UUID
+}
+
+func (q *Queries) SetFile(ctx context.Context, arg SetFileParams) error {
+	_, err := q.db.Exec(ctx, setFile, arg.State, arg.Note, arg.ID)
+	return err
+}
+
+const setLedgerThrough = `-- name: SetLedgerThrough :exec
+UPDATE ledger_progress SET through = $1::timestamptz
+`
+
+func (q *Queries) SetLedgerThrough(ctx context.Context, through time.Time) error {
+	_, err := q.db.Exec(ctx, setLedgerThrough, through)
+	return err
+}
+
+const setNote = `-- name: SetNote :exec
+UPDATE statement_file SET note = $1 WHERE id = $2 AND note <> $1
+`
+
+type SetNoteParams struct {
+	Note string
+	ID   uuid.UUID
+}
+
+func (q *Queries) SetNote(ctx context.Context, arg SetNoteParams) error {
+	_, err := q.db.Exec(ctx, setNote, arg.Note, arg.ID)
+	return err
+}
+
+const setStandings = `-- name: SetStandings :exec
+UPDATE statement s SET standing = u.standing, note = u.note
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS standing, unnest($3::text[]) AS note) u
+ WHERE s.id = u.id AND (s.standing, s.note) IS DISTINCT FROM (u.standing, u.note)
+`
+
+type SetStandingsParams struct {
+	Ids       []uuid.UUID
+	Standings []int16
+	Notes     []string
+}
+
+func (q *Queries) SetStandings(ctx context.Context, arg SetStandingsParams) error {
+	_, err := q.db.Exec(ctx, setStandings, arg.Ids, arg.Standings, arg.Notes)
+	return err
 }
 
 const setTold = `-- name: SetTold :exec
@@ -1949,6 +4006,7 @@ func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
 }
 
 const settledTwins = `-- name: SettledTwins :many
+
 WITH asked AS (
     SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY ($1::bigint[])
 ), near AS (
@@ -1959,27 +4017,31 @@ WITH asked AS (
        AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
 ), settled AS (
     SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
-     WHERE l.match_id < $2::bigint
      UNION ALL
     SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
-     WHERE l.match_id < $2::bigint AND l.undone_run > $3::int
+     WHERE l.undone_run > $2::int
+), before AS (
+    SELECT s.asked_ours, s.id, s.match_id FROM settled s
+     WHERE s.match_id BETWEEN 0 AND $3::bigint
+        OR s.match_id < 0 AND EXISTS (SELECT FROM open_movement o WHERE o.movement_id = s.id AND o.by_hand AND o.until_run <= $2::int)
 )
-SELECT s.id FROM settled s WHERE NOT s.asked_ours
+SELECT s.id FROM before s WHERE NOT s.asked_ours
  UNION
-SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+SELECT l.movement_id FROM before s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
  WHERE s.asked_ours
 `
 
 type SettledTwinsParams struct {
-	Ids    []int64
-	Before int64
-	Run    int32
+	Ids  []int64
+	Run  int32
+	Last int64
 }
 
+// Runs, verified and simulated, and reports.
 // Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
 // as theirs, and what was matched with ours that have the same reference as one of ours.
 func (q *Queries) SettledTwins(ctx context.Context, arg SettledTwinsParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, settledTwins, arg.Ids, arg.Before, arg.Run)
+	rows, err := q.db.Query(ctx, settledTwins, arg.Ids, arg.Run, arg.Last)
 	if err != nil {
 		return nil, err
 	}
@@ -2217,6 +4279,47 @@ func (q *Queries) TakeRun(ctx context.Context) (TakeRunRow, error) {
 	return i, err
 }
 
+const toClear = `-- name: ToClear :one
+SELECT id, state, delivery_id, payouts_id FROM statement_file WHERE id = $1 AND clearing
+`
+
+type ToClearRow struct {
+	ID         uuid.UUID
+	State      int16
+	DeliveryID int32
+	PayoutsID  *int32
+}
+
+func (q *Queries) ToClear(ctx context.Context, id uuid.UUID) (ToClearRow, error) {
+	row := q.db.QueryRow(ctx, toClear, id)
+	var i ToClearRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.DeliveryID,
+		&i.PayoutsID,
+	)
+	return i, err
+}
+
+const touchFile = `-- name: TouchFile :execrows
+UPDATE statement_file SET written_at = now() WHERE id = $1 AND attempt = $2 AND state = 0 AND NOT clearing
+`
+
+type TouchFileParams struct {
+	ID      uuid.UUID
+	Attempt int32
+}
+
+// Holds the row for the attempt that may write.
+func (q *Queries) TouchFile(ctx context.Context, arg TouchFileParams) (int64, error) {
+	result, err := q.db.Exec(ctx, touchFile, arg.ID, arg.Attempt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const transitOfUndone = `-- name: TransitOfUndone :exec
 INSERT INTO run_transit (run_number, partition_id, since, until, undone, legs, amount_minor)
 SELECT $1, partition_id, day, last, true, -count(*), -sum(amount)
@@ -2239,6 +4342,20 @@ type TransitOfUndoneParams struct {
 // Takes the legs of matches that are undone off again what was on its way.
 func (q *Queries) TransitOfUndone(ctx context.Context, arg TransitOfUndoneParams) error {
 	_, err := q.db.Exec(ctx, transitOfUndone, arg.Number, arg.Matches)
+	return err
+}
+
+const tryDoubt = `-- name: TryDoubt :exec
+UPDATE doubt SET attempts = attempts + 1, next_at = now() + make_interval(secs => $1::float8) WHERE key = $2
+`
+
+type TryDoubtParams struct {
+	Seconds float64
+	Key     uuid.UUID
+}
+
+func (q *Queries) TryDoubt(ctx context.Context, arg TryDoubtParams) error {
+	_, err := q.db.Exec(ctx, tryDoubt, arg.Seconds, arg.Key)
 	return err
 }
 
@@ -2334,10 +4451,66 @@ func (q *Queries) UndoRunTaken(ctx context.Context, number int32) error {
 }
 
 const undoRunUndone = `-- name: UndoRunUndone :exec
-UPDATE run_finding SET undone_run = NULL WHERE undone_run = $1::int
+UPDATE run_finding f SET undone_run = NULL
+  FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
+          FROM match t JOIN match_leg l ON l.match_id = t.id JOIN provisional_match p ON p.match_id = t.id AND p.until_run = $1::int
+         GROUP BY t.id) u
+ WHERE f.matched AND f.undone_run = $1::int AND f.partition_id = u.partition_id AND f.run_number = u.run_number
+   AND f.ours || f.theirs && u.movements
 `
 
+// What was found about provisional matches that the run undid counts again.
 func (q *Queries) UndoRunUndone(ctx context.Context, number int32) error {
 	_, err := q.db.Exec(ctx, undoRunUndone, number)
 	return err
+}
+
+const unmarkAgreeing = `-- name: UnmarkAgreeing :exec
+UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_minor
+`
+
+func (q *Queries) UnmarkAgreeing(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, unmarkAgreeing)
+	return err
+}
+
+const writePiece = `-- name: WritePiece :execrows
+UPDATE statement_file SET pieces = $1, control = $2, lines = $3, movements = movements + $4,
+       overlapping = overlapping + $5, differing = differing + $6,
+       difference = CASE WHEN difference = '' THEN $7 ELSE difference END,
+       leans_on = (SELECT coalesce(array_agg(DISTINCT d ORDER BY d), '{}') FROM unnest(leans_on || $8::int[]) AS d),
+       written_at = now()
+ WHERE id = $9 AND attempt = $10 AND state = 0 AND NOT clearing
+`
+
+type WritePieceParams struct {
+	Pieces      int32
+	Control     []byte
+	Lines       int64
+	Movements   int64
+	Overlapping int64
+	Differing   int64
+	Difference  string
+	LeansOn     []int32
+	ID          uuid.UUID
+	Attempt     int32
+}
+
+func (q *Queries) WritePiece(ctx context.Context, arg WritePieceParams) (int64, error) {
+	result, err := q.db.Exec(ctx, writePiece,
+		arg.Pieces,
+		arg.Control,
+		arg.Lines,
+		arg.Movements,
+		arg.Overlapping,
+		arg.Differing,
+		arg.Difference,
+		arg.LeansOn,
+		arg.ID,
+		arg.Attempt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

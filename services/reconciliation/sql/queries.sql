@@ -176,7 +176,13 @@ WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = @n
 DELETE FROM open_movement WHERE since_run + 1 = @number::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs);
 
 -- name: UndoRunUndone :exec
-UPDATE run_finding SET undone_run = NULL WHERE undone_run = @number::int;
+-- What was found about provisional matches that the run undid counts again.
+UPDATE run_finding f SET undone_run = NULL
+  FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
+          FROM match t JOIN match_leg l ON l.match_id = t.id JOIN provisional_match p ON p.match_id = t.id AND p.until_run = @number::int
+         GROUP BY t.id) u
+ WHERE f.matched AND f.undone_run = @number::int AND f.partition_id = u.partition_id AND f.run_number = u.run_number
+   AND f.ours || f.theirs && u.movements;
 
 -- name: UndoRunTaken :exec
 UPDATE delivery SET run_number = NULL WHERE run_number = @number::int;
@@ -297,6 +303,396 @@ SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence
 SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
   FROM match_leg l JOIN movement m ON m.id = l.movement_id
  WHERE l.match_id = ANY (@ids::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key;
+-- Statements.
+
+-- name: BeginFile :exec
+INSERT INTO statement_file (id, state, account, stage, format, name, reading, sha256, delivery_id, payouts_id, created_by)
+VALUES (@id, 0, @account, @stage, @format, @name, @reading, @sha256, @delivery_id, @payouts_id, @created_by);
+
+-- name: ResumeFile :one
+-- What is left of an earlier attempt at the same content, read the same way. From now on only this attempt may write.
+UPDATE statement_file SET attempt = attempt + 1, name = @name, created_by = @created_by, written_at = now()
+ WHERE id = (SELECT f.id FROM statement_file f
+              WHERE f.state = 0 AND NOT f.clearing AND f.account = @account AND f.stage = @stage AND f.format = @format
+                AND f.reading = @reading AND f.sha256 = @sha256 AND @sha256 <> ''::bytea LIMIT 1)
+RETURNING id, delivery_id, payouts_id, attempt, pieces, control;
+
+-- name: AbandonFiles :exec
+-- Files that nobody brings any more: of the account and side, but one, nothing may come in besides.
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND account = @account AND stage = @stage AND id <> @kept AND NOT clearing;
+
+-- name: AbandonFile :exec
+UPDATE statement_file SET clearing = true, attempt = attempt + 1 WHERE id = @id AND state = 0 AND attempt = @attempt;
+
+-- name: AbandonLeftFiles :exec
+-- Files of which nothing was written for so long.
+UPDATE statement_file SET clearing = true, attempt = attempt + 1
+ WHERE state = 0 AND NOT clearing AND written_at < now() - make_interval(secs => @after_seconds::float8);
+
+-- name: ListToClear :many
+SELECT id FROM statement_file WHERE clearing ORDER BY id LIMIT 100;
+
+-- name: ListToClearOf :many
+SELECT id FROM statement_file WHERE clearing AND account = @account AND stage = @stage ORDER BY id;
+
+-- name: TouchFile :execrows
+-- Holds the row for the attempt that may write.
+UPDATE statement_file SET written_at = now() WHERE id = @id AND attempt = @attempt AND state = 0 AND NOT clearing;
+
+-- name: WritePiece :execrows
+UPDATE statement_file SET pieces = @pieces, control = @control, lines = @lines, movements = movements + @movements,
+       overlapping = overlapping + @overlapping, differing = differing + @differing,
+       difference = CASE WHEN difference = '' THEN @difference ELSE difference END,
+       leans_on = (SELECT coalesce(array_agg(DISTINCT d ORDER BY d), '{}') FROM unnest(leans_on || @leans_on::int[]) AS d),
+       written_at = now()
+ WHERE id = @id AND attempt = @attempt AND state = 0 AND NOT clearing;
+
+-- name: FindMovements :many
+-- Those of these keys that are there, with what they say.
+SELECT key, id, partition_id, amount_minor, fee_minor, day FROM movement WHERE key = ANY (@keys::uuid[]);
+
+-- name: FindRepeated :many
+SELECT key, seen FROM repeated_key WHERE delivery_id = @delivery_id AND key = ANY (@keys::uuid[]);
+
+-- name: PutRepeated :exec
+INSERT INTO repeated_key (delivery_id, key, seen)
+SELECT @delivery_id, u.key, u.seen FROM (SELECT unnest(@keys::uuid[]) AS key, unnest(@seen::int[]) AS seen) u
+    ON CONFLICT (delivery_id, key) DO UPDATE SET seen = excluded.seen;
+
+-- name: DropRepeated :exec
+DELETE FROM repeated_key WHERE delivery_id = @delivery_id;
+
+-- name: LockDecisions :exec
+-- What is accepted, held and dropped is decided on by one at a time, for each decision looks at all others.
+SELECT pg_advisory_xact_lock(7266337120331);
+
+-- name: FileOfContent :one
+-- The file that has this content, if it counts, or was refused as it would be again.
+SELECT id FROM statement_file WHERE sha256 = @sha256 AND (state IN (1, 2) OR state = 3 AND reading = @reading) ORDER BY id LIMIT 1;
+
+-- name: CountRepeat :one
+UPDATE statement_file SET repeats = repeats + 1 WHERE id = @id RETURNING account;
+
+-- name: CompleteFile :exec
+UPDATE statement_file
+   SET state = @state, decided_at = now(), sha256 = @sha256, size_bytes = @size_bytes, lines = @lines, pending = @pending,
+       payout_lines = @payout_lines, statements = @statements, proofs = @proofs, failing = @failing,
+       failing_proofs = @failing_proofs, note = @note, clearing = @clearing
+ WHERE id = @id;
+
+-- name: SetDeliveries :exec
+-- What a file brings shares its state. How many movements a report's payouts are is counted.
+UPDATE delivery d
+   SET state = f.state, rows = CASE WHEN d.id = f.delivery_id THEN f.movements
+                                    ELSE (SELECT count(*) FROM movement m WHERE m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295) END
+  FROM statement_file f WHERE f.id = @file_id AND (d.id = f.delivery_id OR d.id = f.payouts_id);
+
+-- name: MeasureOverlap :exec
+-- What of a file's statements are movements of other deliveries: what its lines come to, less what is there.
+UPDATE statement s
+   SET overlapping = s.last_place - s.first_place + 1 - m.n,
+       overlap_minor = CASE WHEN jsonb_array_length(s.sums) = 1
+                            THEN (s.sums -> 0 ->> 'credits')::bigint + (s.sums -> 0 ->> 'debits')::bigint - (s.sums -> 0 ->> 'fees')::bigint - m.minor
+                            ELSE 0 END
+  FROM statement t CROSS JOIN LATERAL (
+       SELECT count(*) AS n, coalesce(sum(v.amount_minor - v.fee_minor), 0)::bigint AS minor FROM movement v
+        WHERE v.id BETWEEN (@delivery_id::bigint << 32) + t.first_place AND (@delivery_id::bigint << 32) + t.last_place) m
+ WHERE s.file_id = @file_id AND t.id = s.id AND EXISTS (SELECT FROM statement_file f WHERE f.id = @file_id AND f.overlapping > 0);
+
+-- name: GetFile :one
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file WHERE id = @id AND NOT (state = 0 AND clearing);
+
+-- name: ListFiles :many
+-- Newest first: ids are UUIDv7. Of no account: all; of state -1: all.
+SELECT id, state, account, stage, format, name, sha256, size_bytes, delivery_id, payouts_id, created_by, created_at, decided_at, lines,
+       movements, overlapping, control, pending, payout_lines, statements, proofs, failing, failing_proofs, note, repeats
+  FROM statement_file
+ WHERE id < @before AND NOT (state = 0 AND clearing) AND (@account::text = '' OR account = @account)
+   AND (@state::smallint < 0 OR state = @state)
+ ORDER BY id DESC LIMIT @n;
+
+-- name: GetStatement :one
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement WHERE id = @id;
+
+-- name: ListStatements :many
+-- Newest file first, and in its order. Of no bank account: all; of standing 0: all.
+SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, sequence, page, opening_minor, opening_day,
+       closing_minor, closing_day, lines, pending, overlapping, sums, first_place, last_place
+  FROM statement
+ WHERE (file_id < @before OR file_id = @before AND number > @after) AND (NOT @one_file::boolean OR file_id = @before)
+   AND (@bank_account::text = '' OR bank_account = @bank_account) AND (@standing::smallint = 0 OR standing = @standing)
+ ORDER BY file_id DESC, number LIMIT @n;
+
+-- name: ListLines :many
+SELECT m.id, m.key, m.kind, m.amount_minor, m.fee_minor, p.currency, m.day, m.other_day, m.line, m.provider_id, m.parent_id, m.idem_key,
+       m.reference, m.payout_id, m.note
+  FROM movement m JOIN partition p ON p.id = m.partition_id
+ WHERE m.id > @after AND m.id <= @last ORDER BY m.id LIMIT @n;
+
+-- name: LockFile :one
+SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = @id FOR NO KEY UPDATE;
+
+-- name: ListHeld :many
+SELECT id, account, stage, format, sha256, delivery_id, payouts_id, movements, leans_on, difference FROM statement_file
+ WHERE state = 2 AND NOT clearing ORDER BY id;
+
+-- name: ListToJudge :many
+-- The statements of a file as far as others matter for them.
+SELECT id, number, standing, note, series, currency, sequence, page, opening_minor, opening_day, closing_minor, closing_day, first_day,
+       last_day, lines, pending, unkeyed, overlapping, last_place - first_place + 1 AS places
+  FROM statement WHERE file_id = @file_id ORDER BY number;
+
+-- name: ListSeries :many
+-- The statements that count of these series.
+SELECT s.id, s.file_id, f.format, s.series, s.currency, s.sequence, s.page, s.opening_minor, s.opening_day, s.closing_minor, s.closing_day,
+       s.first_day, s.last_day, s.lines, s.unkeyed
+  FROM statement s JOIN statement_file f ON f.id = s.file_id AND f.state = 1
+ WHERE (s.series, s.currency) IN (SELECT unnest(@series::text[]), unnest(@currencies::text[])) AND s.standing IN (1, 6)
+ ORDER BY s.closing_day, s.sequence, s.page, s.id;
+
+-- name: SetStandings :exec
+UPDATE statement s SET standing = u.standing, note = u.note
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@standings::smallint[]) AS standing, unnest(@notes::text[]) AS note) u
+ WHERE s.id = u.id AND (s.standing, s.note) IS DISTINCT FROM (u.standing, u.note);
+
+-- name: FilesOfDeliveries :many
+SELECT id, state FROM statement_file WHERE delivery_id = ANY (@ids::int[]) OR payouts_id = ANY (@ids::int[]) ORDER BY id;
+
+-- name: LeaningFile :one
+-- Another file that counts on movements of these deliveries.
+SELECT id FROM statement_file
+ WHERE leans_on && @ids::int[] AND state IN (1, 2) AND delivery_id <> ALL (@ids::int[]) ORDER BY id LIMIT 1;
+
+-- name: SetFile :exec
+UPDATE statement_file SET state = @state, note = @note, decided_at = now() WHERE id = @id;
+
+-- name: SetNote :exec
+UPDATE statement_file SET note = @note WHERE id = @id AND note <> @note;
+
+-- name: CurrenciesOf :many
+-- The currencies of a file's lines.
+SELECT DISTINCT (e ->> 'currency')::text AS currency FROM statement s CROSS JOIN LATERAL jsonb_array_elements(s.sums) AS e
+ WHERE s.file_id = @file_id ORDER BY currency;
+
+-- name: InsertPayouts :exec
+-- What a report pays out: for each payout and currency the net of its lines.
+INSERT INTO movement (id, key, partition_id, ours, kind, amount_minor, day, payout_id, note)
+SELECT greatest(@payouts_id::bigint << 32, (SELECT max(e.id) FROM movement e WHERE e.id BETWEEN (@payouts_id::bigint << 32) AND (@payouts_id::bigint << 32) + 4294967295))
+           + row_number() OVER (ORDER BY n.payout_id, n.currency),
+       identity_of('payout', @account::text, n.payout_id, n.currency, @content::text), q.id, true, 6, n.minor::bigint, n.day, n.payout_id,
+       'payout of ' || n.lines || ' lines'
+  FROM (SELECT m.payout_id, p.currency, sum(m.amount_minor - m.fee_minor) AS minor, min(coalesce(m.other_day, m.day)) AS day, count(*) AS lines
+          FROM movement m JOIN partition p ON p.id = m.partition_id
+         WHERE m.id BETWEEN (@delivery_id::bigint << 32) AND (@delivery_id::bigint << 32) + 4294967295 AND m.payout_id <> ''
+         GROUP BY m.payout_id, p.currency HAVING sum(m.amount_minor - m.fee_minor) <> 0) n
+  JOIN partition q ON q.stage = 2 AND q.account = @account::text AND q.currency = n.currency;
+
+-- name: CountMovements :one
+SELECT count(*) FROM movement WHERE id BETWEEN @first AND @last;
+
+-- name: RemoveMovements :execrows
+DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN @first AND @last ORDER BY m.id LIMIT @n);
+
+-- name: ToClear :one
+SELECT id, state, delivery_id, payouts_id FROM statement_file WHERE id = @id AND clearing;
+
+-- name: DroppedRanges :many
+SELECT first_place, last_place FROM statement WHERE file_id = @file_id AND standing = 5 AND last_place >= first_place ORDER BY number;
+
+-- name: Cleared :exec
+UPDATE statement_file SET clearing = false, movements = @movements WHERE id = @id AND clearing;
+
+-- name: RemoveFile :exec
+WITH file AS (DELETE FROM statement_file WHERE statement_file.id = @id AND statement_file.state = 0 AND statement_file.clearing
+              RETURNING delivery_id, payouts_id)
+DELETE FROM delivery d USING file WHERE d.id = file.delivery_id OR d.id = file.payouts_id;
+
+-- name: InsertAction :exec
+INSERT INTO operator_action (id, actor, verb, target, reason) VALUES (@id, @actor, @verb, @target, @reason);
+
+-- name: BeginClearing :exec
+UPDATE statement_file SET clearing = true WHERE id = @id;
+
+-- The internal side: movements and facts from events, and what is done about them.
+
+-- name: LockOpenDelivery :many
+SELECT id FROM delivery WHERE kind = 3 AND state = 0 FOR NO KEY UPDATE;
+
+-- name: MakeOpenDelivery :exec
+INSERT INTO delivery (kind, state) VALUES (3, 0) ON CONFLICT (kind) WHERE kind = 3 AND state = 0 DO NOTHING;
+
+-- name: AcceptOpenDelivery :exec
+UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= clock_timestamp() - make_interval(secs => @seconds::float8);
+
+-- name: InsertMovements :many
+-- Writes the movements that are not there, behind those that the delivery has, and counts them; the delivery is held. One
+-- index lookup each, whatever the plan.
+WITH told AS (
+    SELECT unnest(@keys::uuid[]) AS key, unnest(@currencies::text[]) AS currency, unnest(@kinds::smallint[]) AS kind,
+           unnest(@standings::smallint[]) AS standing, unnest(@amounts::bigint[]) AS amount_minor, unnest(@fees::bigint[]) AS fee_minor,
+           unnest(@times::timestamptz[]) AS at, unnest(@provider_ids::text[]) AS provider_id, unnest(@parent_ids::text[]) AS parent_id,
+           unnest(@idem_keys::text[]) AS idem_key, unnest(@refs::text[]) AS reference, unnest(@payment_ids::text[]) AS payment_id,
+           unnest(@notes::text[]) AS note
+), fresh AS (
+    SELECT t.*, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
+      FROM told t JOIN partition p ON p.stage = @stage::smallint AND p.account = @account::text AND p.currency = t.currency
+      LEFT JOIN LATERAL (SELECT true AS there FROM movement m WHERE m.key = t.key OFFSET 0) AS known ON true
+     WHERE known.there IS NULL
+), written AS (
+    INSERT INTO movement (id, key, partition_id, ours, kind, standing, amount_minor, fee_minor, day, provider_id, parent_id, idem_key, reference,
+                          payment_id, note)
+    SELECT (d.id::bigint << 32) | (d.rows + f.place), f.key, f.partition_id, true, f.kind, f.standing, f.amount_minor, f.fee_minor,
+           (f.at AT TIME ZONE 'UTC')::date, f.provider_id, f.parent_id, f.idem_key, f.reference, f.payment_id, f.note
+      FROM fresh f CROSS JOIN delivery d
+     WHERE d.id = @delivery::int
+    RETURNING key
+), counted AS (
+    UPDATE delivery SET rows = rows + (SELECT count(*) FROM written) WHERE id = @delivery::int AND EXISTS (SELECT FROM written)
+)
+SELECT key FROM written;
+
+-- name: PutFacts :exec
+-- Joins what was told of orders to what is known: whatever comes first, and however often, it comes to the same. The amounts
+-- that are added are of movements that are new. What tells nothing new writes nothing. The zero id stands for none.
+INSERT INTO order_fact AS f (id, recurring, told, reservation_id, shipment_id, payment_id, currency, total_minor, authorized_minor,
+                             captured_minor, refunded_minor, charged_back_minor, look_at)
+SELECT n.id, n.recurring, n.told, NULLIF(n.reservation, '00000000-0000-0000-0000-000000000000'),
+       NULLIF(n.shipment, '00000000-0000-0000-0000-000000000000'), NULLIF(n.payment, '00000000-0000-0000-0000-000000000000'),
+       n.currency, n.total, n.authorized, n.captured, n.refunded, n.charged_back, now() + make_interval(secs => @grace_seconds::float8)
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@recurring::boolean[]) AS recurring, unnest(@told::int[]) AS told,
+               unnest(@reservations::uuid[]) AS reservation, unnest(@shipments::uuid[]) AS shipment, unnest(@payments::uuid[]) AS payment,
+               unnest(@currencies::text[]) AS currency, unnest(@totals::bigint[]) AS total, unnest(@authorized::bigint[]) AS authorized,
+               unnest(@captured::bigint[]) AS captured, unnest(@refunded::bigint[]) AS refunded, unnest(@charged_back::bigint[]) AS charged_back) AS n
+    ON CONFLICT (id) DO UPDATE SET
+       told = f.told | excluded.told | CASE WHEN f.reservation_id <> excluded.reservation_id OR f.shipment_id <> excluded.shipment_id
+                    OR f.payment_id <> excluded.payment_id OR f.currency <> '' AND excluded.currency <> '' AND f.currency <> excluded.currency
+               THEN @several::int ELSE 0 END,
+       reservation_id = LEAST(f.reservation_id, excluded.reservation_id), shipment_id = LEAST(f.shipment_id, excluded.shipment_id),
+       payment_id = LEAST(f.payment_id, excluded.payment_id),
+       currency = CASE WHEN f.currency = '' OR excluded.currency <> '' AND excluded.currency COLLATE "C" < f.currency COLLATE "C"
+                       THEN excluded.currency ELSE f.currency END,
+       total_minor = GREATEST(f.total_minor, excluded.total_minor), authorized_minor = GREATEST(f.authorized_minor, excluded.authorized_minor),
+       captured_minor = f.captured_minor + excluded.captured_minor, refunded_minor = f.refunded_minor + excluded.refunded_minor,
+       charged_back_minor = f.charged_back_minor + excluded.charged_back_minor,
+       told_at = now(), looks = 0, look_at = LEAST(f.look_at, excluded.look_at)
+ WHERE f.told | excluded.told <> f.told OR excluded.captured_minor <> 0 OR excluded.refunded_minor <> 0 OR excluded.charged_back_minor <> 0
+    OR f.reservation_id IS DISTINCT FROM coalesce(excluded.reservation_id, f.reservation_id)
+    OR f.shipment_id IS DISTINCT FROM coalesce(excluded.shipment_id, f.shipment_id)
+    OR f.payment_id IS DISTINCT FROM coalesce(excluded.payment_id, f.payment_id)
+    OR excluded.currency NOT IN ('', f.currency) OR excluded.total_minor > f.total_minor OR excluded.authorized_minor > f.authorized_minor;
+
+-- name: DueFacts :many
+-- The zero id stands for none.
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE look_at <= now() ORDER BY look_at LIMIT @n;
+
+-- name: LockFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE id = @id FOR NO KEY UPDATE;
+
+-- name: PutDoubts :exec
+INSERT INTO doubt AS d (key, payment_id, operation_key, resolved)
+SELECT unnest(@keys::uuid[]), unnest(@payment_ids::text[]), unnest(@operation_keys::text[]), unnest(@resolved::boolean[])
+    ON CONFLICT (key) DO UPDATE SET resolved = d.resolved OR excluded.resolved, operation_key = excluded.operation_key
+ WHERE NOT d.resolved;
+
+-- name: ResolvedDoubts :many
+SELECT key FROM doubt WHERE key = ANY (@keys::uuid[]) AND resolved;
+
+-- name: AddMinutes :exec
+INSERT INTO ledger_minute AS m (minute, currency, kind, ours_minor)
+SELECT n.minute, n.currency, n.kind, n.minor
+  FROM (SELECT unnest(@minutes::timestamptz[]) AS minute, unnest(@currencies::text[]) AS currency, unnest(@kinds::smallint[]) AS kind,
+               unnest(@minors::bigint[]) AS minor) AS n
+    ON CONFLICT (minute, currency, kind) DO UPDATE SET ours_minor = m.ours_minor + excluded.ours_minor;
+
+-- name: LedgerProgress :one
+SELECT through, balance_at, now()::timestamptz AS now FROM ledger_progress;
+
+-- name: SetLedgerThrough :exec
+UPDATE ledger_progress SET through = @through::timestamptz;
+
+-- name: SetBalanceAt :exec
+UPDATE ledger_progress SET balance_at = now();
+
+-- name: ClearTurnover :exec
+-- What the ledger says of minutes is written anew: where it says nothing, nothing moved.
+UPDATE ledger_minute SET theirs_minor = 0
+ WHERE minute >= @since AND minute < @through AND theirs_minor IS DISTINCT FROM 0;
+
+-- name: PutTurnover :exec
+INSERT INTO ledger_minute AS m (minute, currency, kind, theirs_minor)
+SELECT unnest(@minutes::timestamptz[]), unnest(@currencies::text[]), unnest(@kinds::smallint[]), unnest(@minors::bigint[])
+    ON CONFLICT (minute, currency, kind) DO UPDATE SET theirs_minor = excluded.theirs_minor;
+
+-- name: MarkDiffering :exec
+-- Kinds up to 4 are about payments, which events tell of.
+UPDATE ledger_minute SET differs = kind <= 4 AND ours_minor <> theirs_minor
+ WHERE minute >= @since AND minute < @through AND differs IS DISTINCT FROM (kind <= 4 AND ours_minor <> theirs_minor);
+
+-- name: DifferingMinutes :many
+-- Those whose journals were not read lately; they are now.
+UPDATE ledger_minute SET read_at = now()
+ WHERE differs AND minute IN (
+       SELECT DISTINCT minute FROM ledger_minute
+        WHERE differs AND (read_at IS NULL OR read_at < now() - make_interval(secs => @again_seconds::float8)) ORDER BY minute LIMIT @n)
+RETURNING minute;
+
+-- name: UnmarkAgreeing :exec
+UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_minor;
+
+-- name: DifferingSums :many
+SELECT currency, sum(ours_minor)::bigint AS ours_minor, sum(theirs_minor)::bigint AS theirs_minor, count(DISTINCT minute) AS minutes,
+       min(minute)::timestamptz AS since
+  FROM ledger_minute WHERE differs GROUP BY currency ORDER BY currency;
+
+-- name: PositionsThrough :many
+SELECT currency, coalesce(sum(theirs_minor), 0)::bigint AS minor FROM ledger_minute WHERE minute < @through GROUP BY currency;
+
+-- name: KnownMovements :many
+SELECT m.key FROM (SELECT unnest(@keys::uuid[]) AS key) AS n
+ CROSS JOIN LATERAL (SELECT key FROM movement WHERE key = n.key OFFSET 0) AS m;
+
+-- name: LookSoon :exec
+UPDATE order_fact SET look_at = now() + make_interval(secs => @seconds::float8) WHERE id = @id;
+
+-- name: ProvenDoubts :many
+-- What is in doubt and matched with a statement: by an id or by hand. Of one payment, where one is named: however it was matched,
+-- and however often it was tried.
+SELECT d.key, d.payment_id, d.operation_key, d.attempts, p.currency, m.amount_minor, sum(t.amount_minor)::bigint AS stated_minor,
+       coalesce(max(nullif(t.provider_id, '')), max(t.parent_id), '')::text AS provider_id, min(t.line)::int AS line,
+       (min(t.key::text))::uuid AS stated_key
+  FROM doubt d
+  JOIN movement m ON m.key = d.key
+  JOIN partition p ON p.id = m.partition_id
+  JOIN match_leg l ON l.movement_id = m.id AND l.active
+  JOIN match x ON x.id = l.match_id
+  JOIN match_leg o ON o.match_id = l.match_id AND o.active
+  JOIN movement t ON t.id = o.movement_id AND NOT t.ours
+ WHERE NOT d.resolved
+   AND CASE WHEN @payment_id::text <> '' THEN d.payment_id = @payment_id::text
+            ELSE d.attempts < @attempts::smallint AND d.next_at <= now() AND x.pass IN (0, 1) END
+ GROUP BY d.key, d.payment_id, d.operation_key, d.attempts, d.next_at, p.currency, m.amount_minor
+ ORDER BY d.next_at LIMIT @n;
+
+-- name: TryDoubt :exec
+UPDATE doubt SET attempts = attempts + 1, next_at = now() + make_interval(secs => @seconds::float8) WHERE key = @key;
+
+-- name: SetDoubtFailure :exec
+UPDATE doubt SET failure = @failure WHERE key = @key;
+
+-- Runs, verified and simulated, and reports.
 
 -- name: SettledTwins :many
 -- Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
@@ -311,14 +707,17 @@ WITH asked AS (
        AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
 ), settled AS (
     SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
-     WHERE l.match_id < @before::bigint
      UNION ALL
     SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
-     WHERE l.match_id < @before::bigint AND l.undone_run > @run::int
+     WHERE l.undone_run > @run::int
+), before AS (
+    SELECT s.asked_ours, s.id, s.match_id FROM settled s
+     WHERE s.match_id BETWEEN 0 AND @last::bigint
+        OR s.match_id < 0 AND EXISTS (SELECT FROM open_movement o WHERE o.movement_id = s.id AND o.by_hand AND o.until_run <= @run::int)
 )
-SELECT s.id FROM settled s WHERE NOT s.asked_ours
+SELECT s.id FROM before s WHERE NOT s.asked_ours
  UNION
-SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+SELECT l.movement_id FROM before s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
  WHERE s.asked_ours;
 
 -- name: StoredMatches :many
@@ -358,6 +757,10 @@ SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigi
 -- name: ReportRun :one
 SELECT number, id, as_of, digest FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1;
 
+-- name: LastEndedRun :one
+-- A run that was cancelled has left nothing, but people may have decided something after it.
+SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1;
+
 -- name: ReportDays :many
 -- What the days up to one come to: those before the time, and those in it.
 SELECT p.stage, d.ours, d.kind, (d.day >= @since)::boolean AS within, sum(d.movements)::bigint AS movements,
@@ -378,7 +781,7 @@ SELECT p.stage, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amou
 WITH found AS (
     SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
       FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = @run::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+     WHERE f.run_number = @finished::int AND NOT f.matched ORDER BY v.movement_id, f.place)
 SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
        count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
@@ -411,7 +814,7 @@ SELECT coalesce(sum(rows), 0)::bigint AS movements FROM delivery WHERE state = 1
 WITH found AS (
     SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
       FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = @run::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+     WHERE f.run_number = @finished::int AND NOT f.matched ORDER BY v.movement_id, f.place)
 SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
        (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
@@ -435,3 +838,20 @@ SELECT p.stage, t.partition_id, t.since, t.until, sum(t.legs)::bigint AS legs, s
  GROUP BY p.stage, t.partition_id, t.since, t.until
 HAVING sum(t.legs) <> 0
  ORDER BY t.partition_id, t.since, t.until;
+
+-- name: CloseByHand :execrows
+UPDATE open_movement SET until_run = 1 + @last::int, by_hand = true WHERE movement_id = ANY (@movements::bigint[]) AND until_run IS NULL;
+
+-- name: OpenByHand :exec
+-- The movements of a match that a person made, or a run, are open again. What was closed since the last run never was.
+WITH legs AS (
+    SELECT m.id, m.partition_id FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE l.match_id = @match_id AND l.active
+), closed AS (
+    UPDATE open_movement o SET until_run = NULL, by_hand = false FROM legs
+     WHERE o.movement_id = legs.id AND o.until_run = 1 + @last::int AND o.by_hand
+    RETURNING o.movement_id)
+INSERT INTO open_movement (movement_id, since_run, partition_id)
+SELECT legs.id, @last::int, legs.partition_id FROM legs WHERE legs.id NOT IN (SELECT movement_id FROM closed);
+
+-- name: InDoubtOf :many
+SELECT id FROM movement WHERE id = ANY (@ids::bigint[]) AND ours AND standing <> 0;

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -1001,8 +1002,14 @@ type PaymentCaptured struct {
 	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
 	// The provider's id of the charge.
 	ProviderChargeId string `protobuf:"bytes,4,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey string `protobuf:"bytes,5,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// When the ledger took it: the time of its journal.
+	BookTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=book_time,json=bookTime,proto3" json:"book_time,omitempty"`
+	// The provider's id of the capture of an authorization; empty for a charge.
+	ProviderCaptureId string `protobuf:"bytes,7,opt,name=provider_capture_id,json=providerCaptureId,proto3" json:"provider_capture_id,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *PaymentCaptured) Reset() {
@@ -1063,6 +1070,27 @@ func (x *PaymentCaptured) GetProviderChargeId() string {
 	return ""
 }
 
+func (x *PaymentCaptured) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *PaymentCaptured) GetBookTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BookTime
+	}
+	return nil
+}
+
+func (x *PaymentCaptured) GetProviderCaptureId() string {
+	if x != nil {
+		return x.ProviderCaptureId
+	}
+	return ""
+}
+
 // PaymentDeclined: the provider declined. Type tieout.payment.payment.declined.v1.
 type PaymentDeclined struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1072,8 +1100,14 @@ type PaymentDeclined struct {
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// The provider's reason.
 	DeclineReason string `protobuf:"bytes,3,opt,name=decline_reason,json=declineReason,proto3" json:"decline_reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// How much was asked for.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey string `protobuf:"bytes,5,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// The provider's id of the charge or authorization; empty when it is not known.
+	ProviderChargeId string `protobuf:"bytes,6,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *PaymentDeclined) Reset() {
@@ -1127,6 +1161,27 @@ func (x *PaymentDeclined) GetDeclineReason() string {
 	return ""
 }
 
+func (x *PaymentDeclined) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PaymentDeclined) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *PaymentDeclined) GetProviderChargeId() string {
+	if x != nil {
+		return x.ProviderChargeId
+	}
+	return ""
+}
+
 // PaymentUnknown: the provider was asked and its answer was lost. Type tieout.payment.payment.unknown.v1.
 type PaymentUnknown struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1135,7 +1190,15 @@ type PaymentUnknown struct {
 	// What it is for: the order's id.
 	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
 	// How much is in doubt.
-	Amount        *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// What was asked: "charge", "authorize", "capture", "void" or "refund".
+	Operation string `protobuf:"bytes,4,opt,name=operation,proto3" json:"operation,omitempty"`
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey string `protobuf:"bytes,5,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// The provider's id of the charge or authorization; empty when it is not known.
+	ProviderChargeId string `protobuf:"bytes,6,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
+	// The key under which the provider knows what was asked.
+	OperationKey  string `protobuf:"bytes,7,opt,name=operation_key,json=operationKey,proto3" json:"operation_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1191,6 +1254,34 @@ func (x *PaymentUnknown) GetAmount() *v1.Amount {
 	return nil
 }
 
+func (x *PaymentUnknown) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *PaymentUnknown) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *PaymentUnknown) GetProviderChargeId() string {
+	if x != nil {
+		return x.ProviderChargeId
+	}
+	return ""
+}
+
+func (x *PaymentUnknown) GetOperationKey() string {
+	if x != nil {
+		return x.OperationKey
+	}
+	return ""
+}
+
 // PaymentRefunded: money went back. Type tieout.payment.payment.refunded.v1.
 type PaymentRefunded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1202,8 +1293,16 @@ type PaymentRefunded struct {
 	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
 	// The provider's id of the refund.
 	ProviderRefundId string `protobuf:"bytes,4,opt,name=provider_refund_id,json=providerRefundId,proto3" json:"provider_refund_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The provider's id of the charge or authorization; empty when it is not known.
+	ProviderChargeId string `protobuf:"bytes,5,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey string `protobuf:"bytes,6,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// The key under which the provider knows the refund.
+	OperationKey string `protobuf:"bytes,7,opt,name=operation_key,json=operationKey,proto3" json:"operation_key,omitempty"`
+	// When the ledger took it: the time of its journal.
+	BookTime      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=book_time,json=bookTime,proto3" json:"book_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentRefunded) Reset() {
@@ -1264,15 +1363,49 @@ func (x *PaymentRefunded) GetProviderRefundId() string {
 	return ""
 }
 
+func (x *PaymentRefunded) GetProviderChargeId() string {
+	if x != nil {
+		return x.ProviderChargeId
+	}
+	return ""
+}
+
+func (x *PaymentRefunded) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *PaymentRefunded) GetOperationKey() string {
+	if x != nil {
+		return x.OperationKey
+	}
+	return ""
+}
+
+func (x *PaymentRefunded) GetBookTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BookTime
+	}
+	return nil
+}
+
 // PaymentVoided: a payment was undone before any money was taken. Type tieout.payment.payment.voided.v1.
 type PaymentVoided struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment.
 	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// What it was for: the order's id.
-	Reference     string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Reference string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// How much was asked for.
+	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey string `protobuf:"bytes,4,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// The provider's id of the charge or authorization; empty when it is not known.
+	ProviderChargeId string `protobuf:"bytes,5,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *PaymentVoided) Reset() {
@@ -1319,6 +1452,27 @@ func (x *PaymentVoided) GetReference() string {
 	return ""
 }
 
+func (x *PaymentVoided) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PaymentVoided) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *PaymentVoided) GetProviderChargeId() string {
+	if x != nil {
+		return x.ProviderChargeId
+	}
+	return ""
+}
+
 // PaymentAuthorized: money was set aside. Type tieout.payment.payment.authorized.v1.
 type PaymentAuthorized struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1330,8 +1484,10 @@ type PaymentAuthorized struct {
 	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
 	// The provider's id of the authorization.
 	ProviderChargeId string `protobuf:"bytes,4,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey   string `protobuf:"bytes,5,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentAuthorized) Reset() {
@@ -1392,6 +1548,13 @@ func (x *PaymentAuthorized) GetProviderChargeId() string {
 	return ""
 }
 
+func (x *PaymentAuthorized) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
 // PaymentResolved: what was in doubt is known. What it turned out to be is told by an event of its own, if it has
 // changed anything. Type tieout.payment.payment.resolved.v1.
 type PaymentResolved struct {
@@ -1404,10 +1567,18 @@ type PaymentResolved struct {
 	Operation string `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
 	// What became of it: "done", "declined" or "not found".
 	Outcome string `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	// Who found out: "request", "resolver", "webhook" or "inquiry".
+	// Who found out: "request", "resolver", "webhook", "inquiry" or "statement".
 	Evidence string `protobuf:"bytes,5,opt,name=evidence,proto3" json:"evidence,omitempty"`
 	// How much was in doubt.
-	Amount        *v1.Amount `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	Amount *v1.Amount `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey string `protobuf:"bytes,7,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// The provider's id of the charge or authorization; empty when it is not known.
+	ProviderChargeId string `protobuf:"bytes,8,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
+	// The key under which the provider knows what was asked.
+	OperationKey string `protobuf:"bytes,9,opt,name=operation_key,json=operationKey,proto3" json:"operation_key,omitempty"`
+	// The provider's id of what was done; empty when it was not.
+	ProviderId    string `protobuf:"bytes,10,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1484,6 +1655,34 @@ func (x *PaymentResolved) GetAmount() *v1.Amount {
 	return nil
 }
 
+func (x *PaymentResolved) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *PaymentResolved) GetProviderChargeId() string {
+	if x != nil {
+		return x.ProviderChargeId
+	}
+	return ""
+}
+
+func (x *PaymentResolved) GetOperationKey() string {
+	if x != nil {
+		return x.OperationKey
+	}
+	return ""
+}
+
+func (x *PaymentResolved) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
 // PaymentChargeback: the customer's bank took money back. Type tieout.payment.payment.chargeback.v1.
 type PaymentChargeback struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1495,8 +1694,16 @@ type PaymentChargeback struct {
 	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
 	// The provider's id of the chargeback.
 	ProviderChargebackId string `protobuf:"bytes,4,opt,name=provider_chargeback_id,json=providerChargebackId,proto3" json:"provider_chargeback_id,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// The provider's id of the charge or authorization; empty when it is not known.
+	ProviderChargeId string `protobuf:"bytes,5,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey string `protobuf:"bytes,6,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// What the provider takes for it; less than zero when it gives that back. Unset for nothing.
+	Fee *v1.Amount `protobuf:"bytes,7,opt,name=fee,proto3" json:"fee,omitempty"`
+	// When the ledger took it: the time of its journal.
+	BookTime      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=book_time,json=bookTime,proto3" json:"book_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentChargeback) Reset() {
@@ -1557,6 +1764,34 @@ func (x *PaymentChargeback) GetProviderChargebackId() string {
 	return ""
 }
 
+func (x *PaymentChargeback) GetProviderChargeId() string {
+	if x != nil {
+		return x.ProviderChargeId
+	}
+	return ""
+}
+
+func (x *PaymentChargeback) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *PaymentChargeback) GetFee() *v1.Amount {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+func (x *PaymentChargeback) GetBookTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BookTime
+	}
+	return nil
+}
+
 // PaymentChargebackReversed: money that the customer's bank took back came again. Type
 // tieout.payment.payment.chargeback_reversed.v1.
 type PaymentChargebackReversed struct {
@@ -1569,8 +1804,16 @@ type PaymentChargebackReversed struct {
 	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
 	// The provider's id of the chargeback.
 	ProviderChargebackId string `protobuf:"bytes,4,opt,name=provider_chargeback_id,json=providerChargebackId,proto3" json:"provider_chargeback_id,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// The provider's id of the charge or authorization; empty when it is not known.
+	ProviderChargeId string `protobuf:"bytes,5,opt,name=provider_charge_id,json=providerChargeId,proto3" json:"provider_charge_id,omitempty"`
+	// The key under which the provider knows the charge or authorization.
+	ProviderKey string `protobuf:"bytes,6,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// What the provider takes for it; less than zero when it gives that back. Unset for nothing.
+	Fee *v1.Amount `protobuf:"bytes,7,opt,name=fee,proto3" json:"fee,omitempty"`
+	// When the ledger took it: the time of its journal.
+	BookTime      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=book_time,json=bookTime,proto3" json:"book_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentChargebackReversed) Reset() {
@@ -1629,6 +1872,34 @@ func (x *PaymentChargebackReversed) GetProviderChargebackId() string {
 		return x.ProviderChargebackId
 	}
 	return ""
+}
+
+func (x *PaymentChargebackReversed) GetProviderChargeId() string {
+	if x != nil {
+		return x.ProviderChargeId
+	}
+	return ""
+}
+
+func (x *PaymentChargebackReversed) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *PaymentChargebackReversed) GetFee() *v1.Amount {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+func (x *PaymentChargebackReversed) GetBookTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BookTime
+	}
+	return nil
 }
 
 // BreakerChanged: calls to a payment provider are held back, or are not any more. Type
@@ -3205,11 +3476,231 @@ func (x *RunFinished) GetDigest() string {
 	return ""
 }
 
+// JournalPosted: a journal that somebody decided on is in the ledger. Type tieout.payment.journal.posted.v1.
+type JournalPosted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The journal.
+	JournalId string `protobuf:"bytes,1,opt,name=journal_id,json=journalId,proto3" json:"journal_id,omitempty"`
+	// What it is about: "payout", "fee", "write_off" or "correction".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Which of its kind it is.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// What it is for: a break, a payout.
+	Reference string `protobuf:"bytes,4,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Its lines, in their order.
+	Postings []*JournalPosting `protobuf:"bytes,5,rep,name=postings,proto3" json:"postings,omitempty"`
+	// Who decided.
+	Actor string `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalPosted) Reset() {
+	*x = JournalPosted{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalPosted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalPosted) ProtoMessage() {}
+
+func (x *JournalPosted) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalPosted.ProtoReflect.Descriptor instead.
+func (*JournalPosted) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *JournalPosted) GetJournalId() string {
+	if x != nil {
+		return x.JournalId
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetPostings() []*JournalPosting {
+	if x != nil {
+		return x.Postings
+	}
+	return nil
+}
+
+func (x *JournalPosted) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *JournalPosted) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// JournalPosting is a line of a journal.
+type JournalPosting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account: "provider_clearing".
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// More than zero debits the account, less than zero credits it.
+	Amount        *v1.Amount `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalPosting) Reset() {
+	*x = JournalPosting{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalPosting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalPosting) ProtoMessage() {}
+
+func (x *JournalPosting) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalPosting.ProtoReflect.Descriptor instead.
+func (*JournalPosting) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *JournalPosting) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *JournalPosting) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+// GapHealed: the owner of something told reconciliation what none of its events had. Type
+// tieout.reconciliation.gap.healed.v1.
+type GapHealed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is about: an order's or recurring payment's id, a payment's.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Who was asked: "orchestrator", "payment", "inventory", "shipment" or "ledger".
+	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// What was missing, in words.
+	Missing       []string `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GapHealed) Reset() {
+	*x = GapHealed{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GapHealed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GapHealed) ProtoMessage() {}
+
+func (x *GapHealed) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GapHealed.ProtoReflect.Descriptor instead.
+func (*GapHealed) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *GapHealed) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *GapHealed) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *GapHealed) GetMissing() []string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
 var File_tieout_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1btieout/event/v1/event.proto\x12\x0ftieout.event.v1\x1a\x1dtieout/common/v1/amount.proto\"\x92\x01\n" +
+	"\x1btieout/event/v1/event.proto\x12\x0ftieout.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\"\x92\x01\n" +
 	"\vOrderPlaced\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x17\n" +
 	"\asaga_id\x18\x02 \x01(\tR\x06sagaId\x12\x1f\n" +
@@ -3272,39 +3763,57 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\treference\x18\x02 \x01(\tR\treference\"=\n" +
 	"\rStockQuantity\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\x03R\bquantity\"\xae\x01\n" +
+	"\bquantity\x18\x02 \x01(\x03R\bquantity\"\xba\x02\n" +
 	"\x0fPaymentCaptured\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
 	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12,\n" +
-	"\x12provider_charge_id\x18\x04 \x01(\tR\x10providerChargeId\"u\n" +
+	"\x12provider_charge_id\x18\x04 \x01(\tR\x10providerChargeId\x12!\n" +
+	"\fprovider_key\x18\x05 \x01(\tR\vproviderKey\x127\n" +
+	"\tbook_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bbookTime\x12.\n" +
+	"\x13provider_capture_id\x18\a \x01(\tR\x11providerCaptureId\"\xf8\x01\n" +
 	"\x0fPaymentDeclined\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12%\n" +
-	"\x0edecline_reason\x18\x03 \x01(\tR\rdeclineReason\"\x7f\n" +
+	"\x0edecline_reason\x18\x03 \x01(\tR\rdeclineReason\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12!\n" +
+	"\fprovider_key\x18\x05 \x01(\tR\vproviderKey\x12,\n" +
+	"\x12provider_charge_id\x18\x06 \x01(\tR\x10providerChargeId\"\x93\x02\n" +
 	"\x0ePaymentUnknown\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
-	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\"\xae\x01\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\x1c\n" +
+	"\toperation\x18\x04 \x01(\tR\toperation\x12!\n" +
+	"\fprovider_key\x18\x05 \x01(\tR\vproviderKey\x12,\n" +
+	"\x12provider_charge_id\x18\x06 \x01(\tR\x10providerChargeId\x12#\n" +
+	"\roperation_key\x18\a \x01(\tR\foperationKey\"\xdd\x02\n" +
 	"\x0fPaymentRefunded\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
 	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12,\n" +
-	"\x12provider_refund_id\x18\x04 \x01(\tR\x10providerRefundId\"L\n" +
+	"\x12provider_refund_id\x18\x04 \x01(\tR\x10providerRefundId\x12,\n" +
+	"\x12provider_charge_id\x18\x05 \x01(\tR\x10providerChargeId\x12!\n" +
+	"\fprovider_key\x18\x06 \x01(\tR\vproviderKey\x12#\n" +
+	"\roperation_key\x18\a \x01(\tR\foperationKey\x127\n" +
+	"\tbook_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bbookTime\"\xcf\x01\n" +
 	"\rPaymentVoided\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
-	"\treference\x18\x02 \x01(\tR\treference\"\xb0\x01\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12!\n" +
+	"\fprovider_key\x18\x04 \x01(\tR\vproviderKey\x12,\n" +
+	"\x12provider_charge_id\x18\x05 \x01(\tR\x10providerChargeId\"\xd3\x01\n" +
 	"\x11PaymentAuthorized\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
 	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12,\n" +
-	"\x12provider_charge_id\x18\x04 \x01(\tR\x10providerChargeId\"\xd4\x01\n" +
+	"\x12provider_charge_id\x18\x04 \x01(\tR\x10providerChargeId\x12!\n" +
+	"\fprovider_key\x18\x05 \x01(\tR\vproviderKey\"\xeb\x02\n" +
 	"\x0fPaymentResolved\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
@@ -3312,19 +3821,33 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\toperation\x18\x03 \x01(\tR\toperation\x12\x18\n" +
 	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x1a\n" +
 	"\bevidence\x18\x05 \x01(\tR\bevidence\x120\n" +
-	"\x06amount\x18\x06 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\"\xb8\x01\n" +
+	"\x06amount\x18\x06 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12!\n" +
+	"\fprovider_key\x18\a \x01(\tR\vproviderKey\x12,\n" +
+	"\x12provider_charge_id\x18\b \x01(\tR\x10providerChargeId\x12#\n" +
+	"\roperation_key\x18\t \x01(\tR\foperationKey\x12\x1f\n" +
+	"\vprovider_id\x18\n" +
+	" \x01(\tR\n" +
+	"providerId\"\xee\x02\n" +
 	"\x11PaymentChargeback\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
 	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x124\n" +
-	"\x16provider_chargeback_id\x18\x04 \x01(\tR\x14providerChargebackId\"\xc0\x01\n" +
+	"\x16provider_chargeback_id\x18\x04 \x01(\tR\x14providerChargebackId\x12,\n" +
+	"\x12provider_charge_id\x18\x05 \x01(\tR\x10providerChargeId\x12!\n" +
+	"\fprovider_key\x18\x06 \x01(\tR\vproviderKey\x12*\n" +
+	"\x03fee\x18\a \x01(\v2\x18.tieout.common.v1.AmountR\x03fee\x127\n" +
+	"\tbook_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bbookTime\"\xf6\x02\n" +
 	"\x19PaymentChargebackReversed\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x120\n" +
 	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x124\n" +
-	"\x16provider_chargeback_id\x18\x04 \x01(\tR\x14providerChargebackId\"p\n" +
+	"\x16provider_chargeback_id\x18\x04 \x01(\tR\x14providerChargebackId\x12,\n" +
+	"\x12provider_charge_id\x18\x05 \x01(\tR\x10providerChargeId\x12!\n" +
+	"\fprovider_key\x18\x06 \x01(\tR\vproviderKey\x12*\n" +
+	"\x03fee\x18\a \x01(\v2\x18.tieout.common.v1.AmountR\x03fee\x127\n" +
+	"\tbook_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bbookTime\"p\n" +
 	"\x0eBreakerChanged\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
@@ -3447,7 +3970,23 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\x06digest\x18\x06 \x01(\tR\x06digest\x1a9\n" +
 	"\vBreaksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\xb5\x01\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xdd\x01\n" +
+	"\rJournalPosted\x12\x1d\n" +
+	"\n" +
+	"journal_id\x18\x01 \x01(\tR\tjournalId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1c\n" +
+	"\treference\x18\x04 \x01(\tR\treference\x12;\n" +
+	"\bpostings\x18\x05 \x03(\v2\x1f.tieout.event.v1.JournalPostingR\bpostings\x12\x14\n" +
+	"\x05actor\x18\x06 \x01(\tR\x05actor\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\\\n" +
+	"\x0eJournalPosting\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x120\n" +
+	"\x06amount\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\"U\n" +
+	"\tGapHealed\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x18\n" +
+	"\amissing\x18\x03 \x03(\tR\amissingB\xb5\x01\n" +
 	"\x13com.tieout.event.v1B\n" +
 	"EventProtoP\x01Z4github.com/tieout/tieout/gen/tieout/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTieout.Event.V1\xca\x02\x0fTieout\\Event\\V1\xe2\x02\x1bTieout\\Event\\V1\\GPBMetadata\xea\x02\x11Tieout::Event::V1b\x06proto3"
 
@@ -3463,7 +4002,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
@@ -3513,30 +4052,44 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*ScheduleOccurrenceMissed)(nil),    // 45: tieout.event.v1.ScheduleOccurrenceMissed
 	(*ScheduleOccurrenceSkipped)(nil),   // 46: tieout.event.v1.ScheduleOccurrenceSkipped
 	(*RunFinished)(nil),                 // 47: tieout.event.v1.RunFinished
-	nil,                                 // 48: tieout.event.v1.RunFinished.BreaksEntry
-	(*v1.Amount)(nil),                   // 49: tieout.common.v1.Amount
+	(*JournalPosted)(nil),               // 48: tieout.event.v1.JournalPosted
+	(*JournalPosting)(nil),              // 49: tieout.event.v1.JournalPosting
+	(*GapHealed)(nil),                   // 50: tieout.event.v1.GapHealed
+	nil,                                 // 51: tieout.event.v1.RunFinished.BreaksEntry
+	(*v1.Amount)(nil),                   // 52: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),       // 53: google.protobuf.Timestamp
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	49, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	52, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	49, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	49, // 4: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	49, // 5: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	49, // 6: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	49, // 7: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	49, // 8: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	49, // 9: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
-	49, // 10: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
-	49, // 11: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
-	49, // 12: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
-	49, // 13: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
-	48, // 14: tieout.event.v1.RunFinished.breaks:type_name -> tieout.event.v1.RunFinished.BreaksEntry
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	52, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	53, // 4: tieout.event.v1.PaymentCaptured.book_time:type_name -> google.protobuf.Timestamp
+	52, // 5: tieout.event.v1.PaymentDeclined.amount:type_name -> tieout.common.v1.Amount
+	52, // 6: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	52, // 7: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	53, // 8: tieout.event.v1.PaymentRefunded.book_time:type_name -> google.protobuf.Timestamp
+	52, // 9: tieout.event.v1.PaymentVoided.amount:type_name -> tieout.common.v1.Amount
+	52, // 10: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	52, // 11: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	52, // 12: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	52, // 13: tieout.event.v1.PaymentChargeback.fee:type_name -> tieout.common.v1.Amount
+	53, // 14: tieout.event.v1.PaymentChargeback.book_time:type_name -> google.protobuf.Timestamp
+	52, // 15: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	52, // 16: tieout.event.v1.PaymentChargebackReversed.fee:type_name -> tieout.common.v1.Amount
+	53, // 17: tieout.event.v1.PaymentChargebackReversed.book_time:type_name -> google.protobuf.Timestamp
+	52, // 18: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
+	52, // 19: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
+	52, // 20: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
+	52, // 21: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
+	51, // 22: tieout.event.v1.RunFinished.breaks:type_name -> tieout.event.v1.RunFinished.BreaksEntry
+	49, // 23: tieout.event.v1.JournalPosted.postings:type_name -> tieout.event.v1.JournalPosting
+	52, // 24: tieout.event.v1.JournalPosting.amount:type_name -> tieout.common.v1.Amount
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -3550,7 +4103,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   49,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2792,6 +2792,98 @@ func (x *BatchCommitResponse) GetResults() []*BatchCommitResponse_Result {
 	return nil
 }
 
+// BatchGetReservationRequest names keys of Reserve.
+type BatchGetReservationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The keys, 1 to 256.
+	IdempotencyKeys []string `protobuf:"bytes,1,rep,name=idempotency_keys,json=idempotencyKeys,proto3" json:"idempotency_keys,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *BatchGetReservationRequest) Reset() {
+	*x = BatchGetReservationRequest{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchGetReservationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchGetReservationRequest) ProtoMessage() {}
+
+func (x *BatchGetReservationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchGetReservationRequest.ProtoReflect.Descriptor instead.
+func (*BatchGetReservationRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *BatchGetReservationRequest) GetIdempotencyKeys() []string {
+	if x != nil {
+		return x.IdempotencyKeys
+	}
+	return nil
+}
+
+// BatchGetReservationResponse is what was made under them.
+type BatchGetReservationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reservations as they stand, in the order of their keys.
+	Reservations  []*BatchGetReservationResponse_Keyed `protobuf:"bytes,1,rep,name=reservations,proto3" json:"reservations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchGetReservationResponse) Reset() {
+	*x = BatchGetReservationResponse{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchGetReservationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchGetReservationResponse) ProtoMessage() {}
+
+func (x *BatchGetReservationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchGetReservationResponse.ProtoReflect.Descriptor instead.
+func (*BatchGetReservationResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *BatchGetReservationResponse) GetReservations() []*BatchGetReservationResponse_Keyed {
+	if x != nil {
+		return x.Reservations
+	}
+	return nil
+}
+
 // Line is a quantity of one SKU; the sum of the request's lines of that SKU.
 type Reservation_Line struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2805,7 +2897,7 @@ type Reservation_Line struct {
 
 func (x *Reservation_Line) Reset() {
 	*x = Reservation_Line{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2817,7 +2909,7 @@ func (x *Reservation_Line) String() string {
 func (*Reservation_Line) ProtoMessage() {}
 
 func (x *Reservation_Line) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[43]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2863,7 +2955,7 @@ type BatchReserveResponse_Result struct {
 
 func (x *BatchReserveResponse_Result) Reset() {
 	*x = BatchReserveResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[44]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +2967,7 @@ func (x *BatchReserveResponse_Result) String() string {
 func (*BatchReserveResponse_Result) ProtoMessage() {}
 
 func (x *BatchReserveResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[44]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2928,7 +3020,7 @@ type BatchReleaseResponse_Result struct {
 
 func (x *BatchReleaseResponse_Result) Reset() {
 	*x = BatchReleaseResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[45]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2940,7 +3032,7 @@ func (x *BatchReleaseResponse_Result) String() string {
 func (*BatchReleaseResponse_Result) ProtoMessage() {}
 
 func (x *BatchReleaseResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[45]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2993,7 +3085,7 @@ type BatchCommitResponse_Result struct {
 
 func (x *BatchCommitResponse_Result) Reset() {
 	*x = BatchCommitResponse_Result{}
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[46]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3097,7 @@ func (x *BatchCommitResponse_Result) String() string {
 func (*BatchCommitResponse_Result) ProtoMessage() {}
 
 func (x *BatchCommitResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[46]
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3040,6 +3132,61 @@ func (x *BatchCommitResponse_Result) GetReplayed() bool {
 		return x.Replayed
 	}
 	return false
+}
+
+// Keyed is a reservation with the key that it was made under.
+type BatchGetReservationResponse_Keyed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The reservation.
+	Reservation   *Reservation `protobuf:"bytes,2,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchGetReservationResponse_Keyed) Reset() {
+	*x = BatchGetReservationResponse_Keyed{}
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchGetReservationResponse_Keyed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchGetReservationResponse_Keyed) ProtoMessage() {}
+
+func (x *BatchGetReservationResponse_Keyed) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_inventory_v1_inventory_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchGetReservationResponse_Keyed.ProtoReflect.Descriptor instead.
+func (*BatchGetReservationResponse_Keyed) Descriptor() ([]byte, []int) {
+	return file_tieout_inventory_v1_inventory_proto_rawDescGZIP(), []int{44, 0}
+}
+
+func (x *BatchGetReservationResponse_Keyed) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *BatchGetReservationResponse_Keyed) GetReservation() *Reservation {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
 }
 
 var File_tieout_inventory_v1_inventory_proto protoreflect.FileDescriptor
@@ -3236,7 +3383,14 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x06Result\x12*\n" +
 	"\x06status\x18\x01 \x01(\v2\x12.google.rpc.StatusR\x06status\x12?\n" +
 	"\bresponse\x18\x02 \x01(\v2#.tieout.inventory.v1.CommitResponseR\bresponse\x12\x1a\n" +
-	"\breplayed\x18\x03 \x01(\bR\breplayed*\xb1\x01\n" +
+	"\breplayed\x18\x03 \x01(\bR\breplayed\"]\n" +
+	"\x1aBatchGetReservationRequest\x12?\n" +
+	"\x10idempotency_keys\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10\x80\x02\"\ar\x05\x10\x01\x18\xff\x01R\x0fidempotencyKeys\"\xef\x01\n" +
+	"\x1bBatchGetReservationResponse\x12Z\n" +
+	"\freservations\x18\x01 \x03(\v26.tieout.inventory.v1.BatchGetReservationResponse.KeyedR\freservations\x1at\n" +
+	"\x05Keyed\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12B\n" +
+	"\vreservation\x18\x02 \x01(\v2 .tieout.inventory.v1.ReservationR\vreservation*\xb1\x01\n" +
 	"\x10ReservationState\x12!\n" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1e\n" +
@@ -3250,7 +3404,7 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x19STOCK_EVENT_TYPE_RELEASED\x10\x03\x12\x1e\n" +
 	"\x1aSTOCK_EVENT_TYPE_COMMITTED\x10\x04\x12\x1d\n" +
 	"\x19STOCK_EVENT_TYPE_ADJUSTED\x10\x05\x12\x1c\n" +
-	"\x18STOCK_EVENT_TYPE_EXPIRED\x10\x062\xfc\x0f\n" +
+	"\x18STOCK_EVENT_TYPE_EXPIRED\x10\x062\x85\x11\n" +
 	"\x10InventoryService\x12s\n" +
 	"\fReceiveStock\x12(.tieout.inventory.v1.ReceiveStockRequest\x1a).tieout.inventory.v1.ReceiveStockResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
@@ -3274,7 +3428,8 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\bGetStock\x12$.tieout.inventory.v1.GetStockRequest\x1a%.tieout.inventory.v1.GetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12t\n" +
 	"\rBatchGetStock\x12).tieout.inventory.v1.BatchGetStockRequest\x1a*.tieout.inventory.v1.BatchGetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
 	"\tListStock\x12%.tieout.inventory.v1.ListStockRequest\x1a&.tieout.inventory.v1.ListStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
-	"\x12d\n" +
+	"\x12\x86\x01\n" +
+	"\x13BatchGetReservation\x12/.tieout.inventory.v1.BatchGetReservationRequest\x1a0.tieout.inventory.v1.BatchGetReservationResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12d\n" +
 	"\aReserve\x12#.tieout.inventory.v1.ReserveRequest\x1a$.tieout.inventory.v1.ReserveResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\x05\x12q\n" +
 	"\fBatchReserve\x12(.tieout.inventory.v1.BatchReserveRequest\x1a).tieout.inventory.v1.BatchReserveResponse\"\f\xea\xf9\x18\b\b\x05\x10\x02\"\x02\b\x05\x12d\n" +
@@ -3299,69 +3454,72 @@ func file_tieout_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_inventory_v1_inventory_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_tieout_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_tieout_inventory_v1_inventory_proto_goTypes = []any{
-	(ReservationState)(0),                // 0: tieout.inventory.v1.ReservationState
-	(StockEventType)(0),                  // 1: tieout.inventory.v1.StockEventType
-	(*Stock)(nil),                        // 2: tieout.inventory.v1.Stock
-	(*Item)(nil),                         // 3: tieout.inventory.v1.Item
-	(*StockLine)(nil),                    // 4: tieout.inventory.v1.StockLine
-	(*Reservation)(nil),                  // 5: tieout.inventory.v1.Reservation
-	(*ReceiveStockRequest)(nil),          // 6: tieout.inventory.v1.ReceiveStockRequest
-	(*ReceiveStockResponse)(nil),         // 7: tieout.inventory.v1.ReceiveStockResponse
-	(*AdjustStockRequest)(nil),           // 8: tieout.inventory.v1.AdjustStockRequest
-	(*AdjustStockResponse)(nil),          // 9: tieout.inventory.v1.AdjustStockResponse
-	(*PutItemRequest)(nil),               // 10: tieout.inventory.v1.PutItemRequest
-	(*PutItemResponse)(nil),              // 11: tieout.inventory.v1.PutItemResponse
-	(*GetItemRequest)(nil),               // 12: tieout.inventory.v1.GetItemRequest
-	(*GetItemResponse)(nil),              // 13: tieout.inventory.v1.GetItemResponse
-	(*ListItemsRequest)(nil),             // 14: tieout.inventory.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),            // 15: tieout.inventory.v1.ListItemsResponse
-	(*StockEvent)(nil),                   // 16: tieout.inventory.v1.StockEvent
-	(*StockDifference)(nil),              // 17: tieout.inventory.v1.StockDifference
-	(*ListStockEventsRequest)(nil),       // 18: tieout.inventory.v1.ListStockEventsRequest
-	(*ListStockEventsResponse)(nil),      // 19: tieout.inventory.v1.ListStockEventsResponse
-	(*DailyMovement)(nil),                // 20: tieout.inventory.v1.DailyMovement
-	(*ListDailyMovementsRequest)(nil),    // 21: tieout.inventory.v1.ListDailyMovementsRequest
-	(*ListDailyMovementsResponse)(nil),   // 22: tieout.inventory.v1.ListDailyMovementsResponse
-	(*ListStockDifferencesRequest)(nil),  // 23: tieout.inventory.v1.ListStockDifferencesRequest
-	(*ListStockDifferencesResponse)(nil), // 24: tieout.inventory.v1.ListStockDifferencesResponse
-	(*RebuildStockRequest)(nil),          // 25: tieout.inventory.v1.RebuildStockRequest
-	(*RebuildStockResponse)(nil),         // 26: tieout.inventory.v1.RebuildStockResponse
-	(*GetStockRequest)(nil),              // 27: tieout.inventory.v1.GetStockRequest
-	(*GetStockResponse)(nil),             // 28: tieout.inventory.v1.GetStockResponse
-	(*BatchGetStockRequest)(nil),         // 29: tieout.inventory.v1.BatchGetStockRequest
-	(*BatchGetStockResponse)(nil),        // 30: tieout.inventory.v1.BatchGetStockResponse
-	(*ListStockRequest)(nil),             // 31: tieout.inventory.v1.ListStockRequest
-	(*ListStockResponse)(nil),            // 32: tieout.inventory.v1.ListStockResponse
-	(*ReserveRequest)(nil),               // 33: tieout.inventory.v1.ReserveRequest
-	(*ReserveResponse)(nil),              // 34: tieout.inventory.v1.ReserveResponse
-	(*ReleaseRequest)(nil),               // 35: tieout.inventory.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),              // 36: tieout.inventory.v1.ReleaseResponse
-	(*CommitRequest)(nil),                // 37: tieout.inventory.v1.CommitRequest
-	(*CommitResponse)(nil),               // 38: tieout.inventory.v1.CommitResponse
-	(*BatchReserveRequest)(nil),          // 39: tieout.inventory.v1.BatchReserveRequest
-	(*BatchReserveResponse)(nil),         // 40: tieout.inventory.v1.BatchReserveResponse
-	(*BatchReleaseRequest)(nil),          // 41: tieout.inventory.v1.BatchReleaseRequest
-	(*BatchReleaseResponse)(nil),         // 42: tieout.inventory.v1.BatchReleaseResponse
-	(*BatchCommitRequest)(nil),           // 43: tieout.inventory.v1.BatchCommitRequest
-	(*BatchCommitResponse)(nil),          // 44: tieout.inventory.v1.BatchCommitResponse
-	(*Reservation_Line)(nil),             // 45: tieout.inventory.v1.Reservation.Line
-	(*BatchReserveResponse_Result)(nil),  // 46: tieout.inventory.v1.BatchReserveResponse.Result
-	(*BatchReleaseResponse_Result)(nil),  // 47: tieout.inventory.v1.BatchReleaseResponse.Result
-	(*BatchCommitResponse_Result)(nil),   // 48: tieout.inventory.v1.BatchCommitResponse.Result
-	(*timestamppb.Timestamp)(nil),        // 49: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 50: google.protobuf.Duration
-	(*v1.Origin)(nil),                    // 51: tieout.common.v1.Origin
-	(*status.Status)(nil),                // 52: google.rpc.Status
+	(ReservationState)(0),                     // 0: tieout.inventory.v1.ReservationState
+	(StockEventType)(0),                       // 1: tieout.inventory.v1.StockEventType
+	(*Stock)(nil),                             // 2: tieout.inventory.v1.Stock
+	(*Item)(nil),                              // 3: tieout.inventory.v1.Item
+	(*StockLine)(nil),                         // 4: tieout.inventory.v1.StockLine
+	(*Reservation)(nil),                       // 5: tieout.inventory.v1.Reservation
+	(*ReceiveStockRequest)(nil),               // 6: tieout.inventory.v1.ReceiveStockRequest
+	(*ReceiveStockResponse)(nil),              // 7: tieout.inventory.v1.ReceiveStockResponse
+	(*AdjustStockRequest)(nil),                // 8: tieout.inventory.v1.AdjustStockRequest
+	(*AdjustStockResponse)(nil),               // 9: tieout.inventory.v1.AdjustStockResponse
+	(*PutItemRequest)(nil),                    // 10: tieout.inventory.v1.PutItemRequest
+	(*PutItemResponse)(nil),                   // 11: tieout.inventory.v1.PutItemResponse
+	(*GetItemRequest)(nil),                    // 12: tieout.inventory.v1.GetItemRequest
+	(*GetItemResponse)(nil),                   // 13: tieout.inventory.v1.GetItemResponse
+	(*ListItemsRequest)(nil),                  // 14: tieout.inventory.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),                 // 15: tieout.inventory.v1.ListItemsResponse
+	(*StockEvent)(nil),                        // 16: tieout.inventory.v1.StockEvent
+	(*StockDifference)(nil),                   // 17: tieout.inventory.v1.StockDifference
+	(*ListStockEventsRequest)(nil),            // 18: tieout.inventory.v1.ListStockEventsRequest
+	(*ListStockEventsResponse)(nil),           // 19: tieout.inventory.v1.ListStockEventsResponse
+	(*DailyMovement)(nil),                     // 20: tieout.inventory.v1.DailyMovement
+	(*ListDailyMovementsRequest)(nil),         // 21: tieout.inventory.v1.ListDailyMovementsRequest
+	(*ListDailyMovementsResponse)(nil),        // 22: tieout.inventory.v1.ListDailyMovementsResponse
+	(*ListStockDifferencesRequest)(nil),       // 23: tieout.inventory.v1.ListStockDifferencesRequest
+	(*ListStockDifferencesResponse)(nil),      // 24: tieout.inventory.v1.ListStockDifferencesResponse
+	(*RebuildStockRequest)(nil),               // 25: tieout.inventory.v1.RebuildStockRequest
+	(*RebuildStockResponse)(nil),              // 26: tieout.inventory.v1.RebuildStockResponse
+	(*GetStockRequest)(nil),                   // 27: tieout.inventory.v1.GetStockRequest
+	(*GetStockResponse)(nil),                  // 28: tieout.inventory.v1.GetStockResponse
+	(*BatchGetStockRequest)(nil),              // 29: tieout.inventory.v1.BatchGetStockRequest
+	(*BatchGetStockResponse)(nil),             // 30: tieout.inventory.v1.BatchGetStockResponse
+	(*ListStockRequest)(nil),                  // 31: tieout.inventory.v1.ListStockRequest
+	(*ListStockResponse)(nil),                 // 32: tieout.inventory.v1.ListStockResponse
+	(*ReserveRequest)(nil),                    // 33: tieout.inventory.v1.ReserveRequest
+	(*ReserveResponse)(nil),                   // 34: tieout.inventory.v1.ReserveResponse
+	(*ReleaseRequest)(nil),                    // 35: tieout.inventory.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),                   // 36: tieout.inventory.v1.ReleaseResponse
+	(*CommitRequest)(nil),                     // 37: tieout.inventory.v1.CommitRequest
+	(*CommitResponse)(nil),                    // 38: tieout.inventory.v1.CommitResponse
+	(*BatchReserveRequest)(nil),               // 39: tieout.inventory.v1.BatchReserveRequest
+	(*BatchReserveResponse)(nil),              // 40: tieout.inventory.v1.BatchReserveResponse
+	(*BatchReleaseRequest)(nil),               // 41: tieout.inventory.v1.BatchReleaseRequest
+	(*BatchReleaseResponse)(nil),              // 42: tieout.inventory.v1.BatchReleaseResponse
+	(*BatchCommitRequest)(nil),                // 43: tieout.inventory.v1.BatchCommitRequest
+	(*BatchCommitResponse)(nil),               // 44: tieout.inventory.v1.BatchCommitResponse
+	(*BatchGetReservationRequest)(nil),        // 45: tieout.inventory.v1.BatchGetReservationRequest
+	(*BatchGetReservationResponse)(nil),       // 46: tieout.inventory.v1.BatchGetReservationResponse
+	(*Reservation_Line)(nil),                  // 47: tieout.inventory.v1.Reservation.Line
+	(*BatchReserveResponse_Result)(nil),       // 48: tieout.inventory.v1.BatchReserveResponse.Result
+	(*BatchReleaseResponse_Result)(nil),       // 49: tieout.inventory.v1.BatchReleaseResponse.Result
+	(*BatchCommitResponse_Result)(nil),        // 50: tieout.inventory.v1.BatchCommitResponse.Result
+	(*BatchGetReservationResponse_Keyed)(nil), // 51: tieout.inventory.v1.BatchGetReservationResponse.Keyed
+	(*timestamppb.Timestamp)(nil),             // 52: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),               // 53: google.protobuf.Duration
+	(*v1.Origin)(nil),                         // 54: tieout.common.v1.Origin
+	(*status.Status)(nil),                     // 55: google.rpc.Status
 }
 var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
-	49, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
-	49, // 1: tieout.inventory.v1.Item.create_time:type_name -> google.protobuf.Timestamp
-	49, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
+	52, // 0: tieout.inventory.v1.Stock.update_time:type_name -> google.protobuf.Timestamp
+	52, // 1: tieout.inventory.v1.Item.create_time:type_name -> google.protobuf.Timestamp
+	52, // 2: tieout.inventory.v1.Item.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: tieout.inventory.v1.Reservation.state:type_name -> tieout.inventory.v1.ReservationState
-	45, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
-	49, // 5: tieout.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
+	47, // 4: tieout.inventory.v1.Reservation.lines:type_name -> tieout.inventory.v1.Reservation.Line
+	52, // 5: tieout.inventory.v1.Reservation.expire_time:type_name -> google.protobuf.Timestamp
 	4,  // 6: tieout.inventory.v1.ReceiveStockRequest.lines:type_name -> tieout.inventory.v1.StockLine
 	2,  // 7: tieout.inventory.v1.ReceiveStockResponse.stock:type_name -> tieout.inventory.v1.Stock
 	2,  // 8: tieout.inventory.v1.AdjustStockResponse.stock:type_name -> tieout.inventory.v1.Stock
@@ -3369,80 +3527,84 @@ var file_tieout_inventory_v1_inventory_proto_depIdxs = []int32{
 	3,  // 10: tieout.inventory.v1.GetItemResponse.item:type_name -> tieout.inventory.v1.Item
 	3,  // 11: tieout.inventory.v1.ListItemsResponse.items:type_name -> tieout.inventory.v1.Item
 	1,  // 12: tieout.inventory.v1.StockEvent.type:type_name -> tieout.inventory.v1.StockEventType
-	49, // 13: tieout.inventory.v1.StockEvent.create_time:type_name -> google.protobuf.Timestamp
+	52, // 13: tieout.inventory.v1.StockEvent.create_time:type_name -> google.protobuf.Timestamp
 	2,  // 14: tieout.inventory.v1.StockDifference.level:type_name -> tieout.inventory.v1.Stock
 	2,  // 15: tieout.inventory.v1.StockDifference.events:type_name -> tieout.inventory.v1.Stock
-	49, // 16: tieout.inventory.v1.ListStockEventsRequest.since:type_name -> google.protobuf.Timestamp
-	49, // 17: tieout.inventory.v1.ListStockEventsRequest.until:type_name -> google.protobuf.Timestamp
+	52, // 16: tieout.inventory.v1.ListStockEventsRequest.since:type_name -> google.protobuf.Timestamp
+	52, // 17: tieout.inventory.v1.ListStockEventsRequest.until:type_name -> google.protobuf.Timestamp
 	16, // 18: tieout.inventory.v1.ListStockEventsResponse.events:type_name -> tieout.inventory.v1.StockEvent
 	20, // 19: tieout.inventory.v1.ListDailyMovementsResponse.movements:type_name -> tieout.inventory.v1.DailyMovement
 	17, // 20: tieout.inventory.v1.ListStockDifferencesResponse.differences:type_name -> tieout.inventory.v1.StockDifference
 	2,  // 21: tieout.inventory.v1.RebuildStockResponse.stock:type_name -> tieout.inventory.v1.Stock
-	49, // 22: tieout.inventory.v1.GetStockRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	52, // 22: tieout.inventory.v1.GetStockRequest.as_of_time:type_name -> google.protobuf.Timestamp
 	2,  // 23: tieout.inventory.v1.GetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
 	2,  // 24: tieout.inventory.v1.BatchGetStockResponse.stock:type_name -> tieout.inventory.v1.Stock
 	2,  // 25: tieout.inventory.v1.ListStockResponse.stock:type_name -> tieout.inventory.v1.Stock
 	4,  // 26: tieout.inventory.v1.ReserveRequest.lines:type_name -> tieout.inventory.v1.StockLine
-	50, // 27: tieout.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
-	51, // 28: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
+	53, // 27: tieout.inventory.v1.ReserveRequest.ttl:type_name -> google.protobuf.Duration
+	54, // 28: tieout.inventory.v1.ReserveRequest.origin:type_name -> tieout.common.v1.Origin
 	5,  // 29: tieout.inventory.v1.ReserveResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	51, // 30: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
+	54, // 30: tieout.inventory.v1.ReleaseRequest.origin:type_name -> tieout.common.v1.Origin
 	5,  // 31: tieout.inventory.v1.ReleaseResponse.reservation:type_name -> tieout.inventory.v1.Reservation
-	51, // 32: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
+	54, // 32: tieout.inventory.v1.CommitRequest.origin:type_name -> tieout.common.v1.Origin
 	5,  // 33: tieout.inventory.v1.CommitResponse.reservation:type_name -> tieout.inventory.v1.Reservation
 	33, // 34: tieout.inventory.v1.BatchReserveRequest.requests:type_name -> tieout.inventory.v1.ReserveRequest
-	46, // 35: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
+	48, // 35: tieout.inventory.v1.BatchReserveResponse.results:type_name -> tieout.inventory.v1.BatchReserveResponse.Result
 	35, // 36: tieout.inventory.v1.BatchReleaseRequest.requests:type_name -> tieout.inventory.v1.ReleaseRequest
-	47, // 37: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
+	49, // 37: tieout.inventory.v1.BatchReleaseResponse.results:type_name -> tieout.inventory.v1.BatchReleaseResponse.Result
 	37, // 38: tieout.inventory.v1.BatchCommitRequest.requests:type_name -> tieout.inventory.v1.CommitRequest
-	48, // 39: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
-	52, // 40: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
-	34, // 41: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
-	52, // 42: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
-	36, // 43: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
-	52, // 44: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
-	38, // 45: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
-	6,  // 46: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
-	8,  // 47: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
-	10, // 48: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
-	12, // 49: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
-	14, // 50: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
-	18, // 51: tieout.inventory.v1.InventoryService.ListStockEvents:input_type -> tieout.inventory.v1.ListStockEventsRequest
-	21, // 52: tieout.inventory.v1.InventoryService.ListDailyMovements:input_type -> tieout.inventory.v1.ListDailyMovementsRequest
-	23, // 53: tieout.inventory.v1.InventoryService.ListStockDifferences:input_type -> tieout.inventory.v1.ListStockDifferencesRequest
-	25, // 54: tieout.inventory.v1.InventoryService.RebuildStock:input_type -> tieout.inventory.v1.RebuildStockRequest
-	27, // 55: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
-	29, // 56: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
-	31, // 57: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
-	33, // 58: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
-	39, // 59: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
-	35, // 60: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
-	41, // 61: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
-	37, // 62: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
-	43, // 63: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
-	7,  // 64: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
-	9,  // 65: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
-	11, // 66: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
-	13, // 67: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
-	15, // 68: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
-	19, // 69: tieout.inventory.v1.InventoryService.ListStockEvents:output_type -> tieout.inventory.v1.ListStockEventsResponse
-	22, // 70: tieout.inventory.v1.InventoryService.ListDailyMovements:output_type -> tieout.inventory.v1.ListDailyMovementsResponse
-	24, // 71: tieout.inventory.v1.InventoryService.ListStockDifferences:output_type -> tieout.inventory.v1.ListStockDifferencesResponse
-	26, // 72: tieout.inventory.v1.InventoryService.RebuildStock:output_type -> tieout.inventory.v1.RebuildStockResponse
-	28, // 73: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
-	30, // 74: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
-	32, // 75: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
-	34, // 76: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
-	40, // 77: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
-	36, // 78: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
-	42, // 79: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
-	38, // 80: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
-	44, // 81: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
-	64, // [64:82] is the sub-list for method output_type
-	46, // [46:64] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	50, // 39: tieout.inventory.v1.BatchCommitResponse.results:type_name -> tieout.inventory.v1.BatchCommitResponse.Result
+	51, // 40: tieout.inventory.v1.BatchGetReservationResponse.reservations:type_name -> tieout.inventory.v1.BatchGetReservationResponse.Keyed
+	55, // 41: tieout.inventory.v1.BatchReserveResponse.Result.status:type_name -> google.rpc.Status
+	34, // 42: tieout.inventory.v1.BatchReserveResponse.Result.response:type_name -> tieout.inventory.v1.ReserveResponse
+	55, // 43: tieout.inventory.v1.BatchReleaseResponse.Result.status:type_name -> google.rpc.Status
+	36, // 44: tieout.inventory.v1.BatchReleaseResponse.Result.response:type_name -> tieout.inventory.v1.ReleaseResponse
+	55, // 45: tieout.inventory.v1.BatchCommitResponse.Result.status:type_name -> google.rpc.Status
+	38, // 46: tieout.inventory.v1.BatchCommitResponse.Result.response:type_name -> tieout.inventory.v1.CommitResponse
+	5,  // 47: tieout.inventory.v1.BatchGetReservationResponse.Keyed.reservation:type_name -> tieout.inventory.v1.Reservation
+	6,  // 48: tieout.inventory.v1.InventoryService.ReceiveStock:input_type -> tieout.inventory.v1.ReceiveStockRequest
+	8,  // 49: tieout.inventory.v1.InventoryService.AdjustStock:input_type -> tieout.inventory.v1.AdjustStockRequest
+	10, // 50: tieout.inventory.v1.InventoryService.PutItem:input_type -> tieout.inventory.v1.PutItemRequest
+	12, // 51: tieout.inventory.v1.InventoryService.GetItem:input_type -> tieout.inventory.v1.GetItemRequest
+	14, // 52: tieout.inventory.v1.InventoryService.ListItems:input_type -> tieout.inventory.v1.ListItemsRequest
+	18, // 53: tieout.inventory.v1.InventoryService.ListStockEvents:input_type -> tieout.inventory.v1.ListStockEventsRequest
+	21, // 54: tieout.inventory.v1.InventoryService.ListDailyMovements:input_type -> tieout.inventory.v1.ListDailyMovementsRequest
+	23, // 55: tieout.inventory.v1.InventoryService.ListStockDifferences:input_type -> tieout.inventory.v1.ListStockDifferencesRequest
+	25, // 56: tieout.inventory.v1.InventoryService.RebuildStock:input_type -> tieout.inventory.v1.RebuildStockRequest
+	27, // 57: tieout.inventory.v1.InventoryService.GetStock:input_type -> tieout.inventory.v1.GetStockRequest
+	29, // 58: tieout.inventory.v1.InventoryService.BatchGetStock:input_type -> tieout.inventory.v1.BatchGetStockRequest
+	31, // 59: tieout.inventory.v1.InventoryService.ListStock:input_type -> tieout.inventory.v1.ListStockRequest
+	45, // 60: tieout.inventory.v1.InventoryService.BatchGetReservation:input_type -> tieout.inventory.v1.BatchGetReservationRequest
+	33, // 61: tieout.inventory.v1.InventoryService.Reserve:input_type -> tieout.inventory.v1.ReserveRequest
+	39, // 62: tieout.inventory.v1.InventoryService.BatchReserve:input_type -> tieout.inventory.v1.BatchReserveRequest
+	35, // 63: tieout.inventory.v1.InventoryService.Release:input_type -> tieout.inventory.v1.ReleaseRequest
+	41, // 64: tieout.inventory.v1.InventoryService.BatchRelease:input_type -> tieout.inventory.v1.BatchReleaseRequest
+	37, // 65: tieout.inventory.v1.InventoryService.Commit:input_type -> tieout.inventory.v1.CommitRequest
+	43, // 66: tieout.inventory.v1.InventoryService.BatchCommit:input_type -> tieout.inventory.v1.BatchCommitRequest
+	7,  // 67: tieout.inventory.v1.InventoryService.ReceiveStock:output_type -> tieout.inventory.v1.ReceiveStockResponse
+	9,  // 68: tieout.inventory.v1.InventoryService.AdjustStock:output_type -> tieout.inventory.v1.AdjustStockResponse
+	11, // 69: tieout.inventory.v1.InventoryService.PutItem:output_type -> tieout.inventory.v1.PutItemResponse
+	13, // 70: tieout.inventory.v1.InventoryService.GetItem:output_type -> tieout.inventory.v1.GetItemResponse
+	15, // 71: tieout.inventory.v1.InventoryService.ListItems:output_type -> tieout.inventory.v1.ListItemsResponse
+	19, // 72: tieout.inventory.v1.InventoryService.ListStockEvents:output_type -> tieout.inventory.v1.ListStockEventsResponse
+	22, // 73: tieout.inventory.v1.InventoryService.ListDailyMovements:output_type -> tieout.inventory.v1.ListDailyMovementsResponse
+	24, // 74: tieout.inventory.v1.InventoryService.ListStockDifferences:output_type -> tieout.inventory.v1.ListStockDifferencesResponse
+	26, // 75: tieout.inventory.v1.InventoryService.RebuildStock:output_type -> tieout.inventory.v1.RebuildStockResponse
+	28, // 76: tieout.inventory.v1.InventoryService.GetStock:output_type -> tieout.inventory.v1.GetStockResponse
+	30, // 77: tieout.inventory.v1.InventoryService.BatchGetStock:output_type -> tieout.inventory.v1.BatchGetStockResponse
+	32, // 78: tieout.inventory.v1.InventoryService.ListStock:output_type -> tieout.inventory.v1.ListStockResponse
+	46, // 79: tieout.inventory.v1.InventoryService.BatchGetReservation:output_type -> tieout.inventory.v1.BatchGetReservationResponse
+	34, // 80: tieout.inventory.v1.InventoryService.Reserve:output_type -> tieout.inventory.v1.ReserveResponse
+	40, // 81: tieout.inventory.v1.InventoryService.BatchReserve:output_type -> tieout.inventory.v1.BatchReserveResponse
+	36, // 82: tieout.inventory.v1.InventoryService.Release:output_type -> tieout.inventory.v1.ReleaseResponse
+	42, // 83: tieout.inventory.v1.InventoryService.BatchRelease:output_type -> tieout.inventory.v1.BatchReleaseResponse
+	38, // 84: tieout.inventory.v1.InventoryService.Commit:output_type -> tieout.inventory.v1.CommitResponse
+	44, // 85: tieout.inventory.v1.InventoryService.BatchCommit:output_type -> tieout.inventory.v1.BatchCommitResponse
+	67, // [67:86] is the sub-list for method output_type
+	48, // [48:67] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_tieout_inventory_v1_inventory_proto_init() }
@@ -3460,7 +3622,7 @@ func file_tieout_inventory_v1_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_inventory_v1_inventory_proto_rawDesc), len(file_tieout_inventory_v1_inventory_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   47,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

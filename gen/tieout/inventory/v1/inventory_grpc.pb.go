@@ -33,6 +33,7 @@ const (
 	InventoryService_GetStock_FullMethodName             = "/tieout.inventory.v1.InventoryService/GetStock"
 	InventoryService_BatchGetStock_FullMethodName        = "/tieout.inventory.v1.InventoryService/BatchGetStock"
 	InventoryService_ListStock_FullMethodName            = "/tieout.inventory.v1.InventoryService/ListStock"
+	InventoryService_BatchGetReservation_FullMethodName  = "/tieout.inventory.v1.InventoryService/BatchGetReservation"
 	InventoryService_Reserve_FullMethodName              = "/tieout.inventory.v1.InventoryService/Reserve"
 	InventoryService_BatchReserve_FullMethodName         = "/tieout.inventory.v1.InventoryService/BatchReserve"
 	InventoryService_Release_FullMethodName              = "/tieout.inventory.v1.InventoryService/Release"
@@ -80,6 +81,9 @@ type InventoryServiceClient interface {
 	BatchGetStock(ctx context.Context, in *BatchGetStockRequest, opts ...grpc.CallOption) (*BatchGetStockResponse, error)
 	// Lists the stock of all SKUs, by SKU.
 	ListStock(ctx context.Context, in *ListStockRequest, opts ...grpc.CallOption) (*ListStockResponse, error)
+	// Returns the reservations that were made under keys of Reserve, whoever made them, by the keys. A key under which there
+	// is none, because it was never used, refused, or undone before it came, has no reservation.
+	BatchGetReservation(ctx context.Context, in *BatchGetReservationRequest, opts ...grpc.CallOption) (*BatchGetReservationResponse, error)
 	// Promises pieces of several SKUs to one taker, all or nothing. Refused with INSUFFICIENT_STOCK or
 	// SKU_UNKNOWN.
 	Reserve(ctx context.Context, in *ReserveRequest, opts ...grpc.CallOption) (*ReserveResponse, error)
@@ -225,6 +229,16 @@ func (c *inventoryServiceClient) ListStock(ctx context.Context, in *ListStockReq
 	return out, nil
 }
 
+func (c *inventoryServiceClient) BatchGetReservation(ctx context.Context, in *BatchGetReservationRequest, opts ...grpc.CallOption) (*BatchGetReservationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchGetReservationResponse)
+	err := c.cc.Invoke(ctx, InventoryService_BatchGetReservation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *inventoryServiceClient) Reserve(ctx context.Context, in *ReserveRequest, opts ...grpc.CallOption) (*ReserveResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReserveResponse)
@@ -324,6 +338,9 @@ type InventoryServiceServer interface {
 	BatchGetStock(context.Context, *BatchGetStockRequest) (*BatchGetStockResponse, error)
 	// Lists the stock of all SKUs, by SKU.
 	ListStock(context.Context, *ListStockRequest) (*ListStockResponse, error)
+	// Returns the reservations that were made under keys of Reserve, whoever made them, by the keys. A key under which there
+	// is none, because it was never used, refused, or undone before it came, has no reservation.
+	BatchGetReservation(context.Context, *BatchGetReservationRequest) (*BatchGetReservationResponse, error)
 	// Promises pieces of several SKUs to one taker, all or nothing. Refused with INSUFFICIENT_STOCK or
 	// SKU_UNKNOWN.
 	Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error)
@@ -384,6 +401,9 @@ func (UnimplementedInventoryServiceServer) BatchGetStock(context.Context, *Batch
 }
 func (UnimplementedInventoryServiceServer) ListStock(context.Context, *ListStockRequest) (*ListStockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListStock not implemented")
+}
+func (UnimplementedInventoryServiceServer) BatchGetReservation(context.Context, *BatchGetReservationRequest) (*BatchGetReservationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchGetReservation not implemented")
 }
 func (UnimplementedInventoryServiceServer) Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reserve not implemented")
@@ -640,6 +660,24 @@ func _InventoryService_ListStock_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InventoryService_BatchGetReservation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchGetReservationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).BatchGetReservation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_BatchGetReservation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).BatchGetReservation(ctx, req.(*BatchGetReservationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InventoryService_Reserve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReserveRequest)
 	if err := dec(in); err != nil {
@@ -802,6 +840,10 @@ var InventoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListStock",
 			Handler:    _InventoryService_ListStock_Handler,
+		},
+		{
+			MethodName: "BatchGetReservation",
+			Handler:    _InventoryService_BatchGetReservation_Handler,
 		},
 		{
 			MethodName: "Reserve",

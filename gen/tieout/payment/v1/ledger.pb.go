@@ -388,6 +388,245 @@ func (x *Entry) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// Posting is one line of a journal that is to be posted.
+type Posting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	Account LedgerAccount `protobuf:"varint,1,opt,name=account,proto3,enum=tieout.payment.v1.LedgerAccount" json:"account,omitempty"`
+	// More than zero debits the account, less than zero credits it; not zero, and at most 10^15 minor units either way.
+	Amount        *v1.Amount `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Posting) Reset() {
+	*x = Posting{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Posting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Posting) ProtoMessage() {}
+
+func (x *Posting) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Posting.ProtoReflect.Descriptor instead.
+func (*Posting) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Posting) GetAccount() LedgerAccount {
+	if x != nil {
+		return x.Account
+	}
+	return LedgerAccount_LEDGER_ACCOUNT_UNSPECIFIED
+}
+
+func (x *Posting) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+// PostJournalRequest is a journal that is about no single payment. What its kind does not need stays unset.
+type PostJournalRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A key of this request's own.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// What it is about: payout, fee, write-off or correction. The others follow from what happens to payments.
+	Kind JournalKind `protobuf:"varint,2,opt,name=kind,proto3,enum=tieout.payment.v1.JournalKind" json:"kind,omitempty"`
+	// Which of its kind it is: the provider's id of a payout or a fee, the break that is written off or put right.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Of a payout, what arrived at the bank, more than zero. Of a fee, what the provider took; less than zero, it gave it
+	// back. Of a write-off, the balance that is given up: more than zero a debit balance, less than zero a credit balance.
+	// At most 10^15 minor units either way. Unset for a correction.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Of a payout, what the provider took for it and did not pay out; less than zero, it gave it back. Unset for none.
+	Fee *v1.Amount `protobuf:"bytes,5,opt,name=fee,proto3" json:"fee,omitempty"`
+	// Of a write-off, whose balance is given up: customer_receivable or suspense.
+	Account LedgerAccount `protobuf:"varint,6,opt,name=account,proto3,enum=tieout.payment.v1.LedgerAccount" json:"account,omitempty"`
+	// Of a correction, its lines, 2 to 8, which sum to zero in each currency.
+	Postings []*Posting `protobuf:"bytes,7,rep,name=postings,proto3" json:"postings,omitempty"`
+	// What it is for: a break, a payout.
+	Reference string `protobuf:"bytes,8,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Why; it stands in the audit trail with the caller's name.
+	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it happened, as the provider or the bank says; unset for when it is posted.
+	EffectiveTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=effective_time,json=effectiveTime,proto3" json:"effective_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PostJournalRequest) Reset() {
+	*x = PostJournalRequest{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PostJournalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PostJournalRequest) ProtoMessage() {}
+
+func (x *PostJournalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PostJournalRequest.ProtoReflect.Descriptor instead.
+func (*PostJournalRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PostJournalRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *PostJournalRequest) GetKind() JournalKind {
+	if x != nil {
+		return x.Kind
+	}
+	return JournalKind_JOURNAL_KIND_UNSPECIFIED
+}
+
+func (x *PostJournalRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *PostJournalRequest) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PostJournalRequest) GetFee() *v1.Amount {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+func (x *PostJournalRequest) GetAccount() LedgerAccount {
+	if x != nil {
+		return x.Account
+	}
+	return LedgerAccount_LEDGER_ACCOUNT_UNSPECIFIED
+}
+
+func (x *PostJournalRequest) GetPostings() []*Posting {
+	if x != nil {
+		return x.Postings
+	}
+	return nil
+}
+
+func (x *PostJournalRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *PostJournalRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PostJournalRequest) GetEffectiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EffectiveTime
+	}
+	return nil
+}
+
+// PostJournalResponse is the journal as the ledger has it.
+type PostJournalResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The journal's id.
+	JournalId string `protobuf:"bytes,1,opt,name=journal_id,json=journalId,proto3" json:"journal_id,omitempty"`
+	// Its entries, in their order.
+	Entries       []*Entry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PostJournalResponse) Reset() {
+	*x = PostJournalResponse{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PostJournalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PostJournalResponse) ProtoMessage() {}
+
+func (x *PostJournalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PostJournalResponse.ProtoReflect.Descriptor instead.
+func (*PostJournalResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PostJournalResponse) GetJournalId() string {
+	if x != nil {
+		return x.JournalId
+	}
+	return ""
+}
+
+func (x *PostJournalResponse) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
 // GetBalancesRequest says of when, and in which currency.
 type GetBalancesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -406,7 +645,7 @@ type GetBalancesRequest struct {
 
 func (x *GetBalancesRequest) Reset() {
 	*x = GetBalancesRequest{}
-	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[2]
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +657,7 @@ func (x *GetBalancesRequest) String() string {
 func (*GetBalancesRequest) ProtoMessage() {}
 
 func (x *GetBalancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[2]
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +670,7 @@ func (x *GetBalancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalancesRequest.ProtoReflect.Descriptor instead.
 func (*GetBalancesRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{2}
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetBalancesRequest) GetAsOf() isGetBalancesRequest_AsOf {
@@ -495,7 +734,7 @@ type GetBalancesResponse struct {
 
 func (x *GetBalancesResponse) Reset() {
 	*x = GetBalancesResponse{}
-	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[3]
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +746,7 @@ func (x *GetBalancesResponse) String() string {
 func (*GetBalancesResponse) ProtoMessage() {}
 
 func (x *GetBalancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[3]
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +759,7 @@ func (x *GetBalancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalancesResponse.ProtoReflect.Descriptor instead.
 func (*GetBalancesResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{3}
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetBalancesResponse) GetBalances() []*Balance {
@@ -553,7 +792,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[4]
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +804,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[4]
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +817,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{4}
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListEntriesRequest) GetPageSize() int32 {
@@ -643,7 +882,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[5]
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +894,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[5]
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +907,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{5}
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListEntriesResponse) GetEntries() []*Entry {
@@ -683,6 +922,189 @@ func (x *ListEntriesResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+// Turnover is what the journals of one kind, written in one minute, moved on an account in a currency.
+type Turnover struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The minute's beginning.
+	Minute *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=minute,proto3" json:"minute,omitempty"`
+	// What the journals are about.
+	Kind JournalKind `protobuf:"varint,2,opt,name=kind,proto3,enum=tieout.payment.v1.JournalKind" json:"kind,omitempty"`
+	// What they come to: more than zero is debited.
+	Sum           *v1.Amount `protobuf:"bytes,3,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Turnover) Reset() {
+	*x = Turnover{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Turnover) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Turnover) ProtoMessage() {}
+
+func (x *Turnover) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Turnover.ProtoReflect.Descriptor instead.
+func (*Turnover) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Turnover) GetMinute() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Minute
+	}
+	return nil
+}
+
+func (x *Turnover) GetKind() JournalKind {
+	if x != nil {
+		return x.Kind
+	}
+	return JournalKind_JOURNAL_KIND_UNSPECIFIED
+}
+
+func (x *Turnover) GetSum() *v1.Amount {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+// GetTurnoverRequest says of which account, and when.
+type GetTurnoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	Account LedgerAccount `protobuf:"varint,1,opt,name=account,proto3,enum=tieout.payment.v1.LedgerAccount" json:"account,omitempty"`
+	// Journals written at this time or later, a whole minute; unset: from the first one on.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// And before this time, a whole minute.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTurnoverRequest) Reset() {
+	*x = GetTurnoverRequest{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTurnoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTurnoverRequest) ProtoMessage() {}
+
+func (x *GetTurnoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTurnoverRequest.ProtoReflect.Descriptor instead.
+func (*GetTurnoverRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetTurnoverRequest) GetAccount() LedgerAccount {
+	if x != nil {
+		return x.Account
+	}
+	return LedgerAccount_LEDGER_ACCOUNT_UNSPECIFIED
+}
+
+func (x *GetTurnoverRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *GetTurnoverRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// GetTurnoverResponse is what happened, as far as one answer goes.
+type GetTurnoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By minute, kind and currency; minutes in which nothing happened are not there.
+	Turnovers []*Turnover `protobuf:"bytes,1,rep,name=turnovers,proto3" json:"turnovers,omitempty"`
+	// Up to when this is all: ask again from there on, unless it is the end of what was asked for.
+	Through       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=through,proto3" json:"through,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTurnoverResponse) Reset() {
+	*x = GetTurnoverResponse{}
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTurnoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTurnoverResponse) ProtoMessage() {}
+
+func (x *GetTurnoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_ledger_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTurnoverResponse.ProtoReflect.Descriptor instead.
+func (*GetTurnoverResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_ledger_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetTurnoverResponse) GetTurnovers() []*Turnover {
+	if x != nil {
+		return x.Turnovers
+	}
+	return nil
+}
+
+func (x *GetTurnoverResponse) GetThrough() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Through
+	}
+	return nil
 }
 
 var File_tieout_payment_v1_ledger_proto protoreflect.FileDescriptor
@@ -711,7 +1133,29 @@ const file_tieout_payment_v1_ledger_proto_rawDesc = "" +
 	"\x0eeffective_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\reffectiveTime\x12;\n" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xbb\x01\n" +
+	"createTime\"\x8b\x01\n" +
+	"\aPosting\x12F\n" +
+	"\aaccount\x18\x01 \x01(\x0e2 .tieout.payment.v1.LedgerAccountB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\aaccount\x128\n" +
+	"\x06amount\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountB\x06\xbaH\x03\xc8\x01\x01R\x06amount\"\x94\x04\n" +
+	"\x12PostJournalRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12B\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1e.tieout.payment.v1.JournalKindB\x0e\xbaH\v\x82\x01\b\x18\x05\x18\x06\x18\a\x18\bR\x04kind\x12\x1c\n" +
+	"\x03key\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x03key\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12*\n" +
+	"\x03fee\x18\x05 \x01(\v2\x18.tieout.common.v1.AmountR\x03fee\x12D\n" +
+	"\aaccount\x18\x06 \x01(\x0e2 .tieout.payment.v1.LedgerAccountB\b\xbaH\x05\x82\x01\x02\x10\x01R\aaccount\x12@\n" +
+	"\bpostings\x18\a \x03(\v2\x1a.tieout.payment.v1.PostingB\b\xbaH\x05\x92\x01\x02\x10\bR\bpostings\x12&\n" +
+	"\treference\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\treference\x12\"\n" +
+	"\x06reason\x18\t \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12A\n" +
+	"\x0eeffective_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\reffectiveTime\"h\n" +
+	"\x13PostJournalResponse\x12\x1d\n" +
+	"\n" +
+	"journal_id\x18\x01 \x01(\tR\tjournalId\x122\n" +
+	"\aentries\x18\x02 \x03(\v2\x18.tieout.payment.v1.EntryR\aentries\"\xbb\x01\n" +
 	"\x12GetBalancesRequest\x12:\n" +
 	"\n" +
 	"as_of_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\basOfTime\x122\n" +
@@ -732,7 +1176,19 @@ const file_tieout_payment_v1_ledger_proto_rawDesc = "" +
 	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"q\n" +
 	"\x13ListEntriesResponse\x122\n" +
 	"\aentries\x18\x01 \x03(\v2\x18.tieout.payment.v1.EntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xa3\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
+	"\bTurnover\x122\n" +
+	"\x06minute\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x06minute\x122\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x1e.tieout.payment.v1.JournalKindR\x04kind\x12*\n" +
+	"\x03sum\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x03sum\"\xc8\x01\n" +
+	"\x12GetTurnoverRequest\x12F\n" +
+	"\aaccount\x18\x01 \x01(\x0e2 .tieout.payment.v1.LedgerAccountB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\aaccount\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x128\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x05until\"\x86\x01\n" +
+	"\x13GetTurnoverResponse\x129\n" +
+	"\tturnovers\x18\x01 \x03(\v2\x1b.tieout.payment.v1.TurnoverR\tturnovers\x124\n" +
+	"\athrough\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\athrough*\xa3\x02\n" +
 	"\rLedgerAccount\x12\x1e\n" +
 	"\x1aLEDGER_ACCOUNT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13LEDGER_ACCOUNT_BANK\x10\x01\x12$\n" +
@@ -752,10 +1208,15 @@ const file_tieout_payment_v1_ledger_proto_rawDesc = "" +
 	"\x13JOURNAL_KIND_PAYOUT\x10\x05\x12\x14\n" +
 	"\x10JOURNAL_KIND_FEE\x10\x06\x12\x1a\n" +
 	"\x16JOURNAL_KIND_WRITE_OFF\x10\a\x12\x1b\n" +
-	"\x17JOURNAL_KIND_CORRECTION\x10\b2\xe7\x01\n" +
-	"\rLedgerService\x12j\n" +
+	"\x17JOURNAL_KIND_CORRECTION\x10\b2\xc1\x03\n" +
+	"\rLedgerService\x12l\n" +
+	"\vPostJournal\x12%.tieout.payment.v1.PostJournalRequest\x1a&.tieout.payment.v1.PostJournalResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
+	"\x12j\n" +
 	"\vGetBalances\x12%.tieout.payment.v1.GetBalancesRequest\x1a&.tieout.payment.v1.GetBalancesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x12j\n" +
 	"\vListEntries\x12%.tieout.payment.v1.ListEntriesRequest\x1a&.tieout.payment.v1.ListEntriesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12j\n" +
+	"\vGetTurnover\x12%.tieout.payment.v1.GetTurnoverRequest\x1a&.tieout.payment.v1.GetTurnoverResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"B\xc4\x01\n" +
 	"\x15com.tieout.payment.v1B\vLedgerProtoP\x01Z8github.com/tieout/tieout/gen/tieout/payment/v1;paymentv1\xa2\x02\x03TPX\xaa\x02\x11Tieout.Payment.V1\xca\x02\x11Tieout\\Payment\\V1\xe2\x02\x1dTieout\\Payment\\V1\\GPBMetadata\xea\x02\x13Tieout::Payment::V1b\x06proto3"
 
@@ -772,44 +1233,71 @@ func file_tieout_payment_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_payment_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tieout_payment_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_tieout_payment_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_tieout_payment_v1_ledger_proto_goTypes = []any{
 	(LedgerAccount)(0),            // 0: tieout.payment.v1.LedgerAccount
 	(JournalKind)(0),              // 1: tieout.payment.v1.JournalKind
 	(*Balance)(nil),               // 2: tieout.payment.v1.Balance
 	(*Entry)(nil),                 // 3: tieout.payment.v1.Entry
-	(*GetBalancesRequest)(nil),    // 4: tieout.payment.v1.GetBalancesRequest
-	(*GetBalancesResponse)(nil),   // 5: tieout.payment.v1.GetBalancesResponse
-	(*ListEntriesRequest)(nil),    // 6: tieout.payment.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),   // 7: tieout.payment.v1.ListEntriesResponse
-	(*v1.Amount)(nil),             // 8: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*Posting)(nil),               // 4: tieout.payment.v1.Posting
+	(*PostJournalRequest)(nil),    // 5: tieout.payment.v1.PostJournalRequest
+	(*PostJournalResponse)(nil),   // 6: tieout.payment.v1.PostJournalResponse
+	(*GetBalancesRequest)(nil),    // 7: tieout.payment.v1.GetBalancesRequest
+	(*GetBalancesResponse)(nil),   // 8: tieout.payment.v1.GetBalancesResponse
+	(*ListEntriesRequest)(nil),    // 9: tieout.payment.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),   // 10: tieout.payment.v1.ListEntriesResponse
+	(*Turnover)(nil),              // 11: tieout.payment.v1.Turnover
+	(*GetTurnoverRequest)(nil),    // 12: tieout.payment.v1.GetTurnoverRequest
+	(*GetTurnoverResponse)(nil),   // 13: tieout.payment.v1.GetTurnoverResponse
+	(*v1.Amount)(nil),             // 14: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_tieout_payment_v1_ledger_proto_depIdxs = []int32{
 	0,  // 0: tieout.payment.v1.Balance.account:type_name -> tieout.payment.v1.LedgerAccount
-	8,  // 1: tieout.payment.v1.Balance.balance:type_name -> tieout.common.v1.Amount
-	8,  // 2: tieout.payment.v1.Balance.debits:type_name -> tieout.common.v1.Amount
-	8,  // 3: tieout.payment.v1.Balance.credits:type_name -> tieout.common.v1.Amount
+	14, // 1: tieout.payment.v1.Balance.balance:type_name -> tieout.common.v1.Amount
+	14, // 2: tieout.payment.v1.Balance.debits:type_name -> tieout.common.v1.Amount
+	14, // 3: tieout.payment.v1.Balance.credits:type_name -> tieout.common.v1.Amount
 	0,  // 4: tieout.payment.v1.Entry.account:type_name -> tieout.payment.v1.LedgerAccount
-	8,  // 5: tieout.payment.v1.Entry.amount:type_name -> tieout.common.v1.Amount
+	14, // 5: tieout.payment.v1.Entry.amount:type_name -> tieout.common.v1.Amount
 	1,  // 6: tieout.payment.v1.Entry.kind:type_name -> tieout.payment.v1.JournalKind
-	9,  // 7: tieout.payment.v1.Entry.effective_time:type_name -> google.protobuf.Timestamp
-	9,  // 8: tieout.payment.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
-	9,  // 9: tieout.payment.v1.GetBalancesRequest.as_of_time:type_name -> google.protobuf.Timestamp
-	2,  // 10: tieout.payment.v1.GetBalancesResponse.balances:type_name -> tieout.payment.v1.Balance
-	0,  // 11: tieout.payment.v1.ListEntriesRequest.account:type_name -> tieout.payment.v1.LedgerAccount
-	9,  // 12: tieout.payment.v1.ListEntriesRequest.since:type_name -> google.protobuf.Timestamp
-	9,  // 13: tieout.payment.v1.ListEntriesRequest.until:type_name -> google.protobuf.Timestamp
-	3,  // 14: tieout.payment.v1.ListEntriesResponse.entries:type_name -> tieout.payment.v1.Entry
-	4,  // 15: tieout.payment.v1.LedgerService.GetBalances:input_type -> tieout.payment.v1.GetBalancesRequest
-	6,  // 16: tieout.payment.v1.LedgerService.ListEntries:input_type -> tieout.payment.v1.ListEntriesRequest
-	5,  // 17: tieout.payment.v1.LedgerService.GetBalances:output_type -> tieout.payment.v1.GetBalancesResponse
-	7,  // 18: tieout.payment.v1.LedgerService.ListEntries:output_type -> tieout.payment.v1.ListEntriesResponse
-	17, // [17:19] is the sub-list for method output_type
-	15, // [15:17] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	15, // 7: tieout.payment.v1.Entry.effective_time:type_name -> google.protobuf.Timestamp
+	15, // 8: tieout.payment.v1.Entry.create_time:type_name -> google.protobuf.Timestamp
+	0,  // 9: tieout.payment.v1.Posting.account:type_name -> tieout.payment.v1.LedgerAccount
+	14, // 10: tieout.payment.v1.Posting.amount:type_name -> tieout.common.v1.Amount
+	1,  // 11: tieout.payment.v1.PostJournalRequest.kind:type_name -> tieout.payment.v1.JournalKind
+	14, // 12: tieout.payment.v1.PostJournalRequest.amount:type_name -> tieout.common.v1.Amount
+	14, // 13: tieout.payment.v1.PostJournalRequest.fee:type_name -> tieout.common.v1.Amount
+	0,  // 14: tieout.payment.v1.PostJournalRequest.account:type_name -> tieout.payment.v1.LedgerAccount
+	4,  // 15: tieout.payment.v1.PostJournalRequest.postings:type_name -> tieout.payment.v1.Posting
+	15, // 16: tieout.payment.v1.PostJournalRequest.effective_time:type_name -> google.protobuf.Timestamp
+	3,  // 17: tieout.payment.v1.PostJournalResponse.entries:type_name -> tieout.payment.v1.Entry
+	15, // 18: tieout.payment.v1.GetBalancesRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	2,  // 19: tieout.payment.v1.GetBalancesResponse.balances:type_name -> tieout.payment.v1.Balance
+	0,  // 20: tieout.payment.v1.ListEntriesRequest.account:type_name -> tieout.payment.v1.LedgerAccount
+	15, // 21: tieout.payment.v1.ListEntriesRequest.since:type_name -> google.protobuf.Timestamp
+	15, // 22: tieout.payment.v1.ListEntriesRequest.until:type_name -> google.protobuf.Timestamp
+	3,  // 23: tieout.payment.v1.ListEntriesResponse.entries:type_name -> tieout.payment.v1.Entry
+	15, // 24: tieout.payment.v1.Turnover.minute:type_name -> google.protobuf.Timestamp
+	1,  // 25: tieout.payment.v1.Turnover.kind:type_name -> tieout.payment.v1.JournalKind
+	14, // 26: tieout.payment.v1.Turnover.sum:type_name -> tieout.common.v1.Amount
+	0,  // 27: tieout.payment.v1.GetTurnoverRequest.account:type_name -> tieout.payment.v1.LedgerAccount
+	15, // 28: tieout.payment.v1.GetTurnoverRequest.since:type_name -> google.protobuf.Timestamp
+	15, // 29: tieout.payment.v1.GetTurnoverRequest.until:type_name -> google.protobuf.Timestamp
+	11, // 30: tieout.payment.v1.GetTurnoverResponse.turnovers:type_name -> tieout.payment.v1.Turnover
+	15, // 31: tieout.payment.v1.GetTurnoverResponse.through:type_name -> google.protobuf.Timestamp
+	5,  // 32: tieout.payment.v1.LedgerService.PostJournal:input_type -> tieout.payment.v1.PostJournalRequest
+	7,  // 33: tieout.payment.v1.LedgerService.GetBalances:input_type -> tieout.payment.v1.GetBalancesRequest
+	9,  // 34: tieout.payment.v1.LedgerService.ListEntries:input_type -> tieout.payment.v1.ListEntriesRequest
+	12, // 35: tieout.payment.v1.LedgerService.GetTurnover:input_type -> tieout.payment.v1.GetTurnoverRequest
+	6,  // 36: tieout.payment.v1.LedgerService.PostJournal:output_type -> tieout.payment.v1.PostJournalResponse
+	8,  // 37: tieout.payment.v1.LedgerService.GetBalances:output_type -> tieout.payment.v1.GetBalancesResponse
+	10, // 38: tieout.payment.v1.LedgerService.ListEntries:output_type -> tieout.payment.v1.ListEntriesResponse
+	13, // 39: tieout.payment.v1.LedgerService.GetTurnover:output_type -> tieout.payment.v1.GetTurnoverResponse
+	36, // [36:40] is the sub-list for method output_type
+	32, // [32:36] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_tieout_payment_v1_ledger_proto_init() }
@@ -817,7 +1305,7 @@ func file_tieout_payment_v1_ledger_proto_init() {
 	if File_tieout_payment_v1_ledger_proto != nil {
 		return
 	}
-	file_tieout_payment_v1_ledger_proto_msgTypes[2].OneofWrappers = []any{
+	file_tieout_payment_v1_ledger_proto_msgTypes[5].OneofWrappers = []any{
 		(*GetBalancesRequest_AsOfTime)(nil),
 		(*GetBalancesRequest_AsOfJournalId)(nil),
 	}
@@ -827,7 +1315,7 @@ func file_tieout_payment_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_payment_v1_ledger_proto_rawDesc), len(file_tieout_payment_v1_ledger_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   6,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,8 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
+	LedgerService_PostJournal_FullMethodName = "/tieout.payment.v1.LedgerService/PostJournal"
 	LedgerService_GetBalances_FullMethodName = "/tieout.payment.v1.LedgerService/GetBalances"
 	LedgerService_ListEntries_FullMethodName = "/tieout.payment.v1.LedgerService/ListEntries"
+	LedgerService_GetTurnover_FullMethodName = "/tieout.payment.v1.LedgerService/GetTurnover"
 )
 
 // LedgerServiceClient is the client API for LedgerService service.
@@ -30,10 +32,17 @@ const (
 // LedgerService shows the ledger: what happened to money, in double entry. Nothing in it is ever changed, so what it
 // said at a time it says for ever; corrections are new journals.
 type LedgerServiceClient interface {
+	// Posts a journal that somebody has decided on: what the provider paid out or took by itself, a balance that is given
+	// up, a correction. There is one of each kind and key for ever: another one is refused with JOURNAL_EXISTS, which names
+	// the first.
+	PostJournal(ctx context.Context, in *PostJournalRequest, opts ...grpc.CallOption) (*PostJournalResponse, error)
 	// Returns the balance of each account in each currency that it has postings in, now or as it was.
 	GetBalances(ctx context.Context, in *GetBalancesRequest, opts ...grpc.CallOption) (*GetBalancesResponse, error)
 	// Lists entries, those of the newest journal first, and those of a journal in their order.
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
+	// Adds up the journals that moved an account, by the minute in which they were written: what happened in a time,
+	// without its entries. A long time comes in several answers.
+	GetTurnover(ctx context.Context, in *GetTurnoverRequest, opts ...grpc.CallOption) (*GetTurnoverResponse, error)
 }
 
 type ledgerServiceClient struct {
@@ -42,6 +51,16 @@ type ledgerServiceClient struct {
 
 func NewLedgerServiceClient(cc grpc.ClientConnInterface) LedgerServiceClient {
 	return &ledgerServiceClient{cc}
+}
+
+func (c *ledgerServiceClient) PostJournal(ctx context.Context, in *PostJournalRequest, opts ...grpc.CallOption) (*PostJournalResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PostJournalResponse)
+	err := c.cc.Invoke(ctx, LedgerService_PostJournal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *ledgerServiceClient) GetBalances(ctx context.Context, in *GetBalancesRequest, opts ...grpc.CallOption) (*GetBalancesResponse, error) {
@@ -64,6 +83,16 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, in *ListEntriesRe
 	return out, nil
 }
 
+func (c *ledgerServiceClient) GetTurnover(ctx context.Context, in *GetTurnoverRequest, opts ...grpc.CallOption) (*GetTurnoverResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetTurnoverResponse)
+	err := c.cc.Invoke(ctx, LedgerService_GetTurnover_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LedgerServiceServer is the server API for LedgerService service.
 // All implementations must embed UnimplementedLedgerServiceServer
 // for forward compatibility.
@@ -71,10 +100,17 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, in *ListEntriesRe
 // LedgerService shows the ledger: what happened to money, in double entry. Nothing in it is ever changed, so what it
 // said at a time it says for ever; corrections are new journals.
 type LedgerServiceServer interface {
+	// Posts a journal that somebody has decided on: what the provider paid out or took by itself, a balance that is given
+	// up, a correction. There is one of each kind and key for ever: another one is refused with JOURNAL_EXISTS, which names
+	// the first.
+	PostJournal(context.Context, *PostJournalRequest) (*PostJournalResponse, error)
 	// Returns the balance of each account in each currency that it has postings in, now or as it was.
 	GetBalances(context.Context, *GetBalancesRequest) (*GetBalancesResponse, error)
 	// Lists entries, those of the newest journal first, and those of a journal in their order.
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)
+	// Adds up the journals that moved an account, by the minute in which they were written: what happened in a time,
+	// without its entries. A long time comes in several answers.
+	GetTurnover(context.Context, *GetTurnoverRequest) (*GetTurnoverResponse, error)
 	mustEmbedUnimplementedLedgerServiceServer()
 }
 
@@ -85,11 +121,17 @@ type LedgerServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedLedgerServiceServer struct{}
 
+func (UnimplementedLedgerServiceServer) PostJournal(context.Context, *PostJournalRequest) (*PostJournalResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PostJournal not implemented")
+}
 func (UnimplementedLedgerServiceServer) GetBalances(context.Context, *GetBalancesRequest) (*GetBalancesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBalances not implemented")
 }
 func (UnimplementedLedgerServiceServer) ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEntries not implemented")
+}
+func (UnimplementedLedgerServiceServer) GetTurnover(context.Context, *GetTurnoverRequest) (*GetTurnoverResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetTurnover not implemented")
 }
 func (UnimplementedLedgerServiceServer) mustEmbedUnimplementedLedgerServiceServer() {}
 func (UnimplementedLedgerServiceServer) testEmbeddedByValue()                       {}
@@ -110,6 +152,24 @@ func RegisterLedgerServiceServer(s grpc.ServiceRegistrar, srv LedgerServiceServe
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&LedgerService_ServiceDesc, srv)
+}
+
+func _LedgerService_PostJournal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PostJournalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).PostJournal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_PostJournal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).PostJournal(ctx, req.(*PostJournalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _LedgerService_GetBalances_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -148,6 +208,24 @@ func _LedgerService_ListEntries_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LedgerService_GetTurnover_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetTurnoverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServiceServer).GetTurnover(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LedgerService_GetTurnover_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServiceServer).GetTurnover(ctx, req.(*GetTurnoverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LedgerService_ServiceDesc is the grpc.ServiceDesc for LedgerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -156,12 +234,20 @@ var LedgerService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*LedgerServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
+			MethodName: "PostJournal",
+			Handler:    _LedgerService_PostJournal_Handler,
+		},
+		{
 			MethodName: "GetBalances",
 			Handler:    _LedgerService_GetBalances_Handler,
 		},
 		{
 			MethodName: "ListEntries",
 			Handler:    _LedgerService_ListEntries_Handler,
+		},
+		{
+			MethodName: "GetTurnover",
+			Handler:    _LedgerService_GetTurnover_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -638,7 +638,7 @@ type ProviderCall struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it began.
 	CallTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=call_time,json=callTime,proto3" json:"call_time,omitempty"`
-	// "do", "look up" or "webhook".
+	// "do", "look up", "webhook" or "statement".
 	Ask string `protobuf:"bytes,2,opt,name=ask,proto3" json:"ask,omitempty"`
 	// What came of it: "succeeded", "declined", "method unknown", "not sent", "not found" or "unknown".
 	Outcome string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
@@ -1575,7 +1575,9 @@ func (x *VoidPaymentResponse) GetPayment() *Payment {
 type InquirePaymentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment's id.
-	PaymentId     string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	PaymentId string `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// Asks the provider also about what is decided, for comparison: nothing is changed by its answer.
+	Compare       bool `protobuf:"varint,2,opt,name=compare,proto3" json:"compare,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1617,11 +1619,20 @@ func (x *InquirePaymentRequest) GetPaymentId() string {
 	return ""
 }
 
+func (x *InquirePaymentRequest) GetCompare() bool {
+	if x != nil {
+		return x.Compare
+	}
+	return false
+}
+
 // InquirePaymentResponse is what is known now.
 type InquirePaymentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The payment, with its operations.
-	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	Payment *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	// With compare, what the provider says of each operation that has moved money, or was declined.
+	Witnesses     []*Witness `protobuf:"bytes,2,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1663,6 +1674,241 @@ func (x *InquirePaymentResponse) GetPayment() *Payment {
 	return nil
 }
 
+func (x *InquirePaymentResponse) GetWitnesses() []*Witness {
+	if x != nil {
+		return x.Witnesses
+	}
+	return nil
+}
+
+// Witness is what the provider says at this moment of an operation.
+type Witness struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it was asked for.
+	Kind OperationKind `protobuf:"varint,1,opt,name=kind,proto3,enum=tieout.payment.v1.OperationKind" json:"kind,omitempty"`
+	// The key under which it knows the operation.
+	ProviderKey string `protobuf:"bytes,2,opt,name=provider_key,json=providerKey,proto3" json:"provider_key,omitempty"`
+	// What is on record here.
+	State OperationState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.payment.v1.OperationState" json:"state,omitempty"`
+	// What it says: "succeeded", "declined", "method unknown", "not sent", "not found" or "unknown".
+	Said string `protobuf:"bytes,4,opt,name=said,proto3" json:"said,omitempty"`
+	// Its id of the operation, where it has one.
+	ProviderId string `protobuf:"bytes,5,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	// What was wrong, where something was.
+	Detail        string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Witness) Reset() {
+	*x = Witness{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Witness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Witness) ProtoMessage() {}
+
+func (x *Witness) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Witness.ProtoReflect.Descriptor instead.
+func (*Witness) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Witness) GetKind() OperationKind {
+	if x != nil {
+		return x.Kind
+	}
+	return OperationKind_OPERATION_KIND_UNSPECIFIED
+}
+
+func (x *Witness) GetProviderKey() string {
+	if x != nil {
+		return x.ProviderKey
+	}
+	return ""
+}
+
+func (x *Witness) GetState() OperationState {
+	if x != nil {
+		return x.State
+	}
+	return OperationState_OPERATION_STATE_UNSPECIFIED
+}
+
+func (x *Witness) GetSaid() string {
+	if x != nil {
+		return x.Said
+	}
+	return ""
+}
+
+func (x *Witness) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *Witness) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// ResolvePaymentRequest is what a statement says.
+type ResolvePaymentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The statement line's own key.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The payment's id.
+	PaymentId string `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// The key under which the provider knows the operation in doubt.
+	OperationKey string `protobuf:"bytes,3,opt,name=operation_key,json=operationKey,proto3" json:"operation_key,omitempty"`
+	// The provider's id of what happened.
+	ProviderId string `protobuf:"bytes,4,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	// How much it moved, more than zero.
+	Amount *v1.Amount `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Where it stands: the statement and its line. It stands in the audit trail with the caller's name.
+	Evidence      string `protobuf:"bytes,6,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolvePaymentRequest) Reset() {
+	*x = ResolvePaymentRequest{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolvePaymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolvePaymentRequest) ProtoMessage() {}
+
+func (x *ResolvePaymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolvePaymentRequest.ProtoReflect.Descriptor instead.
+func (*ResolvePaymentRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ResolvePaymentRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ResolvePaymentRequest) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *ResolvePaymentRequest) GetOperationKey() string {
+	if x != nil {
+		return x.OperationKey
+	}
+	return ""
+}
+
+func (x *ResolvePaymentRequest) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *ResolvePaymentRequest) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *ResolvePaymentRequest) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+// ResolvePaymentResponse is what is known after it.
+type ResolvePaymentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment, with its operations.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolvePaymentResponse) Reset() {
+	*x = ResolvePaymentResponse{}
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolvePaymentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolvePaymentResponse) ProtoMessage() {}
+
+func (x *ResolvePaymentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolvePaymentResponse.ProtoReflect.Descriptor instead.
+func (*ResolvePaymentResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ResolvePaymentResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
 // GetPaymentRequest names one payment.
 type GetPaymentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1674,7 +1920,7 @@ type GetPaymentRequest struct {
 
 func (x *GetPaymentRequest) Reset() {
 	*x = GetPaymentRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[19]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1932,7 @@ func (x *GetPaymentRequest) String() string {
 func (*GetPaymentRequest) ProtoMessage() {}
 
 func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[19]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1945,7 @@ func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentRequest.ProtoReflect.Descriptor instead.
 func (*GetPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{19}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetPaymentRequest) GetPaymentId() string {
@@ -1720,7 +1966,7 @@ type GetPaymentResponse struct {
 
 func (x *GetPaymentResponse) Reset() {
 	*x = GetPaymentResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[20]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1978,7 @@ func (x *GetPaymentResponse) String() string {
 func (*GetPaymentResponse) ProtoMessage() {}
 
 func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[20]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1991,7 @@ func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentResponse.ProtoReflect.Descriptor instead.
 func (*GetPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{20}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetPaymentResponse) GetPayment() *Payment {
@@ -1776,7 +2022,7 @@ type ListPaymentsRequest struct {
 
 func (x *ListPaymentsRequest) Reset() {
 	*x = ListPaymentsRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[21]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +2034,7 @@ func (x *ListPaymentsRequest) String() string {
 func (*ListPaymentsRequest) ProtoMessage() {}
 
 func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[21]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +2047,7 @@ func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsRequest.ProtoReflect.Descriptor instead.
 func (*ListPaymentsRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{21}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListPaymentsRequest) GetPageSize() int32 {
@@ -1859,7 +2105,7 @@ type ListPaymentsResponse struct {
 
 func (x *ListPaymentsResponse) Reset() {
 	*x = ListPaymentsResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[22]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2117,7 @@ func (x *ListPaymentsResponse) String() string {
 func (*ListPaymentsResponse) ProtoMessage() {}
 
 func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[22]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2130,7 @@ func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsResponse.ProtoReflect.Descriptor instead.
 func (*ListPaymentsResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{22}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListPaymentsResponse) GetPayments() []*Payment {
@@ -1912,7 +2158,7 @@ type BatchChargeRequest struct {
 
 func (x *BatchChargeRequest) Reset() {
 	*x = BatchChargeRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[23]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2170,7 @@ func (x *BatchChargeRequest) String() string {
 func (*BatchChargeRequest) ProtoMessage() {}
 
 func (x *BatchChargeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[23]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2183,7 @@ func (x *BatchChargeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeRequest.ProtoReflect.Descriptor instead.
 func (*BatchChargeRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{23}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BatchChargeRequest) GetRequests() []*ChargeRequest {
@@ -1958,7 +2204,7 @@ type BatchChargeResponse struct {
 
 func (x *BatchChargeResponse) Reset() {
 	*x = BatchChargeResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[24]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2216,7 @@ func (x *BatchChargeResponse) String() string {
 func (*BatchChargeResponse) ProtoMessage() {}
 
 func (x *BatchChargeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[24]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2229,7 @@ func (x *BatchChargeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeResponse.ProtoReflect.Descriptor instead.
 func (*BatchChargeResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{24}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BatchChargeResponse) GetResults() []*BatchChargeResponse_Result {
@@ -2004,7 +2250,7 @@ type BatchRefundRequest struct {
 
 func (x *BatchRefundRequest) Reset() {
 	*x = BatchRefundRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[25]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2262,7 @@ func (x *BatchRefundRequest) String() string {
 func (*BatchRefundRequest) ProtoMessage() {}
 
 func (x *BatchRefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[25]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2275,7 @@ func (x *BatchRefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRefundRequest.ProtoReflect.Descriptor instead.
 func (*BatchRefundRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{25}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BatchRefundRequest) GetRequests() []*RefundRequest {
@@ -2050,7 +2296,7 @@ type BatchRefundResponse struct {
 
 func (x *BatchRefundResponse) Reset() {
 	*x = BatchRefundResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[26]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2308,7 @@ func (x *BatchRefundResponse) String() string {
 func (*BatchRefundResponse) ProtoMessage() {}
 
 func (x *BatchRefundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[26]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2321,7 @@ func (x *BatchRefundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRefundResponse.ProtoReflect.Descriptor instead.
 func (*BatchRefundResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{26}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BatchRefundResponse) GetResults() []*BatchRefundResponse_Result {
@@ -2096,7 +2342,7 @@ type BatchAuthorizeRequest struct {
 
 func (x *BatchAuthorizeRequest) Reset() {
 	*x = BatchAuthorizeRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[27]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2354,7 @@ func (x *BatchAuthorizeRequest) String() string {
 func (*BatchAuthorizeRequest) ProtoMessage() {}
 
 func (x *BatchAuthorizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[27]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2367,7 @@ func (x *BatchAuthorizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchAuthorizeRequest.ProtoReflect.Descriptor instead.
 func (*BatchAuthorizeRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{27}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BatchAuthorizeRequest) GetRequests() []*AuthorizeRequest {
@@ -2142,7 +2388,7 @@ type BatchAuthorizeResponse struct {
 
 func (x *BatchAuthorizeResponse) Reset() {
 	*x = BatchAuthorizeResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[28]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2400,7 @@ func (x *BatchAuthorizeResponse) String() string {
 func (*BatchAuthorizeResponse) ProtoMessage() {}
 
 func (x *BatchAuthorizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[28]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2413,7 @@ func (x *BatchAuthorizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchAuthorizeResponse.ProtoReflect.Descriptor instead.
 func (*BatchAuthorizeResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{28}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BatchAuthorizeResponse) GetResults() []*BatchAuthorizeResponse_Result {
@@ -2188,7 +2434,7 @@ type BatchCaptureRequest struct {
 
 func (x *BatchCaptureRequest) Reset() {
 	*x = BatchCaptureRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[29]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2200,7 +2446,7 @@ func (x *BatchCaptureRequest) String() string {
 func (*BatchCaptureRequest) ProtoMessage() {}
 
 func (x *BatchCaptureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[29]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2213,7 +2459,7 @@ func (x *BatchCaptureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCaptureRequest.ProtoReflect.Descriptor instead.
 func (*BatchCaptureRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{29}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BatchCaptureRequest) GetRequests() []*CaptureRequest {
@@ -2234,7 +2480,7 @@ type BatchCaptureResponse struct {
 
 func (x *BatchCaptureResponse) Reset() {
 	*x = BatchCaptureResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[30]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2492,7 @@ func (x *BatchCaptureResponse) String() string {
 func (*BatchCaptureResponse) ProtoMessage() {}
 
 func (x *BatchCaptureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[30]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2505,7 @@ func (x *BatchCaptureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCaptureResponse.ProtoReflect.Descriptor instead.
 func (*BatchCaptureResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{30}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BatchCaptureResponse) GetResults() []*BatchCaptureResponse_Result {
@@ -2280,7 +2526,7 @@ type BatchVoidRequest struct {
 
 func (x *BatchVoidRequest) Reset() {
 	*x = BatchVoidRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[31]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2538,7 @@ func (x *BatchVoidRequest) String() string {
 func (*BatchVoidRequest) ProtoMessage() {}
 
 func (x *BatchVoidRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[31]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2551,7 @@ func (x *BatchVoidRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchVoidRequest.ProtoReflect.Descriptor instead.
 func (*BatchVoidRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{31}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BatchVoidRequest) GetRequests() []*VoidRequest {
@@ -2326,7 +2572,7 @@ type BatchVoidResponse struct {
 
 func (x *BatchVoidResponse) Reset() {
 	*x = BatchVoidResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[32]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2338,7 +2584,7 @@ func (x *BatchVoidResponse) String() string {
 func (*BatchVoidResponse) ProtoMessage() {}
 
 func (x *BatchVoidResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[32]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2351,7 +2597,7 @@ func (x *BatchVoidResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchVoidResponse.ProtoReflect.Descriptor instead.
 func (*BatchVoidResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{32}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BatchVoidResponse) GetResults() []*BatchVoidResponse_Result {
@@ -2372,7 +2618,7 @@ type GetIdempotencyKeyRequest struct {
 
 func (x *GetIdempotencyKeyRequest) Reset() {
 	*x = GetIdempotencyKeyRequest{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[33]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2384,7 +2630,7 @@ func (x *GetIdempotencyKeyRequest) String() string {
 func (*GetIdempotencyKeyRequest) ProtoMessage() {}
 
 func (x *GetIdempotencyKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[33]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2397,7 +2643,7 @@ func (x *GetIdempotencyKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdempotencyKeyRequest.ProtoReflect.Descriptor instead.
 func (*GetIdempotencyKeyRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{33}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetIdempotencyKeyRequest) GetKey() string {
@@ -2418,7 +2664,7 @@ type GetIdempotencyKeyResponse struct {
 
 func (x *GetIdempotencyKeyResponse) Reset() {
 	*x = GetIdempotencyKeyResponse{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[34]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2430,7 +2676,7 @@ func (x *GetIdempotencyKeyResponse) String() string {
 func (*GetIdempotencyKeyResponse) ProtoMessage() {}
 
 func (x *GetIdempotencyKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[34]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2443,7 +2689,7 @@ func (x *GetIdempotencyKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdempotencyKeyResponse.ProtoReflect.Descriptor instead.
 func (*GetIdempotencyKeyResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{34}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetIdempotencyKeyResponse) GetRecords() []*IdempotencyRecord {
@@ -2492,7 +2738,7 @@ type IdempotencyRecord struct {
 
 func (x *IdempotencyRecord) Reset() {
 	*x = IdempotencyRecord{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[35]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2504,7 +2750,7 @@ func (x *IdempotencyRecord) String() string {
 func (*IdempotencyRecord) ProtoMessage() {}
 
 func (x *IdempotencyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[35]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2517,7 +2763,7 @@ func (x *IdempotencyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyRecord.ProtoReflect.Descriptor instead.
 func (*IdempotencyRecord) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{35}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *IdempotencyRecord) GetCaller() string {
@@ -2638,7 +2884,7 @@ type FingerprintField struct {
 
 func (x *FingerprintField) Reset() {
 	*x = FingerprintField{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[36]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +2896,7 @@ func (x *FingerprintField) String() string {
 func (*FingerprintField) ProtoMessage() {}
 
 func (x *FingerprintField) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[36]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +2909,7 @@ func (x *FingerprintField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintField.ProtoReflect.Descriptor instead.
 func (*FingerprintField) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{36}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FingerprintField) GetName() string {
@@ -2695,7 +2941,7 @@ type BatchChargeResponse_Result struct {
 
 func (x *BatchChargeResponse_Result) Reset() {
 	*x = BatchChargeResponse_Result{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[37]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2953,7 @@ func (x *BatchChargeResponse_Result) String() string {
 func (*BatchChargeResponse_Result) ProtoMessage() {}
 
 func (x *BatchChargeResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[37]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2966,7 @@ func (x *BatchChargeResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchChargeResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchChargeResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{24, 0}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{27, 0}
 }
 
 func (x *BatchChargeResponse_Result) GetStatus() *status.Status {
@@ -2759,7 +3005,7 @@ type BatchRefundResponse_Result struct {
 
 func (x *BatchRefundResponse_Result) Reset() {
 	*x = BatchRefundResponse_Result{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[38]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2771,7 +3017,7 @@ func (x *BatchRefundResponse_Result) String() string {
 func (*BatchRefundResponse_Result) ProtoMessage() {}
 
 func (x *BatchRefundResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[38]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2784,7 +3030,7 @@ func (x *BatchRefundResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRefundResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchRefundResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{26, 0}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{29, 0}
 }
 
 func (x *BatchRefundResponse_Result) GetStatus() *status.Status {
@@ -2823,7 +3069,7 @@ type BatchAuthorizeResponse_Result struct {
 
 func (x *BatchAuthorizeResponse_Result) Reset() {
 	*x = BatchAuthorizeResponse_Result{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[39]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +3081,7 @@ func (x *BatchAuthorizeResponse_Result) String() string {
 func (*BatchAuthorizeResponse_Result) ProtoMessage() {}
 
 func (x *BatchAuthorizeResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[39]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +3094,7 @@ func (x *BatchAuthorizeResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchAuthorizeResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchAuthorizeResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{28, 0}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{31, 0}
 }
 
 func (x *BatchAuthorizeResponse_Result) GetStatus() *status.Status {
@@ -2887,7 +3133,7 @@ type BatchCaptureResponse_Result struct {
 
 func (x *BatchCaptureResponse_Result) Reset() {
 	*x = BatchCaptureResponse_Result{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[40]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +3145,7 @@ func (x *BatchCaptureResponse_Result) String() string {
 func (*BatchCaptureResponse_Result) ProtoMessage() {}
 
 func (x *BatchCaptureResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[40]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +3158,7 @@ func (x *BatchCaptureResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchCaptureResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchCaptureResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{30, 0}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{33, 0}
 }
 
 func (x *BatchCaptureResponse_Result) GetStatus() *status.Status {
@@ -2951,7 +3197,7 @@ type BatchVoidResponse_Result struct {
 
 func (x *BatchVoidResponse_Result) Reset() {
 	*x = BatchVoidResponse_Result{}
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[41]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2963,7 +3209,7 @@ func (x *BatchVoidResponse_Result) String() string {
 func (*BatchVoidResponse_Result) ProtoMessage() {}
 
 func (x *BatchVoidResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_payment_v1_payment_proto_msgTypes[41]
+	mi := &file_tieout_payment_v1_payment_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2976,7 +3222,7 @@ func (x *BatchVoidResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchVoidResponse_Result.ProtoReflect.Descriptor instead.
 func (*BatchVoidResponse_Result) Descriptor() ([]byte, []int) {
-	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{32, 0}
+	return file_tieout_payment_v1_payment_proto_rawDescGZIP(), []int{35, 0}
 }
 
 func (x *BatchVoidResponse_Result) GetStatus() *status.Status {
@@ -3115,11 +3361,36 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"K\n" +
 	"\x13VoidPaymentResponse\x124\n" +
-	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"?\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\"Y\n" +
 	"\x15InquirePaymentRequest\x12&\n" +
 	"\n" +
-	"payment_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\tpaymentId\"N\n" +
+	"payment_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\tpaymentId\x12\x18\n" +
+	"\acompare\x18\x02 \x01(\bR\acompare\"\x88\x01\n" +
 	"\x16InquirePaymentResponse\x124\n" +
+	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\x128\n" +
+	"\twitnesses\x18\x02 \x03(\v2\x1a.tieout.payment.v1.WitnessR\twitnesses\"\xe8\x01\n" +
+	"\aWitness\x124\n" +
+	"\x04kind\x18\x01 \x01(\x0e2 .tieout.payment.v1.OperationKindR\x04kind\x12!\n" +
+	"\fprovider_key\x18\x02 \x01(\tR\vproviderKey\x127\n" +
+	"\x05state\x18\x03 \x01(\x0e2!.tieout.payment.v1.OperationStateR\x05state\x12\x12\n" +
+	"\x04said\x18\x04 \x01(\tR\x04said\x12\x1f\n" +
+	"\vprovider_id\x18\x05 \x01(\tR\n" +
+	"providerId\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\"\xab\x02\n" +
+	"\x15ResolvePaymentRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12)\n" +
+	"\n" +
+	"payment_id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\tpaymentId\x12/\n" +
+	"\roperation_key\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\foperationKey\x12+\n" +
+	"\vprovider_id\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\n" +
+	"providerId\x128\n" +
+	"\x06amount\x18\x05 \x01(\v2\x18.tieout.common.v1.AmountB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x12&\n" +
+	"\bevidence\x18\x06 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\bevidence\"N\n" +
+	"\x16ResolvePaymentResponse\x124\n" +
 	"\apayment\x18\x01 \x01(\v2\x1a.tieout.payment.v1.PaymentR\apayment\";\n" +
 	"\x11GetPaymentRequest\x12&\n" +
 	"\n" +
@@ -3247,7 +3518,7 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x16IDEMPOTENCY_STATE_DONE\x10\x02\x12\x1d\n" +
 	"\x19IDEMPOTENCY_STATE_REFUSED\x10\x03\x12\x1f\n" +
 	"\x1bIDEMPOTENCY_STATE_TOMBSTONE\x10\x04\x12\x1d\n" +
-	"\x19IDEMPOTENCY_STATE_EXPIRED\x10\x052\xc0\r\n" +
+	"\x19IDEMPOTENCY_STATE_EXPIRED\x10\x052\xb7\x0e\n" +
 	"\x0ePaymentService\x12]\n" +
 	"\x06Charge\x12 .tieout.payment.v1.ChargeRequest\x1a!.tieout.payment.v1.ChargeResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -3281,7 +3552,9 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
 	"\x12s\n" +
 	"\x0eInquirePayment\x12(.tieout.payment.v1.InquirePaymentRequest\x1a).tieout.payment.v1.InquirePaymentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12g\n" +
+	"\x12u\n" +
+	"\x0eResolvePayment\x12(.tieout.payment.v1.ResolvePaymentRequest\x1a).tieout.payment.v1.ResolvePaymentResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x05\x10\x01\x18\x01\"\x02\b\x0f\x12g\n" +
 	"\n" +
 	"GetPayment\x12$.tieout.payment.v1.GetPaymentRequest\x1a%.tieout.payment.v1.GetPaymentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12m\n" +
 	"\fListPayments\x12&.tieout.payment.v1.ListPaymentsRequest\x1a'.tieout.payment.v1.ListPaymentsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
@@ -3302,7 +3575,7 @@ func file_tieout_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_tieout_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_tieout_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_tieout_payment_v1_payment_proto_goTypes = []any{
 	(PaymentState)(0),                     // 0: tieout.payment.v1.PaymentState
 	(OperationKind)(0),                    // 1: tieout.payment.v1.OperationKind
@@ -3327,136 +3600,146 @@ var file_tieout_payment_v1_payment_proto_goTypes = []any{
 	(*VoidPaymentResponse)(nil),           // 20: tieout.payment.v1.VoidPaymentResponse
 	(*InquirePaymentRequest)(nil),         // 21: tieout.payment.v1.InquirePaymentRequest
 	(*InquirePaymentResponse)(nil),        // 22: tieout.payment.v1.InquirePaymentResponse
-	(*GetPaymentRequest)(nil),             // 23: tieout.payment.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),            // 24: tieout.payment.v1.GetPaymentResponse
-	(*ListPaymentsRequest)(nil),           // 25: tieout.payment.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),          // 26: tieout.payment.v1.ListPaymentsResponse
-	(*BatchChargeRequest)(nil),            // 27: tieout.payment.v1.BatchChargeRequest
-	(*BatchChargeResponse)(nil),           // 28: tieout.payment.v1.BatchChargeResponse
-	(*BatchRefundRequest)(nil),            // 29: tieout.payment.v1.BatchRefundRequest
-	(*BatchRefundResponse)(nil),           // 30: tieout.payment.v1.BatchRefundResponse
-	(*BatchAuthorizeRequest)(nil),         // 31: tieout.payment.v1.BatchAuthorizeRequest
-	(*BatchAuthorizeResponse)(nil),        // 32: tieout.payment.v1.BatchAuthorizeResponse
-	(*BatchCaptureRequest)(nil),           // 33: tieout.payment.v1.BatchCaptureRequest
-	(*BatchCaptureResponse)(nil),          // 34: tieout.payment.v1.BatchCaptureResponse
-	(*BatchVoidRequest)(nil),              // 35: tieout.payment.v1.BatchVoidRequest
-	(*BatchVoidResponse)(nil),             // 36: tieout.payment.v1.BatchVoidResponse
-	(*GetIdempotencyKeyRequest)(nil),      // 37: tieout.payment.v1.GetIdempotencyKeyRequest
-	(*GetIdempotencyKeyResponse)(nil),     // 38: tieout.payment.v1.GetIdempotencyKeyResponse
-	(*IdempotencyRecord)(nil),             // 39: tieout.payment.v1.IdempotencyRecord
-	(*FingerprintField)(nil),              // 40: tieout.payment.v1.FingerprintField
-	(*BatchChargeResponse_Result)(nil),    // 41: tieout.payment.v1.BatchChargeResponse.Result
-	(*BatchRefundResponse_Result)(nil),    // 42: tieout.payment.v1.BatchRefundResponse.Result
-	(*BatchAuthorizeResponse_Result)(nil), // 43: tieout.payment.v1.BatchAuthorizeResponse.Result
-	(*BatchCaptureResponse_Result)(nil),   // 44: tieout.payment.v1.BatchCaptureResponse.Result
-	(*BatchVoidResponse_Result)(nil),      // 45: tieout.payment.v1.BatchVoidResponse.Result
-	(*v1.Amount)(nil),                     // 46: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil),         // 47: google.protobuf.Timestamp
-	(*v1.Origin)(nil),                     // 48: tieout.common.v1.Origin
-	(*status.Status)(nil),                 // 49: google.rpc.Status
+	(*Witness)(nil),                       // 23: tieout.payment.v1.Witness
+	(*ResolvePaymentRequest)(nil),         // 24: tieout.payment.v1.ResolvePaymentRequest
+	(*ResolvePaymentResponse)(nil),        // 25: tieout.payment.v1.ResolvePaymentResponse
+	(*GetPaymentRequest)(nil),             // 26: tieout.payment.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),            // 27: tieout.payment.v1.GetPaymentResponse
+	(*ListPaymentsRequest)(nil),           // 28: tieout.payment.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),          // 29: tieout.payment.v1.ListPaymentsResponse
+	(*BatchChargeRequest)(nil),            // 30: tieout.payment.v1.BatchChargeRequest
+	(*BatchChargeResponse)(nil),           // 31: tieout.payment.v1.BatchChargeResponse
+	(*BatchRefundRequest)(nil),            // 32: tieout.payment.v1.BatchRefundRequest
+	(*BatchRefundResponse)(nil),           // 33: tieout.payment.v1.BatchRefundResponse
+	(*BatchAuthorizeRequest)(nil),         // 34: tieout.payment.v1.BatchAuthorizeRequest
+	(*BatchAuthorizeResponse)(nil),        // 35: tieout.payment.v1.BatchAuthorizeResponse
+	(*BatchCaptureRequest)(nil),           // 36: tieout.payment.v1.BatchCaptureRequest
+	(*BatchCaptureResponse)(nil),          // 37: tieout.payment.v1.BatchCaptureResponse
+	(*BatchVoidRequest)(nil),              // 38: tieout.payment.v1.BatchVoidRequest
+	(*BatchVoidResponse)(nil),             // 39: tieout.payment.v1.BatchVoidResponse
+	(*GetIdempotencyKeyRequest)(nil),      // 40: tieout.payment.v1.GetIdempotencyKeyRequest
+	(*GetIdempotencyKeyResponse)(nil),     // 41: tieout.payment.v1.GetIdempotencyKeyResponse
+	(*IdempotencyRecord)(nil),             // 42: tieout.payment.v1.IdempotencyRecord
+	(*FingerprintField)(nil),              // 43: tieout.payment.v1.FingerprintField
+	(*BatchChargeResponse_Result)(nil),    // 44: tieout.payment.v1.BatchChargeResponse.Result
+	(*BatchRefundResponse_Result)(nil),    // 45: tieout.payment.v1.BatchRefundResponse.Result
+	(*BatchAuthorizeResponse_Result)(nil), // 46: tieout.payment.v1.BatchAuthorizeResponse.Result
+	(*BatchCaptureResponse_Result)(nil),   // 47: tieout.payment.v1.BatchCaptureResponse.Result
+	(*BatchVoidResponse_Result)(nil),      // 48: tieout.payment.v1.BatchVoidResponse.Result
+	(*v1.Amount)(nil),                     // 49: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),         // 50: google.protobuf.Timestamp
+	(*v1.Origin)(nil),                     // 51: tieout.common.v1.Origin
+	(*status.Status)(nil),                 // 52: google.rpc.Status
 }
 var file_tieout_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: tieout.payment.v1.Payment.state:type_name -> tieout.payment.v1.PaymentState
-	46, // 1: tieout.payment.v1.Payment.amount:type_name -> tieout.common.v1.Amount
-	47, // 2: tieout.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	47, // 3: tieout.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
-	46, // 4: tieout.payment.v1.Payment.captured:type_name -> tieout.common.v1.Amount
-	46, // 5: tieout.payment.v1.Payment.refunded:type_name -> tieout.common.v1.Amount
-	46, // 6: tieout.payment.v1.Payment.charged_back:type_name -> tieout.common.v1.Amount
+	49, // 1: tieout.payment.v1.Payment.amount:type_name -> tieout.common.v1.Amount
+	50, // 2: tieout.payment.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	50, // 3: tieout.payment.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	49, // 4: tieout.payment.v1.Payment.captured:type_name -> tieout.common.v1.Amount
+	49, // 5: tieout.payment.v1.Payment.refunded:type_name -> tieout.common.v1.Amount
+	49, // 6: tieout.payment.v1.Payment.charged_back:type_name -> tieout.common.v1.Amount
 	5,  // 7: tieout.payment.v1.Payment.operations:type_name -> tieout.payment.v1.Operation
 	1,  // 8: tieout.payment.v1.Operation.kind:type_name -> tieout.payment.v1.OperationKind
 	2,  // 9: tieout.payment.v1.Operation.state:type_name -> tieout.payment.v1.OperationState
-	46, // 10: tieout.payment.v1.Operation.amount:type_name -> tieout.common.v1.Amount
-	47, // 11: tieout.payment.v1.Operation.send_time:type_name -> google.protobuf.Timestamp
-	47, // 12: tieout.payment.v1.Operation.inquiry_time:type_name -> google.protobuf.Timestamp
-	47, // 13: tieout.payment.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	47, // 14: tieout.payment.v1.Operation.update_time:type_name -> google.protobuf.Timestamp
+	49, // 10: tieout.payment.v1.Operation.amount:type_name -> tieout.common.v1.Amount
+	50, // 11: tieout.payment.v1.Operation.send_time:type_name -> google.protobuf.Timestamp
+	50, // 12: tieout.payment.v1.Operation.inquiry_time:type_name -> google.protobuf.Timestamp
+	50, // 13: tieout.payment.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	50, // 14: tieout.payment.v1.Operation.update_time:type_name -> google.protobuf.Timestamp
 	6,  // 15: tieout.payment.v1.Operation.calls:type_name -> tieout.payment.v1.ProviderCall
-	47, // 16: tieout.payment.v1.ProviderCall.call_time:type_name -> google.protobuf.Timestamp
-	46, // 17: tieout.payment.v1.ChargeRequest.amount:type_name -> tieout.common.v1.Amount
-	48, // 18: tieout.payment.v1.ChargeRequest.origin:type_name -> tieout.common.v1.Origin
+	50, // 16: tieout.payment.v1.ProviderCall.call_time:type_name -> google.protobuf.Timestamp
+	49, // 17: tieout.payment.v1.ChargeRequest.amount:type_name -> tieout.common.v1.Amount
+	51, // 18: tieout.payment.v1.ChargeRequest.origin:type_name -> tieout.common.v1.Origin
 	4,  // 19: tieout.payment.v1.ChargeResponse.payment:type_name -> tieout.payment.v1.Payment
-	48, // 20: tieout.payment.v1.RefundRequest.origin:type_name -> tieout.common.v1.Origin
+	51, // 20: tieout.payment.v1.RefundRequest.origin:type_name -> tieout.common.v1.Origin
 	4,  // 21: tieout.payment.v1.RefundResponse.payment:type_name -> tieout.payment.v1.Payment
-	46, // 22: tieout.payment.v1.AuthorizeRequest.amount:type_name -> tieout.common.v1.Amount
-	48, // 23: tieout.payment.v1.AuthorizeRequest.origin:type_name -> tieout.common.v1.Origin
+	49, // 22: tieout.payment.v1.AuthorizeRequest.amount:type_name -> tieout.common.v1.Amount
+	51, // 23: tieout.payment.v1.AuthorizeRequest.origin:type_name -> tieout.common.v1.Origin
 	4,  // 24: tieout.payment.v1.AuthorizeResponse.payment:type_name -> tieout.payment.v1.Payment
-	46, // 25: tieout.payment.v1.CaptureRequest.amount:type_name -> tieout.common.v1.Amount
-	48, // 26: tieout.payment.v1.CaptureRequest.origin:type_name -> tieout.common.v1.Origin
+	49, // 25: tieout.payment.v1.CaptureRequest.amount:type_name -> tieout.common.v1.Amount
+	51, // 26: tieout.payment.v1.CaptureRequest.origin:type_name -> tieout.common.v1.Origin
 	4,  // 27: tieout.payment.v1.CaptureResponse.payment:type_name -> tieout.payment.v1.Payment
-	48, // 28: tieout.payment.v1.VoidRequest.origin:type_name -> tieout.common.v1.Origin
+	51, // 28: tieout.payment.v1.VoidRequest.origin:type_name -> tieout.common.v1.Origin
 	4,  // 29: tieout.payment.v1.VoidResponse.payment:type_name -> tieout.payment.v1.Payment
-	46, // 30: tieout.payment.v1.RefundPaymentRequest.amount:type_name -> tieout.common.v1.Amount
+	49, // 30: tieout.payment.v1.RefundPaymentRequest.amount:type_name -> tieout.common.v1.Amount
 	4,  // 31: tieout.payment.v1.RefundPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
 	4,  // 32: tieout.payment.v1.VoidPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
 	4,  // 33: tieout.payment.v1.InquirePaymentResponse.payment:type_name -> tieout.payment.v1.Payment
-	4,  // 34: tieout.payment.v1.GetPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
-	0,  // 35: tieout.payment.v1.ListPaymentsRequest.state:type_name -> tieout.payment.v1.PaymentState
-	4,  // 36: tieout.payment.v1.ListPaymentsResponse.payments:type_name -> tieout.payment.v1.Payment
-	7,  // 37: tieout.payment.v1.BatchChargeRequest.requests:type_name -> tieout.payment.v1.ChargeRequest
-	41, // 38: tieout.payment.v1.BatchChargeResponse.results:type_name -> tieout.payment.v1.BatchChargeResponse.Result
-	9,  // 39: tieout.payment.v1.BatchRefundRequest.requests:type_name -> tieout.payment.v1.RefundRequest
-	42, // 40: tieout.payment.v1.BatchRefundResponse.results:type_name -> tieout.payment.v1.BatchRefundResponse.Result
-	11, // 41: tieout.payment.v1.BatchAuthorizeRequest.requests:type_name -> tieout.payment.v1.AuthorizeRequest
-	43, // 42: tieout.payment.v1.BatchAuthorizeResponse.results:type_name -> tieout.payment.v1.BatchAuthorizeResponse.Result
-	13, // 43: tieout.payment.v1.BatchCaptureRequest.requests:type_name -> tieout.payment.v1.CaptureRequest
-	44, // 44: tieout.payment.v1.BatchCaptureResponse.results:type_name -> tieout.payment.v1.BatchCaptureResponse.Result
-	15, // 45: tieout.payment.v1.BatchVoidRequest.requests:type_name -> tieout.payment.v1.VoidRequest
-	45, // 46: tieout.payment.v1.BatchVoidResponse.results:type_name -> tieout.payment.v1.BatchVoidResponse.Result
-	39, // 47: tieout.payment.v1.GetIdempotencyKeyResponse.records:type_name -> tieout.payment.v1.IdempotencyRecord
-	3,  // 48: tieout.payment.v1.IdempotencyRecord.state:type_name -> tieout.payment.v1.IdempotencyState
-	40, // 49: tieout.payment.v1.IdempotencyRecord.fingerprint_fields:type_name -> tieout.payment.v1.FingerprintField
-	47, // 50: tieout.payment.v1.IdempotencyRecord.lease_expire_time:type_name -> google.protobuf.Timestamp
-	47, // 51: tieout.payment.v1.IdempotencyRecord.create_time:type_name -> google.protobuf.Timestamp
-	47, // 52: tieout.payment.v1.IdempotencyRecord.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 53: tieout.payment.v1.IdempotencyRecord.operations:type_name -> tieout.payment.v1.Operation
-	49, // 54: tieout.payment.v1.BatchChargeResponse.Result.status:type_name -> google.rpc.Status
-	8,  // 55: tieout.payment.v1.BatchChargeResponse.Result.response:type_name -> tieout.payment.v1.ChargeResponse
-	49, // 56: tieout.payment.v1.BatchRefundResponse.Result.status:type_name -> google.rpc.Status
-	10, // 57: tieout.payment.v1.BatchRefundResponse.Result.response:type_name -> tieout.payment.v1.RefundResponse
-	49, // 58: tieout.payment.v1.BatchAuthorizeResponse.Result.status:type_name -> google.rpc.Status
-	12, // 59: tieout.payment.v1.BatchAuthorizeResponse.Result.response:type_name -> tieout.payment.v1.AuthorizeResponse
-	49, // 60: tieout.payment.v1.BatchCaptureResponse.Result.status:type_name -> google.rpc.Status
-	14, // 61: tieout.payment.v1.BatchCaptureResponse.Result.response:type_name -> tieout.payment.v1.CaptureResponse
-	49, // 62: tieout.payment.v1.BatchVoidResponse.Result.status:type_name -> google.rpc.Status
-	16, // 63: tieout.payment.v1.BatchVoidResponse.Result.response:type_name -> tieout.payment.v1.VoidResponse
-	7,  // 64: tieout.payment.v1.PaymentService.Charge:input_type -> tieout.payment.v1.ChargeRequest
-	27, // 65: tieout.payment.v1.PaymentService.BatchCharge:input_type -> tieout.payment.v1.BatchChargeRequest
-	9,  // 66: tieout.payment.v1.PaymentService.Refund:input_type -> tieout.payment.v1.RefundRequest
-	29, // 67: tieout.payment.v1.PaymentService.BatchRefund:input_type -> tieout.payment.v1.BatchRefundRequest
-	11, // 68: tieout.payment.v1.PaymentService.Authorize:input_type -> tieout.payment.v1.AuthorizeRequest
-	31, // 69: tieout.payment.v1.PaymentService.BatchAuthorize:input_type -> tieout.payment.v1.BatchAuthorizeRequest
-	13, // 70: tieout.payment.v1.PaymentService.Capture:input_type -> tieout.payment.v1.CaptureRequest
-	33, // 71: tieout.payment.v1.PaymentService.BatchCapture:input_type -> tieout.payment.v1.BatchCaptureRequest
-	15, // 72: tieout.payment.v1.PaymentService.Void:input_type -> tieout.payment.v1.VoidRequest
-	35, // 73: tieout.payment.v1.PaymentService.BatchVoid:input_type -> tieout.payment.v1.BatchVoidRequest
-	17, // 74: tieout.payment.v1.PaymentService.RefundPayment:input_type -> tieout.payment.v1.RefundPaymentRequest
-	19, // 75: tieout.payment.v1.PaymentService.VoidPayment:input_type -> tieout.payment.v1.VoidPaymentRequest
-	21, // 76: tieout.payment.v1.PaymentService.InquirePayment:input_type -> tieout.payment.v1.InquirePaymentRequest
-	23, // 77: tieout.payment.v1.PaymentService.GetPayment:input_type -> tieout.payment.v1.GetPaymentRequest
-	25, // 78: tieout.payment.v1.PaymentService.ListPayments:input_type -> tieout.payment.v1.ListPaymentsRequest
-	37, // 79: tieout.payment.v1.PaymentService.GetIdempotencyKey:input_type -> tieout.payment.v1.GetIdempotencyKeyRequest
-	8,  // 80: tieout.payment.v1.PaymentService.Charge:output_type -> tieout.payment.v1.ChargeResponse
-	28, // 81: tieout.payment.v1.PaymentService.BatchCharge:output_type -> tieout.payment.v1.BatchChargeResponse
-	10, // 82: tieout.payment.v1.PaymentService.Refund:output_type -> tieout.payment.v1.RefundResponse
-	30, // 83: tieout.payment.v1.PaymentService.BatchRefund:output_type -> tieout.payment.v1.BatchRefundResponse
-	12, // 84: tieout.payment.v1.PaymentService.Authorize:output_type -> tieout.payment.v1.AuthorizeResponse
-	32, // 85: tieout.payment.v1.PaymentService.BatchAuthorize:output_type -> tieout.payment.v1.BatchAuthorizeResponse
-	14, // 86: tieout.payment.v1.PaymentService.Capture:output_type -> tieout.payment.v1.CaptureResponse
-	34, // 87: tieout.payment.v1.PaymentService.BatchCapture:output_type -> tieout.payment.v1.BatchCaptureResponse
-	16, // 88: tieout.payment.v1.PaymentService.Void:output_type -> tieout.payment.v1.VoidResponse
-	36, // 89: tieout.payment.v1.PaymentService.BatchVoid:output_type -> tieout.payment.v1.BatchVoidResponse
-	18, // 90: tieout.payment.v1.PaymentService.RefundPayment:output_type -> tieout.payment.v1.RefundPaymentResponse
-	20, // 91: tieout.payment.v1.PaymentService.VoidPayment:output_type -> tieout.payment.v1.VoidPaymentResponse
-	22, // 92: tieout.payment.v1.PaymentService.InquirePayment:output_type -> tieout.payment.v1.InquirePaymentResponse
-	24, // 93: tieout.payment.v1.PaymentService.GetPayment:output_type -> tieout.payment.v1.GetPaymentResponse
-	26, // 94: tieout.payment.v1.PaymentService.ListPayments:output_type -> tieout.payment.v1.ListPaymentsResponse
-	38, // 95: tieout.payment.v1.PaymentService.GetIdempotencyKey:output_type -> tieout.payment.v1.GetIdempotencyKeyResponse
-	80, // [80:96] is the sub-list for method output_type
-	64, // [64:80] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	23, // 34: tieout.payment.v1.InquirePaymentResponse.witnesses:type_name -> tieout.payment.v1.Witness
+	1,  // 35: tieout.payment.v1.Witness.kind:type_name -> tieout.payment.v1.OperationKind
+	2,  // 36: tieout.payment.v1.Witness.state:type_name -> tieout.payment.v1.OperationState
+	49, // 37: tieout.payment.v1.ResolvePaymentRequest.amount:type_name -> tieout.common.v1.Amount
+	4,  // 38: tieout.payment.v1.ResolvePaymentResponse.payment:type_name -> tieout.payment.v1.Payment
+	4,  // 39: tieout.payment.v1.GetPaymentResponse.payment:type_name -> tieout.payment.v1.Payment
+	0,  // 40: tieout.payment.v1.ListPaymentsRequest.state:type_name -> tieout.payment.v1.PaymentState
+	4,  // 41: tieout.payment.v1.ListPaymentsResponse.payments:type_name -> tieout.payment.v1.Payment
+	7,  // 42: tieout.payment.v1.BatchChargeRequest.requests:type_name -> tieout.payment.v1.ChargeRequest
+	44, // 43: tieout.payment.v1.BatchChargeResponse.results:type_name -> tieout.payment.v1.BatchChargeResponse.Result
+	9,  // 44: tieout.payment.v1.BatchRefundRequest.requests:type_name -> tieout.payment.v1.RefundRequest
+	45, // 45: tieout.payment.v1.BatchRefundResponse.results:type_name -> tieout.payment.v1.BatchRefundResponse.Result
+	11, // 46: tieout.payment.v1.BatchAuthorizeRequest.requests:type_name -> tieout.payment.v1.AuthorizeRequest
+	46, // 47: tieout.payment.v1.BatchAuthorizeResponse.results:type_name -> tieout.payment.v1.BatchAuthorizeResponse.Result
+	13, // 48: tieout.payment.v1.BatchCaptureRequest.requests:type_name -> tieout.payment.v1.CaptureRequest
+	47, // 49: tieout.payment.v1.BatchCaptureResponse.results:type_name -> tieout.payment.v1.BatchCaptureResponse.Result
+	15, // 50: tieout.payment.v1.BatchVoidRequest.requests:type_name -> tieout.payment.v1.VoidRequest
+	48, // 51: tieout.payment.v1.BatchVoidResponse.results:type_name -> tieout.payment.v1.BatchVoidResponse.Result
+	42, // 52: tieout.payment.v1.GetIdempotencyKeyResponse.records:type_name -> tieout.payment.v1.IdempotencyRecord
+	3,  // 53: tieout.payment.v1.IdempotencyRecord.state:type_name -> tieout.payment.v1.IdempotencyState
+	43, // 54: tieout.payment.v1.IdempotencyRecord.fingerprint_fields:type_name -> tieout.payment.v1.FingerprintField
+	50, // 55: tieout.payment.v1.IdempotencyRecord.lease_expire_time:type_name -> google.protobuf.Timestamp
+	50, // 56: tieout.payment.v1.IdempotencyRecord.create_time:type_name -> google.protobuf.Timestamp
+	50, // 57: tieout.payment.v1.IdempotencyRecord.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 58: tieout.payment.v1.IdempotencyRecord.operations:type_name -> tieout.payment.v1.Operation
+	52, // 59: tieout.payment.v1.BatchChargeResponse.Result.status:type_name -> google.rpc.Status
+	8,  // 60: tieout.payment.v1.BatchChargeResponse.Result.response:type_name -> tieout.payment.v1.ChargeResponse
+	52, // 61: tieout.payment.v1.BatchRefundResponse.Result.status:type_name -> google.rpc.Status
+	10, // 62: tieout.payment.v1.BatchRefundResponse.Result.response:type_name -> tieout.payment.v1.RefundResponse
+	52, // 63: tieout.payment.v1.BatchAuthorizeResponse.Result.status:type_name -> google.rpc.Status
+	12, // 64: tieout.payment.v1.BatchAuthorizeResponse.Result.response:type_name -> tieout.payment.v1.AuthorizeResponse
+	52, // 65: tieout.payment.v1.BatchCaptureResponse.Result.status:type_name -> google.rpc.Status
+	14, // 66: tieout.payment.v1.BatchCaptureResponse.Result.response:type_name -> tieout.payment.v1.CaptureResponse
+	52, // 67: tieout.payment.v1.BatchVoidResponse.Result.status:type_name -> google.rpc.Status
+	16, // 68: tieout.payment.v1.BatchVoidResponse.Result.response:type_name -> tieout.payment.v1.VoidResponse
+	7,  // 69: tieout.payment.v1.PaymentService.Charge:input_type -> tieout.payment.v1.ChargeRequest
+	30, // 70: tieout.payment.v1.PaymentService.BatchCharge:input_type -> tieout.payment.v1.BatchChargeRequest
+	9,  // 71: tieout.payment.v1.PaymentService.Refund:input_type -> tieout.payment.v1.RefundRequest
+	32, // 72: tieout.payment.v1.PaymentService.BatchRefund:input_type -> tieout.payment.v1.BatchRefundRequest
+	11, // 73: tieout.payment.v1.PaymentService.Authorize:input_type -> tieout.payment.v1.AuthorizeRequest
+	34, // 74: tieout.payment.v1.PaymentService.BatchAuthorize:input_type -> tieout.payment.v1.BatchAuthorizeRequest
+	13, // 75: tieout.payment.v1.PaymentService.Capture:input_type -> tieout.payment.v1.CaptureRequest
+	36, // 76: tieout.payment.v1.PaymentService.BatchCapture:input_type -> tieout.payment.v1.BatchCaptureRequest
+	15, // 77: tieout.payment.v1.PaymentService.Void:input_type -> tieout.payment.v1.VoidRequest
+	38, // 78: tieout.payment.v1.PaymentService.BatchVoid:input_type -> tieout.payment.v1.BatchVoidRequest
+	17, // 79: tieout.payment.v1.PaymentService.RefundPayment:input_type -> tieout.payment.v1.RefundPaymentRequest
+	19, // 80: tieout.payment.v1.PaymentService.VoidPayment:input_type -> tieout.payment.v1.VoidPaymentRequest
+	21, // 81: tieout.payment.v1.PaymentService.InquirePayment:input_type -> tieout.payment.v1.InquirePaymentRequest
+	24, // 82: tieout.payment.v1.PaymentService.ResolvePayment:input_type -> tieout.payment.v1.ResolvePaymentRequest
+	26, // 83: tieout.payment.v1.PaymentService.GetPayment:input_type -> tieout.payment.v1.GetPaymentRequest
+	28, // 84: tieout.payment.v1.PaymentService.ListPayments:input_type -> tieout.payment.v1.ListPaymentsRequest
+	40, // 85: tieout.payment.v1.PaymentService.GetIdempotencyKey:input_type -> tieout.payment.v1.GetIdempotencyKeyRequest
+	8,  // 86: tieout.payment.v1.PaymentService.Charge:output_type -> tieout.payment.v1.ChargeResponse
+	31, // 87: tieout.payment.v1.PaymentService.BatchCharge:output_type -> tieout.payment.v1.BatchChargeResponse
+	10, // 88: tieout.payment.v1.PaymentService.Refund:output_type -> tieout.payment.v1.RefundResponse
+	33, // 89: tieout.payment.v1.PaymentService.BatchRefund:output_type -> tieout.payment.v1.BatchRefundResponse
+	12, // 90: tieout.payment.v1.PaymentService.Authorize:output_type -> tieout.payment.v1.AuthorizeResponse
+	35, // 91: tieout.payment.v1.PaymentService.BatchAuthorize:output_type -> tieout.payment.v1.BatchAuthorizeResponse
+	14, // 92: tieout.payment.v1.PaymentService.Capture:output_type -> tieout.payment.v1.CaptureResponse
+	37, // 93: tieout.payment.v1.PaymentService.BatchCapture:output_type -> tieout.payment.v1.BatchCaptureResponse
+	16, // 94: tieout.payment.v1.PaymentService.Void:output_type -> tieout.payment.v1.VoidResponse
+	39, // 95: tieout.payment.v1.PaymentService.BatchVoid:output_type -> tieout.payment.v1.BatchVoidResponse
+	18, // 96: tieout.payment.v1.PaymentService.RefundPayment:output_type -> tieout.payment.v1.RefundPaymentResponse
+	20, // 97: tieout.payment.v1.PaymentService.VoidPayment:output_type -> tieout.payment.v1.VoidPaymentResponse
+	22, // 98: tieout.payment.v1.PaymentService.InquirePayment:output_type -> tieout.payment.v1.InquirePaymentResponse
+	25, // 99: tieout.payment.v1.PaymentService.ResolvePayment:output_type -> tieout.payment.v1.ResolvePaymentResponse
+	27, // 100: tieout.payment.v1.PaymentService.GetPayment:output_type -> tieout.payment.v1.GetPaymentResponse
+	29, // 101: tieout.payment.v1.PaymentService.ListPayments:output_type -> tieout.payment.v1.ListPaymentsResponse
+	41, // 102: tieout.payment.v1.PaymentService.GetIdempotencyKey:output_type -> tieout.payment.v1.GetIdempotencyKeyResponse
+	86, // [86:103] is the sub-list for method output_type
+	69, // [69:86] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_tieout_payment_v1_payment_proto_init() }
@@ -3474,7 +3757,7 @@ func file_tieout_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_payment_v1_payment_proto_rawDesc), len(file_tieout_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   42,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

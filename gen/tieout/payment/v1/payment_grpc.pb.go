@@ -34,6 +34,7 @@ const (
 	PaymentService_RefundPayment_FullMethodName     = "/tieout.payment.v1.PaymentService/RefundPayment"
 	PaymentService_VoidPayment_FullMethodName       = "/tieout.payment.v1.PaymentService/VoidPayment"
 	PaymentService_InquirePayment_FullMethodName    = "/tieout.payment.v1.PaymentService/InquirePayment"
+	PaymentService_ResolvePayment_FullMethodName    = "/tieout.payment.v1.PaymentService/ResolvePayment"
 	PaymentService_GetPayment_FullMethodName        = "/tieout.payment.v1.PaymentService/GetPayment"
 	PaymentService_ListPayments_FullMethodName      = "/tieout.payment.v1.PaymentService/ListPayments"
 	PaymentService_GetIdempotencyKey_FullMethodName = "/tieout.payment.v1.PaymentService/GetIdempotencyKey"
@@ -82,6 +83,11 @@ type PaymentServiceClient interface {
 	// Asks the provider now what became of an operation in doubt, and takes down what it says. A payment that is not in
 	// doubt is answered as it stands.
 	InquirePayment(ctx context.Context, in *InquirePaymentRequest, opts ...grpc.CallOption) (*InquirePaymentResponse, error)
+	// Has a provider's statement decide an operation in doubt. The provider is asked first, and what it says counts; only
+	// where it knows nothing, or cannot be asked, the statement is taken for what happened. A payment of which nothing is
+	// in doubt is answered as it stands. Refused with PAYMENT_STATE_REFUSED when the statement is about another operation
+	// or amount, or when the provider says that it declined.
+	ResolvePayment(ctx context.Context, in *ResolvePaymentRequest, opts ...grpc.CallOption) (*ResolvePaymentResponse, error)
 	// Returns one payment with its operations.
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
 	// Lists payments, newest first.
@@ -228,6 +234,16 @@ func (c *paymentServiceClient) InquirePayment(ctx context.Context, in *InquirePa
 	return out, nil
 }
 
+func (c *paymentServiceClient) ResolvePayment(ctx context.Context, in *ResolvePaymentRequest, opts ...grpc.CallOption) (*ResolvePaymentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolvePaymentResponse)
+	err := c.cc.Invoke(ctx, PaymentService_ResolvePayment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentServiceClient) GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPaymentResponse)
@@ -301,6 +317,11 @@ type PaymentServiceServer interface {
 	// Asks the provider now what became of an operation in doubt, and takes down what it says. A payment that is not in
 	// doubt is answered as it stands.
 	InquirePayment(context.Context, *InquirePaymentRequest) (*InquirePaymentResponse, error)
+	// Has a provider's statement decide an operation in doubt. The provider is asked first, and what it says counts; only
+	// where it knows nothing, or cannot be asked, the statement is taken for what happened. A payment of which nothing is
+	// in doubt is answered as it stands. Refused with PAYMENT_STATE_REFUSED when the statement is about another operation
+	// or amount, or when the provider says that it declined.
+	ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error)
 	// Returns one payment with its operations.
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
 	// Lists payments, newest first.
@@ -355,6 +376,9 @@ func (UnimplementedPaymentServiceServer) VoidPayment(context.Context, *VoidPayme
 }
 func (UnimplementedPaymentServiceServer) InquirePayment(context.Context, *InquirePaymentRequest) (*InquirePaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method InquirePayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolvePayment not implemented")
 }
 func (UnimplementedPaymentServiceServer) GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPayment not implemented")
@@ -620,6 +644,24 @@ func _PaymentService_InquirePayment_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_ResolvePayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolvePaymentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).ResolvePayment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_ResolvePayment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).ResolvePayment(ctx, req.(*ResolvePaymentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_GetPayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPaymentRequest)
 	if err := dec(in); err != nil {
@@ -732,6 +774,10 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "InquirePayment",
 			Handler:    _PaymentService_InquirePayment_Handler,
+		},
+		{
+			MethodName: "ResolvePayment",
+			Handler:    _PaymentService_ResolvePayment_Handler,
 		},
 		{
 			MethodName: "GetPayment",

@@ -10,9 +10,11 @@ package reconciliationv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -25,18 +27,951 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// StatementFormat is how a file is written.
+type StatementFormat int32
+
+const (
+	// As its beginning says.
+	StatementFormat_STATEMENT_FORMAT_UNSPECIFIED StatementFormat = 0
+	// ISO 20022 BankToCustomerStatement.
+	StatementFormat_STATEMENT_FORMAT_CAMT053 StatementFormat = 1
+	// ISO 20022 BankToCustomerDebitCreditNotification.
+	StatementFormat_STATEMENT_FORMAT_CAMT054 StatementFormat = 2
+	// SWIFT customer statement.
+	StatementFormat_STATEMENT_FORMAT_MT940 StatementFormat = 3
+	// SWIFT interim transaction report.
+	StatementFormat_STATEMENT_FORMAT_MT942 StatementFormat = 4
+	// BAI cash management balance reporting.
+	StatementFormat_STATEMENT_FORMAT_BAI2 StatementFormat = 5
+	// Itemized payout reconciliation report of Stripe.
+	StatementFormat_STATEMENT_FORMAT_STRIPE StatementFormat = 6
+	// Any CSV file, by a mapping.
+	StatementFormat_STATEMENT_FORMAT_CSV StatementFormat = 7
+)
+
+// Enum value maps for StatementFormat.
+var (
+	StatementFormat_name = map[int32]string{
+		0: "STATEMENT_FORMAT_UNSPECIFIED",
+		1: "STATEMENT_FORMAT_CAMT053",
+		2: "STATEMENT_FORMAT_CAMT054",
+		3: "STATEMENT_FORMAT_MT940",
+		4: "STATEMENT_FORMAT_MT942",
+		5: "STATEMENT_FORMAT_BAI2",
+		6: "STATEMENT_FORMAT_STRIPE",
+		7: "STATEMENT_FORMAT_CSV",
+	}
+	StatementFormat_value = map[string]int32{
+		"STATEMENT_FORMAT_UNSPECIFIED": 0,
+		"STATEMENT_FORMAT_CAMT053":     1,
+		"STATEMENT_FORMAT_CAMT054":     2,
+		"STATEMENT_FORMAT_MT940":       3,
+		"STATEMENT_FORMAT_MT942":       4,
+		"STATEMENT_FORMAT_BAI2":        5,
+		"STATEMENT_FORMAT_STRIPE":      6,
+		"STATEMENT_FORMAT_CSV":         7,
+	}
+)
+
+func (x StatementFormat) Enum() *StatementFormat {
+	p := new(StatementFormat)
+	*p = x
+	return p
+}
+
+func (x StatementFormat) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StatementFormat) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_statement_proto_enumTypes[0].Descriptor()
+}
+
+func (StatementFormat) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_statement_proto_enumTypes[0]
+}
+
+func (x StatementFormat) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StatementFormat.Descriptor instead.
+func (StatementFormat) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{0}
+}
+
+// StatementSide is who says it.
+type StatementSide int32
+
+const (
+	// As the format says. A CSV file has to say it.
+	StatementSide_STATEMENT_SIDE_UNSPECIFIED StatementSide = 0
+	// The payment provider reports what it did.
+	StatementSide_STATEMENT_SIDE_PROVIDER StatementSide = 1
+	// The bank states what arrived.
+	StatementSide_STATEMENT_SIDE_BANK StatementSide = 2
+)
+
+// Enum value maps for StatementSide.
+var (
+	StatementSide_name = map[int32]string{
+		0: "STATEMENT_SIDE_UNSPECIFIED",
+		1: "STATEMENT_SIDE_PROVIDER",
+		2: "STATEMENT_SIDE_BANK",
+	}
+	StatementSide_value = map[string]int32{
+		"STATEMENT_SIDE_UNSPECIFIED": 0,
+		"STATEMENT_SIDE_PROVIDER":    1,
+		"STATEMENT_SIDE_BANK":        2,
+	}
+)
+
+func (x StatementSide) Enum() *StatementSide {
+	p := new(StatementSide)
+	*p = x
+	return p
+}
+
+func (x StatementSide) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StatementSide) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_statement_proto_enumTypes[1].Descriptor()
+}
+
+func (StatementSide) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_statement_proto_enumTypes[1]
+}
+
+func (x StatementSide) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StatementSide.Descriptor instead.
+func (StatementSide) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{1}
+}
+
+// StatementFileState is what became of a file.
+type StatementFileState int32
+
+const (
+	// Never sent.
+	StatementFileState_STATEMENT_FILE_STATE_UNSPECIFIED StatementFileState = 0
+	// It comes in, or broke off; nothing of it counts.
+	StatementFileState_STATEMENT_FILE_STATE_COMING_IN StatementFileState = 1
+	// Its movements count.
+	StatementFileState_STATEMENT_FILE_STATE_ACCEPTED StatementFileState = 2
+	// A statement of it is held: nothing of the file counts until that is settled.
+	StatementFileState_STATEMENT_FILE_STATE_HELD StatementFileState = 3
+	// A proof does not hold: nothing of it counts, and nothing of it is kept but what it says of itself.
+	StatementFileState_STATEMENT_FILE_STATE_QUARANTINED StatementFileState = 4
+	// A person has dropped it.
+	StatementFileState_STATEMENT_FILE_STATE_DROPPED StatementFileState = 5
+)
+
+// Enum value maps for StatementFileState.
+var (
+	StatementFileState_name = map[int32]string{
+		0: "STATEMENT_FILE_STATE_UNSPECIFIED",
+		1: "STATEMENT_FILE_STATE_COMING_IN",
+		2: "STATEMENT_FILE_STATE_ACCEPTED",
+		3: "STATEMENT_FILE_STATE_HELD",
+		4: "STATEMENT_FILE_STATE_QUARANTINED",
+		5: "STATEMENT_FILE_STATE_DROPPED",
+	}
+	StatementFileState_value = map[string]int32{
+		"STATEMENT_FILE_STATE_UNSPECIFIED": 0,
+		"STATEMENT_FILE_STATE_COMING_IN":   1,
+		"STATEMENT_FILE_STATE_ACCEPTED":    2,
+		"STATEMENT_FILE_STATE_HELD":        3,
+		"STATEMENT_FILE_STATE_QUARANTINED": 4,
+		"STATEMENT_FILE_STATE_DROPPED":     5,
+	}
+)
+
+func (x StatementFileState) Enum() *StatementFileState {
+	p := new(StatementFileState)
+	*p = x
+	return p
+}
+
+func (x StatementFileState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StatementFileState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_statement_proto_enumTypes[2].Descriptor()
+}
+
+func (StatementFileState) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_statement_proto_enumTypes[2]
+}
+
+func (x StatementFileState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StatementFileState.Descriptor instead.
+func (StatementFileState) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{2}
+}
+
+// StatementStanding is what became of a statement.
+type StatementStanding int32
+
+const (
+	// Never sent.
+	StatementStanding_STATEMENT_STANDING_UNSPECIFIED StatementStanding = 0
+	// It continues the one before, or is the first of its account.
+	StatementStanding_STATEMENT_STANDING_TAKEN StatementStanding = 1
+	// It is held: what comes before it is missing (SEQUENCE_GAP).
+	StatementStanding_STATEMENT_STANDING_GAP StatementStanding = 2
+	// It is held: it covers what another one has (OVERLAPPING_STATEMENT).
+	StatementStanding_STATEMENT_STANDING_OVERLAP StatementStanding = 3
+	// It says what another one says, line for line, and adds nothing.
+	StatementStanding_STATEMENT_STANDING_REPEATS StatementStanding = 4
+	// A person has dropped it.
+	StatementStanding_STATEMENT_STANDING_DROPPED StatementStanding = 5
+	// It was held, and a person has released it.
+	StatementStanding_STATEMENT_STANDING_RELEASED StatementStanding = 6
+	// Its file is quarantined.
+	StatementStanding_STATEMENT_STANDING_REFUSED StatementStanding = 7
+)
+
+// Enum value maps for StatementStanding.
+var (
+	StatementStanding_name = map[int32]string{
+		0: "STATEMENT_STANDING_UNSPECIFIED",
+		1: "STATEMENT_STANDING_TAKEN",
+		2: "STATEMENT_STANDING_GAP",
+		3: "STATEMENT_STANDING_OVERLAP",
+		4: "STATEMENT_STANDING_REPEATS",
+		5: "STATEMENT_STANDING_DROPPED",
+		6: "STATEMENT_STANDING_RELEASED",
+		7: "STATEMENT_STANDING_REFUSED",
+	}
+	StatementStanding_value = map[string]int32{
+		"STATEMENT_STANDING_UNSPECIFIED": 0,
+		"STATEMENT_STANDING_TAKEN":       1,
+		"STATEMENT_STANDING_GAP":         2,
+		"STATEMENT_STANDING_OVERLAP":     3,
+		"STATEMENT_STANDING_REPEATS":     4,
+		"STATEMENT_STANDING_DROPPED":     5,
+		"STATEMENT_STANDING_RELEASED":    6,
+		"STATEMENT_STANDING_REFUSED":     7,
+	}
+)
+
+func (x StatementStanding) Enum() *StatementStanding {
+	p := new(StatementStanding)
+	*p = x
+	return p
+}
+
+func (x StatementStanding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StatementStanding) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_statement_proto_enumTypes[3].Descriptor()
+}
+
+func (StatementStanding) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_statement_proto_enumTypes[3]
+}
+
+func (x StatementStanding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StatementStanding.Descriptor instead.
+func (StatementStanding) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{3}
+}
+
+// StatementHeader says what a file is.
+type StatementHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file's name, which errors name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The account with the payment provider that it belongs to: whose report it is, or whose payouts arrive on the bank
+	// account. Empty means "default".
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// How it is written.
+	Format StatementFormat `protobuf:"varint,3,opt,name=format,proto3,enum=tieout.reconciliation.v1.StatementFormat" json:"format,omitempty"`
+	// Who says it; for CSV only.
+	Side StatementSide `protobuf:"varint,4,opt,name=side,proto3,enum=tieout.reconciliation.v1.StatementSide" json:"side,omitempty"`
+	// What the columns of a CSV file mean, as a JSON object.
+	Mapping string `protobuf:"bytes,5,opt,name=mapping,proto3" json:"mapping,omitempty"`
+	// ISO 4217 code of the lines where the file names none.
+	CurrencyCode string `protobuf:"bytes,6,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// SHA-256 of the file in lower-case hexadecimal. With it a file that is there is answered before it is read, and one that
+	// broke off goes on where it was. Content that has another hash is refused.
+	Sha256        string `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementHeader) Reset() {
+	*x = StatementHeader{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementHeader) ProtoMessage() {}
+
+func (x *StatementHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementHeader.ProtoReflect.Descriptor instead.
+func (*StatementHeader) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *StatementHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StatementHeader) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *StatementHeader) GetFormat() StatementFormat {
+	if x != nil {
+		return x.Format
+	}
+	return StatementFormat_STATEMENT_FORMAT_UNSPECIFIED
+}
+
+func (x *StatementHeader) GetSide() StatementSide {
+	if x != nil {
+		return x.Side
+	}
+	return StatementSide_STATEMENT_SIDE_UNSPECIFIED
+}
+
+func (x *StatementHeader) GetMapping() string {
+	if x != nil {
+		return x.Mapping
+	}
+	return ""
+}
+
+func (x *StatementHeader) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+func (x *StatementHeader) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+// ImportStatementRequest is a piece of an import.
+type ImportStatementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry. In the first message.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// What the message brings.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ImportStatementRequest_Header
+	//	*ImportStatementRequest_Chunk
+	Part          isImportStatementRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportStatementRequest) Reset() {
+	*x = ImportStatementRequest{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportStatementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportStatementRequest) ProtoMessage() {}
+
+func (x *ImportStatementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportStatementRequest.ProtoReflect.Descriptor instead.
+func (*ImportStatementRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ImportStatementRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ImportStatementRequest) GetPart() isImportStatementRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ImportStatementRequest) GetHeader() *StatementHeader {
+	if x != nil {
+		if x, ok := x.Part.(*ImportStatementRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *ImportStatementRequest) GetChunk() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*ImportStatementRequest_Chunk); ok {
+			return x.Chunk
+		}
+	}
+	return nil
+}
+
+type isImportStatementRequest_Part interface {
+	isImportStatementRequest_Part()
+}
+
+type ImportStatementRequest_Header struct {
+	// What the file is. In the first message.
+	Header *StatementHeader `protobuf:"bytes,2,opt,name=header,proto3,oneof"`
+}
+
+type ImportStatementRequest_Chunk struct {
+	// The next bytes of the file. In all others.
+	Chunk []byte `protobuf:"bytes,3,opt,name=chunk,proto3,oneof"`
+}
+
+func (*ImportStatementRequest_Header) isImportStatementRequest_Part() {}
+
+func (*ImportStatementRequest_Chunk) isImportStatementRequest_Part() {}
+
+// ImportStatementResponse is the file as it was taken in.
+type ImportStatementResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file.
+	File *StatementFile `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// The file was there before: nothing has changed, and this is the first one.
+	Duplicate     bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportStatementResponse) Reset() {
+	*x = ImportStatementResponse{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportStatementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportStatementResponse) ProtoMessage() {}
+
+func (x *ImportStatementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportStatementResponse.ProtoReflect.Descriptor instead.
+func (*ImportStatementResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ImportStatementResponse) GetFile() *StatementFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *ImportStatementResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
+// StatementProof is a control that a file carries, and that does not hold.
+type StatementProof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The line of the file on which it is stated, from 1.
+	Line int64 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	// What was compared: balance, continuity, net, payout, entry, sum, count, account_total, group_total, file_total.
+	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What the file states: "12.50 EUR", "7".
+	Stated string `protobuf:"bytes,3,opt,name=stated,proto3" json:"stated,omitempty"`
+	// What its lines come to.
+	Computed      string `protobuf:"bytes,4,opt,name=computed,proto3" json:"computed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementProof) Reset() {
+	*x = StatementProof{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementProof) ProtoMessage() {}
+
+func (x *StatementProof) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementProof.ProtoReflect.Descriptor instead.
+func (*StatementProof) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *StatementProof) GetLine() int64 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *StatementProof) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *StatementProof) GetStated() string {
+	if x != nil {
+		return x.Stated
+	}
+	return ""
+}
+
+func (x *StatementProof) GetComputed() string {
+	if x != nil {
+		return x.Computed
+	}
+	return ""
+}
+
+// StatementFile is a file that was taken in.
+type StatementFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file's id: `stf_` and a UUIDv7.
+	FileId string `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// What became of it.
+	State StatementFileState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.reconciliation.v1.StatementFileState" json:"state,omitempty"`
+	// The file's name.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// The account with the payment provider that it belongs to.
+	Account string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	// How it is written.
+	Format StatementFormat `protobuf:"varint,5,opt,name=format,proto3,enum=tieout.reconciliation.v1.StatementFormat" json:"format,omitempty"`
+	// Who says it.
+	Side StatementSide `protobuf:"varint,6,opt,name=side,proto3,enum=tieout.reconciliation.v1.StatementSide" json:"side,omitempty"`
+	// SHA-256 of its content, in lower-case hexadecimal.
+	Sha256 string `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// How many bytes it has.
+	SizeBytes int64 `protobuf:"varint,8,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// How many statements it has.
+	Statements int64 `protobuf:"varint,9,opt,name=statements,proto3" json:"statements,omitempty"`
+	// How many lines it has; while it comes in, how many of them are written.
+	Lines int64 `protobuf:"varint,10,opt,name=lines,proto3" json:"lines,omitempty"`
+	// How many of them are announced and not booked. They are no movements.
+	Pending int64 `protobuf:"varint,11,opt,name=pending,proto3" json:"pending,omitempty"`
+	// How many of them are of a report, and are payouts themselves. They are what the other lines are held to, and no movements.
+	PayoutLines int64 `protobuf:"varint,12,opt,name=payout_lines,json=payoutLines,proto3" json:"payout_lines,omitempty"`
+	// How many movements it has brought.
+	Movements int64 `protobuf:"varint,13,opt,name=movements,proto3" json:"movements,omitempty"`
+	// How many of its lines are movements that other files have brought.
+	Overlapping int64 `protobuf:"varint,14,opt,name=overlapping,proto3" json:"overlapping,omitempty"`
+	// SHA-256 over its lines as they were understood, in lower-case hexadecimal: the same file has the same one, whatever
+	// happened while it came in.
+	ControlHash string `protobuf:"bytes,15,opt,name=control_hash,json=controlHash,proto3" json:"control_hash,omitempty"`
+	// How many controls it carries.
+	Proofs int64 `protobuf:"varint,16,opt,name=proofs,proto3" json:"proofs,omitempty"`
+	// How many of them do not hold.
+	Failing int64 `protobuf:"varint,17,opt,name=failing,proto3" json:"failing,omitempty"`
+	// The first 1000 of these.
+	FailingProofs []*StatementProof `protobuf:"bytes,18,rep,name=failing_proofs,json=failingProofs,proto3" json:"failing_proofs,omitempty"`
+	// Why it is held or quarantined, for people.
+	Note string `protobuf:"bytes,19,opt,name=note,proto3" json:"note,omitempty"`
+	// How often it came again.
+	Repeats int64 `protobuf:"varint,20,opt,name=repeats,proto3" json:"repeats,omitempty"`
+	// Who brought it.
+	ImportedBy string `protobuf:"bytes,21,opt,name=imported_by,json=importedBy,proto3" json:"imported_by,omitempty"`
+	// When it began to come in.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it was accepted, held, quarantined or dropped last.
+	DecideTime    *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=decide_time,json=decideTime,proto3" json:"decide_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementFile) Reset() {
+	*x = StatementFile{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementFile) ProtoMessage() {}
+
+func (x *StatementFile) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementFile.ProtoReflect.Descriptor instead.
+func (*StatementFile) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StatementFile) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *StatementFile) GetState() StatementFileState {
+	if x != nil {
+		return x.State
+	}
+	return StatementFileState_STATEMENT_FILE_STATE_UNSPECIFIED
+}
+
+func (x *StatementFile) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StatementFile) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *StatementFile) GetFormat() StatementFormat {
+	if x != nil {
+		return x.Format
+	}
+	return StatementFormat_STATEMENT_FORMAT_UNSPECIFIED
+}
+
+func (x *StatementFile) GetSide() StatementSide {
+	if x != nil {
+		return x.Side
+	}
+	return StatementSide_STATEMENT_SIDE_UNSPECIFIED
+}
+
+func (x *StatementFile) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *StatementFile) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *StatementFile) GetStatements() int64 {
+	if x != nil {
+		return x.Statements
+	}
+	return 0
+}
+
+func (x *StatementFile) GetLines() int64 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *StatementFile) GetPending() int64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *StatementFile) GetPayoutLines() int64 {
+	if x != nil {
+		return x.PayoutLines
+	}
+	return 0
+}
+
+func (x *StatementFile) GetMovements() int64 {
+	if x != nil {
+		return x.Movements
+	}
+	return 0
+}
+
+func (x *StatementFile) GetOverlapping() int64 {
+	if x != nil {
+		return x.Overlapping
+	}
+	return 0
+}
+
+func (x *StatementFile) GetControlHash() string {
+	if x != nil {
+		return x.ControlHash
+	}
+	return ""
+}
+
+func (x *StatementFile) GetProofs() int64 {
+	if x != nil {
+		return x.Proofs
+	}
+	return 0
+}
+
+func (x *StatementFile) GetFailing() int64 {
+	if x != nil {
+		return x.Failing
+	}
+	return 0
+}
+
+func (x *StatementFile) GetFailingProofs() []*StatementProof {
+	if x != nil {
+		return x.FailingProofs
+	}
+	return nil
+}
+
+func (x *StatementFile) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *StatementFile) GetRepeats() int64 {
+	if x != nil {
+		return x.Repeats
+	}
+	return 0
+}
+
+func (x *StatementFile) GetImportedBy() string {
+	if x != nil {
+		return x.ImportedBy
+	}
+	return ""
+}
+
+func (x *StatementFile) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *StatementFile) GetDecideTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DecideTime
+	}
+	return nil
+}
+
+// StatementSum is what lines of a statement in one currency come to. Lines that are not booked are not in it.
+type StatementSum struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What came in.
+	Credits *v1.Amount `protobuf:"bytes,1,opt,name=credits,proto3" json:"credits,omitempty"`
+	// What went out, less than zero.
+	Debits *v1.Amount `protobuf:"bytes,2,opt,name=debits,proto3" json:"debits,omitempty"`
+	// What was kept of both.
+	Fees          *v1.Amount `protobuf:"bytes,3,opt,name=fees,proto3" json:"fees,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementSum) Reset() {
+	*x = StatementSum{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementSum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementSum) ProtoMessage() {}
+
+func (x *StatementSum) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementSum.ProtoReflect.Descriptor instead.
+func (*StatementSum) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *StatementSum) GetCredits() *v1.Amount {
+	if x != nil {
+		return x.Credits
+	}
+	return nil
+}
+
+func (x *StatementSum) GetDebits() *v1.Amount {
+	if x != nil {
+		return x.Debits
+	}
+	return nil
+}
+
+func (x *StatementSum) GetFees() *v1.Amount {
+	if x != nil {
+		return x.Fees
+	}
+	return nil
+}
+
 // Statement is what a file says of one account.
 type Statement struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The statement's id: `stm_` and a UUIDv7.
-	StatementId   string `protobuf:"bytes,1,opt,name=statement_id,json=statementId,proto3" json:"statement_id,omitempty"`
+	StatementId string `protobuf:"bytes,1,opt,name=statement_id,json=statementId,proto3" json:"statement_id,omitempty"`
+	// The file that it is in.
+	FileId string `protobuf:"bytes,2,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// Its place in the file, from 1.
+	Number int32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// What became of it.
+	Standing StatementStanding `protobuf:"varint,4,opt,name=standing,proto3,enum=tieout.reconciliation.v1.StatementStanding" json:"standing,omitempty"`
+	// Why it is held, for people.
+	Note string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
+	// How its sender calls it.
+	SenderId string `protobuf:"bytes,6,opt,name=sender_id,json=senderId,proto3" json:"sender_id,omitempty"`
+	// The account with the bank, as the file writes it; empty for a provider's report.
+	BankAccount string `protobuf:"bytes,7,opt,name=bank_account,json=bankAccount,proto3" json:"bank_account,omitempty"`
+	// The currency of the account; empty where lines have several.
+	CurrencyCode string `protobuf:"bytes,8,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// Its number in the account's series; 0 where there is none.
+	Sequence int64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The page of that number; 0 where there is none.
+	Page int32 `protobuf:"varint,10,opt,name=page,proto3" json:"page,omitempty"`
+	// The balance before its first line; unset where the format has none.
+	Opening *v1.Amount `protobuf:"bytes,11,opt,name=opening,proto3" json:"opening,omitempty"`
+	// The balance behind its last line; unset where the format has none.
+	Closing *v1.Amount `protobuf:"bytes,12,opt,name=closing,proto3" json:"closing,omitempty"`
+	// The day of the opening balance, "2026-01-31"; empty where there is none.
+	OpeningDate string `protobuf:"bytes,13,opt,name=opening_date,json=openingDate,proto3" json:"opening_date,omitempty"`
+	// The day of the closing balance; empty where there is none.
+	ClosingDate string `protobuf:"bytes,14,opt,name=closing_date,json=closingDate,proto3" json:"closing_date,omitempty"`
+	// How many lines it has.
+	Lines int64 `protobuf:"varint,15,opt,name=lines,proto3" json:"lines,omitempty"`
+	// How many of them are announced and not booked.
+	Pending int64 `protobuf:"varint,16,opt,name=pending,proto3" json:"pending,omitempty"`
+	// How many of them are movements that other files have brought.
+	Overlapping int64 `protobuf:"varint,17,opt,name=overlapping,proto3" json:"overlapping,omitempty"`
+	// What its booked lines come to, by currency.
+	Sums          []*StatementSum `protobuf:"bytes,18,rep,name=sums,proto3" json:"sums,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Statement) Reset() {
 	*x = Statement{}
-	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[0]
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -48,7 +983,7 @@ func (x *Statement) String() string {
 func (*Statement) ProtoMessage() {}
 
 func (x *Statement) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[0]
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -61,12 +996,514 @@ func (x *Statement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Statement.ProtoReflect.Descriptor instead.
 func (*Statement) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{0}
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Statement) GetStatementId() string {
 	if x != nil {
 		return x.StatementId
+	}
+	return ""
+}
+
+func (x *Statement) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *Statement) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Statement) GetStanding() StatementStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return StatementStanding_STATEMENT_STANDING_UNSPECIFIED
+}
+
+func (x *Statement) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *Statement) GetSenderId() string {
+	if x != nil {
+		return x.SenderId
+	}
+	return ""
+}
+
+func (x *Statement) GetBankAccount() string {
+	if x != nil {
+		return x.BankAccount
+	}
+	return ""
+}
+
+func (x *Statement) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+func (x *Statement) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Statement) GetPage() int32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *Statement) GetOpening() *v1.Amount {
+	if x != nil {
+		return x.Opening
+	}
+	return nil
+}
+
+func (x *Statement) GetClosing() *v1.Amount {
+	if x != nil {
+		return x.Closing
+	}
+	return nil
+}
+
+func (x *Statement) GetOpeningDate() string {
+	if x != nil {
+		return x.OpeningDate
+	}
+	return ""
+}
+
+func (x *Statement) GetClosingDate() string {
+	if x != nil {
+		return x.ClosingDate
+	}
+	return ""
+}
+
+func (x *Statement) GetLines() int64 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *Statement) GetPending() int64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *Statement) GetOverlapping() int64 {
+	if x != nil {
+		return x.Overlapping
+	}
+	return 0
+}
+
+func (x *Statement) GetSums() []*StatementSum {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+// StatementLine is a movement of money, as a file tells it.
+type StatementLine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it stands in the file, from 1.
+	Line int64 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	// What it is about: charge, refund, chargeback, chargeback_reversal, fee, payout, return, adjustment, transfer.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What it moves before fees; more than zero to us.
+	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// What was kept of it.
+	Fee *v1.Amount `protobuf:"bytes,4,opt,name=fee,proto3" json:"fee,omitempty"`
+	// The day when it happened or was booked, "2026-01-31".
+	BookedDate string `protobuf:"bytes,5,opt,name=booked_date,json=bookedDate,proto3" json:"booked_date,omitempty"`
+	// The day from which it counts.
+	ValueDate string `protobuf:"bytes,6,opt,name=value_date,json=valueDate,proto3" json:"value_date,omitempty"`
+	// The provider's id of what happened; at the bank, the servicer's reference.
+	ProviderId string `protobuf:"bytes,7,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	// The provider's id of the charge that it belongs to.
+	ParentId string `protobuf:"bytes,8,opt,name=parent_id,json=parentId,proto3" json:"parent_id,omitempty"`
+	// The idempotency key, or the end-to-end id.
+	Key string `protobuf:"bytes,9,opt,name=key,proto3" json:"key,omitempty"`
+	// The merchant's or customer's reference.
+	Reference string `protobuf:"bytes,10,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The payout that it is part of, or that it is.
+	PayoutId string `protobuf:"bytes,11,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
+	// What is said of it for people.
+	Note string `protobuf:"bytes,12,opt,name=note,proto3" json:"note,omitempty"`
+	// Its key: what it is, wherever it is told.
+	MovementKey string `protobuf:"bytes,13,opt,name=movement_key,json=movementKey,proto3" json:"movement_key,omitempty"`
+	// Its place among the lines of the file that can be movements, from 1.
+	Place         int64 `protobuf:"varint,14,opt,name=place,proto3" json:"place,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementLine) Reset() {
+	*x = StatementLine{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementLine) ProtoMessage() {}
+
+func (x *StatementLine) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementLine.ProtoReflect.Descriptor instead.
+func (*StatementLine) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *StatementLine) GetLine() int64 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *StatementLine) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *StatementLine) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *StatementLine) GetFee() *v1.Amount {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+func (x *StatementLine) GetBookedDate() string {
+	if x != nil {
+		return x.BookedDate
+	}
+	return ""
+}
+
+func (x *StatementLine) GetValueDate() string {
+	if x != nil {
+		return x.ValueDate
+	}
+	return ""
+}
+
+func (x *StatementLine) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *StatementLine) GetParentId() string {
+	if x != nil {
+		return x.ParentId
+	}
+	return ""
+}
+
+func (x *StatementLine) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *StatementLine) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *StatementLine) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
+}
+
+func (x *StatementLine) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *StatementLine) GetMovementKey() string {
+	if x != nil {
+		return x.MovementKey
+	}
+	return ""
+}
+
+func (x *StatementLine) GetPlace() int64 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+// GetStatementFileRequest names one file.
+type GetStatementFileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file.
+	FileId        string `protobuf:"bytes,1,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatementFileRequest) Reset() {
+	*x = GetStatementFileRequest{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatementFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatementFileRequest) ProtoMessage() {}
+
+func (x *GetStatementFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatementFileRequest.ProtoReflect.Descriptor instead.
+func (*GetStatementFileRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetStatementFileRequest) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+// GetStatementFileResponse is one file.
+type GetStatementFileResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file.
+	File          *StatementFile `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatementFileResponse) Reset() {
+	*x = GetStatementFileResponse{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatementFileResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatementFileResponse) ProtoMessage() {}
+
+func (x *GetStatementFileResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatementFileResponse.ProtoReflect.Descriptor instead.
+func (*GetStatementFileResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetStatementFileResponse) GetFile() *StatementFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+// ListStatementFilesRequest asks for files.
+type ListStatementFilesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 for 50, and never more than 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those of an account with the provider; empty for all.
+	Account string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	// Only those in a state; unspecified for all.
+	State         StatementFileState `protobuf:"varint,4,opt,name=state,proto3,enum=tieout.reconciliation.v1.StatementFileState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStatementFilesRequest) Reset() {
+	*x = ListStatementFilesRequest{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStatementFilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStatementFilesRequest) ProtoMessage() {}
+
+func (x *ListStatementFilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStatementFilesRequest.ProtoReflect.Descriptor instead.
+func (*ListStatementFilesRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListStatementFilesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStatementFilesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListStatementFilesRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ListStatementFilesRequest) GetState() StatementFileState {
+	if x != nil {
+		return x.State
+	}
+	return StatementFileState_STATEMENT_FILE_STATE_UNSPECIFIED
+}
+
+// ListStatementFilesResponse is a page of files.
+type ListStatementFilesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The files.
+	Files []*StatementFile `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	// For the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStatementFilesResponse) Reset() {
+	*x = ListStatementFilesResponse{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStatementFilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStatementFilesResponse) ProtoMessage() {}
+
+func (x *ListStatementFilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStatementFilesResponse.ProtoReflect.Descriptor instead.
+func (*ListStatementFilesResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListStatementFilesResponse) GetFiles() []*StatementFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *ListStatementFilesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
 	}
 	return ""
 }
@@ -82,7 +1519,7 @@ type GetStatementRequest struct {
 
 func (x *GetStatementRequest) Reset() {
 	*x = GetStatementRequest{}
-	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[1]
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +1531,7 @@ func (x *GetStatementRequest) String() string {
 func (*GetStatementRequest) ProtoMessage() {}
 
 func (x *GetStatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[1]
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +1544,7 @@ func (x *GetStatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatementRequest.ProtoReflect.Descriptor instead.
 func (*GetStatementRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{1}
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetStatementRequest) GetStatementId() string {
@@ -128,7 +1565,7 @@ type GetStatementResponse struct {
 
 func (x *GetStatementResponse) Reset() {
 	*x = GetStatementResponse{}
-	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[2]
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -140,7 +1577,7 @@ func (x *GetStatementResponse) String() string {
 func (*GetStatementResponse) ProtoMessage() {}
 
 func (x *GetStatementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[2]
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -153,7 +1590,7 @@ func (x *GetStatementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatementResponse.ProtoReflect.Descriptor instead.
 func (*GetStatementResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{2}
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetStatementResponse) GetStatement() *Statement {
@@ -163,20 +1600,679 @@ func (x *GetStatementResponse) GetStatement() *Statement {
 	return nil
 }
 
+// ListStatementsRequest asks for statements.
+type ListStatementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 for 50, and never more than 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those of a file; empty for all.
+	FileId string `protobuf:"bytes,3,opt,name=file_id,json=fileId,proto3" json:"file_id,omitempty"`
+	// Only those of an account with the bank; empty for all.
+	BankAccount string `protobuf:"bytes,4,opt,name=bank_account,json=bankAccount,proto3" json:"bank_account,omitempty"`
+	// Only those of a standing; unspecified for all.
+	Standing      StatementStanding `protobuf:"varint,5,opt,name=standing,proto3,enum=tieout.reconciliation.v1.StatementStanding" json:"standing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStatementsRequest) Reset() {
+	*x = ListStatementsRequest{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStatementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStatementsRequest) ProtoMessage() {}
+
+func (x *ListStatementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStatementsRequest.ProtoReflect.Descriptor instead.
+func (*ListStatementsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListStatementsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStatementsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListStatementsRequest) GetFileId() string {
+	if x != nil {
+		return x.FileId
+	}
+	return ""
+}
+
+func (x *ListStatementsRequest) GetBankAccount() string {
+	if x != nil {
+		return x.BankAccount
+	}
+	return ""
+}
+
+func (x *ListStatementsRequest) GetStanding() StatementStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return StatementStanding_STATEMENT_STANDING_UNSPECIFIED
+}
+
+// ListStatementsResponse is a page of statements.
+type ListStatementsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The statements.
+	Statements []*Statement `protobuf:"bytes,1,rep,name=statements,proto3" json:"statements,omitempty"`
+	// For the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStatementsResponse) Reset() {
+	*x = ListStatementsResponse{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStatementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStatementsResponse) ProtoMessage() {}
+
+func (x *ListStatementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStatementsResponse.ProtoReflect.Descriptor instead.
+func (*ListStatementsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListStatementsResponse) GetStatements() []*Statement {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+func (x *ListStatementsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ListStatementLinesRequest asks for lines.
+type ListStatementLinesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 for 50, and never more than 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The statement (`stm_…`), or the file (`stf_…`) for the lines of all its statements.
+	StatementId   string `protobuf:"bytes,3,opt,name=statement_id,json=statementId,proto3" json:"statement_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStatementLinesRequest) Reset() {
+	*x = ListStatementLinesRequest{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStatementLinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStatementLinesRequest) ProtoMessage() {}
+
+func (x *ListStatementLinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStatementLinesRequest.ProtoReflect.Descriptor instead.
+func (*ListStatementLinesRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListStatementLinesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStatementLinesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListStatementLinesRequest) GetStatementId() string {
+	if x != nil {
+		return x.StatementId
+	}
+	return ""
+}
+
+// ListStatementLinesResponse is a page of lines.
+type ListStatementLinesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lines.
+	Lines []*StatementLine `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	// For the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStatementLinesResponse) Reset() {
+	*x = ListStatementLinesResponse{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStatementLinesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStatementLinesResponse) ProtoMessage() {}
+
+func (x *ListStatementLinesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStatementLinesResponse.ProtoReflect.Descriptor instead.
+func (*ListStatementLinesResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListStatementLinesResponse) GetLines() []*StatementLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *ListStatementLinesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ReleaseStatementRequest has what is held taken as it is.
+type ReleaseStatementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The statement (`stm_…`), or the file (`stf_…`) for all of it that is held.
+	StatementId string `protobuf:"bytes,2,opt,name=statement_id,json=statementId,proto3" json:"statement_id,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseStatementRequest) Reset() {
+	*x = ReleaseStatementRequest{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseStatementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseStatementRequest) ProtoMessage() {}
+
+func (x *ReleaseStatementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseStatementRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseStatementRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReleaseStatementRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ReleaseStatementRequest) GetStatementId() string {
+	if x != nil {
+		return x.StatementId
+	}
+	return ""
+}
+
+func (x *ReleaseStatementRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ReleaseStatementResponse is the file behind it.
+type ReleaseStatementResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file.
+	File          *StatementFile `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseStatementResponse) Reset() {
+	*x = ReleaseStatementResponse{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseStatementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseStatementResponse) ProtoMessage() {}
+
+func (x *ReleaseStatementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseStatementResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseStatementResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReleaseStatementResponse) GetFile() *StatementFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+// DropStatementRequest has what is held or quarantined thrown away.
+type DropStatementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The statement (`stm_…`), or the file (`stf_…`) for all of it.
+	StatementId string `protobuf:"bytes,2,opt,name=statement_id,json=statementId,proto3" json:"statement_id,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropStatementRequest) Reset() {
+	*x = DropStatementRequest{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropStatementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropStatementRequest) ProtoMessage() {}
+
+func (x *DropStatementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropStatementRequest.ProtoReflect.Descriptor instead.
+func (*DropStatementRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *DropStatementRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *DropStatementRequest) GetStatementId() string {
+	if x != nil {
+		return x.StatementId
+	}
+	return ""
+}
+
+func (x *DropStatementRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DropStatementResponse is the file behind it.
+type DropStatementResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file.
+	File          *StatementFile `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropStatementResponse) Reset() {
+	*x = DropStatementResponse{}
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropStatementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropStatementResponse) ProtoMessage() {}
+
+func (x *DropStatementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_statement_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropStatementResponse.ProtoReflect.Descriptor instead.
+func (*DropStatementResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_statement_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DropStatementResponse) GetFile() *StatementFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
 var File_tieout_reconciliation_v1_statement_proto protoreflect.FileDescriptor
 
 const file_tieout_reconciliation_v1_statement_proto_rawDesc = "" +
 	"\n" +
-	"(tieout/reconciliation/v1/statement.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ftieout/options/v1/options.proto\".\n" +
+	"(tieout/reconciliation/v1/statement.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xed\x02\n" +
+	"\x0fStatementHeader\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x04name\x12!\n" +
+	"\aaccount\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\aaccount\x12K\n" +
+	"\x06format\x18\x03 \x01(\x0e2).tieout.reconciliation.v1.StatementFormatB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06format\x12E\n" +
+	"\x04side\x18\x04 \x01(\x0e2'.tieout.reconciliation.v1.StatementSideB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04side\x12#\n" +
+	"\amapping\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04R\amapping\x12,\n" +
+	"\rcurrency_code\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\fcurrencyCode\x120\n" +
+	"\x06sha256\x18\a \x01(\tB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$R\x06sha256\"\xad\x01\n" +
+	"\x16ImportStatementRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12C\n" +
+	"\x06header\x18\x02 \x01(\v2).tieout.reconciliation.v1.StatementHeaderH\x00R\x06header\x12\x16\n" +
+	"\x05chunk\x18\x03 \x01(\fH\x00R\x05chunkB\r\n" +
+	"\x04part\x12\x05\xbaH\x02\b\x01\"t\n" +
+	"\x17ImportStatementResponse\x12;\n" +
+	"\x04file\x18\x01 \x01(\v2'.tieout.reconciliation.v1.StatementFileR\x04file\x12\x1c\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"l\n" +
+	"\x0eStatementProof\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
+	"\x06stated\x18\x03 \x01(\tR\x06stated\x12\x1a\n" +
+	"\bcomputed\x18\x04 \x01(\tR\bcomputed\"\xf3\x06\n" +
+	"\rStatementFile\x12\x17\n" +
+	"\afile_id\x18\x01 \x01(\tR\x06fileId\x12B\n" +
+	"\x05state\x18\x02 \x01(\x0e2,.tieout.reconciliation.v1.StatementFileStateR\x05state\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x12A\n" +
+	"\x06format\x18\x05 \x01(\x0e2).tieout.reconciliation.v1.StatementFormatR\x06format\x12;\n" +
+	"\x04side\x18\x06 \x01(\x0e2'.tieout.reconciliation.v1.StatementSideR\x04side\x12\x16\n" +
+	"\x06sha256\x18\a \x01(\tR\x06sha256\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\b \x01(\x03R\tsizeBytes\x12\x1e\n" +
+	"\n" +
+	"statements\x18\t \x01(\x03R\n" +
+	"statements\x12\x14\n" +
+	"\x05lines\x18\n" +
+	" \x01(\x03R\x05lines\x12\x18\n" +
+	"\apending\x18\v \x01(\x03R\apending\x12!\n" +
+	"\fpayout_lines\x18\f \x01(\x03R\vpayoutLines\x12\x1c\n" +
+	"\tmovements\x18\r \x01(\x03R\tmovements\x12 \n" +
+	"\voverlapping\x18\x0e \x01(\x03R\voverlapping\x12!\n" +
+	"\fcontrol_hash\x18\x0f \x01(\tR\vcontrolHash\x12\x16\n" +
+	"\x06proofs\x18\x10 \x01(\x03R\x06proofs\x12\x18\n" +
+	"\afailing\x18\x11 \x01(\x03R\afailing\x12O\n" +
+	"\x0efailing_proofs\x18\x12 \x03(\v2(.tieout.reconciliation.v1.StatementProofR\rfailingProofs\x12\x12\n" +
+	"\x04note\x18\x13 \x01(\tR\x04note\x12\x18\n" +
+	"\arepeats\x18\x14 \x01(\x03R\arepeats\x12\x1f\n" +
+	"\vimported_by\x18\x15 \x01(\tR\n" +
+	"importedBy\x12;\n" +
+	"\vcreate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vdecide_time\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"decideTime\"\xa2\x01\n" +
+	"\fStatementSum\x122\n" +
+	"\acredits\x18\x01 \x01(\v2\x18.tieout.common.v1.AmountR\acredits\x120\n" +
+	"\x06debits\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountR\x06debits\x12,\n" +
+	"\x04fees\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x04fees\"\x8d\x05\n" +
 	"\tStatement\x12!\n" +
-	"\fstatement_id\x18\x01 \x01(\tR\vstatementId\"A\n" +
+	"\fstatement_id\x18\x01 \x01(\tR\vstatementId\x12\x17\n" +
+	"\afile_id\x18\x02 \x01(\tR\x06fileId\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x05R\x06number\x12G\n" +
+	"\bstanding\x18\x04 \x01(\x0e2+.tieout.reconciliation.v1.StatementStandingR\bstanding\x12\x12\n" +
+	"\x04note\x18\x05 \x01(\tR\x04note\x12\x1b\n" +
+	"\tsender_id\x18\x06 \x01(\tR\bsenderId\x12!\n" +
+	"\fbank_account\x18\a \x01(\tR\vbankAccount\x12#\n" +
+	"\rcurrency_code\x18\b \x01(\tR\fcurrencyCode\x12\x1a\n" +
+	"\bsequence\x18\t \x01(\x03R\bsequence\x12\x12\n" +
+	"\x04page\x18\n" +
+	" \x01(\x05R\x04page\x122\n" +
+	"\aopening\x18\v \x01(\v2\x18.tieout.common.v1.AmountR\aopening\x122\n" +
+	"\aclosing\x18\f \x01(\v2\x18.tieout.common.v1.AmountR\aclosing\x12!\n" +
+	"\fopening_date\x18\r \x01(\tR\vopeningDate\x12!\n" +
+	"\fclosing_date\x18\x0e \x01(\tR\vclosingDate\x12\x14\n" +
+	"\x05lines\x18\x0f \x01(\x03R\x05lines\x12\x18\n" +
+	"\apending\x18\x10 \x01(\x03R\apending\x12 \n" +
+	"\voverlapping\x18\x11 \x01(\x03R\voverlapping\x12:\n" +
+	"\x04sums\x18\x12 \x03(\v2&.tieout.reconciliation.v1.StatementSumR\x04sums\"\xad\x03\n" +
+	"\rStatementLine\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x120\n" +
+	"\x06amount\x18\x03 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12*\n" +
+	"\x03fee\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x03fee\x12\x1f\n" +
+	"\vbooked_date\x18\x05 \x01(\tR\n" +
+	"bookedDate\x12\x1d\n" +
+	"\n" +
+	"value_date\x18\x06 \x01(\tR\tvalueDate\x12\x1f\n" +
+	"\vprovider_id\x18\a \x01(\tR\n" +
+	"providerId\x12\x1b\n" +
+	"\tparent_id\x18\b \x01(\tR\bparentId\x12\x10\n" +
+	"\x03key\x18\t \x01(\tR\x03key\x12\x1c\n" +
+	"\treference\x18\n" +
+	" \x01(\tR\treference\x12\x1b\n" +
+	"\tpayout_id\x18\v \x01(\tR\bpayoutId\x12\x12\n" +
+	"\x04note\x18\f \x01(\tR\x04note\x12!\n" +
+	"\fmovement_key\x18\r \x01(\tR\vmovementKey\x12\x14\n" +
+	"\x05place\x18\x0e \x01(\x03R\x05place\";\n" +
+	"\x17GetStatementFileRequest\x12 \n" +
+	"\afile_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06fileId\"W\n" +
+	"\x18GetStatementFileResponse\x12;\n" +
+	"\x04file\x18\x01 \x01(\v2'.tieout.reconciliation.v1.StatementFileR\x04file\"\xc8\x01\n" +
+	"\x19ListStatementFilesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\tR\aaccount\x12L\n" +
+	"\x05state\x18\x04 \x01(\x0e2,.tieout.reconciliation.v1.StatementFileStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"\x83\x01\n" +
+	"\x1aListStatementFilesResponse\x12=\n" +
+	"\x05files\x18\x01 \x03(\v2'.tieout.reconciliation.v1.StatementFileR\x05files\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n" +
 	"\x13GetStatementRequest\x12*\n" +
 	"\fstatement_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\vstatementId\"Y\n" +
 	"\x14GetStatementResponse\x12A\n" +
-	"\tstatement\x18\x01 \x01(\v2#.tieout.reconciliation.v1.StatementR\tstatement2\x8f\x01\n" +
-	"\x10StatementService\x12{\n" +
+	"\tstatement\x18\x01 \x01(\v2#.tieout.reconciliation.v1.StatementR\tstatement\"\xeb\x01\n" +
+	"\x15ListStatementsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x17\n" +
+	"\afile_id\x18\x03 \x01(\tR\x06fileId\x12!\n" +
+	"\fbank_account\x18\x04 \x01(\tR\vbankAccount\x12Q\n" +
+	"\bstanding\x18\x05 \x01(\x0e2+.tieout.reconciliation.v1.StatementStandingB\b\xbaH\x05\x82\x01\x02\x10\x01R\bstanding\"\x85\x01\n" +
+	"\x16ListStatementsResponse\x12C\n" +
+	"\n" +
+	"statements\x18\x01 \x03(\v2#.tieout.reconciliation.v1.StatementR\n" +
+	"statements\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8c\x01\n" +
+	"\x19ListStatementLinesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12*\n" +
+	"\fstatement_id\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\vstatementId\"\x83\x01\n" +
+	"\x1aListStatementLinesResponse\x12=\n" +
+	"\x05lines\x18\x01 \x03(\v2'.tieout.reconciliation.v1.StatementLineR\x05lines\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x01\n" +
+	"\x17ReleaseStatementRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12*\n" +
+	"\fstatement_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\vstatementId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"W\n" +
+	"\x18ReleaseStatementResponse\x12;\n" +
+	"\x04file\x18\x01 \x01(\v2'.tieout.reconciliation.v1.StatementFileR\x04file\"\x8f\x01\n" +
+	"\x14DropStatementRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12*\n" +
+	"\fstatement_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\vstatementId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"T\n" +
+	"\x15DropStatementResponse\x12;\n" +
+	"\x04file\x18\x01 \x01(\v2'.tieout.reconciliation.v1.StatementFileR\x04file*\xf9\x01\n" +
+	"\x0fStatementFormat\x12 \n" +
+	"\x1cSTATEMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18STATEMENT_FORMAT_CAMT053\x10\x01\x12\x1c\n" +
+	"\x18STATEMENT_FORMAT_CAMT054\x10\x02\x12\x1a\n" +
+	"\x16STATEMENT_FORMAT_MT940\x10\x03\x12\x1a\n" +
+	"\x16STATEMENT_FORMAT_MT942\x10\x04\x12\x19\n" +
+	"\x15STATEMENT_FORMAT_BAI2\x10\x05\x12\x1b\n" +
+	"\x17STATEMENT_FORMAT_STRIPE\x10\x06\x12\x18\n" +
+	"\x14STATEMENT_FORMAT_CSV\x10\a*e\n" +
+	"\rStatementSide\x12\x1e\n" +
+	"\x1aSTATEMENT_SIDE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17STATEMENT_SIDE_PROVIDER\x10\x01\x12\x17\n" +
+	"\x13STATEMENT_SIDE_BANK\x10\x02*\xe8\x01\n" +
+	"\x12StatementFileState\x12$\n" +
+	" STATEMENT_FILE_STATE_UNSPECIFIED\x10\x00\x12\"\n" +
+	"\x1eSTATEMENT_FILE_STATE_COMING_IN\x10\x01\x12!\n" +
+	"\x1dSTATEMENT_FILE_STATE_ACCEPTED\x10\x02\x12\x1d\n" +
+	"\x19STATEMENT_FILE_STATE_HELD\x10\x03\x12$\n" +
+	" STATEMENT_FILE_STATE_QUARANTINED\x10\x04\x12 \n" +
+	"\x1cSTATEMENT_FILE_STATE_DROPPED\x10\x05*\x92\x02\n" +
+	"\x11StatementStanding\x12\"\n" +
+	"\x1eSTATEMENT_STANDING_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18STATEMENT_STANDING_TAKEN\x10\x01\x12\x1a\n" +
+	"\x16STATEMENT_STANDING_GAP\x10\x02\x12\x1e\n" +
+	"\x1aSTATEMENT_STANDING_OVERLAP\x10\x03\x12\x1e\n" +
+	"\x1aSTATEMENT_STANDING_REPEATS\x10\x04\x12\x1e\n" +
+	"\x1aSTATEMENT_STANDING_DROPPED\x10\x05\x12\x1f\n" +
+	"\x1bSTATEMENT_STANDING_RELEASED\x10\x06\x12\x1e\n" +
+	"\x1aSTATEMENT_STANDING_REFUSED\x10\a2\xd3\b\n" +
+	"\x10StatementService\x12\x84\x01\n" +
+	"\x0fImportStatement\x120.tieout.reconciliation.v1.ImportStatementRequest\x1a1.tieout.reconciliation.v1.ImportStatementResponse\"\n" +
+	"\xea\xf9\x18\x06\b\x04\x10\x05\x18\x01(\x01\x12\x87\x01\n" +
+	"\x10GetStatementFile\x121.tieout.reconciliation.v1.GetStatementFileRequest\x1a2.tieout.reconciliation.v1.GetStatementFileResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12\x8d\x01\n" +
+	"\x12ListStatementFiles\x123.tieout.reconciliation.v1.ListStatementFilesRequest\x1a4.tieout.reconciliation.v1.ListStatementFilesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12{\n" +
 	"\fGetStatement\x12-.tieout.reconciliation.v1.GetStatementRequest\x1a..tieout.reconciliation.v1.GetStatementResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"B\xf8\x01\n" +
+	"\x12\x81\x01\n" +
+	"\x0eListStatements\x12/.tieout.reconciliation.v1.ListStatementsRequest\x1a0.tieout.reconciliation.v1.ListStatementsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12\x8d\x01\n" +
+	"\x12ListStatementLines\x123.tieout.reconciliation.v1.ListStatementLinesRequest\x1a4.tieout.reconciliation.v1.ListStatementLinesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x12\x89\x01\n" +
+	"\x10ReleaseStatement\x121.tieout.reconciliation.v1.ReleaseStatementRequest\x1a2.tieout.reconciliation.v1.ReleaseStatementResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\x1e\x12\x80\x01\n" +
+	"\rDropStatement\x12..tieout.reconciliation.v1.DropStatementRequest\x1a/.tieout.reconciliation.v1.DropStatementResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b<B\xf8\x01\n" +
 	"\x1ccom.tieout.reconciliation.v1B\x0eStatementProtoP\x01ZFgithub.com/tieout/tieout/gen/tieout/reconciliation/v1;reconciliationv1\xa2\x02\x03TRX\xaa\x02\x18Tieout.Reconciliation.V1\xca\x02\x18Tieout\\Reconciliation\\V1\xe2\x02$Tieout\\Reconciliation\\V1\\GPBMetadata\xea\x02\x1aTieout::Reconciliation::V1b\x06proto3"
 
 var (
@@ -191,21 +2287,88 @@ func file_tieout_reconciliation_v1_statement_proto_rawDescGZIP() []byte {
 	return file_tieout_reconciliation_v1_statement_proto_rawDescData
 }
 
-var file_tieout_reconciliation_v1_statement_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tieout_reconciliation_v1_statement_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_tieout_reconciliation_v1_statement_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_tieout_reconciliation_v1_statement_proto_goTypes = []any{
-	(*Statement)(nil),            // 0: tieout.reconciliation.v1.Statement
-	(*GetStatementRequest)(nil),  // 1: tieout.reconciliation.v1.GetStatementRequest
-	(*GetStatementResponse)(nil), // 2: tieout.reconciliation.v1.GetStatementResponse
+	(StatementFormat)(0),               // 0: tieout.reconciliation.v1.StatementFormat
+	(StatementSide)(0),                 // 1: tieout.reconciliation.v1.StatementSide
+	(StatementFileState)(0),            // 2: tieout.reconciliation.v1.StatementFileState
+	(StatementStanding)(0),             // 3: tieout.reconciliation.v1.StatementStanding
+	(*StatementHeader)(nil),            // 4: tieout.reconciliation.v1.StatementHeader
+	(*ImportStatementRequest)(nil),     // 5: tieout.reconciliation.v1.ImportStatementRequest
+	(*ImportStatementResponse)(nil),    // 6: tieout.reconciliation.v1.ImportStatementResponse
+	(*StatementProof)(nil),             // 7: tieout.reconciliation.v1.StatementProof
+	(*StatementFile)(nil),              // 8: tieout.reconciliation.v1.StatementFile
+	(*StatementSum)(nil),               // 9: tieout.reconciliation.v1.StatementSum
+	(*Statement)(nil),                  // 10: tieout.reconciliation.v1.Statement
+	(*StatementLine)(nil),              // 11: tieout.reconciliation.v1.StatementLine
+	(*GetStatementFileRequest)(nil),    // 12: tieout.reconciliation.v1.GetStatementFileRequest
+	(*GetStatementFileResponse)(nil),   // 13: tieout.reconciliation.v1.GetStatementFileResponse
+	(*ListStatementFilesRequest)(nil),  // 14: tieout.reconciliation.v1.ListStatementFilesRequest
+	(*ListStatementFilesResponse)(nil), // 15: tieout.reconciliation.v1.ListStatementFilesResponse
+	(*GetStatementRequest)(nil),        // 16: tieout.reconciliation.v1.GetStatementRequest
+	(*GetStatementResponse)(nil),       // 17: tieout.reconciliation.v1.GetStatementResponse
+	(*ListStatementsRequest)(nil),      // 18: tieout.reconciliation.v1.ListStatementsRequest
+	(*ListStatementsResponse)(nil),     // 19: tieout.reconciliation.v1.ListStatementsResponse
+	(*ListStatementLinesRequest)(nil),  // 20: tieout.reconciliation.v1.ListStatementLinesRequest
+	(*ListStatementLinesResponse)(nil), // 21: tieout.reconciliation.v1.ListStatementLinesResponse
+	(*ReleaseStatementRequest)(nil),    // 22: tieout.reconciliation.v1.ReleaseStatementRequest
+	(*ReleaseStatementResponse)(nil),   // 23: tieout.reconciliation.v1.ReleaseStatementResponse
+	(*DropStatementRequest)(nil),       // 24: tieout.reconciliation.v1.DropStatementRequest
+	(*DropStatementResponse)(nil),      // 25: tieout.reconciliation.v1.DropStatementResponse
+	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
+	(*v1.Amount)(nil),                  // 27: tieout.common.v1.Amount
 }
 var file_tieout_reconciliation_v1_statement_proto_depIdxs = []int32{
-	0, // 0: tieout.reconciliation.v1.GetStatementResponse.statement:type_name -> tieout.reconciliation.v1.Statement
-	1, // 1: tieout.reconciliation.v1.StatementService.GetStatement:input_type -> tieout.reconciliation.v1.GetStatementRequest
-	2, // 2: tieout.reconciliation.v1.StatementService.GetStatement:output_type -> tieout.reconciliation.v1.GetStatementResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0,  // 0: tieout.reconciliation.v1.StatementHeader.format:type_name -> tieout.reconciliation.v1.StatementFormat
+	1,  // 1: tieout.reconciliation.v1.StatementHeader.side:type_name -> tieout.reconciliation.v1.StatementSide
+	4,  // 2: tieout.reconciliation.v1.ImportStatementRequest.header:type_name -> tieout.reconciliation.v1.StatementHeader
+	8,  // 3: tieout.reconciliation.v1.ImportStatementResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
+	2,  // 4: tieout.reconciliation.v1.StatementFile.state:type_name -> tieout.reconciliation.v1.StatementFileState
+	0,  // 5: tieout.reconciliation.v1.StatementFile.format:type_name -> tieout.reconciliation.v1.StatementFormat
+	1,  // 6: tieout.reconciliation.v1.StatementFile.side:type_name -> tieout.reconciliation.v1.StatementSide
+	7,  // 7: tieout.reconciliation.v1.StatementFile.failing_proofs:type_name -> tieout.reconciliation.v1.StatementProof
+	26, // 8: tieout.reconciliation.v1.StatementFile.create_time:type_name -> google.protobuf.Timestamp
+	26, // 9: tieout.reconciliation.v1.StatementFile.decide_time:type_name -> google.protobuf.Timestamp
+	27, // 10: tieout.reconciliation.v1.StatementSum.credits:type_name -> tieout.common.v1.Amount
+	27, // 11: tieout.reconciliation.v1.StatementSum.debits:type_name -> tieout.common.v1.Amount
+	27, // 12: tieout.reconciliation.v1.StatementSum.fees:type_name -> tieout.common.v1.Amount
+	3,  // 13: tieout.reconciliation.v1.Statement.standing:type_name -> tieout.reconciliation.v1.StatementStanding
+	27, // 14: tieout.reconciliation.v1.Statement.opening:type_name -> tieout.common.v1.Amount
+	27, // 15: tieout.reconciliation.v1.Statement.closing:type_name -> tieout.common.v1.Amount
+	9,  // 16: tieout.reconciliation.v1.Statement.sums:type_name -> tieout.reconciliation.v1.StatementSum
+	27, // 17: tieout.reconciliation.v1.StatementLine.amount:type_name -> tieout.common.v1.Amount
+	27, // 18: tieout.reconciliation.v1.StatementLine.fee:type_name -> tieout.common.v1.Amount
+	8,  // 19: tieout.reconciliation.v1.GetStatementFileResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
+	2,  // 20: tieout.reconciliation.v1.ListStatementFilesRequest.state:type_name -> tieout.reconciliation.v1.StatementFileState
+	8,  // 21: tieout.reconciliation.v1.ListStatementFilesResponse.files:type_name -> tieout.reconciliation.v1.StatementFile
+	10, // 22: tieout.reconciliation.v1.GetStatementResponse.statement:type_name -> tieout.reconciliation.v1.Statement
+	3,  // 23: tieout.reconciliation.v1.ListStatementsRequest.standing:type_name -> tieout.reconciliation.v1.StatementStanding
+	10, // 24: tieout.reconciliation.v1.ListStatementsResponse.statements:type_name -> tieout.reconciliation.v1.Statement
+	11, // 25: tieout.reconciliation.v1.ListStatementLinesResponse.lines:type_name -> tieout.reconciliation.v1.StatementLine
+	8,  // 26: tieout.reconciliation.v1.ReleaseStatementResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
+	8,  // 27: tieout.reconciliation.v1.DropStatementResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
+	5,  // 28: tieout.reconciliation.v1.StatementService.ImportStatement:input_type -> tieout.reconciliation.v1.ImportStatementRequest
+	12, // 29: tieout.reconciliation.v1.StatementService.GetStatementFile:input_type -> tieout.reconciliation.v1.GetStatementFileRequest
+	14, // 30: tieout.reconciliation.v1.StatementService.ListStatementFiles:input_type -> tieout.reconciliation.v1.ListStatementFilesRequest
+	16, // 31: tieout.reconciliation.v1.StatementService.GetStatement:input_type -> tieout.reconciliation.v1.GetStatementRequest
+	18, // 32: tieout.reconciliation.v1.StatementService.ListStatements:input_type -> tieout.reconciliation.v1.ListStatementsRequest
+	20, // 33: tieout.reconciliation.v1.StatementService.ListStatementLines:input_type -> tieout.reconciliation.v1.ListStatementLinesRequest
+	22, // 34: tieout.reconciliation.v1.StatementService.ReleaseStatement:input_type -> tieout.reconciliation.v1.ReleaseStatementRequest
+	24, // 35: tieout.reconciliation.v1.StatementService.DropStatement:input_type -> tieout.reconciliation.v1.DropStatementRequest
+	6,  // 36: tieout.reconciliation.v1.StatementService.ImportStatement:output_type -> tieout.reconciliation.v1.ImportStatementResponse
+	13, // 37: tieout.reconciliation.v1.StatementService.GetStatementFile:output_type -> tieout.reconciliation.v1.GetStatementFileResponse
+	15, // 38: tieout.reconciliation.v1.StatementService.ListStatementFiles:output_type -> tieout.reconciliation.v1.ListStatementFilesResponse
+	17, // 39: tieout.reconciliation.v1.StatementService.GetStatement:output_type -> tieout.reconciliation.v1.GetStatementResponse
+	19, // 40: tieout.reconciliation.v1.StatementService.ListStatements:output_type -> tieout.reconciliation.v1.ListStatementsResponse
+	21, // 41: tieout.reconciliation.v1.StatementService.ListStatementLines:output_type -> tieout.reconciliation.v1.ListStatementLinesResponse
+	23, // 42: tieout.reconciliation.v1.StatementService.ReleaseStatement:output_type -> tieout.reconciliation.v1.ReleaseStatementResponse
+	25, // 43: tieout.reconciliation.v1.StatementService.DropStatement:output_type -> tieout.reconciliation.v1.DropStatementResponse
+	36, // [36:44] is the sub-list for method output_type
+	28, // [28:36] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_tieout_reconciliation_v1_statement_proto_init() }
@@ -213,18 +2376,23 @@ func file_tieout_reconciliation_v1_statement_proto_init() {
 	if File_tieout_reconciliation_v1_statement_proto != nil {
 		return
 	}
+	file_tieout_reconciliation_v1_statement_proto_msgTypes[1].OneofWrappers = []any{
+		(*ImportStatementRequest_Header)(nil),
+		(*ImportStatementRequest_Chunk)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_reconciliation_v1_statement_proto_rawDesc), len(file_tieout_reconciliation_v1_statement_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   3,
+			NumEnums:      4,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tieout_reconciliation_v1_statement_proto_goTypes,
 		DependencyIndexes: file_tieout_reconciliation_v1_statement_proto_depIdxs,
+		EnumInfos:         file_tieout_reconciliation_v1_statement_proto_enumTypes,
 		MessageInfos:      file_tieout_reconciliation_v1_statement_proto_msgTypes,
 	}.Build()
 	File_tieout_reconciliation_v1_statement_proto = out.File

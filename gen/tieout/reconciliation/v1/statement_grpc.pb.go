@@ -21,7 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StatementService_GetStatement_FullMethodName = "/tieout.reconciliation.v1.StatementService/GetStatement"
+	StatementService_ImportStatement_FullMethodName    = "/tieout.reconciliation.v1.StatementService/ImportStatement"
+	StatementService_GetStatementFile_FullMethodName   = "/tieout.reconciliation.v1.StatementService/GetStatementFile"
+	StatementService_ListStatementFiles_FullMethodName = "/tieout.reconciliation.v1.StatementService/ListStatementFiles"
+	StatementService_GetStatement_FullMethodName       = "/tieout.reconciliation.v1.StatementService/GetStatement"
+	StatementService_ListStatements_FullMethodName     = "/tieout.reconciliation.v1.StatementService/ListStatements"
+	StatementService_ListStatementLines_FullMethodName = "/tieout.reconciliation.v1.StatementService/ListStatementLines"
+	StatementService_ReleaseStatement_FullMethodName   = "/tieout.reconciliation.v1.StatementService/ReleaseStatement"
+	StatementService_DropStatement_FullMethodName      = "/tieout.reconciliation.v1.StatementService/DropStatement"
 )
 
 // StatementServiceClient is the client API for StatementService service.
@@ -30,8 +37,33 @@ const (
 //
 // StatementService takes in statements, and shows them.
 type StatementServiceClient interface {
+	// Takes a file in: the first message says what it is, the others bring it, in pieces of any size. All that it says of
+	// itself – balances, totals, counts – is proven before any of it counts: a file of which one proof does not hold is
+	// QUARANTINED as a whole. A statement that does not continue the one before, or covers what another one has, has its
+	// file HELD.
+	//
+	// A file that is there already changes nothing, and the answer is the first one. What cannot be read is refused with
+	// FILE_MALFORMED, which names file, line and field, and leaves nothing. A stream that ends too early is sent again from
+	// its beginning, under the same key; what was written of a file whose hash was given is not written again.
+	ImportStatement(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportStatementRequest, ImportStatementResponse], error)
+	// Returns one file, also while it comes in: how many of its lines are written is told by it.
+	GetStatementFile(ctx context.Context, in *GetStatementFileRequest, opts ...grpc.CallOption) (*GetStatementFileResponse, error)
+	// Lists files, newest first.
+	ListStatementFiles(ctx context.Context, in *ListStatementFilesRequest, opts ...grpc.CallOption) (*ListStatementFilesResponse, error)
 	// Returns one statement.
 	GetStatement(ctx context.Context, in *GetStatementRequest, opts ...grpc.CallOption) (*GetStatementResponse, error)
+	// Lists statements, newest file first, and those of one file in the order of the file.
+	ListStatements(ctx context.Context, in *ListStatementsRequest, opts ...grpc.CallOption) (*ListStatementsResponse, error)
+	// Lists the lines of a statement, or of all of a file, that are movements, in the order of the file. Lines that are not
+	// booked are none, nor are those that another file has brought.
+	ListStatementLines(ctx context.Context, in *ListStatementLinesRequest, opts ...grpc.CallOption) (*ListStatementLinesResponse, error)
+	// Takes a statement that is held as it is, or all that are held of a file. A file is accepted when none of its statements
+	// is held any more. Refused with STATEMENT_STATE_REFUSED when nothing is held for a reason that a person can lift.
+	ReleaseStatement(ctx context.Context, in *ReleaseStatementRequest, opts ...grpc.CallOption) (*ReleaseStatementResponse, error)
+	// Drops a statement of a file that is held, with its lines; or a whole file that is held or quarantined, which may then be
+	// imported again. Refused with STATEMENT_STATE_REFUSED when it is accepted, or when lines of another file are counted as
+	// being the ones of this.
+	DropStatement(ctx context.Context, in *DropStatementRequest, opts ...grpc.CallOption) (*DropStatementResponse, error)
 }
 
 type statementServiceClient struct {
@@ -40,6 +72,39 @@ type statementServiceClient struct {
 
 func NewStatementServiceClient(cc grpc.ClientConnInterface) StatementServiceClient {
 	return &statementServiceClient{cc}
+}
+
+func (c *statementServiceClient) ImportStatement(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportStatementRequest, ImportStatementResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StatementService_ServiceDesc.Streams[0], StatementService_ImportStatement_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportStatementRequest, ImportStatementResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StatementService_ImportStatementClient = grpc.ClientStreamingClient[ImportStatementRequest, ImportStatementResponse]
+
+func (c *statementServiceClient) GetStatementFile(ctx context.Context, in *GetStatementFileRequest, opts ...grpc.CallOption) (*GetStatementFileResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetStatementFileResponse)
+	err := c.cc.Invoke(ctx, StatementService_GetStatementFile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statementServiceClient) ListStatementFiles(ctx context.Context, in *ListStatementFilesRequest, opts ...grpc.CallOption) (*ListStatementFilesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStatementFilesResponse)
+	err := c.cc.Invoke(ctx, StatementService_ListStatementFiles_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *statementServiceClient) GetStatement(ctx context.Context, in *GetStatementRequest, opts ...grpc.CallOption) (*GetStatementResponse, error) {
@@ -52,14 +117,79 @@ func (c *statementServiceClient) GetStatement(ctx context.Context, in *GetStatem
 	return out, nil
 }
 
+func (c *statementServiceClient) ListStatements(ctx context.Context, in *ListStatementsRequest, opts ...grpc.CallOption) (*ListStatementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStatementsResponse)
+	err := c.cc.Invoke(ctx, StatementService_ListStatements_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statementServiceClient) ListStatementLines(ctx context.Context, in *ListStatementLinesRequest, opts ...grpc.CallOption) (*ListStatementLinesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStatementLinesResponse)
+	err := c.cc.Invoke(ctx, StatementService_ListStatementLines_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statementServiceClient) ReleaseStatement(ctx context.Context, in *ReleaseStatementRequest, opts ...grpc.CallOption) (*ReleaseStatementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReleaseStatementResponse)
+	err := c.cc.Invoke(ctx, StatementService_ReleaseStatement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *statementServiceClient) DropStatement(ctx context.Context, in *DropStatementRequest, opts ...grpc.CallOption) (*DropStatementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DropStatementResponse)
+	err := c.cc.Invoke(ctx, StatementService_DropStatement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StatementServiceServer is the server API for StatementService service.
 // All implementations must embed UnimplementedStatementServiceServer
 // for forward compatibility.
 //
 // StatementService takes in statements, and shows them.
 type StatementServiceServer interface {
+	// Takes a file in: the first message says what it is, the others bring it, in pieces of any size. All that it says of
+	// itself – balances, totals, counts – is proven before any of it counts: a file of which one proof does not hold is
+	// QUARANTINED as a whole. A statement that does not continue the one before, or covers what another one has, has its
+	// file HELD.
+	//
+	// A file that is there already changes nothing, and the answer is the first one. What cannot be read is refused with
+	// FILE_MALFORMED, which names file, line and field, and leaves nothing. A stream that ends too early is sent again from
+	// its beginning, under the same key; what was written of a file whose hash was given is not written again.
+	ImportStatement(grpc.ClientStreamingServer[ImportStatementRequest, ImportStatementResponse]) error
+	// Returns one file, also while it comes in: how many of its lines are written is told by it.
+	GetStatementFile(context.Context, *GetStatementFileRequest) (*GetStatementFileResponse, error)
+	// Lists files, newest first.
+	ListStatementFiles(context.Context, *ListStatementFilesRequest) (*ListStatementFilesResponse, error)
 	// Returns one statement.
 	GetStatement(context.Context, *GetStatementRequest) (*GetStatementResponse, error)
+	// Lists statements, newest file first, and those of one file in the order of the file.
+	ListStatements(context.Context, *ListStatementsRequest) (*ListStatementsResponse, error)
+	// Lists the lines of a statement, or of all of a file, that are movements, in the order of the file. Lines that are not
+	// booked are none, nor are those that another file has brought.
+	ListStatementLines(context.Context, *ListStatementLinesRequest) (*ListStatementLinesResponse, error)
+	// Takes a statement that is held as it is, or all that are held of a file. A file is accepted when none of its statements
+	// is held any more. Refused with STATEMENT_STATE_REFUSED when nothing is held for a reason that a person can lift.
+	ReleaseStatement(context.Context, *ReleaseStatementRequest) (*ReleaseStatementResponse, error)
+	// Drops a statement of a file that is held, with its lines; or a whole file that is held or quarantined, which may then be
+	// imported again. Refused with STATEMENT_STATE_REFUSED when it is accepted, or when lines of another file are counted as
+	// being the ones of this.
+	DropStatement(context.Context, *DropStatementRequest) (*DropStatementResponse, error)
 	mustEmbedUnimplementedStatementServiceServer()
 }
 
@@ -70,8 +200,29 @@ type StatementServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedStatementServiceServer struct{}
 
+func (UnimplementedStatementServiceServer) ImportStatement(grpc.ClientStreamingServer[ImportStatementRequest, ImportStatementResponse]) error {
+	return status.Error(codes.Unimplemented, "method ImportStatement not implemented")
+}
+func (UnimplementedStatementServiceServer) GetStatementFile(context.Context, *GetStatementFileRequest) (*GetStatementFileResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetStatementFile not implemented")
+}
+func (UnimplementedStatementServiceServer) ListStatementFiles(context.Context, *ListStatementFilesRequest) (*ListStatementFilesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStatementFiles not implemented")
+}
 func (UnimplementedStatementServiceServer) GetStatement(context.Context, *GetStatementRequest) (*GetStatementResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStatement not implemented")
+}
+func (UnimplementedStatementServiceServer) ListStatements(context.Context, *ListStatementsRequest) (*ListStatementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStatements not implemented")
+}
+func (UnimplementedStatementServiceServer) ListStatementLines(context.Context, *ListStatementLinesRequest) (*ListStatementLinesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStatementLines not implemented")
+}
+func (UnimplementedStatementServiceServer) ReleaseStatement(context.Context, *ReleaseStatementRequest) (*ReleaseStatementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReleaseStatement not implemented")
+}
+func (UnimplementedStatementServiceServer) DropStatement(context.Context, *DropStatementRequest) (*DropStatementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DropStatement not implemented")
 }
 func (UnimplementedStatementServiceServer) mustEmbedUnimplementedStatementServiceServer() {}
 func (UnimplementedStatementServiceServer) testEmbeddedByValue()                          {}
@@ -94,6 +245,49 @@ func RegisterStatementServiceServer(s grpc.ServiceRegistrar, srv StatementServic
 	s.RegisterService(&StatementService_ServiceDesc, srv)
 }
 
+func _StatementService_ImportStatement_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StatementServiceServer).ImportStatement(&grpc.GenericServerStream[ImportStatementRequest, ImportStatementResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StatementService_ImportStatementServer = grpc.ClientStreamingServer[ImportStatementRequest, ImportStatementResponse]
+
+func _StatementService_GetStatementFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetStatementFileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatementServiceServer).GetStatementFile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatementService_GetStatementFile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatementServiceServer).GetStatementFile(ctx, req.(*GetStatementFileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatementService_ListStatementFiles_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStatementFilesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatementServiceServer).ListStatementFiles(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatementService_ListStatementFiles_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatementServiceServer).ListStatementFiles(ctx, req.(*ListStatementFilesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _StatementService_GetStatement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetStatementRequest)
 	if err := dec(in); err != nil {
@@ -112,6 +306,78 @@ func _StatementService_GetStatement_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StatementService_ListStatements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStatementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatementServiceServer).ListStatements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatementService_ListStatements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatementServiceServer).ListStatements(ctx, req.(*ListStatementsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatementService_ListStatementLines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStatementLinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatementServiceServer).ListStatementLines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatementService_ListStatementLines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatementServiceServer).ListStatementLines(ctx, req.(*ListStatementLinesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatementService_ReleaseStatement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseStatementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatementServiceServer).ReleaseStatement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatementService_ReleaseStatement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatementServiceServer).ReleaseStatement(ctx, req.(*ReleaseStatementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StatementService_DropStatement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DropStatementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StatementServiceServer).DropStatement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StatementService_DropStatement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StatementServiceServer).DropStatement(ctx, req.(*DropStatementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // StatementService_ServiceDesc is the grpc.ServiceDesc for StatementService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -120,10 +386,40 @@ var StatementService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*StatementServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
+			MethodName: "GetStatementFile",
+			Handler:    _StatementService_GetStatementFile_Handler,
+		},
+		{
+			MethodName: "ListStatementFiles",
+			Handler:    _StatementService_ListStatementFiles_Handler,
+		},
+		{
 			MethodName: "GetStatement",
 			Handler:    _StatementService_GetStatement_Handler,
 		},
+		{
+			MethodName: "ListStatements",
+			Handler:    _StatementService_ListStatements_Handler,
+		},
+		{
+			MethodName: "ListStatementLines",
+			Handler:    _StatementService_ListStatementLines_Handler,
+		},
+		{
+			MethodName: "ReleaseStatement",
+			Handler:    _StatementService_ReleaseStatement_Handler,
+		},
+		{
+			MethodName: "DropStatement",
+			Handler:    _StatementService_DropStatement_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ImportStatement",
+			Handler:       _StatementService_ImportStatement_Handler,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "tieout/reconciliation/v1/statement.proto",
 }

@@ -1,0 +1,187 @@
+package match
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// alike is two rows whose texts are more similar than those of any other two candidates that one of them is among.
+type alike struct {
+	pair
+	similarity, next int // in thousandths
+}
+
+func (a alike) evidence() string {
+	return `{"similarity":` + strconv.Itoa(a.similarity) + `,"next":` + strconv.Itoa(a.next) + `}`
+}
+
+// similar is pass 5: of the candidates of a component, those whose texts are similar enough, and clearly more so than all that
+// either row has besides.
+func (m *matcher) similar(f family) (found []alike) {
+	ours, theirs := m.texts(&m.ours, f.ours), m.texts(&m.theirs, f.theirs)
+	scores := make([][]int, len(f.ours))
+	for i, o := range f.ours {
+		scores[i] = make([]int, len(f.theirs))
+		for j, t := range f.theirs {
+			if m.candidates(o, t) {
+				scores[i][j] = similarity(ours[i], theirs[j])
+			}
+		}
+	}
+	for i, o := range f.ours {
+		for j, t := range f.theirs {
+			if scores[i][j] < m.rules.Similarity {
+				continue
+			}
+			next := 0
+			for k := range f.theirs {
+				if k != j {
+					next = max(next, scores[i][k])
+				}
+			}
+			for k := range f.ours {
+				if k != i {
+					next = max(next, scores[k][j])
+				}
+			}
+			if scores[i][j]-next >= m.rules.SimilarityMargin {
+				found = append(found, alike{pair{o, t}, scores[i][j], next})
+			}
+		}
+	}
+	return found
+}
+
+func (m *matcher) texts(s *side, places []int32) [][]string {
+	texts := make([][]string, len(places))
+	for n, i := range places {
+		texts[n] = words(m.in.Text(s.rows[i]))
+	}
+	return texts
+}
+
+// maxText is how much of a text is looked at, in bytes.
+const maxText = 1 << 10
+
+// words are the runs of letters and the runs of digits of a text, each once: in small letters, and without leading zeros, so
+// that "INV-0042" and "inv 42" are the same. What is neither, and what goes beyond ASCII, only parts them.
+func words(text string) []string {
+	text = strings.ToLower(text[:min(len(text), maxText)])
+	var found []string
+	for from := 0; from < len(text); {
+		class := classOf(text[from])
+		to := from + 1
+		for to < len(text) && classOf(text[to]) == class {
+			to++
+		}
+		word := text[from:to]
+		if class == digits {
+			word = cmp.Or(strings.TrimLeft(word, "0"), "0")
+		}
+		if class != neither && !slices.Contains(found, word) {
+			found = append(found, word)
+		}
+		from = to
+	}
+	return found
+}
+
+type class uint8
+
+const (
+	neither class = iota
+	letters
+	digits
+)
+
+func classOf(c byte) class {
+	switch {
+	case '0' <= c && c <= '9':
+		return digits
+	case 'a' <= c && c <= 'z':
+		return letters
+	}
+	return neither
+}
+
+// The least that texts must have in common to say anything.
+const leastShared = 4
+
+// similarity says how much of the words of one text the other one has too, in thousandths of the text that says less. Digits weigh
+// double; where both texts have numbers, one of at least three digits must be the same, for two references that differ in a digit are
+// two references. Two empty texts have nothing in common.
+func similarity(a, b []string) int {
+	if weight(b) < weight(a) {
+		a, b = b, a
+	}
+	shared, number := 0, false
+	for _, word := range a {
+		share := 0
+		for _, other := range b {
+			share = max(share, common(word, other))
+		}
+		shared += share
+		number = number || share > 0 && isNumber(word)
+	}
+	if shared < leastShared || !number && slices.ContainsFunc(a, isNumber) && slices.ContainsFunc(b, isNumber) {
+		return 0
+	}
+	return shared * whole / weight(a)
+}
+
+func isNumber(word string) bool { return len(word) >= 3 && classOf(word[0]) == digits }
+
+func weight(words []string) (sum int) {
+	for _, word := range words {
+		sum += common(word, word)
+	}
+	return sum
+}
+
+// common is what two words weigh together: numbers must be the same; of other words one letter in five may be another.
+func common(a, b string) int {
+	switch {
+	case a == b && classOf(a[0]) == digits:
+		return 2 * len(a)
+	case a == b:
+		return len(a)
+	case classOf(a[0]) == digits || classOf(b[0]) == digits:
+		return 0
+	}
+	most := max(len(a), len(b))
+	if wrong := distance(a, b, most/5); wrong <= most/5 {
+		return min(len(a), len(b)) - wrong
+	}
+	return 0
+}
+
+// distance is how many letters have to be put in, left out or changed to make one word of the other; of more than limit, just that
+// it is more.
+func distance(a, b string, limit int) int {
+	if max(len(a)-len(b), len(b)-len(a)) > limit {
+		return limit + 1
+	}
+	before, now := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range before {
+		before[j] = j
+	}
+	for i := range len(a) {
+		now[0] = i + 1
+		least := now[0]
+		for j := range len(b) {
+			changed := before[j]
+			if a[i] != b[j] {
+				changed++
+			}
+			now[j+1] = min(changed, before[j+1]+1, now[j]+1)
+			least = min(least, now[j+1])
+		}
+		if least > limit {
+			return limit + 1
+		}
+		before, now = now, before
+	}
+	return before[len(b)]
+}

@@ -1,0 +1,223 @@
+package matchtest
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/tieout/tieout/services/reconciliation/breaks"
+	"github.com/tieout/tieout/services/reconciliation/match"
+)
+
+// Truth is what was planted at one stage, by the keys of rows.
+type Truth struct {
+	groups []group
+	of     map[match.Key]place
+}
+
+// group is rows that are the same money, or that the same thing is wrong with.
+type group struct {
+	rows int
+	bare bool
+	code breaks.Code // empty of a match
+}
+
+// place is what a row belongs to: groups, from 1; 0 for none.
+type place struct{ same, broken int32 }
+
+// Part is the rows of one stage, and what is true of them.
+type Part struct {
+	Ours, Theirs []match.Row
+	Truth        Truth
+	texts        map[match.Key]string
+}
+
+// Collect takes the cases of one stage. Rows come in the order of the cases.
+func Collect(cases iter.Seq[Case], at match.Stage, tokens Tokens) *Part {
+	p := &Part{Truth: Truth{of: map[match.Key]place{}}, texts: map[match.Key]string{}}
+	for c := range cases {
+		if c.Stage == at {
+			p.add(c, tokens)
+		}
+	}
+	return p
+}
+
+func (p *Part) add(c Case, tokens Tokens) {
+	for _, l := range c.Ours {
+		p.Ours = append(p.Ours, p.row(l, tokens))
+	}
+	for _, l := range c.Theirs {
+		p.Theirs = append(p.Theirs, p.row(l, tokens))
+	}
+	t := &p.Truth
+	for _, legs := range c.Same {
+		t.groups = append(t.groups, group{rows: len(legs.Ours) + len(legs.Theirs), bare: c.Bare})
+		c.each(legs, func(k match.Key, at place) { t.of[k] = place{int32(len(t.groups)), at.broken} }, t.of)
+	}
+	if c.Code != "" {
+		t.groups = append(t.groups, group{rows: len(c.Broken.Ours) + len(c.Broken.Theirs), code: c.Code})
+		c.each(c.Broken, func(k match.Key, at place) { t.of[k] = place{at.same, int32(len(t.groups))} }, t.of)
+	}
+}
+
+func (c Case) each(legs Legs, set func(match.Key, place), of map[match.Key]place) {
+	for _, i := range legs.Ours {
+		k := c.Ours[i].Key()
+		set(k, of[k])
+	}
+	for _, i := range legs.Theirs {
+		k := c.Theirs[i].Key()
+		set(k, of[k])
+	}
+}
+
+func (p *Part) row(l Line, tokens Tokens) match.Row {
+	row := l.Row(tokens)
+	if l.Text != "" {
+		p.texts[row.Key] = l.Text
+	}
+	return row
+}
+
+// Input is the part as matching takes it.
+func (p *Part) Input(asOf match.Day) match.Input {
+	return match.Input{Ours: p.Ours, Theirs: p.Theirs, AsOf: asOf, Text: func(row match.Row) string { return p.texts[row.Key] }}
+}
+
+// Verdict is how good a result is. Groups are matches and breaks alike; what is AMBIGUOUS is counted by itself, and neither right
+// nor wrong.
+type Verdict struct {
+	// Right are groups that were found as they were planted. Wrong are found and were not planted; Missed were planted and not
+	// found, though none of their rows is AMBIGUOUS.
+	Right, Wrong, Missed int
+	// Excused are groups that were not found, and that have a row that is AMBIGUOUS.
+	Excused int
+	// Ambiguous are the rows that are AMBIGUOUS and were not planted as such.
+	Ambiguous int
+	// Wrongs say what is wrong or missed, for the first few.
+	Wrongs []string
+}
+
+// maxWrongs is how many are said.
+const maxWrongs = 20
+
+// Precision is how many of a thousand found were planted, and Recall how many of a thousand planted were found.
+func (v Verdict) Precision() int { return perMille(v.Right, v.Wrong) }
+
+// Recall is how many of a thousand planted groups were found, of those that are not AMBIGUOUS.
+func (v Verdict) Recall() int { return perMille(v.Right, v.Missed) }
+
+// perMille rounds down: only what is perfect is 1000.
+func perMille(right, not int) int {
+	if right+not == 0 {
+		return 1000
+	}
+	return right * 1000 / (right + not)
+}
+
+// Judge says how good a result is. in is what was matched, as it is after the run.
+func (t *Truth) Judge(in match.Input, r *match.Result) Verdict {
+	j := judge{Truth: t, in: in, found: make([]bool, len(t.groups)), ambiguous: map[match.Key]bool{}}
+	for _, f := range r.Findings {
+		if f.Code == breaks.Ambiguous {
+			for key := range j.keys(f.Ours, f.Theirs) {
+				j.ambiguous[key] = true
+			}
+		}
+	}
+	for m := range r.Matches() {
+		j.match(m)
+	}
+	for _, f := range r.Findings {
+		j.finding(f)
+	}
+	excused := make([]bool, len(t.groups))
+	for key := range j.ambiguous {
+		at := t.of[key]
+		for _, g := range []int32{at.same, at.broken} {
+			if g > 0 {
+				excused[g-1] = true
+			}
+		}
+		if at.broken == 0 || t.groups[at.broken-1].code != breaks.Ambiguous {
+			j.Ambiguous++
+		}
+	}
+	for i, g := range t.groups {
+		switch {
+		case j.found[i]:
+			j.Right++
+		case excused[i]:
+			j.Excused++
+		default:
+			j.Missed++
+			j.say("missed group %d (%s, %d rows)", i, g.code, g.rows)
+		}
+	}
+	return j.Verdict
+}
+
+type judge struct {
+	*Truth
+	Verdict
+	in        match.Input
+	found     []bool
+	ambiguous map[match.Key]bool
+}
+
+func (j *judge) say(format string, args ...any) {
+	if len(j.Wrongs) < maxWrongs {
+		j.Wrongs = append(j.Wrongs, fmt.Sprintf(format, args...))
+	}
+}
+
+func (j *judge) keys(ours, theirs []int32) iter.Seq[match.Key] {
+	return func(yield func(match.Key) bool) {
+		for _, o := range ours {
+			if !yield(j.in.Ours[o].Key) {
+				return
+			}
+		}
+		for _, t := range theirs {
+			if !yield(j.in.Theirs[t].Key) {
+				return
+			}
+		}
+	}
+}
+
+// match is right when its rows are a group, and all of it.
+func (j *judge) match(m match.Match) {
+	of := int32(-1)
+	for key := range j.keys(m.Ours, m.Theirs) {
+		if g := j.of[key].same; of == -1 {
+			of = g
+		} else if of != g {
+			of = 0
+		}
+	}
+	if of <= 0 || j.groups[of-1].rows != len(m.Ours)+len(m.Theirs) {
+		j.Wrong++
+		j.say("wrong match by %s: ours %v, theirs %v, evidence %s", m.Pass, m.Ours, m.Theirs, m.Evidence)
+		return
+	}
+	j.found[of-1] = true
+}
+
+// finding is right when it has the code of a break and is about all of its rows. It may name others that they belong to.
+func (j *judge) finding(f match.Finding) {
+	of, rows := int32(0), 0
+	for key := range j.keys(f.Ours, f.Theirs) {
+		if g := j.of[key].broken; g > 0 && (of == 0 || of == g) {
+			of = g
+			rows++
+		}
+	}
+	switch {
+	case of > 0 && j.groups[of-1].code == f.Code && j.groups[of-1].rows == rows:
+		j.found[of-1] = true
+	case f.Code != breaks.Ambiguous:
+		j.Wrong++
+		j.say("wrong %s: ours %v, theirs %v, amount %d, nearest %s", f.Code, f.Ours, f.Theirs, f.Amount, f.Nearest)
+	}
+}
