@@ -22,6 +22,7 @@ import (
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
 	"github.com/tieout/tieout/services/payment"
+	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/services/shipment"
 )
 
@@ -48,6 +49,7 @@ func TestViews_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		{"orchestrator", orchestrator.Migrations(), healthyOrchestrator(), orchestratorPlants()},
 		{"billing", billing.Migrations(), healthyBilling, billingPlants},
 		{"billing", billing.Migrations(), healthySchedules, schedulePlants},
+		{"reconciliation", reconciliation.Migrations(), healthyTieOut, tieOutPlants},
 	} {
 		for _, p := range append(s.plants, plant{name: "nothing"}, unpublished) {
 			t.Run(s.name+"/"+p.name, func(t *testing.T) {
