@@ -17,6 +17,7 @@ import (
 	"github.com/tieout/tieout/cmd/tieout/batching"
 	"github.com/tieout/tieout/cmd/tieout/output"
 	"github.com/tieout/tieout/cmd/tieout/resend"
+	"github.com/tieout/tieout/cmd/tieout/uploading"
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/billing/paymentfile"
@@ -154,13 +155,13 @@ func (c *cli) withUpload(cmd *cobra.Command, f *uploadFlags, do func(ctx context
 		return err
 	}
 	defer closeFile()
-	file, err := batching.Open(stream)
+	file, err := uploading.Open(stream)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", f.file, err)
 	}
 	key := f.key
 	if key == "" {
-		if key, err = file.Key(header); err != nil {
+		if key, err = batching.Key(file, header); err != nil {
 			return err
 		}
 	}
@@ -182,22 +183,16 @@ func (c *cli) withUpload(cmd *cobra.Command, f *uploadFlags, do func(ctx context
 }
 
 // upload uploads a file, writes its rejected rows, and says what is to be known of its plan.
-func (c *cli) upload(ctx context.Context, r *remote, file *batching.File, key string, header *billingv1.BatchHeader, rejected io.Writer) (*billingv1.Batch, error) {
+func (c *cli) upload(ctx context.Context, r *remote, file *uploading.File, key string, header *billingv1.BatchHeader, rejected io.Writer) (*billingv1.Batch, error) {
 	progress := newProgress(c.stderr)
-	planned, replayed, err := batching.Upload{
-		Client: billingv1.NewBatchServiceClient(r.conn), Resender: resend.New(patience), Key: key, Header: header, Timeout: r.timeout,
-		Progress: func(sent int64) {
-			text := fmt.Sprintf("%.1f of %.1f MB uploaded", megabytes(sent), megabytes(file.Size))
-			if progress.tty {
-				text = progressBar(sent, max(sent, file.Size)) + text
-			}
-			progress.show(text)
-		},
-	}.Run(ctx, file)
+	u := batching.Upload(billingv1.NewBatchServiceClient(r.conn), key, header)
+	u.Resender, u.Timeout, u.Progress = resend.New(patience), r.timeout, progress.upload(file.Size)
+	answer, replayed, err := u.Run(ctx, file)
 	progress.clear()
 	if err != nil {
 		return nil, c.notPlanned(ctx, err)
 	}
+	planned := answer.GetBatch()
 	id, plan := planned.GetBatchId(), planned.GetPlan()
 	if replayed {
 		c.note("replayed: the file is batch %s already, which is %s", id, enum(planned.GetState(), batchStatePrefix))
@@ -213,8 +208,6 @@ func (c *cli) upload(ctx context.Context, r *remote, file *batching.File, key st
 	}
 	return planned, writeRejections(ctx, r, id, rejected)
 }
-
-func megabytes(n int64) float64 { return float64(n) / 1e6 }
 
 // notPlanned says what can be done about a file that did not become a batch.
 func (c *cli) notPlanned(ctx context.Context, err error) error {

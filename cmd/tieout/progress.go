@@ -52,6 +52,18 @@ func (p *progress) show(text string) {
 	fmt.Fprint(p.w, eraseLine+text)
 }
 
+// upload shows how much of a file of that size was sent.
+func (p *progress) upload(size int64) func(sent int64) {
+	megabytes := func(n int64) float64 { return float64(n) / 1e6 }
+	return func(sent int64) {
+		text := fmt.Sprintf("%.1f of %.1f MB uploaded", megabytes(sent), megabytes(size))
+		if p.tty {
+			text = progressBar(sent, max(sent, size)) + text
+		}
+		p.show(text)
+	}
+}
+
 // clear makes room for a line that stays.
 func (p *progress) clear() {
 	if p.shown {

@@ -67,6 +67,11 @@ const (
 	RunBehind               Reason = "RUN_BEHIND"
 	RunStateRefused         Reason = "RUN_STATE_REFUSED"
 	StatementStateRefused   Reason = "STATEMENT_STATE_REFUSED"
+	BreakStateRefused       Reason = "BREAK_STATE_REFUSED"
+	BreakResolutionRefused  Reason = "BREAK_RESOLUTION_REFUSED"
+	BreakNotRepairable      Reason = "BREAK_NOT_REPAIRABLE"
+	BreakMovementMatched    Reason = "BREAK_MOVEMENT_MATCHED"
+	BreakSamePerson         Reason = "BREAK_SAME_PERSON"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -138,6 +143,11 @@ var registry = []Registration{
 	{RunBehind, codes.FailedPrecondition, "The day of the run is before that of the last one, which has judged by it what is due; a simulation may be of any day."},
 	{RunStateRefused, codes.FailedPrecondition, "What is asked of the run is not possible in the state in which it is."},
 	{StatementStateRefused, codes.FailedPrecondition, "What is asked of the statement or its file is not possible in the state in which it is."},
+	{BreakStateRefused, codes.FailedPrecondition, "What is decided on the break is not possible in the state in which it is."},
+	{BreakResolutionRefused, codes.FailedPrecondition, "Breaks of this code, or of this amount, do not end that way."},
+	{BreakNotRepairable, codes.FailedPrecondition, "Nothing here repairs breaks of this code; a person has to."},
+	{BreakMovementMatched, codes.FailedPrecondition, "A movement of the break is in another match; that one is undone first, or the next run closes the break."},
+	{BreakSamePerson, codes.PermissionDenied, "Who asked for a journal does not approve it; a second person does."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

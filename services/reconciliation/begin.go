@@ -52,6 +52,9 @@ func (r *reconciliation) beginIn(ctx context.Context, tx *pg.Tx, by string, asOf
 	if err != nil {
 		return RunID{}, fmt.Errorf("reading which rules are active: %w", err)
 	}
+	if err := st.q.AcceptOpenDelivery(ctx, 0); err != nil {
+		return RunID{}, fmt.Errorf("accepting what events have told: %w", err)
+	}
 	rid := id.New[runKind]()
 	err = st.q.InsertRun(ctx, reconciliationdb.InsertRunParams{
 		Number: last.Number + 1, ID: rid.UUID(), AsOf: dateTo(asOf), Rules: active, BegunBy: by,
@@ -116,7 +119,7 @@ func (s store) undo(ctx context.Context, number int32, matches []int64) error {
 	if err := s.q.UndoFindings(ctx, reconciliationdb.UndoFindingsParams{Number: number, Matches: matches}); err != nil {
 		return fmt.Errorf("undoing matches: %w", err)
 	}
-	if err := s.q.DeactivateLegs(ctx, matches); err != nil {
+	if err := s.q.DeactivateLegs(ctx, reconciliationdb.DeactivateLegsParams{Number: number, Matches: matches}); err != nil {
 		return fmt.Errorf("undoing matches: %w", err)
 	}
 	return nil

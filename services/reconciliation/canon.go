@@ -1,7 +1,6 @@
 package reconciliation
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -56,7 +55,7 @@ func (c *canon) keys(rows []match.Row, places []int32) *canon {
 		for i, p := range places {
 			keys[i] = rows[p].Key
 		}
-		slices.SortFunc(keys, func(a, b match.Key) int { return bytes.Compare(a[:], b[:]) })
+		slices.SortFunc(keys, compareKeys)
 		for i, k := range keys {
 			if i > 0 {
 				c.text = append(c.text, ',')

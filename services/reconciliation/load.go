@@ -228,6 +228,11 @@ func (h *half) count(row match.Row, wasOpen bool) error {
 	if wasOpen || h.terms != nil && row.Standing != match.Booked {
 		return nil
 	}
+	return h.onDay(row)
+}
+
+// onDay adds a row to what its day comes to.
+func (h *half) onDay(row match.Row) (err error) {
 	key := kindDay{row.Kind, row.Day}
 	t := h.days[key]
 	t.movements++

@@ -17,7 +17,8 @@ type part struct {
 	in           match.Input
 	ours, theirs *half
 	settled      int64
-	settledOpen  []int64 // of these, the ids of those that were open
+	settledOpen  []int64     // of these, the ids of those that were open
+	settledKeys  []match.Key // rows that earlier runs matched, and that are there to tell what is there twice
 
 	// first is the place of its first match in the run.
 	first int64
@@ -63,9 +64,8 @@ type found struct {
 }
 
 // begin puts the heading of the canonical text: what the inputs are.
-func (p *part) begin() {
-	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
-	p.oursCount, p.theirsCount = int64(len(p.in.Ours)), int64(len(p.in.Theirs))
+func (p *part) begin(first int64, findings []match.Finding) {
+	p.first, p.raw = first, findings
 	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
 	p.transit = map[span]transitTotal{}
 	c := newCanon()
@@ -77,22 +77,24 @@ func (p *part) begin() {
 		c.word(side.name).number(int64(len(side.half.rows))).number(side.half.amount).number(side.half.fees).bytes(side.half.proof).end()
 	}
 	c.word("settled").number(p.settled).end()
-	p.canon = c
-}
-
-// adjusted adds what payouts are off to the canonical text.
-func (p *part) adjusted() {
+	slices.SortFunc(p.settledKeys, compareKeys)
+	for _, key := range p.settledKeys {
+		c.word("twin").bytes(key[:]).end()
+	}
 	var off []match.Row
 	for _, row := range p.in.Ours {
 		if row.Adjust != 0 {
 			off = append(off, row)
 		}
 	}
-	slices.SortFunc(off, func(a, b match.Row) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	slices.SortFunc(off, func(a, b match.Row) int { return compareKeys(a.Key, b.Key) })
 	for _, row := range off {
-		p.canon.word("adjust").bytes(row.Key[:]).number(row.Adjust).end()
+		c.word("adjust").bytes(row.Key[:]).number(row.Adjust).end()
 	}
+	p.canon = c
 }
+
+func compareKeys(a, b match.Key) int { return bytes.Compare(a[:], b[:]) }
 
 // take passes matches on and notes what they come to.
 func (p *part) take(matches iter.Seq[match.Match], number int32) iter.Seq2[match.Match, error] {
@@ -135,6 +137,11 @@ func (p *part) note(m match.Match, number int32) error {
 			return fmt.Errorf("movement %s is in two matches", movementIDOf(row.Key))
 		}
 		p.theirsDone[j] = true
+		if m.Pass == match.PassOwn {
+			if err := p.ours.onDay(*row); err != nil { // our books take it over
+				return err
+			}
+		}
 		if err := p.onItsWay(row.Day, last, -row.Amount); err != nil {
 			return err
 		}
@@ -208,11 +215,16 @@ func (p *part) leave(asOf match.Day, refusedDays int) {
 	p.closed = append(p.closed, p.settledOpen...)
 	for i := range p.in.Ours {
 		row := &p.in.Ours[i]
+		if row.Standing == match.Settled {
+			continue
+		}
 		given := row.Standing == match.Refused && asOf > row.Due+match.Day(refusedDays)
 		p.leaveOne(p.ours, row.ID, p.oursDone[i] || given)
 	}
 	for j := range p.in.Theirs {
-		p.leaveOne(p.theirs, p.in.Theirs[j].ID, p.theirsDone[j])
+		if row := &p.in.Theirs[j]; row.Standing != match.Settled {
+			p.leaveOne(p.theirs, row.ID, p.theirsDone[j])
+		}
 	}
 	slices.Sort(p.leftOpen)
 	slices.Sort(p.closed)

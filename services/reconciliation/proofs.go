@@ -2,7 +2,6 @@ package reconciliation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
 
@@ -48,7 +48,7 @@ func (t *ties) proveOnce(ctx context.Context) (again bool, err error) {
 		outcome, failure := "done", ""
 		if err != nil {
 			outcome, failure = "unknown", err.Error()
-			if errors.Is(err, errNotRepaired) {
+			if rpcerr.Is(err, rpcerr.BreakNotRepairable) {
 				outcome = "refused"
 			}
 			t.log.WarnContext(ctx, "what a statement proves is not resolved", slog.String("payment_id", d.paymentID), slog.Any("error", err))

@@ -1,9 +1,24 @@
 package reconciliation
 
 import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
+	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/services/reconciliation/match"
+	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
 func TestRun_MatchesWhatCameInAndKeepsTheRestOpen(t *testing.T) {
@@ -39,5 +54,275 @@ func TestRun_MatchesWhatCameInAndKeepsTheRestOpen(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"strange"}, f.openNotes()); diff != "" {
 		t.Errorf("open (-want +got):\n%s", diff)
+	}
+	f.wantVerified(first, second, third)
+}
+
+// TestRun_IsTheSameInWhateverOrderThingsCameIn delivers the same movements in other deliveries and in another order.
+func TestRun_IsTheSameInWhateverOrderThingsCameIn(t *testing.T) {
+	t.Parallel()
+	ours, theirs := pairs("ch", 20)
+	all := slices.Concat(ours, theirs[:17], []mv{{id: "ch_strange", amount: 8, currency: "GBP"}, {id: "ch_x", bank: true, kind: match.KindPayout, amount: 7}})
+	digests := map[string]bool{}
+	for seed := range uint64(3) {
+		f := setupRuns(t)
+		random := rand.New(rand.NewPCG(seed, seed))
+		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		for rest := all; len(rest) > 0; {
+			n := 1 + random.IntN(len(rest))
+			f.deliver(rest[:n]...)
+			rest = rest[n:]
+		}
+		digests[f.run(asOf).GetDigest()] = true
+	}
+	if len(digests) != 1 {
+		t.Errorf("the digests are %v", digests)
+	}
+}
+
+func TestRun_JudgesWhatIsDueByItsDay(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	version := f.putRules(func(s *rules.Set) {
+		s.Due = []rules.Due{{Stage: match.StageProvider, BusinessDays: 2}}
+		s.Holidays = []rules.Date{rules.Date(mustDay(t, "2026-11-26"))}
+	})
+	f.deliver(mv{ours: true, id: "ch_1", amount: 5, day: "2026-11-25"}) // a Wednesday; due on Monday
+	for _, c := range []struct{ asOf, code string }{{"2026-11-30", "TIMING_OPEN"}, {"2026-12-01", "MISSING_AT_PROVIDER"}} {
+		made := f.run(c.asOf)
+		if diff := cmp.Diff(map[string]int64{c.code: 1}, breaksOf(made)); diff != "" || made.GetAsOf() != c.asOf || made.GetRulesVersion() != version {
+			t.Errorf("as of %s by version %d (-want +got):\n%s", made.GetAsOf(), made.GetRulesVersion(), diff)
+		}
+	}
+	_, err := f.begin("2026-11-30")
+	rpcerrtest.Want(t, err, rpcerr.RunBehind)
+	_, err = f.begin("soon")
+	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "as_of")
+}
+
+func TestRun_ExpectsTheFeeOfTheSchedule(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	f.putRules(func(s *rules.Set) {
+		s.Fees = []rules.Fee{{About: rules.About{Currency: "EUR", Kind: "charge"}, RatePPM: 15_000, FixedMinor: 20, Rounding: rules.Down}}
+	})
+	f.deliver(mv{ours: true, id: "ch_1", amount: 510}, mv{ours: true, id: "ch_2", amount: 510})
+	f.deliver(mv{id: "ch_1", amount: 510, fee: 27}, mv{id: "ch_2", amount: 510, fee: 29})
+	if diff := cmp.Diff(map[string]int64{"FEE_VARIANCE": 1}, breaksOf(f.run(asOf))); diff != "" {
+		t.Errorf("breaks (-want +got):\n%s", diff)
+	}
+}
+
+func TestRun_BeginsOnceWhoeverRaces(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	ours, theirs := pairs("ch", 5)
+	f.deliver(slices.Concat(ours, theirs)...)
+	release := f.lock("match_leg") // so that the first one stays under way
+	keys := []string{"the-one-key", "the-one-key", "another-key", "a-third-key"}
+	runs, errs := make([]string, len(keys)), make([]error, len(keys))
+	var racing sync.WaitGroup
+	for i, key := range keys {
+		racing.Go(func() {
+			answer, err := f.client.RunReconciliation(f.Context(), &reconciliationv1.RunReconciliationRequest{IdempotencyKey: key, AsOf: asOf})
+			runs[i], errs[i] = answer.GetRun().GetRunId(), err
+		})
+	}
+	racing.Wait()
+	release()
+	begun := map[string]bool{}
+	for i, err := range errs {
+		if err == nil {
+			begun[runs[i]] = true
+			continue
+		}
+		rpcerrtest.Want(t, err, rpcerr.RunUnderWay)
+	}
+	if len(begun) != 1 {
+		t.Fatalf("%v were begun", begun)
+	}
+	for id := range begun {
+		ended := f.until(id, func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
+		if ended.GetMatched() != 5 || ended.GetNumber() != 1 {
+			t.Errorf("the run came to %v", ended)
+		}
+	}
+}
+
+func TestMatch_OfTheSameMovementTwiceIsRefusedByTheDatabase(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	ours, theirs := pairs("ch", 1)
+	f.deliver(slices.Concat(ours, theirs)...)
+	f.run(asOf)
+	_, err := f.db.Exec(t.Context(), `INSERT INTO match_leg (match_id, movement_id) SELECT 99, movement_id FROM match_leg LIMIT 1`)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.ConstraintName != "match_leg_active" {
+		t.Errorf("a second match of a movement: %v", err)
+	}
+}
+
+// TestRun_LooksAgainAtWhatWasInDoubt has a payment in doubt proven by the report; when it is known how it ended, what proved it is
+// matched with that.
+func TestRun_LooksAgainAtWhatWasInDoubt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		then   match.Standing
+		want   map[string]int64
+		amount int64
+	}{
+		{"it was charged", match.Booked, map[string]int64{}, 500},
+		{"it was refused", match.Refused, map[string]int64{"STATE_CONFLICT": 1}, 500},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := setupRuns(t)
+			doubt := mv{ours: true, id: "ch_1", amount: 500, payment: "pay_1", standing: match.InDoubt}
+			f.deliver(doubt, mv{ours: true, id: "ch_2", amount: 7, payment: "pay_2", standing: match.InDoubt, note: "doubt"})
+			f.deliver(mv{id: "ch_1", amount: 500, day: "2026-11-12"})
+			first := f.run(asOf)
+			if diff := cmp.Diff(map[string]int64{"UNKNOWN_RESOLVED": 1}, breaksOf(first)); diff != "" {
+				t.Errorf("breaks (-want +got):\n%s", diff)
+			}
+			f.wantExplained("EUR")
+			known := doubt
+			known.standing, known.note = c.then, "known"
+			f.deliver(known, mv{ours: true, id: "ch_2", amount: 7, payment: "pay_2", standing: match.Refused, note: "refused"})
+			second := f.run(asOf)
+			if diff := cmp.Diff(c.want, breaksOf(second)); diff != "" || second.GetMatched() != 1 {
+				t.Errorf("the second run came to %v; breaks (-want +got):\n%s", second, diff)
+			}
+			if got := second.GetPartitions()[0].GetSettled(); got != 1 {
+				t.Errorf("%d are settled", got)
+			}
+			if diff := cmp.Diff([]string{"refused"}, f.openNotes()); diff != "" {
+				t.Errorf("open (-want +got):\n%s", diff)
+			}
+			f.wantExplained("EUR")
+			f.wantVerified(first, second)
+		})
+	}
+}
+
+// TestRun_KnowsWhatIsThereTwice has a charge reported again, after an earlier run has matched it.
+func TestRun_KnowsWhatIsThereTwice(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	f.deliver(mv{ours: true, id: "ch_1", ref: "ord_1", amount: 500, payment: "pay_1"}, mv{id: "ch_1", ref: "ord_1", amount: 500})
+	first := f.run(asOf)
+	f.deliver(mv{id: "ch_1", ref: "ord_1", amount: 500, note: "again"}, mv{id: "ch_9", ref: "ord_9", amount: 500})
+	second := f.run(asOf)
+	if diff := cmp.Diff(map[string]int64{"MISSING_INTERNALLY": 1, "DUPLICATE_EXTERNAL": 1}, breaksOf(second)); diff != "" {
+		t.Errorf("breaks (-want +got):\n%s", diff)
+	}
+	f.wantVerified(first, second)
+}
+
+func TestRun_GivesUpOnWhatIsSaidToHaveFailed(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	f.putRules(func(s *rules.Set) { s.RefusedDays = 10 })
+	f.deliver(mv{ours: true, id: "ch_1", amount: 500, day: "2026-11-10", standing: match.Refused, note: "refused"})
+	for _, c := range []struct {
+		asOf string
+		open []string
+	}{{"2026-11-22", []string{"refused"}}, {"2026-11-23", []string{}}, {"2026-11-24", []string{}}} {
+		f.run(c.asOf)
+		if diff := cmp.Diff(c.open, f.openNotes()); diff != "" {
+			t.Errorf("open after %s (-want +got):\n%s", c.asOf, diff)
+		}
+	}
+}
+
+func TestRun_TellsTheWorldWhenItHasFinished(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	ours, theirs := pairs("ch", 2)
+	f.deliver(slices.Concat(ours, theirs)...)
+	made := f.run(asOf)
+	events := pgtest.Column[string](t, f.db, `SELECT service || '.' || entity || '.' || name || ' ' || subject FROM outbox`)
+	if diff := cmp.Diff([]string{"reconciliation.run.finished " + made.GetRunId()}, events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestRun_BeginsByItselfWhenSomethingCameIn(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t, func(c *Config) { c.Every = 1 })
+	ours, theirs := pairs("ch", 2)
+	f.deliver(slices.Concat(ours, theirs)...)
+	f.reconciliation.runner.wake.Ring()
+	waittest.Until(t, "a run has matched it", func() bool {
+		return strings.HasPrefix(strings.Join(pgtest.Column[string](t, f.db, `SELECT begun_by || state FROM run`), ","), "reconciliation2")
+	})
+}
+
+func TestRuns_AreListed(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	ours, theirs := pairs("ch", 5)
+	f.deliver(slices.Concat(ours, theirs)...)
+	first := f.run(asOf)
+	f.run(asOf)
+	f.run(asOf)
+	var numbers []int32
+	for token := ""; ; {
+		page, err := f.client.ListRuns(t.Context(), &reconciliationv1.ListRunsRequest{PageSize: 2, PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.GetRuns() {
+			numbers = append(numbers, r.GetNumber())
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]int32{3, 2, 1}, numbers); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+	got, err := f.client.GetRun(t.Context(), &reconciliationv1.GetRunRequest{RunId: first.GetRunId()})
+	if err != nil || got.GetRun().GetDigest() != first.GetDigest() || len(got.GetRun().GetPartitions()) != 1 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	_, err = f.client.GetRun(t.Context(), &reconciliationv1.GetRunRequest{RunId: "run_" + uuid.NewString()})
+	rpcerrtest.Want(t, err, rpcerr.NotFound, "run_id")
+}
+
+func TestMatches_AreListedByRunMovementAndPayment(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	ours, theirs := pairs("ch", 5)
+	f.deliver(slices.Concat(ours, theirs)...)
+	made := f.run(asOf)
+	var all []*reconciliationv1.Match
+	for token := ""; ; {
+		page, err := f.client.ListMatches(t.Context(), &reconciliationv1.ListMatchesRequest{
+			Of: &reconciliationv1.ListMatchesRequest_RunId{RunId: made.GetRunId()}, PageSize: 2, PageToken: token,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page.GetMatches()...)
+		if token = page.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if len(all) != 5 {
+		t.Fatalf("got %d matches", len(all))
+	}
+	one := all[3]
+	if !one.GetActive() || one.GetPass() != reconciliationv1.Pass_PASS_STRONG_ID || one.GetOursBy() != "id" || len(one.GetMovements()) != 2 ||
+		!one.GetMovements()[0].GetOurs() || one.GetMovements()[1].GetFee().GetMinorUnits() != 3 {
+		t.Errorf("the match is %v", one)
+	}
+	for _, of := range []*reconciliationv1.ListMatchesRequest{
+		{Of: &reconciliationv1.ListMatchesRequest_MovementId{MovementId: one.GetMovements()[1].GetMovementId()}},
+		{Of: &reconciliationv1.ListMatchesRequest_PaymentId{PaymentId: one.GetMovements()[0].GetPaymentId()}},
+	} {
+		page, err := f.client.ListMatches(t.Context(), of)
+		if err != nil || len(page.GetMatches()) != 1 || page.GetMatches()[0].GetMatchId() != one.GetMatchId() {
+			t.Errorf("of %v: got %v, %v", of, page, err)
+		}
 	}
 }

@@ -5,14 +5,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/bus/bustest"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
@@ -44,7 +47,7 @@ type runFixture struct {
 	dsn            string
 	db             *pgxpool.Pool
 	reconciliation *reconciliation
-	process        *service.Process
+	stop           func()
 	client         reconciliationv1.ReconciliationServiceClient
 	keys           int
 	config         Config
@@ -66,10 +69,12 @@ func setupRuns(t testing.TB, change ...func(*Config)) *runFixture {
 	return f
 }
 
-// start starts a process of the service.
+// start starts a process of the service, that stop stops.
 func (f *runFixture) start() {
 	f.Helper()
-	f.process = servicetest.Start(f, service.Service{
+	cfg := servicetest.Config()
+	cfg.NATS.URL = bustest.Server(f).URL()
+	process, err := service.Start(f.Context(), cfg, f.Output(), service.Service{
 		Name: "reconciliation", Postgres: service.Postgres{DSN: f.dsn, MaxConns: 10}, Migrations: Migrations(),
 		Run: func(ctx context.Context, env *service.Env) (err error) {
 			f.reconciliation, err = wire(ctx, env, f.config)
@@ -79,7 +84,16 @@ func (f *runFixture) start() {
 			return err
 		},
 	})
-	f.client = reconciliationv1.NewReconciliationServiceClient(servicetest.Dial(f, f.process, "op"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.stop = sync.OnceFunc(func() {
+		if err := process.Stop(); err != nil {
+			f.Errorf("stopping: %v", err)
+		}
+	})
+	f.Cleanup(f.stop)
+	f.client = reconciliationv1.NewReconciliationServiceClient(servicetest.Dial(f, process, "op"))
 }
 
 // deliver has movements come in together, as an accepted delivery.
@@ -246,3 +260,124 @@ SELECT format('%s %s %s %s %s', run_number, since, until, legs, amount_minor) FR
 
 // tableNames are the tables in their order.
 func tableNames(t map[string][]string) []string { return slices.Sorted(maps.Keys(t)) }
+
+// lock keeps everybody from writing a table, until it is released.
+func (f *runFixture) lock(table string) (release func()) {
+	f.Helper()
+	tx, err := f.db.Begin(f.Context())
+	if err == nil {
+		_, err = tx.Exec(f.Context(), "LOCK TABLE "+table+" IN EXCLUSIVE MODE")
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	return func() {
+		if err := tx.Rollback(f.Context()); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+// verify runs a run again.
+func (f *runFixture) verify(id string) (*reconciliationv1.Verification, error) {
+	f.Helper()
+	stream, err := f.client.VerifyRun(f.Context(), &reconciliationv1.VerifyRunRequest{RunId: id})
+	for {
+		var answer *reconciliationv1.VerifyRunResponse
+		if err == nil {
+			answer, err = stream.Recv()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if v := answer.GetVerification(); v != nil {
+			return v, nil
+		}
+	}
+}
+
+// wantVerified runs runs again, and wants them to come to the same.
+func (f *runFixture) wantVerified(all ...*reconciliationv1.Run) {
+	f.Helper()
+	for _, r := range all {
+		if v, err := f.verify(r.GetRunId()); err != nil || !v.GetHolds() || v.GetMatches() != r.GetMatched() || v.GetComputed() != r.GetDigest() {
+			f.Errorf("run %d does not hold: %v, %v", r.GetNumber(), v, err)
+		}
+	}
+}
+
+// wantExplained wants the reports of a currency, whatever their days, to say what every cent of the drift is made of.
+func (f *runFixture) wantExplained(currency string) {
+	f.Helper()
+	for d := mustDay(f, "2026-11-08"); d <= mustDay(f, "2026-11-30"); d++ {
+		r := f.report(currency, dayText(d-3), dayText(d))
+		left := r.GetDrift().GetMinorUnits()
+		for _, e := range r.GetExplanations() {
+			left -= e.GetAmount().GetMinorUnits()
+		}
+		if left != 0 || r.GetUnexplained().GetMinorUnits() != 0 {
+			f.Errorf("on %s %d of the drift is not explained: %v", dayText(d), left, r)
+		}
+		closing := r.GetOpening().GetMinorUnits() - r.GetFees().GetMinorUnits() - r.GetArrived().GetMinorUnits() - r.GetTiming().GetMinorUnits()
+		for _, e := range r.GetEffects() {
+			closing += e.GetAmount().GetMinorUnits()
+		}
+		if closing != r.GetClosing().GetMinorUnits() || closing-r.GetClosingTheirs().GetMinorUnits() != r.GetDrift().GetMinorUnits() {
+			f.Errorf("on %s opening + effects - fees - arrived - timing is %d: %v", dayText(d), closing, r)
+		}
+		f.wantLines(r)
+	}
+}
+
+// wantLines wants the lines of a report to come to its explanations and its timing.
+func (f *runFixture) wantLines(r *reconciliationv1.Report) {
+	f.Helper()
+	sums := map[string]int64{}
+	for token := ""; ; {
+		page, err := f.client.ListReportLines(f.Context(), &reconciliationv1.ListReportLinesRequest{
+			Account: r.GetAccount(), CurrencyCode: r.GetClosing().GetCurrencyCode(), To: r.GetTo(), PageSize: 3, PageToken: token,
+		})
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, l := range page.GetLines() {
+			key := l.GetStage() + " " + l.GetCode()
+			if l.GetCode() == "TIMING_OPEN" || l.GetCode() == "IN_TRANSIT" {
+				key = "timing"
+			}
+			sums[key] += l.GetAmount().GetMinorUnits()
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	want := map[string]int64{}
+	if _, some := sums["timing"]; some || r.GetTiming().GetMinorUnits() != 0 {
+		want["timing"] = r.GetTiming().GetMinorUnits()
+	}
+	for _, e := range r.GetExplanations() {
+		want[e.GetStage()+" "+e.GetCode()] = e.GetAmount().GetMinorUnits()
+	}
+	if diff := cmp.Diff(want, sums); diff != "" {
+		f.Errorf("lines up to %s (-want +got):\n%s", r.GetTo(), diff)
+	}
+}
+
+func (f *runFixture) report(currency, from, to string) *reconciliationv1.Report {
+	f.Helper()
+	answer, err := f.client.GetReport(f.Context(), &reconciliationv1.GetReportRequest{Account: "default", CurrencyCode: currency, From: from, To: to})
+	if err != nil {
+		f.Fatalf("report from %s to %s: %v", from, to, err)
+	}
+	return answer.GetReport()
+}
+
+func mustDay(t testing.TB, text string) match.Day {
+	t.Helper()
+	d, err := parseDay("day", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}

@@ -68,7 +68,7 @@ SELECT true FROM movement s JOIN delivery sd ON sd.id = (s.id >> 32)::int
 }
 
 // in is a condition on a number, empty for no numbers.
-func in(column string, numbers []int32) string {
+func in[N int32 | int64](column string, numbers []N) string {
 	if numbers == nil {
 		return ""
 	}
@@ -76,7 +76,7 @@ func in(column string, numbers []int32) string {
 	for i, n := range numbers {
 		texts[i] = fmt.Sprint(n)
 	}
-	return fmt.Sprintf("%s = ANY ('{%s}'::int[])", column, strings.Join(texts, ","))
+	return fmt.Sprintf("%s = ANY ('{%s}'::bigint[])", column, strings.Join(texts, ","))
 }
 
 // counts is the statement that counts the inputs of each partition and side: partition, ours, how many are matched, and how many
@@ -98,8 +98,15 @@ func (s source) rows(ours bool, places []partitionID) string {
 	if ours {
 		side = "i.ours AND NOT " + s.settled()
 	}
-	return fmt.Sprintf(`COPY (
-SELECT i.id, i.partition_id, i.open, i.key, i.ours, i.kind, i.standing, i.amount_minor, i.fee_minor, i.day,
-       i.provider_id, i.parent_id, i.idem_key, i.reference, i.payout_id
-  FROM %s WHERE %s%s) TO STDOUT (FORMAT binary)`, s.inputs(), side, in(" AND i.partition_id", places))
+	return fmt.Sprintf("COPY (SELECT %s FROM %s WHERE %s%s) TO STDOUT (FORMAT binary)", copied, s.inputs(), side, in(" AND i.partition_id", places))
+}
+
+// copied are the columns that load reads.
+const copied = `i.id, i.partition_id, i.open, i.key, i.ours, i.kind, i.standing, i.amount_minor, i.fee_minor, i.day,
+       i.provider_id, i.parent_id, i.idem_key, i.reference, i.payout_id`
+
+// rowsOf is the statement that copies those of some movements out that are of a side and a partition, as load reads them.
+func rowsOf(ids []int64, ours bool, place partitionID) string {
+	return fmt.Sprintf(`COPY (SELECT %s FROM (SELECT false AS open, m.* FROM movement m WHERE %s) i
+ WHERE i.ours = %t AND i.partition_id = %d) TO STDOUT (FORMAT binary)`, copied, in("m.id", ids), ours, place)
 }

@@ -33,7 +33,10 @@ func (r *reconciliation) refer(ctx context.Context, d *decision) error {
 	fid, err := id.Parse[fileKind](d.target)
 	if err == nil {
 		d.file = fid
-		return nil
+		if _, err = r.readFile(ctx, fid); rpcerr.Is(err, rpcerr.NotFound) {
+			return rpcerr.ForField(rpcerr.NotFound, "statement_id", "there is no file %s", fid)
+		}
+		return err
 	}
 	if d.statement, err = parseStatementID(d.target); err != nil {
 		return err
@@ -63,7 +66,7 @@ func (r *reconciliation) change(ctx context.Context, d decision, method, verb st
 		if err != nil {
 			return d.file, "", fmt.Errorf("locking file: %w", err)
 		}
-		own, _, err := st.entries(ctx, reconciliationdb.ListHeldRow{ID: f.ID})
+		own, err := st.entries(ctx, f.ID, "")
 		if err != nil {
 			return d.file, "", err
 		}

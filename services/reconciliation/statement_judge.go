@@ -1,6 +1,7 @@
 package reconciliation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/services/reconciliation/formats"
 	"github.com/tieout/tieout/services/reconciliation/match"
+	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
 
 // entry is a statement as far as others of its series matter for it, and it for them.
@@ -30,6 +32,102 @@ type entry struct {
 	standing standing
 	note     string
 }
+
+// heldFile is a file that is held, with its statements.
+type heldFile struct {
+	reconciliationdb.ListHeldRow
+	statements []*entry
+	// leans are the files that have lines of it, and waits those of them that do not count.
+	leans    map[uuid.UUID]bool
+	waits    []uuid.UUID
+	accepted bool
+}
+
+// settleAll judges the statements of files that are held, given those that count, and says which files are to be accepted. A file
+// is accepted as a whole or not at all; two of them may each have what the other one waits for, so that all are judged as if
+// all were accepted, and those in which something is held then are left out, until nothing is.
+func settleAll(held []*heldFile, others []*entry) {
+	in := slices.Clone(held)
+	for again := true; again; {
+		judgeAll(in, others)
+		left := slices.DeleteFunc(slices.Clone(in), func(f *heldFile) bool {
+			return slices.ContainsFunc(f.statements, func(s *entry) bool { return s.standing.held() }) ||
+				slices.ContainsFunc(f.waits, func(w uuid.UUID) bool {
+					return !slices.ContainsFunc(in, func(of *heldFile) bool { return of.ID == w })
+				})
+		})
+		in, again = left, len(left) < len(in)
+	}
+	counted := slices.Clone(others)
+	for _, f := range in {
+		f.accepted = true
+		counted = append(counted, f.counted()...)
+	}
+	for _, f := range held {
+		if !f.accepted {
+			judgeAll([]*heldFile{f}, counted)
+		}
+	}
+}
+
+// counted are the statements of a file that count when it is accepted.
+func (f *heldFile) counted() []*entry {
+	return slices.DeleteFunc(slices.Clone(f.statements), func(s *entry) bool { return s.standing != standingTaken && s.standing != standingReleased })
+}
+
+// judgeAll judges the statements of files, from the earliest to the latest and back, until nothing changes any more: each may be
+// what another one continues. What a person has decided stays.
+func judgeAll(files []*heldFile, others []*entry) {
+	open, counted := []*entry{}, map[seriesKey][]*entry{}
+	count := func(s *entry) { counted[s.seriesKey()] = append(counted[s.seriesKey()], s) }
+	for _, t := range others {
+		count(t)
+	}
+	of := map[uuid.UUID]*heldFile{}
+	for _, f := range files {
+		of[f.ID] = f
+		for _, s := range f.statements {
+			switch s.standing {
+			case standingReleased:
+				count(s)
+			case standingDropped, standingRefused:
+			default:
+				open = append(open, s)
+			}
+		}
+	}
+	slices.SortStableFunc(open, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.day(), b.day()), cmp.Compare(a.sequence, b.sequence))
+	})
+	for again := true; again; {
+		again = false
+		left := open[:0:0]
+		for _, s := range open {
+			f := of[s.file]
+			s.standing, s.note = judgeStatement(s, counted[s.seriesKey()], f.leans)
+			if f.Difference != "" && s.overlapping > 0 {
+				s.standing, s.note = standingOverlap, f.Difference
+			}
+			switch {
+			case s.standing.held():
+				left = append(left, s)
+			case s.standing == standingTaken:
+				count(s)
+				again = true
+			}
+		}
+		slices.Reverse(left)
+		open = left
+	}
+}
+
+// seriesKey is what statements have in common that continue each other.
+type seriesKey struct {
+	series   string
+	currency money.Currency
+}
+
+func (s *entry) seriesKey() seriesKey { return seriesKey{s.series, s.currency} }
 
 // judgeStatement says what becomes of a statement, given those of its series that count, those before it in its own file among them.
 // Leans are the files that have lines of its file.
@@ -129,6 +227,14 @@ func neighbours(s *entry, with []*entry) (before, behind *entry) {
 		}
 	}
 	return before, behind
+}
+
+// day is when a statement ends.
+func (s *entry) day() match.Day {
+	if s.closing != nil {
+		return s.closing.day
+	}
+	return s.last
 }
 
 func (s *entry) balanced() bool { return s.opening != nil && s.closing != nil }

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/tieout/tieout/pkg/idem"
-	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
@@ -76,107 +73,36 @@ func (b *bringing) decide(ctx context.Context, tx *pg.Tx, sum []byte, size int64
 	return b.r.settle(ctx, tx)
 }
 
-// settle judges all files that are held, until nothing changes any more: one that is accepted may be what another one has
-// waited for. The caller has locked decisions.
+// settle judges all files that are held, and accepts those of which nothing is held any more. The caller has locked decisions.
 func (r *reconciliation) settle(ctx context.Context, tx *pg.Tx) error {
-	for again := true; again; {
-		again = false
-		held, err := newStore(tx).q.ListHeld(ctx)
-		if err != nil {
-			return fmt.Errorf("listing files that are held: %w", err)
+	st := newStore(tx)
+	held, others, err := st.held(ctx)
+	if err != nil {
+		return err
+	}
+	settleAll(held, others)
+	for _, f := range held {
+		if err := st.setStandings(ctx, f.statements); err != nil {
+			return err
 		}
-		for _, f := range held {
-			accepted, err := r.judgeFile(ctx, tx, f)
-			if err != nil {
-				return err
-			}
-			again = again || accepted
+		wrong := slices.DeleteFunc(slices.Clone(f.statements), func(s *entry) bool { return !s.standing.held() })
+		switch {
+		case f.accepted:
+			err = r.accept(ctx, tx, f.ListHeldRow)
+		case len(wrong) > 0:
+			err = st.setNote(ctx, FileID(f.ID), fmt.Sprintf("%s %s", statementName(wrong[0]), wrong[0].note))
+		default:
+			err = st.setNote(ctx, FileID(f.ID), fmt.Sprintf("has lines that file %s has, which does not count yet", FileID(f.waits[0])))
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.sightHeld(ctx, tx, FileID(f.ID), f.Account, wrong); err != nil {
+			return err
 		}
 	}
 	return nil
 }
-
-// judgeFile judges the statements of a file that is held, and accepts it when none of them is held any more.
-func (r *reconciliation) judgeFile(ctx context.Context, tx *pg.Tx, f reconciliationdb.ListHeldRow) (accepted bool, err error) {
-	st := newStore(tx)
-	own, others, err := st.entries(ctx, f)
-	if err != nil {
-		return false, err
-	}
-	leans, waits, err := st.leaning(ctx, f)
-	if err != nil {
-		return false, err
-	}
-	if err := st.setStandings(ctx, judgeAll(own, others, leans, f.Difference)); err != nil {
-		return false, err
-	}
-	held := slices.DeleteFunc(slices.Clone(own), func(s *entry) bool { return !s.standing.held() })
-	switch {
-	case len(held) > 0:
-		err = st.setNote(ctx, FileID(f.ID), fmt.Sprintf("%s %s", statementName(held[0]), held[0].note))
-	case waits != "":
-		err = st.setNote(ctx, FileID(f.ID), waits)
-	default:
-		accepted, err = true, r.accept(ctx, tx, f)
-	}
-	if err != nil {
-		return false, err
-	}
-	return accepted, r.sightHeld(ctx, tx, FileID(f.ID), f.Account, held)
-}
-
-// judgeAll judges the statements of a file, from the first to the last and back, until nothing changes any more: each may be
-// what another one continues. It gives those that changed. What a person has decided stays.
-func judgeAll(own, others []*entry, leans map[uuid.UUID]bool, difference string) (changed []*entry) {
-	before := make(map[*entry]entry, len(own))
-	open, counted := []*entry{}, map[seriesKey][]*entry{}
-	for _, t := range others {
-		counted[t.seriesKey()] = append(counted[t.seriesKey()], t)
-	}
-	for _, s := range own {
-		before[s] = *s
-		switch s.standing {
-		case standingReleased:
-			counted[s.seriesKey()] = append(counted[s.seriesKey()], s)
-		case standingDropped, standingRefused:
-		default:
-			open = append(open, s)
-		}
-	}
-	for again := true; again; {
-		again = false
-		left := open[:0:0]
-		for _, s := range open {
-			s.standing, s.note = judgeStatement(s, counted[s.seriesKey()], leans)
-			if difference != "" && s.overlapping > 0 {
-				s.standing, s.note = standingOverlap, difference
-			}
-			switch {
-			case s.standing.held():
-				left = append(left, s)
-			case s.standing == standingTaken:
-				counted[s.seriesKey()] = append(counted[s.seriesKey()], s)
-				again = true
-			}
-		}
-		slices.Reverse(left)
-		open = left
-	}
-	for _, s := range own {
-		if was := before[s]; was.standing != s.standing || was.note != s.note {
-			changed = append(changed, s)
-		}
-	}
-	return changed
-}
-
-// seriesKey is what statements have in common that continue each other.
-type seriesKey struct {
-	series   string
-	currency money.Currency
-}
-
-func (s *entry) seriesKey() seriesKey { return seriesKey{s.series, s.currency} }
 
 // accept makes the movements of a file count, and those of what it pays out.
 func (r *reconciliation) accept(ctx context.Context, tx *pg.Tx, f reconciliationdb.ListHeldRow) error {
@@ -195,7 +121,7 @@ func (r *reconciliation) accept(ctx context.Context, tx *pg.Tx, f reconciliation
 
 // payOut makes the payouts of a report: what each comes to is the net of its lines, which fits, for all lines together do.
 func (s store) payOut(ctx context.Context, f reconciliationdb.ListHeldRow) error {
-	currencies, err := s.q.CurrenciesOf(ctx, int64(f.DeliveryID))
+	currencies, err := s.q.CurrenciesOf(ctx, f.ID)
 	if err != nil {
 		return fmt.Errorf("reading the currencies of payouts: %w", err)
 	}

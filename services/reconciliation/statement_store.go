@@ -125,26 +125,29 @@ func (s store) setStandings(ctx context.Context, changed []*entry) error {
 	return nil
 }
 
-// entries are the statements of a file, and those that count of their series.
-func (s store) entries(ctx context.Context, f reconciliationdb.ListHeldRow) (own, others []*entry, err error) {
-	rows, err := s.q.ListToJudge(ctx, f.ID)
+// held are the files that are held, with their statements, and those statements that count of the same series.
+func (s store) held(ctx context.Context) (held []*heldFile, others []*entry, err error) {
+	rows, err := s.q.ListHeld(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading statements: %w", err)
+		return nil, nil, fmt.Errorf("listing files that are held: %w", err)
 	}
 	var series reconciliationdb.ListSeriesParams
 	seen := map[seriesKey]bool{}
-	for _, r := range rows {
-		e := &entry{
-			id: r.ID, file: f.ID, format: formats.Format(f.Format), series: r.Series, currency: money.Currency(r.Currency), sequence: r.Sequence,
-			page: r.Page, opening: balanceOf(r.OpeningMinor, r.OpeningDay), closing: balanceOf(r.ClosingMinor, r.ClosingDay),
-			first: dayIn(r.FirstDay), last: dayIn(r.LastDay), lines: r.Lines, unkeyed: r.Unkeyed, places: int64(r.Places),
-			overlapping: r.Overlapping, standing: standing(r.Standing), note: r.Note,
+	for _, row := range rows {
+		f := &heldFile{ListHeldRow: row}
+		if f.statements, err = s.entries(ctx, row.ID, formats.Format(row.Format)); err != nil {
+			return nil, nil, err
 		}
-		own = append(own, e)
-		if !seen[e.seriesKey()] {
-			seen[e.seriesKey()] = true
-			series.Series, series.Currencies = append(series.Series, r.Series), append(series.Currencies, r.Currency)
+		if err := s.lean(ctx, f); err != nil {
+			return nil, nil, err
 		}
+		for _, e := range f.statements {
+			if key := e.seriesKey(); !seen[key] {
+				seen[key] = true
+				series.Series, series.Currencies = append(series.Series, key.series), append(series.Currencies, string(key.currency))
+			}
+		}
+		held = append(held, f)
 	}
 	counted, err := s.q.ListSeries(ctx, series)
 	if err != nil {
@@ -157,26 +160,41 @@ func (s store) entries(ctx context.Context, f reconciliationdb.ListHeldRow) (own
 			first: dayIn(r.FirstDay), last: dayIn(r.LastDay), lines: r.Lines, unkeyed: r.Unkeyed,
 		})
 	}
-	return own, others, nil
+	return held, others, nil
 }
 
-// leaning are the files that have lines of a file, and what keeps it waiting when one of them does not count yet.
-func (s store) leaning(ctx context.Context, f reconciliationdb.ListHeldRow) (leans map[uuid.UUID]bool, waits string, err error) {
-	if len(f.LeansOn) == 0 {
-		return nil, "", nil
-	}
-	rows, err := s.q.FilesOfDeliveries(ctx, f.LeansOn)
+// entries are the statements of a file.
+func (s store) entries(ctx context.Context, file uuid.UUID, format formats.Format) ([]*entry, error) {
+	rows, err := s.q.ListToJudge(ctx, file)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading files that have the same lines: %w", err)
+		return nil, fmt.Errorf("reading statements: %w", err)
 	}
-	leans = map[uuid.UUID]bool{}
-	for _, r := range rows {
-		leans[r.ID] = true
-		if state := fileState(r.State); state != fileAccepted && waits == "" {
-			waits = fmt.Sprintf("has lines that file %s has, which is %s", FileID(r.ID), state)
+	entries := make([]*entry, len(rows))
+	for i, r := range rows {
+		entries[i] = &entry{
+			id: r.ID, file: file, format: format, series: r.Series, currency: money.Currency(r.Currency), sequence: r.Sequence, page: r.Page,
+			opening: balanceOf(r.OpeningMinor, r.OpeningDay), closing: balanceOf(r.ClosingMinor, r.ClosingDay),
+			first: dayIn(r.FirstDay), last: dayIn(r.LastDay), lines: r.Lines, unkeyed: r.Unkeyed, places: int64(r.Places),
+			overlapping: r.Overlapping, standing: standing(r.Standing), note: r.Note,
 		}
 	}
-	return leans, waits, nil
+	return entries, nil
+}
+
+// lean finds the files that have lines of a file, and those of them that do not count.
+func (s store) lean(ctx context.Context, f *heldFile) error {
+	rows, err := s.q.FilesOfDeliveries(ctx, f.LeansOn)
+	if err != nil {
+		return fmt.Errorf("reading files that have the same lines: %w", err)
+	}
+	f.leans = map[uuid.UUID]bool{}
+	for _, r := range rows {
+		f.leans[r.ID] = true
+		if fileState(r.State) != fileAccepted {
+			f.waits = append(f.waits, r.ID)
+		}
+	}
+	return nil
 }
 
 func (s store) file(ctx context.Context, fid FileID) (*file, error) {

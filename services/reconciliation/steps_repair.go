@@ -18,14 +18,14 @@ import (
 )
 
 // apply has the owners do what repairs an order, and says in words what was done.
-func (o owners) apply(ctx context.Context, b brokenThing, remedy tieout.Remedy, a answer) (string, error) {
-	reason := fmt.Sprintf("%s: break %s", b.code, b.id)
+func (o owners) apply(ctx context.Context, b *brokenThing, remedy tieout.Remedy, a answer) (string, error) {
+	reason := fmt.Sprintf("%s: break %s", b.code, b.breakID)
 	switch remedy {
 	case tieout.RetrySaga:
-		return "the saga was told to go on", o.retry(ctx, a.about.String(), b.key("retry"), reason)
+		return "the saga was told to go on", o.retry(ctx, a.about.String(), b.under("retry"), reason)
 	case tieout.CancelShipment:
 		for _, s := range a.shipments {
-			_, err := o.shipments.CancelShipment(ctx, &shipmentv1.CancelShipmentRequest{IdempotencyKey: b.key("cancel", s), ShipmentId: s, Reason: reason})
+			_, err := o.shipments.CancelShipment(ctx, &shipmentv1.CancelShipmentRequest{IdempotencyKey: b.under("cancel", s), ShipmentId: s, Reason: reason})
 			if err := refusedBy(err); err != nil {
 				return "", err
 			}
@@ -37,12 +37,12 @@ func (o owners) apply(ctx context.Context, b brokenThing, remedy tieout.Remedy, 
 		switch {
 		case remedy == tieout.RefundPayment && p.Captured > p.Refunded+p.ChargedBack:
 			_, err = o.payments.RefundPayment(ctx, &paymentv1.RefundPaymentRequest{
-				IdempotencyKey: b.key("refund", a.payments[i]), PaymentId: a.payments[i], Reason: reason,
+				IdempotencyKey: b.under("refund", a.payments[i]), PaymentId: a.payments[i], Reason: reason,
 				Amount: &commonv1.Amount{CurrencyCode: string(p.Currency), MinorUnits: p.Captured - p.Refunded - p.ChargedBack},
 			})
 		case remedy == tieout.VoidPayment && p.SetAside > 0:
 			_, err = o.payments.VoidPayment(ctx, &paymentv1.VoidPaymentRequest{
-				IdempotencyKey: b.key("void", a.payments[i]), PaymentId: a.payments[i], Reason: reason,
+				IdempotencyKey: b.under("void", a.payments[i]), PaymentId: a.payments[i], Reason: reason,
 			})
 		}
 		if err := refusedBy(err); err != nil {

@@ -179,12 +179,15 @@ func (w *work) load(ctx context.Context, parts []*part) error {
 		p.ours.terms = w.rules.Terms(match.Stage(p.stage.String()), p.account, p.currency)
 		ours.halves[p.id], theirs.halves[p.id] = p.ours, p.theirs
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, loading := errgroup.WithContext(ctx)
 	for _, l := range []*loader{ours, theirs} {
-		g.Go(func() error { return l.load(ctx, w.pool, w.source.rows(l.ours, places)) })
+		g.Go(func() error { return l.load(loading, w.pool, w.source.rows(l.ours, places)) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	for _, p := range parts {
+		p.oursCount, p.theirsCount = int64(len(p.ours.rows)), int64(len(p.theirs.rows))
 	}
 	return w.settledOpen(ctx, parts, places)
 }
@@ -213,15 +216,21 @@ func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitio
 
 // match matches a partition and hands the matches on.
 func (w *work) match(ctx context.Context, p *part) error {
-	p.begin()
-	p.adjusted()
+	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
 	texts := &texts{pool: w.pool, ctx: ctx, known: map[int64]string{}}
 	p.in.AsOf, p.in.Text = w.asOf, texts.of
 	result, err := judge(p.in, p.stage, w.rules)
-	if err := errors.Join(texts.err, err); err != nil {
+	if err != nil {
+		return errors.Join(err, texts.err)
+	}
+	again, err := w.twins(ctx, p, unproven(&p.in, &result))
+	if err == nil && again {
+		result, err = judge(p.in, p.stage, w.rules)
+	}
+	if err := errors.Join(err, texts.err); err != nil {
 		return err
 	}
-	p.first, p.raw = w.place, result.Findings
+	p.begin(w.place, result.Findings)
 	if err := w.into.matches(ctx, p, p.take(result.Matches(), w.source.run)); err != nil {
 		return err
 	}

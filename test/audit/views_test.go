@@ -49,6 +49,7 @@ func TestViews_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		{"orchestrator", orchestrator.Migrations(), healthyOrchestrator(), orchestratorPlants()},
 		{"billing", billing.Migrations(), healthyBilling, billingPlants},
 		{"billing", billing.Migrations(), healthySchedules, schedulePlants},
+		{"reconciliation", reconciliation.Migrations(), healthyStatements, statementPlants},
 		{"reconciliation", reconciliation.Migrations(), healthyTieOut, tieOutPlants},
 	} {
 		for _, p := range append(s.plants, plant{name: "nothing"}, unpublished) {

@@ -145,7 +145,6 @@ func (s *stripeReader) take(number int) error {
 		At: s.row.Line, Number: number, Kind: meaning.kind, Code: category, Reversal: meaning.reversal,
 		Amount: gross, Fee: fee.Minor, Booked: s.time(stripeCreated), Value: s.time(stripeAvailable),
 		ID: s.text(stripeID), ProviderID: s.text(stripeSource), ParentID: cmp.Or(s.text(stripeIntent), s.text(stripeCharge)),
-		Key:       cmp.Or(s.text(stripeRefundKey), s.text(stripePaymentKey)),
 		Reference: s.text(stripeOrder), PayoutID: s.text(stripePayout), Text: oneLine(s.text(stripeDescription)),
 		Party: cmp.Or(s.text(stripeCustomerName), s.text(stripeCustomerEmail), s.text(stripeCustomerID)),
 	}
@@ -154,6 +153,13 @@ func (s *stripeReader) take(number int) error {
 	}
 	if line.Value.IsZero() {
 		line.Value = line.Booked
+	}
+	// A row carries the metadata of its payment, whose key names the charge and nothing that follows it.
+	switch line.Kind {
+	case KindCharge:
+		line.Key = s.text(stripePaymentKey)
+	case KindRefund:
+		line.Key = s.text(stripeRefundKey)
 	}
 	switch {
 	case line.ID == "":

@@ -42,3 +42,13 @@ func appendText(b []byte, text string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(text)))
 	return append(b, text...)
 }
+
+// AppendCanonical appends what the mismatch says, as that of a match does. It begins with the letter C. Leftovers are named by
+// the keys of their rows, whatever their order.
+func (m Mismatch) AppendCanonical(b []byte, leftovers []Leftover) []byte {
+	b = append(b, 'C', byte(m.OursBy), byte(m.TheirsBy))
+	b = appendKeys(b, leftovers[m.OursIn].Ours, []int32{m.Ours})
+	b = appendKeys(b, leftovers[m.TheirsIn].Theirs, []int32{m.Theirs})
+	b = binary.AppendVarint(b, m.OursEffect)
+	return binary.AppendVarint(b, m.TheirsEffect)
+}

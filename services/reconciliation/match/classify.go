@@ -95,13 +95,13 @@ func (m *matcher) mismatches() {
 		carried := carries(row)
 		s := m.rules.windowOf(row, row.Amount)
 		s.least, s.most = row.Amount, row.Amount
-		t, only := among.only(row.Kind, func(theirs uint8) bool { return !m.unlikeIDs(row.Kind, carried, theirs) }, s)
-		if !only || !m.relate(row, &m.theirs.rows[t]).suspect() {
+		t, only := among.only(row.Kind, func(theirs uint8) bool { return !m.links.unlikeIDs(row.Kind, carried, theirs) }, s)
+		if !only || !m.links.relate(row, &m.theirs.rows[t]).suspect() {
 			continue
 		}
 		other := &m.theirs.rows[t]
 		carried = carries(other)
-		_, only = back.only(row.Kind, func(ours uint8) bool { return !m.unlikeIDs(row.Kind, ours, carried) }, m.rules.windowFor(other))
+		_, only = back.only(row.Kind, func(ours uint8) bool { return !m.links.unlikeIDs(row.Kind, ours, carried) }, m.rules.windowFor(other))
 		if only {
 			m.find(breaks.ReferenceMismatch, []int32{o}, []int32{t}, 0, "")
 		}
@@ -127,7 +127,7 @@ func (m *matcher) contradicted() {
 		m.eachBucket(&m.rules.Carriers[i], m.ours.booked(), m.theirs.open, func(ours, theirs []int32) bool {
 			m.aloneWithAmount(ours, theirs, func(o, t int32) {
 				mine, other := &m.ours.rows[o], &m.theirs.rows[t]
-				if m.relate(mine, other).suspect() && m.rules.Window.holds(mine.Day, other.Day) {
+				if m.links.relate(mine, other).suspect() && m.rules.Window.holds(mine.Day, other.Day) {
 					m.find(breaks.ReferenceMismatch, []int32{o}, []int32{t}, 0, "")
 				}
 			})

@@ -30,7 +30,7 @@ func (m *matcher) byReference(p *Pair) {
 	m.eachBucket(p, m.ours.booked(), m.theirs.open, func(ours, theirs []int32) bool {
 		m.aloneWithAmount(ours, theirs, func(o, t int32) {
 			mine, other := &m.ours.rows[o], &m.theirs.rows[t]
-			if m.relate(mine, other)&otherID == 0 && m.rules.Wide.holds(mine.Day, other.Day) {
+			if m.links.relate(mine, other)&otherID == 0 && m.rules.Wide.holds(mine.Day, other.Day) {
 				_, by := p.theirs(other)
 				m.take([]int32{o}, []int32{t}, proof{
 					pass: PassComposite, oursBy: p.Ours, theirsBy: by, score: scorePart, evidence: `{"by":"reference and amount"}`,
@@ -80,7 +80,7 @@ func (m *matcher) byDay() {
 			if points[i].theirs {
 				o, t = t, o
 			}
-			if m.relate(&m.ours.rows[o], &m.theirs.rows[t]).possible() {
+			if m.links.relate(&m.ours.rows[o], &m.theirs.rows[t]).possible() {
 				m.take([]int32{o}, []int32{t}, proof{pass: PassComposite, score: scoreAmount, evidence: `{"by":"amount and day"}`})
 			}
 		}

@@ -129,7 +129,7 @@ func (m *matcher) betterOurs(t, a, b int32) bool {
 // its own, for that is how a provider charges twice.
 func (m *matcher) rankOurs(t, o int32) rank {
 	ours, theirs := &m.ours.rows[o], &m.theirs.rows[t]
-	rel := m.relate(ours, theirs)
+	rel := m.links.relate(ours, theirs)
 	switch {
 	case ours.Amount != theirs.Amount:
 		return rankRest
@@ -168,7 +168,7 @@ func (m *matcher) rankTheirs(o, t int32) rank {
 	case m.theirs.fate[t] != isMatched && m.theirs.fate[t] != isSettled:
 		return rankRest
 	}
-	if rel := m.relate(ours, theirs); rel&sameID != 0 && rel.tied() {
+	if rel := m.links.relate(ours, theirs); rel&sameID != 0 && rel.tied() {
 		return rankTwice
 	}
 	return rankRest

@@ -41,7 +41,7 @@ type side struct {
 type matcher struct {
 	in           *Input
 	rules        Rules
-	links        [KindTransfer + 1][]link
+	links        linkTable
 	ours, theirs side
 	join         join
 	out          collector

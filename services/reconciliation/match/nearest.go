@@ -84,7 +84,7 @@ func (m *matcher) why(o, t int32, of *side, place int32) string {
 		}
 		text = append(append(append(text, '"'), what...), '"')
 	}
-	rel := m.relate(ours, theirs)
+	rel := m.links.relate(ours, theirs)
 	if rel&otherID != 0 {
 		failed("id")
 	}

@@ -29,8 +29,10 @@ type link struct {
 	ids    uint8 // those of pairs that are not shared
 }
 
-// newLinks gives the links of each kind.
-func newLinks(pairs []Pair) (links [KindTransfer + 1][]link) {
+// linkTable has the links of each kind.
+type linkTable [KindTransfer + 1][]link
+
+func newLinks(pairs []Pair) (links linkTable) {
 	for kind := KindCharge; kind <= KindTransfer; kind++ {
 		var at [NumCarriers]int // its place in links, from 1
 		for i := range pairs {
@@ -56,10 +58,10 @@ func newLinks(pairs []Pair) (links [KindTransfer + 1][]link) {
 }
 
 // relate compares all that two rows of the same kind carry.
-func (m *matcher) relate(ours, theirs *Row) relation {
+func (links *linkTable) relate(ours, theirs *Row) relation {
 	var all relation
-	for i := range m.links[ours.Kind] {
-		l := &m.links[ours.Kind][i]
+	for i := range links[ours.Kind] {
+		l := &links[ours.Kind][i]
 		mine := ours.Carriers[l.ours]
 		if mine.IsZero() {
 			continue
@@ -102,9 +104,9 @@ func carries(row *Row) (bits uint8) {
 }
 
 // unrelated says that nothing can be compared of two rows of a kind that carry these.
-func (m *matcher) unrelated(kind Kind, ours, theirs uint8) bool {
-	for i := range m.links[kind] {
-		if l := &m.links[kind][i]; ours&(1<<l.ours) != 0 && theirs&l.any != 0 {
+func (links *linkTable) unrelated(kind Kind, ours, theirs uint8) bool {
+	for i := range links[kind] {
+		if l := &links[kind][i]; ours&(1<<l.ours) != 0 && theirs&l.any != 0 {
 			return false
 		}
 	}
@@ -112,9 +114,9 @@ func (m *matcher) unrelated(kind Kind, ours, theirs uint8) bool {
 }
 
 // unlikeIDs says that ids can be compared of two rows of a kind that carry these.
-func (m *matcher) unlikeIDs(kind Kind, ours, theirs uint8) bool {
-	for i := range m.links[kind] {
-		if l := &m.links[kind][i]; ours&(1<<l.ours) != 0 && theirs&l.ids != 0 {
+func (links *linkTable) unlikeIDs(kind Kind, ours, theirs uint8) bool {
+	for i := range links[kind] {
+		if l := &links[kind][i]; ours&(1<<l.ours) != 0 && theirs&l.ids != 0 {
 			return true
 		}
 	}

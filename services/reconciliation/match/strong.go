@@ -81,7 +81,7 @@ func (m *matcher) bucket(p *Pair, ours, theirs []int32) {
 // ties says whether a pair whose tokens are equal ties two rows.
 func (m *matcher) ties(p *Pair, o, t int32) bool {
 	ours, theirs := &m.ours.rows[o], &m.theirs.rows[t]
-	return m.relate(ours, theirs).tied() && (!p.Shared || m.rules.Wide.holds(ours.Day, theirs.Day))
+	return m.links.relate(ours, theirs).tied() && (!p.Shared || m.rules.Wide.holds(ours.Day, theirs.Day))
 }
 
 func (m *matcher) byID(p *Pair, t int32) proof {
@@ -148,9 +148,8 @@ func (s *side) sum(places []int32) (sum int64) {
 // left over of an id that is not shared is a residual.
 func (m *matcher) partly(p *Pair, f family, unsure []int32) {
 	left := m.byAmount(p, f)
-	again := m.prove(p, m.exactly(unsure, left.again), left.again)
-	for _, t := range again {
-		m.find(breaks.DuplicateExternal, left.taken[m.theirs.rows[t].Amount], []int32{t}, m.theirs.rows[t].Amount, "")
+	for _, t := range m.prove(p, m.exactly(unsure, left.again), left.again) {
+		m.find(breaks.DuplicateExternal, []int32{left.first[t]}, []int32{t}, m.theirs.rows[t].Amount, "")
 	}
 	left.theirs = m.prove(p, unsure, left.theirs)
 	if p.Shared || len(left.theirs) == 0 {
@@ -163,11 +162,7 @@ func (m *matcher) partly(p *Pair, f family, unsure []int32) {
 	case len(left.ours) > 0:
 		m.find(breaks.SplitIncomplete, left.ours, left.theirs, difference, "")
 	case len(left.taken) > 0:
-		var taken []int32
-		for _, ours := range left.taken {
-			taken = append(taken, ours...)
-		}
-		m.find(breaks.SplitIncomplete, taken, left.theirs, difference, "")
+		m.find(breaks.SplitIncomplete, left.taken, left.theirs, difference, "")
 	}
 }
 
@@ -181,13 +176,14 @@ func (m *matcher) exactly(unsure, theirs []int32) []int32 {
 // remainder is what is left of a family when what ties with its amount is taken.
 type remainder struct {
 	ours, theirs []int32
-	again        []int32           // theirs for which there was one of ours, but for another one of theirs
-	taken        map[int64][]int32 // by amount, ours that was taken
+	taken        []int32         // ours that was taken
+	again        []int32         // theirs that ties as well with what was taken
+	first        map[int32]int32 // by rows of again: what was taken
 }
 
 // byAmount takes what the id and the amount together tie.
 func (m *matcher) byAmount(p *Pair, f family) remainder {
-	left := remainder{taken: map[int64][]int32{}}
+	left := remainder{first: map[int32]int32{}}
 	linked := func(o, t int32) bool { return m.ours.rows[o].Amount == m.theirs.rows[t].Amount && m.ties(p, o, t) }
 	for _, same := range families(f.ours, f.theirs, linked) {
 		switch {
@@ -209,9 +205,11 @@ func (m *matcher) byAmount(p *Pair, f family) remainder {
 func (m *matcher) earliestOfTheirs(p *Pair, f family, left *remainder) {
 	first := m.theirs.earliest(f.theirs, func(t int32) bool { return m.inTime(f.ours, []int32{t}) })
 	m.take(f.ours, []int32{first}, m.byID(p, first))
-	amount := m.theirs.rows[first].Amount
-	left.taken[amount] = append(left.taken[amount], f.ours...)
-	left.again = append(left.again, without(f.theirs, first)...)
+	left.taken = append(left.taken, f.ours[0])
+	for _, t := range without(f.theirs, first) {
+		left.again = append(left.again, t)
+		left.first[t] = f.ours[0]
+	}
 }
 
 // earliestOfOurs takes the first of several of ours for one of theirs. The others were booked twice.

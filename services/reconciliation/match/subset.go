@@ -70,7 +70,9 @@ func (m *matcher) linkedSubsets(p *Pair, f family) {
 			}
 		}
 	}
-	m.takeSums(found, foundOurs, proof{pass: PassSubset, oursBy: p.Ours, theirsBy: p.Theirs[0], score: scoreAmount})
+	by := m.byID(p, f.theirs[0])
+	by.pass, by.score = PassSubset, scoreAmount
+	m.takeSums(found, foundOurs, by)
 }
 
 func (s *side) amounts(places []int32) []int64 {
@@ -124,10 +126,10 @@ func (m *matcher) takeSums(ofOurs, ofTheirs []sumOf, by proof) {
 // unlinkedSubsets looks for sums of rows that nothing speaks for but their amounts and days, and nothing against.
 func (m *matcher) unlinkedSubsets() {
 	ours, theirs := m.ours.booked(), m.theirs.open
-	found := m.sumsAmong(&m.ours, ours, newIndex(m.theirs.rows, theirs), &m.theirs, m.unrelated,
+	found := m.sumsAmong(&m.ours, ours, newIndex(m.theirs.rows, theirs), &m.theirs, m.links.unrelated,
 		func(row *Row) span { return m.rules.windowOf(row, row.Amount) })
 	foundOurs := m.sumsAmong(&m.theirs, theirs, newIndex(m.ours.rows, ours), &m.ours,
-		func(kind Kind, theirs, ours uint8) bool { return m.unrelated(kind, ours, theirs) }, m.rules.windowFor)
+		func(kind Kind, theirs, ours uint8) bool { return m.links.unrelated(kind, ours, theirs) }, m.rules.windowFor)
 	if m.stopped {
 		return
 	}

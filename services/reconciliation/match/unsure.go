@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/tieout/tieout/services/reconciliation/breaks"
@@ -41,9 +42,13 @@ func (m *matcher) doubtFirst(unsure []int32) []int32 {
 	return ordered
 }
 
-// proveEach gives each of theirs the first of ours that fits, which it takes off ours. It returns those without.
+// proveEach gives each of theirs, the earliest first, the first of ours that fits, which it takes off ours. It returns those
+// without.
 func (m *matcher) proveEach(unsure *[]int32, theirs []int32, fits func(ours, theirs *Row) bool) (rest []int32) {
-	for _, t := range theirs {
+	earliest := slices.SortedFunc(slices.Values(theirs), func(a, b int32) int {
+		return cmp.Or(cmp.Compare(m.theirs.rows[a].Day, m.theirs.rows[b].Day), cmp.Compare(a, b))
+	})
+	for _, t := range earliest {
 		at := slices.IndexFunc(*unsure, func(o int32) bool { return fits(&m.ours.rows[o], &m.theirs.rows[t]) })
 		if at < 0 {
 			rest = append(rest, t)

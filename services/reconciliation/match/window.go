@@ -34,7 +34,7 @@ func (m *matcher) window() {
 func (m *matcher) candidates(o, t int32) bool {
 	ours, theirs := &m.ours.rows[o], &m.theirs.rows[t]
 	_, near := m.difference(ours, theirs)
-	return near && ours.Kind == theirs.Kind && m.rules.Window.holds(ours.Day, theirs.Day) && m.relate(ours, theirs).possible()
+	return near && ours.Kind == theirs.Kind && m.rules.Window.holds(ours.Day, theirs.Day) && m.links.relate(ours, theirs).possible()
 }
 
 // difference is what theirs is more than ours, and whether that is within the tolerance. Of a payout whose report is known to be
@@ -143,7 +143,7 @@ func (m *matcher) components() []family {
 	for i, o := range g.ours {
 		row := &m.ours.rows[o]
 		carried := carries(row)
-		fits := func(theirs uint8) bool { return m.unrelated(row.Kind, carried, theirs) }
+		fits := func(theirs uint8) bool { return m.links.unrelated(row.Kind, carried, theirs) }
 		unite := func(from, to int) bool {
 			g.unite(int32(points+i), int32(from))
 			g.uniteRange(from, to)

@@ -56,7 +56,7 @@ func (q *Queries) AbandonLeftFiles(ctx context.Context, afterSeconds float64) er
 }
 
 const acceptOpenDelivery = `-- name: AcceptOpenDelivery :exec
-UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= now() - make_interval(secs => $1::float8)
+UPDATE delivery SET state = 1 WHERE kind = 3 AND state = 0 AND rows > 0 AND created_at <= clock_timestamp() - make_interval(secs => $1::float8)
 `
 
 func (q *Queries) AcceptOpenDelivery(ctx context.Context, seconds float64) error {
@@ -113,6 +113,46 @@ func (q *Queries) AddMinutes(ctx context.Context, arg AddMinutesParams) error {
 		arg.Minors,
 	)
 	return err
+}
+
+const advanceBreakOperation = `-- name: AdvanceBreakOperation :exec
+UPDATE break_operation SET done = done + $1, refused = refused + $2,
+       state = CASE WHEN $3::boolean THEN 3 ELSE state END, ended_at = CASE WHEN $3::boolean THEN now() END
+ WHERE id = $4
+`
+
+type AdvanceBreakOperationParams struct {
+	Done    int64
+	Refused int64
+	Ended   bool
+	ID      uuid.UUID
+}
+
+func (q *Queries) AdvanceBreakOperation(ctx context.Context, arg AdvanceBreakOperationParams) error {
+	_, err := q.db.Exec(ctx, advanceBreakOperation,
+		arg.Done,
+		arg.Refused,
+		arg.Ended,
+		arg.ID,
+	)
+	return err
+}
+
+const applyBreakOperation = `-- name: ApplyBreakOperation :execrows
+UPDATE break_operation SET state = 2, applied_by = $1, applied_at = now() WHERE id = $2 AND state = 1 AND expires_at > now()
+`
+
+type ApplyBreakOperationParams struct {
+	Actor string
+	ID    uuid.UUID
+}
+
+func (q *Queries) ApplyBreakOperation(ctx context.Context, arg ApplyBreakOperationParams) (int64, error) {
+	result, err := q.db.Exec(ctx, applyBreakOperation, arg.Actor, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const askToCancel = `-- name: AskToCancel :exec
@@ -224,6 +264,78 @@ func (q *Queries) CancelledRun(ctx context.Context, arg CancelledRunParams) (int
 	return result.RowsAffected(), nil
 }
 
+const claimBreakJournals = `-- name: ClaimBreakJournals :many
+UPDATE break_journal j SET next_at = now() + make_interval(secs => least(60 * (j.attempts + 1), 3600)), attempts = j.attempts + 1
+  FROM (SELECT d.break_id, d.number FROM break_journal d WHERE d.state = 2 AND d.next_at <= now() ORDER BY d.next_at LIMIT $1
+           FOR UPDATE SKIP LOCKED) due
+ WHERE j.break_id = due.break_id AND j.number = due.number
+RETURNING j.break_id, j.number, j.key, j.kind, j.from_account, j.to_account, j.currency, j.amount_minor, j.reason, j.asked_by, j.approved_by
+`
+
+type ClaimBreakJournalsRow struct {
+	BreakID     uuid.UUID
+	Number      int32
+	Key         string
+	Kind        int16
+	FromAccount string
+	ToAccount   string
+	Currency    string
+	AmountMinor int64
+	Reason      string
+	AskedBy     string
+	ApprovedBy  string
+}
+
+// What is due, put off so that no other replica takes it up at once; one that dies leaves it to the next after that time.
+func (q *Queries) ClaimBreakJournals(ctx context.Context, n int32) ([]ClaimBreakJournalsRow, error) {
+	rows, err := q.db.Query(ctx, claimBreakJournals, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClaimBreakJournalsRow{}
+	for rows.Next() {
+		var i ClaimBreakJournalsRow
+		if err := rows.Scan(
+			&i.BreakID,
+			&i.Number,
+			&i.Key,
+			&i.Kind,
+			&i.FromAccount,
+			&i.ToAccount,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.Reason,
+			&i.AskedBy,
+			&i.ApprovedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimBreakOperation = `-- name: ClaimBreakOperation :one
+SELECT id, decision, applied_by FROM break_operation WHERE state = 2 ORDER BY applied_at LIMIT 1 FOR UPDATE SKIP LOCKED
+`
+
+type ClaimBreakOperationRow struct {
+	ID        uuid.UUID
+	Decision  []byte
+	AppliedBy string
+}
+
+func (q *Queries) ClaimBreakOperation(ctx context.Context) (ClaimBreakOperationRow, error) {
+	row := q.db.QueryRow(ctx, claimBreakOperation)
+	var i ClaimBreakOperationRow
+	err := row.Scan(&i.ID, &i.Decision, &i.AppliedBy)
+	return i, err
+}
+
 const clearTurnover = `-- name: ClearTurnover :exec
 UPDATE ledger_minute SET theirs_minor = 0
  WHERE minute >= $1 AND minute < $2 AND theirs_minor IS DISTINCT FROM 0
@@ -254,6 +366,17 @@ func (q *Queries) Cleared(ctx context.Context, arg ClearedParams) error {
 	return err
 }
 
+const closeMovements = `-- name: CloseMovements :exec
+UPDATE open_movement o SET until_run = (SELECT coalesce(max(number), 0) + 1 FROM run), by_hand = true FROM match_leg l
+ WHERE l.match_id = $1 AND o.movement_id = l.movement_id AND o.until_run IS NULL
+`
+
+// From the next run on they are not open; that one does not see them any more.
+func (q *Queries) CloseMovements(ctx context.Context, matchID int64) error {
+	_, err := q.db.Exec(ctx, closeMovements, matchID)
+	return err
+}
+
 const closeOpen = `-- name: CloseOpen :exec
 UPDATE open_movement SET until_run = $1::int WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
 `
@@ -265,6 +388,24 @@ type CloseOpenParams struct {
 
 func (q *Queries) CloseOpen(ctx context.Context, arg CloseOpenParams) error {
 	_, err := q.db.Exec(ctx, closeOpen, arg.RunNumber, arg.Movements)
+	return err
+}
+
+const closeUnseen = `-- name: CloseUnseen :exec
+WITH dropped AS (UPDATE break_journal j SET state = 4, note = 'the break has ended' WHERE j.break_id = ANY ($1::uuid[]) AND j.state = 1)
+UPDATE break b SET state = 5, resolution = w.resolution, last_event = b.last_event + 1, changed_at = now(), snoozed_until = NULL
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS resolution) w
+ WHERE b.id = w.id
+`
+
+type CloseUnseenParams struct {
+	Ids         []uuid.UUID
+	Resolutions []int16
+}
+
+// Of breaks that are held. What was asked for and not approved is not done any more.
+func (q *Queries) CloseUnseen(ctx context.Context, arg CloseUnseenParams) error {
+	_, err := q.db.Exec(ctx, closeUnseen, arg.Ids, arg.Resolutions)
 	return err
 }
 
@@ -367,6 +508,28 @@ func (q *Queries) CountRepeat(ctx context.Context, id uuid.UUID) (string, error)
 	return account, err
 }
 
+const countStoredMatches = `-- name: CountStoredMatches :one
+SELECT count(*) FROM match WHERE id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
+`
+
+func (q *Queries) CountStoredMatches(ctx context.Context, number int32) (int64, error) {
+	row := q.db.QueryRow(ctx, countStoredMatches, number)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countUntaken = `-- name: CountUntaken :one
+SELECT coalesce(sum(rows), 0)::bigint AS movements FROM delivery WHERE state = 1 AND (run_number IS NULL OR run_number > $1)
+`
+
+func (q *Queries) CountUntaken(ctx context.Context, run *int32) (int64, error) {
+	row := q.db.QueryRow(ctx, countUntaken, run)
+	var movements int64
+	err := row.Scan(&movements)
+	return movements, err
+}
+
 const countWaiting = `-- name: CountWaiting :one
 SELECT (SELECT count(*) FROM delivery WHERE state = 1 AND run_number IS NULL) AS deliveries,
        EXISTS (SELECT FROM open_movement WHERE until_run IS NULL) AS is_open, (now() AT TIME ZONE 'UTC')::date AS today,
@@ -397,13 +560,13 @@ func (q *Queries) CountWaiting(ctx context.Context) (CountWaitingRow, error) {
 }
 
 const currenciesOf = `-- name: CurrenciesOf :many
-SELECT DISTINCT p.currency FROM movement m JOIN partition p ON p.id = m.partition_id
- WHERE m.id BETWEEN ($1::bigint << 32) AND ($1::bigint << 32) + 4294967295 AND m.payout_id <> ''
+SELECT DISTINCT (e ->> 'currency')::text AS currency FROM statement s CROSS JOIN LATERAL jsonb_array_elements(s.sums) AS e
+ WHERE s.file_id = $1 ORDER BY currency
 `
 
-// The currencies of what a delivery pays out.
-func (q *Queries) CurrenciesOf(ctx context.Context, deliveryID int64) ([]string, error) {
-	rows, err := q.db.Query(ctx, currenciesOf, deliveryID)
+// The currencies of a file's lines.
+func (q *Queries) CurrenciesOf(ctx context.Context, fileID uuid.UUID) ([]string, error) {
+	rows, err := q.db.Query(ctx, currenciesOf, fileID)
 	if err != nil {
 		return nil, err
 	}
@@ -423,11 +586,38 @@ func (q *Queries) CurrenciesOf(ctx context.Context, deliveryID int64) ([]string,
 }
 
 const deactivateLegs = `-- name: DeactivateLegs :exec
-UPDATE match_leg SET active = false WHERE match_id = ANY ($1::bigint[]) AND active
+UPDATE match_leg SET active = false, undone_run = $1::int WHERE match_id = ANY ($2::bigint[]) AND active
 `
 
-func (q *Queries) DeactivateLegs(ctx context.Context, matches []int64) error {
-	_, err := q.db.Exec(ctx, deactivateLegs, matches)
+type DeactivateLegsParams struct {
+	Number  int32
+	Matches []int64
+}
+
+func (q *Queries) DeactivateLegs(ctx context.Context, arg DeactivateLegsParams) error {
+	_, err := q.db.Exec(ctx, deactivateLegs, arg.Number, arg.Matches)
+	return err
+}
+
+const decideBreakJournal = `-- name: DecideBreakJournal :exec
+UPDATE break_journal SET state = $1, approved_by = $2, next_at = now() WHERE break_id = $3 AND number = $4
+`
+
+type DecideBreakJournalParams struct {
+	State      int16
+	ApprovedBy string
+	BreakID    uuid.UUID
+	Number     int32
+}
+
+// Of a break that is held: whether what waits for approval is done.
+func (q *Queries) DecideBreakJournal(ctx context.Context, arg DecideBreakJournalParams) error {
+	_, err := q.db.Exec(ctx, decideBreakJournal,
+		arg.State,
+		arg.ApprovedBy,
+		arg.BreakID,
+		arg.Number,
+	)
 	return err
 }
 
@@ -694,6 +884,50 @@ func (q *Queries) EarlierEffects(ctx context.Context, arg EarlierEffectsParams) 
 	return items, nil
 }
 
+const endBreakItems = `-- name: EndBreakItems :exec
+UPDATE break_operation_item i SET outcome = CASE WHEN w.refusal = '' THEN 1 ELSE 2 END, refusal = w.refusal
+  FROM (SELECT unnest($2::uuid[]) AS break_id, unnest($3::text[]) AS refusal) w
+ WHERE i.operation_id = $1 AND i.break_id = w.break_id
+`
+
+type EndBreakItemsParams struct {
+	OperationID uuid.UUID
+	BreakIds    []uuid.UUID
+	Refusals    []string
+}
+
+func (q *Queries) EndBreakItems(ctx context.Context, arg EndBreakItemsParams) error {
+	_, err := q.db.Exec(ctx, endBreakItems, arg.OperationID, arg.BreakIds, arg.Refusals)
+	return err
+}
+
+const endBreakJournal = `-- name: EndBreakJournal :execrows
+UPDATE break_journal SET state = $1::smallint, result = $2, note = $3, done_at = CASE WHEN $1::smallint = 3 THEN now() END
+ WHERE break_id = $4 AND number = $5 AND state = 2
+`
+
+type EndBreakJournalParams struct {
+	State   int16
+	Result  string
+	Note    string
+	BreakID uuid.UUID
+	Number  int32
+}
+
+func (q *Queries) EndBreakJournal(ctx context.Context, arg EndBreakJournalParams) (int64, error) {
+	result, err := q.db.Exec(ctx, endBreakJournal,
+		arg.State,
+		arg.Result,
+		arg.Note,
+		arg.BreakID,
+		arg.Number,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const endProvisional = `-- name: EndProvisional :exec
 UPDATE provisional_match SET until_run = $1::int WHERE match_id = ANY ($2::bigint[])
 `
@@ -737,6 +971,15 @@ func (q *Queries) EndedMatches(ctx context.Context, number *int32) ([]int64, err
 		return nil, err
 	}
 	return items, nil
+}
+
+const expireBreakPlans = `-- name: ExpireBreakPlans :exec
+UPDATE break_operation SET state = 4 WHERE state = 1 AND expires_at <= now()
+`
+
+func (q *Queries) ExpireBreakPlans(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, expireBreakPlans)
+	return err
 }
 
 const fileOfContent = `-- name: FileOfContent :one
@@ -885,6 +1128,84 @@ func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) (int64, er
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const getBreak = `-- name: GetBreak :one
+SELECT id, code, watcher, scope, subject, account, currency, amount_minor, matched, state, resolution, base_severity, opened_at, opened_on,
+       changed_at, assignee, snoozed_until, run_number, order_id, payment_id, detail, note, match_id, last_event
+  FROM break WHERE id = $1
+`
+
+func (q *Queries) GetBreak(ctx context.Context, id uuid.UUID) (Break, error) {
+	row := q.db.QueryRow(ctx, getBreak, id)
+	var i Break
+	err := row.Scan(
+		&i.ID,
+		&i.Code,
+		&i.Watcher,
+		&i.Scope,
+		&i.Subject,
+		&i.Account,
+		&i.Currency,
+		&i.AmountMinor,
+		&i.Matched,
+		&i.State,
+		&i.Resolution,
+		&i.BaseSeverity,
+		&i.OpenedAt,
+		&i.OpenedOn,
+		&i.ChangedAt,
+		&i.Assignee,
+		&i.SnoozedUntil,
+		&i.RunNumber,
+		&i.OrderID,
+		&i.PaymentID,
+		&i.Detail,
+		&i.Note,
+		&i.MatchID,
+		&i.LastEvent,
+	)
+	return i, err
+}
+
+const getBreakOperation = `-- name: GetBreakOperation :one
+SELECT id, state, filter, decision, planned_by, planned_at, expires_at, applied_by, ended_at, matched, done, refused
+  FROM break_operation WHERE id = $1
+`
+
+type GetBreakOperationRow struct {
+	ID        uuid.UUID
+	State     int16
+	Filter    []byte
+	Decision  []byte
+	PlannedBy string
+	PlannedAt time.Time
+	ExpiresAt time.Time
+	AppliedBy string
+	EndedAt   *time.Time
+	Matched   int64
+	Done      int64
+	Refused   int64
+}
+
+func (q *Queries) GetBreakOperation(ctx context.Context, id uuid.UUID) (GetBreakOperationRow, error) {
+	row := q.db.QueryRow(ctx, getBreakOperation, id)
+	var i GetBreakOperationRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Filter,
+		&i.Decision,
+		&i.PlannedBy,
+		&i.PlannedAt,
+		&i.ExpiresAt,
+		&i.AppliedBy,
+		&i.EndedAt,
+		&i.Matched,
+		&i.Done,
+		&i.Refused,
+	)
+	return i, err
 }
 
 const getFacts = `-- name: GetFacts :many
@@ -1181,6 +1502,154 @@ func (q *Queries) InsertAction(ctx context.Context, arg InsertActionParams) erro
 	return err
 }
 
+const insertBreakEvents = `-- name: InsertBreakEvents :exec
+INSERT INTO break_event (break_id, number, actor, verb, reason, detail)
+SELECT unnest($1::uuid[]), unnest($2::int[]), $3, unnest($4::text[]), $5, unnest($6::jsonb[])
+`
+
+type InsertBreakEventsParams struct {
+	BreakIds []uuid.UUID
+	Numbers  []int32
+	Actor    string
+	Verbs    []string
+	Reason   string
+	Details  [][]byte
+}
+
+func (q *Queries) InsertBreakEvents(ctx context.Context, arg InsertBreakEventsParams) error {
+	_, err := q.db.Exec(ctx, insertBreakEvents,
+		arg.BreakIds,
+		arg.Numbers,
+		arg.Actor,
+		arg.Verbs,
+		arg.Reason,
+		arg.Details,
+	)
+	return err
+}
+
+const insertBreakJournal = `-- name: InsertBreakJournal :exec
+INSERT INTO break_journal (break_id, number, key, kind, state, from_account, to_account, currency, amount_minor, reason, asked_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+`
+
+type InsertBreakJournalParams struct {
+	BreakID     uuid.UUID
+	Number      int32
+	Key         string
+	Kind        int16
+	State       int16
+	FromAccount string
+	ToAccount   string
+	Currency    string
+	AmountMinor int64
+	Reason      string
+	AskedBy     string
+}
+
+func (q *Queries) InsertBreakJournal(ctx context.Context, arg InsertBreakJournalParams) error {
+	_, err := q.db.Exec(ctx, insertBreakJournal,
+		arg.BreakID,
+		arg.Number,
+		arg.Key,
+		arg.Kind,
+		arg.State,
+		arg.FromAccount,
+		arg.ToAccount,
+		arg.Currency,
+		arg.AmountMinor,
+		arg.Reason,
+		arg.AskedBy,
+	)
+	return err
+}
+
+const insertBreakMovements = `-- name: InsertBreakMovements :exec
+INSERT INTO break_movement (break_id, movement_id, ours)
+SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::boolean[])
+    ON CONFLICT (break_id, movement_id) DO NOTHING
+`
+
+type InsertBreakMovementsParams struct {
+	BreakIds    []uuid.UUID
+	MovementIds []int64
+	Ours        []bool
+}
+
+func (q *Queries) InsertBreakMovements(ctx context.Context, arg InsertBreakMovementsParams) error {
+	_, err := q.db.Exec(ctx, insertBreakMovements, arg.BreakIds, arg.MovementIds, arg.Ours)
+	return err
+}
+
+const insertBreakOperation = `-- name: InsertBreakOperation :exec
+INSERT INTO break_operation (id, state, filter, decision, planned_by, expires_at)
+VALUES ($1, 1, $2, $3, $4, now() + make_interval(secs => $5::float8))
+`
+
+type InsertBreakOperationParams struct {
+	ID         uuid.UUID
+	Filter     []byte
+	Decision   []byte
+	PlannedBy  string
+	TtlSeconds float64
+}
+
+func (q *Queries) InsertBreakOperation(ctx context.Context, arg InsertBreakOperationParams) error {
+	_, err := q.db.Exec(ctx, insertBreakOperation,
+		arg.ID,
+		arg.Filter,
+		arg.Decision,
+		arg.PlannedBy,
+		arg.TtlSeconds,
+	)
+	return err
+}
+
+const insertHandLegs = `-- name: InsertHandLegs :one
+WITH all_of_it AS (
+    SELECT movement_id FROM break_movement WHERE break_id = $1
+), legs AS (
+    INSERT INTO match_leg (match_id, movement_id) SELECT $2, a.movement_id FROM all_of_it a ORDER BY a.movement_id
+        ON CONFLICT (movement_id) WHERE active DO NOTHING
+    RETURNING movement_id
+)
+SELECT ((SELECT count(*) FROM all_of_it) - (SELECT count(*) FROM legs))::bigint
+`
+
+type InsertHandLegsParams struct {
+	BreakID uuid.UUID
+	MatchID int64
+}
+
+// Tells how many movements of the break are in another match, and so have become no leg.
+func (q *Queries) InsertHandLegs(ctx context.Context, arg InsertHandLegsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, insertHandLegs, arg.BreakID, arg.MatchID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const insertHandMatch = `-- name: InsertHandMatch :one
+INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
+SELECT (SELECT coalesce(max(number), 0)::bigint << 32 FROM run) + nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, $1
+  FROM break_movement b JOIN movement m ON m.id = b.movement_id
+ WHERE b.break_id = $2 HAVING count(*) > 0
+RETURNING id
+`
+
+type InsertHandMatchParams struct {
+	Evidence string
+	BreakID  uuid.UUID
+}
+
+// Makes a match of all movements of a break; no row where it has none.
+func (q *Queries) InsertHandMatch(ctx context.Context, arg InsertHandMatchParams) (int64, error) {
+	row := q.db.QueryRow(ctx, insertHandMatch, arg.Evidence, arg.BreakID)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const insertMovements = `-- name: InsertMovements :many
 WITH told AS (
     SELECT unnest($1::uuid[]) AS key, unnest($2::text[]) AS currency, unnest($3::smallint[]) AS kind,
@@ -1446,6 +1915,35 @@ func (q *Queries) IsSigningKey(ctx context.Context, publicKey []byte) (bool, err
 	return exists, err
 }
 
+const keysOf = `-- name: KeysOf :many
+SELECT id, key FROM movement WHERE id = ANY ($1::bigint[])
+`
+
+type KeysOfRow struct {
+	ID  int64
+	Key uuid.UUID
+}
+
+func (q *Queries) KeysOf(ctx context.Context, ids []int64) ([]KeysOfRow, error) {
+	rows, err := q.db.Query(ctx, keysOf, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []KeysOfRow{}
+	for rows.Next() {
+		var i KeysOfRow
+		if err := rows.Scan(&i.ID, &i.Key); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const knownMovements = `-- name: KnownMovements :many
 SELECT m.key FROM (SELECT unnest($1::uuid[]) AS key) AS n
  CROSS JOIN LATERAL (SELECT key FROM movement WHERE key = n.key OFFSET 0) AS m
@@ -1693,6 +2191,231 @@ func (q *Queries) ListActivations(ctx context.Context, versions []int32) ([]List
 			&i.ActivatedBy,
 			&i.Reason,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakEvents = `-- name: ListBreakEvents :many
+SELECT number, at, actor, verb, reason, detail FROM break_event
+ WHERE break_id = $1 AND number > $2 ORDER BY number
+`
+
+type ListBreakEventsParams struct {
+	BreakID uuid.UUID
+	Behind  int32
+}
+
+type ListBreakEventsRow struct {
+	Number int32
+	At     time.Time
+	Actor  string
+	Verb   string
+	Reason string
+	Detail []byte
+}
+
+func (q *Queries) ListBreakEvents(ctx context.Context, arg ListBreakEventsParams) ([]ListBreakEventsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakEvents, arg.BreakID, arg.Behind)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakEventsRow{}
+	for rows.Next() {
+		var i ListBreakEventsRow
+		if err := rows.Scan(
+			&i.Number,
+			&i.At,
+			&i.Actor,
+			&i.Verb,
+			&i.Reason,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakJournals = `-- name: ListBreakJournals :many
+SELECT break_id, number, key, kind, state, from_account, to_account, currency, amount_minor, reason, asked_by, approved_by, attempts, result, note
+  FROM break_journal WHERE break_id = $1 ORDER BY number
+`
+
+type ListBreakJournalsRow struct {
+	BreakID     uuid.UUID
+	Number      int32
+	Key         string
+	Kind        int16
+	State       int16
+	FromAccount string
+	ToAccount   string
+	Currency    string
+	AmountMinor int64
+	Reason      string
+	AskedBy     string
+	ApprovedBy  string
+	Attempts    int32
+	Result      string
+	Note        string
+}
+
+func (q *Queries) ListBreakJournals(ctx context.Context, breakID uuid.UUID) ([]ListBreakJournalsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakJournals, breakID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakJournalsRow{}
+	for rows.Next() {
+		var i ListBreakJournalsRow
+		if err := rows.Scan(
+			&i.BreakID,
+			&i.Number,
+			&i.Key,
+			&i.Kind,
+			&i.State,
+			&i.FromAccount,
+			&i.ToAccount,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.Reason,
+			&i.AskedBy,
+			&i.ApprovedBy,
+			&i.Attempts,
+			&i.Result,
+			&i.Note,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakMovements = `-- name: ListBreakMovements :many
+SELECT m.id, m.ours, p.stage, p.currency, m.amount_minor, m.fee_minor, m.day, m.line, m.provider_id, m.parent_id, m.idem_key, m.reference,
+       m.payout_id, m.payment_id, m.note
+  FROM break_movement b JOIN movement m ON m.id = b.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE b.break_id = $1 ORDER BY m.ours DESC, m.id LIMIT 1000
+`
+
+type ListBreakMovementsRow struct {
+	ID          int64
+	Ours        bool
+	Stage       int16
+	Currency    string
+	AmountMinor int64
+	FeeMinor    int64
+	Day         pgtype.Date
+	Line        int32
+	ProviderID  string
+	ParentID    string
+	IdemKey     string
+	Reference   string
+	PayoutID    string
+	PaymentID   string
+	Note        string
+}
+
+func (q *Queries) ListBreakMovements(ctx context.Context, breakID uuid.UUID) ([]ListBreakMovementsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakMovements, breakID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakMovementsRow{}
+	for rows.Next() {
+		var i ListBreakMovementsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Ours,
+			&i.Stage,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Day,
+			&i.Line,
+			&i.ProviderID,
+			&i.ParentID,
+			&i.IdemKey,
+			&i.Reference,
+			&i.PayoutID,
+			&i.PaymentID,
+			&i.Note,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakRefusals = `-- name: ListBreakRefusals :many
+SELECT break_id, refusal FROM break_operation_item WHERE operation_id = $1 AND outcome = 2 ORDER BY break_id LIMIT 100
+`
+
+type ListBreakRefusalsRow struct {
+	BreakID uuid.UUID
+	Refusal string
+}
+
+func (q *Queries) ListBreakRefusals(ctx context.Context, operationID uuid.UUID) ([]ListBreakRefusalsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakRefusals, operationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakRefusalsRow{}
+	for rows.Next() {
+		var i ListBreakRefusalsRow
+		if err := rows.Scan(&i.BreakID, &i.Refusal); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakTotals = `-- name: ListBreakTotals :many
+SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id = $1 ORDER BY currency
+`
+
+type ListBreakTotalsRow struct {
+	Currency string
+	Count    int64
+	SumMinor int64
+}
+
+func (q *Queries) ListBreakTotals(ctx context.Context, operationID uuid.UUID) ([]ListBreakTotalsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakTotals, operationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakTotalsRow{}
+	for rows.Next() {
+		var i ListBreakTotalsRow
+		if err := rows.Scan(&i.Currency, &i.Count, &i.SumMinor); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -2496,6 +3219,44 @@ func (q *Queries) ListToJudge(ctx context.Context, fileID uuid.UUID) ([]ListToJu
 	return items, nil
 }
 
+const lockBreak = `-- name: LockBreak :one
+SELECT id, code, watcher, scope, subject, account, currency, amount_minor, matched, state, resolution, base_severity, opened_at, opened_on,
+       changed_at, assignee, snoozed_until, run_number, order_id, payment_id, detail, note, match_id, last_event
+  FROM break WHERE id = $1 FOR UPDATE
+`
+
+func (q *Queries) LockBreak(ctx context.Context, id uuid.UUID) (Break, error) {
+	row := q.db.QueryRow(ctx, lockBreak, id)
+	var i Break
+	err := row.Scan(
+		&i.ID,
+		&i.Code,
+		&i.Watcher,
+		&i.Scope,
+		&i.Subject,
+		&i.Account,
+		&i.Currency,
+		&i.AmountMinor,
+		&i.Matched,
+		&i.State,
+		&i.Resolution,
+		&i.BaseSeverity,
+		&i.OpenedAt,
+		&i.OpenedOn,
+		&i.ChangedAt,
+		&i.Assignee,
+		&i.SnoozedUntil,
+		&i.RunNumber,
+		&i.OrderID,
+		&i.PaymentID,
+		&i.Detail,
+		&i.Note,
+		&i.MatchID,
+		&i.LastEvent,
+	)
+	return i, err
+}
+
 const lockDecisions = `-- name: LockDecisions :exec
 SELECT pg_advisory_xact_lock(7266337120331)
 `
@@ -2507,7 +3268,7 @@ func (q *Queries) LockDecisions(ctx context.Context) error {
 }
 
 const lockFile = `-- name: LockFile :one
-SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 AND state > 0 FOR NO KEY UPDATE
+SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 FOR NO KEY UPDATE
 `
 
 type LockFileRow struct {
@@ -2603,6 +3364,127 @@ SELECT pg_advisory_xact_lock(7403002)
 func (q *Queries) LockRuns(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockRuns)
 	return err
+}
+
+const lockSeen = `-- name: LockSeen :many
+SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+       ((b.watcher, b.scope, b.account, b.currency, b.amount_minor, b.matched, b.detail)
+         IS DISTINCT FROM ($1::text, $2::text, w.account, w.currency, w.amount_minor, w.matched, w.detail)
+        OR w.order_id NOT IN ('', b.order_id) OR w.payment_id NOT IN ('', b.payment_id))::boolean AS changed
+  FROM (SELECT unnest($3::uuid[]) AS id, unnest($4::text[]) AS account, unnest($5::text[]) AS currency,
+               unnest($6::bigint[]) AS amount_minor, unnest($7::boolean[]) AS matched,
+               unnest($8::text[]) AS order_id, unnest($9::text[]) AS payment_id,
+               unnest($10::jsonb[]) AS detail) w
+  JOIN break b ON b.id = w.id
+ ORDER BY b.id FOR UPDATE OF b
+`
+
+type LockSeenParams struct {
+	Watcher      string
+	Scope        string
+	Ids          []uuid.UUID
+	Accounts     []string
+	Currencies   []string
+	AmountsMinor []int64
+	Matched      []bool
+	OrderIds     []string
+	PaymentIds   []string
+	Details      [][]byte
+}
+
+type LockSeenRow struct {
+	ID         uuid.UUID
+	Code       string
+	State      int16
+	Resolution int16
+	LastEvent  int32
+	Changed    bool
+}
+
+// Holds the breaks that are seen again, and tells whether they look different.
+func (q *Queries) LockSeen(ctx context.Context, arg LockSeenParams) ([]LockSeenRow, error) {
+	rows, err := q.db.Query(ctx, lockSeen,
+		arg.Watcher,
+		arg.Scope,
+		arg.Ids,
+		arg.Accounts,
+		arg.Currencies,
+		arg.AmountsMinor,
+		arg.Matched,
+		arg.OrderIds,
+		arg.PaymentIds,
+		arg.Details,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockSeenRow{}
+	for rows.Next() {
+		var i LockSeenRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Code,
+			&i.State,
+			&i.Resolution,
+			&i.LastEvent,
+			&i.Changed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockUnseen = `-- name: LockUnseen :many
+SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+       (EXISTS (SELECT FROM break_movement m WHERE m.break_id = b.id) AND NOT EXISTS (
+           SELECT FROM break_movement m WHERE m.break_id = b.id
+              AND NOT EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.movement_id AND l.active)))::boolean AS movements_matched
+  FROM break b
+ WHERE b.id = ANY ($1::uuid[]) AND b.state <> 5 AND NOT b.matched
+ ORDER BY b.id FOR UPDATE OF b
+`
+
+type LockUnseenRow struct {
+	ID               uuid.UUID
+	Code             string
+	State            int16
+	Resolution       int16
+	LastEvent        int32
+	MovementsMatched bool
+}
+
+// Holds breaks that are not seen any more, and tells whether all their movements are matched.
+func (q *Queries) LockUnseen(ctx context.Context, ids []uuid.UUID) ([]LockUnseenRow, error) {
+	rows, err := q.db.Query(ctx, lockUnseen, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockUnseenRow{}
+	for rows.Next() {
+		var i LockUnseenRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Code,
+			&i.State,
+			&i.Resolution,
+			&i.LastEvent,
+			&i.MovementsMatched,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const lookSoon = `-- name: LookSoon :exec
@@ -2847,7 +3729,7 @@ UPDATE statement s
   FROM statement t CROSS JOIN LATERAL (
        SELECT count(*) AS n, coalesce(sum(v.amount_minor - v.fee_minor), 0)::bigint AS minor FROM movement v
         WHERE v.id BETWEEN ($2::bigint << 32) + t.first_place AND ($2::bigint << 32) + t.last_place) m
- WHERE s.file_id = $1 AND t.id = s.id
+ WHERE s.file_id = $1 AND t.id = s.id AND EXISTS (SELECT FROM statement_file f WHERE f.id = $1 AND f.overlapping > 0)
 `
 
 type MeasureOverlapParams struct {
@@ -2872,6 +3754,50 @@ func (q *Queries) MovementText(ctx context.Context, id int64) (string, error) {
 	return concat_ws, err
 }
 
+const nextBreakItems = `-- name: NextBreakItems :many
+SELECT break_id FROM break_operation_item WHERE operation_id = $1 AND outcome = 0 ORDER BY break_id LIMIT $2
+`
+
+type NextBreakItemsParams struct {
+	OperationID uuid.UUID
+	N           int32
+}
+
+func (q *Queries) NextBreakItems(ctx context.Context, arg NextBreakItemsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, nextBreakItems, arg.OperationID, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var break_id uuid.UUID
+		if err := rows.Scan(&break_id); err != nil {
+			return nil, err
+		}
+		items = append(items, break_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const noteBreakJournal = `-- name: NoteBreakJournal :exec
+UPDATE break_journal SET note = $1 WHERE break_id = $2 AND number = $3 AND state = 2
+`
+
+type NoteBreakJournalParams struct {
+	Note    string
+	BreakID uuid.UUID
+	Number  int32
+}
+
+func (q *Queries) NoteBreakJournal(ctx context.Context, arg NoteBreakJournalParams) error {
+	_, err := q.db.Exec(ctx, noteBreakJournal, arg.Note, arg.BreakID, arg.Number)
+	return err
+}
+
 const numberOfRun = `-- name: NumberOfRun :one
 SELECT number FROM run WHERE id = $1
 `
@@ -2881,6 +3807,93 @@ func (q *Queries) NumberOfRun(ctx context.Context, id uuid.UUID) (int32, error) 
 	var number int32
 	err := row.Scan(&number)
 	return number, err
+}
+
+const openBreaks = `-- name: OpenBreaks :many
+
+INSERT INTO break (id, code, watcher, scope, subject, account, currency, amount_minor, matched, base_severity, opened_on, run_number,
+                   order_id, payment_id, detail)
+SELECT w.id, w.code, $1, $2, w.subject, w.account, w.currency, w.amount_minor, w.matched, w.base_severity, $3::date,
+       $4, w.order_id, w.payment_id, w.detail
+  FROM (SELECT unnest($5::uuid[]) AS id, unnest($6::text[]) AS code, unnest($7::text[]) AS subject,
+               unnest($8::text[]) AS account, unnest($9::text[]) AS currency,
+               unnest($10::bigint[]) AS amount_minor, unnest($11::boolean[]) AS matched,
+               unnest($12::smallint[]) AS base_severity, unnest($13::text[]) AS order_id,
+               unnest($14::text[]) AS payment_id, unnest($15::jsonb[]) AS detail) w
+ ORDER BY w.id
+    ON CONFLICT (id) DO NOTHING
+RETURNING id
+`
+
+type OpenBreaksParams struct {
+	Watcher        string
+	Scope          string
+	OpenedOn       pgtype.Date
+	RunNumber      int32
+	Ids            []uuid.UUID
+	Codes          []string
+	Subjects       []string
+	Accounts       []string
+	Currencies     []string
+	AmountsMinor   []int64
+	Matched        []bool
+	BaseSeverities []int16
+	OrderIds       []string
+	PaymentIds     []string
+	Details        [][]byte
+}
+
+// Breaks.
+// Gives those that were not there.
+func (q *Queries) OpenBreaks(ctx context.Context, arg OpenBreaksParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, openBreaks,
+		arg.Watcher,
+		arg.Scope,
+		arg.OpenedOn,
+		arg.RunNumber,
+		arg.Ids,
+		arg.Codes,
+		arg.Subjects,
+		arg.Accounts,
+		arg.Currencies,
+		arg.AmountsMinor,
+		arg.Matched,
+		arg.BaseSeverities,
+		arg.OrderIds,
+		arg.PaymentIds,
+		arg.Details,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const openMovementsAgain = `-- name: OpenMovementsAgain :exec
+WITH legs AS (
+    UPDATE match_leg SET active = false WHERE match_id = $1 AND active RETURNING movement_id
+)
+INSERT INTO open_movement (movement_id, since_run, partition_id)
+SELECT m.id, (SELECT coalesce(max(number), 0) FROM run), m.partition_id FROM legs l JOIN movement m ON m.id = l.movement_id
+    ON CONFLICT (movement_id, since_run) DO UPDATE SET until_run = NULL, by_hand = false
+`
+
+// Undoes a match by hand: the next run sees its movements again.
+func (q *Queries) OpenMovementsAgain(ctx context.Context, matchID int64) error {
+	_, err := q.db.Exec(ctx, openMovementsAgain, matchID)
+	return err
 }
 
 const ownSigningKey = `-- name: OwnSigningKey :one
@@ -3302,6 +4315,483 @@ func (q *Queries) ReopenLegs(ctx context.Context, arg ReopenLegsParams) error {
 	return err
 }
 
+const reportByHand = `-- name: ReportByHand :many
+SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
+       max(m.day)::date AS day, count(*) AS movements
+  FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE t.pass = 0 AND t.partition_id = ANY ($1::int[]) AND m.day <= $2 AND t.id > $3::bigint
+ GROUP BY p.stage, t.id
+HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
+ ORDER BY t.id, p.stage LIMIT $4
+`
+
+type ReportByHandParams struct {
+	Places []int32
+	Until  pgtype.Date
+	After  int64
+	N      int32
+}
+
+type ReportByHandRow struct {
+	Stage       int16
+	ID          int64
+	AmountMinor int64
+	Day         pgtype.Date
+	Movements   int64
+}
+
+// What is left of matches that people made.
+func (q *Queries) ReportByHand(ctx context.Context, arg ReportByHandParams) ([]ReportByHandRow, error) {
+	rows, err := q.db.Query(ctx, reportByHand,
+		arg.Places,
+		arg.Until,
+		arg.After,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportByHandRow{}
+	for rows.Next() {
+		var i ReportByHandRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.ID,
+			&i.AmountMinor,
+			&i.Day,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportDays = `-- name: ReportDays :many
+SELECT p.stage, d.ours, d.kind, (d.day >= $1)::boolean AS within, sum(d.movements)::bigint AS movements,
+       sum(d.amount_minor)::bigint AS amount_minor, sum(d.fee_minor)::bigint AS fee_minor
+  FROM run_day d JOIN partition p ON p.id = d.partition_id
+ WHERE d.partition_id = ANY ($2::int[]) AND d.run_number <= $3 AND d.day <= $4
+ GROUP BY p.stage, d.ours, d.kind, d.day >= $1
+`
+
+type ReportDaysParams struct {
+	Since  pgtype.Date
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportDaysRow struct {
+	Stage       int16
+	Ours        bool
+	Kind        int16
+	Within      bool
+	Movements   int64
+	AmountMinor int64
+	FeeMinor    int64
+}
+
+// What the days up to one come to: those before the time, and those in it.
+func (q *Queries) ReportDays(ctx context.Context, arg ReportDaysParams) ([]ReportDaysRow, error) {
+	rows, err := q.db.Query(ctx, reportDays,
+		arg.Since,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportDaysRow{}
+	for rows.Next() {
+		var i ReportDaysRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Ours,
+			&i.Kind,
+			&i.Within,
+			&i.Movements,
+			&i.AmountMinor,
+			&i.FeeMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportNoteLines = `-- name: ReportNoteLines :many
+SELECT f.run_number, f.partition_id, f.place, p.stage, f.code, f.drift_minor, f.day, (f.ours || f.theirs)::bigint[] AS movements
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY ($1::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= $2 AND f.day <= $3 AND f.drift_minor <> 0
+   AND (f.partition_id, f.run_number, f.place) > ($4::int, $5::int, $6::int)
+ ORDER BY f.partition_id, f.run_number, f.place LIMIT $7
+`
+
+type ReportNoteLinesParams struct {
+	Places         []int32
+	Run            int32
+	Until          pgtype.Date
+	AfterPartition int32
+	AfterRun       int32
+	AfterPlace     int32
+	N              int32
+}
+
+type ReportNoteLinesRow struct {
+	RunNumber   int32
+	PartitionID int32
+	Place       int32
+	Stage       int16
+	Code        string
+	DriftMinor  int64
+	Day         pgtype.Date
+	Movements   []int64
+}
+
+func (q *Queries) ReportNoteLines(ctx context.Context, arg ReportNoteLinesParams) ([]ReportNoteLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportNoteLines,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+		arg.AfterPartition,
+		arg.AfterRun,
+		arg.AfterPlace,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportNoteLinesRow{}
+	for rows.Next() {
+		var i ReportNoteLinesRow
+		if err := rows.Scan(
+			&i.RunNumber,
+			&i.PartitionID,
+			&i.Place,
+			&i.Stage,
+			&i.Code,
+			&i.DriftMinor,
+			&i.Day,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportNotes = `-- name: ReportNotes :many
+SELECT p.stage, f.code, (f.day >= $1)::boolean AS within, count(*) AS count, sum(f.drift_minor)::bigint AS drift_minor
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY ($2::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= $3 AND f.day <= $4 AND f.drift_minor <> 0
+ GROUP BY p.stage, f.code, f.day >= $1
+`
+
+type ReportNotesParams struct {
+	Since  pgtype.Date
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportNotesRow struct {
+	Stage      int16
+	Code       string
+	Within     bool
+	Count      int64
+	DriftMinor int64
+}
+
+// What was found about what is matched: those before the time, and those in it.
+func (q *Queries) ReportNotes(ctx context.Context, arg ReportNotesParams) ([]ReportNotesRow, error) {
+	rows, err := q.db.Query(ctx, reportNotes,
+		arg.Since,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportNotesRow{}
+	for rows.Next() {
+		var i ReportNotesRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Code,
+			&i.Within,
+			&i.Count,
+			&i.DriftMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportOpen = `-- name: ReportOpen :many
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY ($1::int[]) AND o.since_run <= $2::int AND (o.until_run IS NULL OR o.until_run > $2::int AND NOT o.by_hand)
+   AND m.day <= $3 AND (NOT m.ours OR m.standing = 0)
+ GROUP BY 1, 2
+`
+
+type ReportOpenParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportOpenRow struct {
+	Stage       int16
+	Code        string
+	Count       int64
+	AmountMinor int64
+}
+
+// What is open, by what the run has found about it; what was matched and is not any more is REOPENED.
+func (q *Queries) ReportOpen(ctx context.Context, arg ReportOpenParams) ([]ReportOpenRow, error) {
+	rows, err := q.db.Query(ctx, reportOpen, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportOpenRow{}
+	for rows.Next() {
+		var i ReportOpenRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.Code,
+			&i.Count,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportOpenLines = `-- name: ReportOpenLines :many
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY ($1::int[]) AND o.since_run <= $2::int AND (o.until_run IS NULL OR o.until_run > $2::int AND NOT o.by_hand)
+   AND m.day <= $3 AND (NOT m.ours OR m.standing = 0) AND m.id > $4::bigint
+ ORDER BY m.id LIMIT $5
+`
+
+type ReportOpenLinesParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+	After  int64
+	N      int32
+}
+
+type ReportOpenLinesRow struct {
+	ID          int64
+	Key         uuid.UUID
+	Stage       int16
+	Code        string
+	AmountMinor int64
+	Day         pgtype.Date
+	Reference   string
+	ProviderID  string
+	PaymentID   string
+}
+
+func (q *Queries) ReportOpenLines(ctx context.Context, arg ReportOpenLinesParams) ([]ReportOpenLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportOpenLines,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+		arg.After,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportOpenLinesRow{}
+	for rows.Next() {
+		var i ReportOpenLinesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Key,
+			&i.Stage,
+			&i.Code,
+			&i.AmountMinor,
+			&i.Day,
+			&i.Reference,
+			&i.ProviderID,
+			&i.PaymentID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportRun = `-- name: ReportRun :one
+
+SELECT number, id, as_of, digest FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1
+`
+
+type ReportRunRow struct {
+	Number int32
+	ID     uuid.UUID
+	AsOf   pgtype.Date
+	Digest []byte
+}
+
+// Reports. They are of what the last finished run has left, and of what people did since. Contributions are what our books have
+// more: ours count as more, theirs as less, and ours in doubt or refused as nothing.
+func (q *Queries) ReportRun(ctx context.Context) (ReportRunRow, error) {
+	row := q.db.QueryRow(ctx, reportRun)
+	var i ReportRunRow
+	err := row.Scan(
+		&i.Number,
+		&i.ID,
+		&i.AsOf,
+		&i.Digest,
+	)
+	return i, err
+}
+
+const reportTransit = `-- name: ReportTransit :many
+SELECT p.stage, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY ($1::int[]) AND (t.run_number <= $2::int OR t.undone AND t.run_number - 1 = $2::int)
+   AND t.since <= $3 AND t.until > $3
+ GROUP BY p.stage
+`
+
+type ReportTransitParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportTransitRow struct {
+	Stage       int16
+	Legs        int64
+	AmountMinor int64
+}
+
+func (q *Queries) ReportTransit(ctx context.Context, arg ReportTransitParams) ([]ReportTransitRow, error) {
+	rows, err := q.db.Query(ctx, reportTransit, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportTransitRow{}
+	for rows.Next() {
+		var i ReportTransitRow
+		if err := rows.Scan(&i.Stage, &i.Legs, &i.AmountMinor); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reportTransitLines = `-- name: ReportTransitLines :many
+SELECT p.stage, t.partition_id, t.since, t.until, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY ($1::int[]) AND (t.run_number <= $2::int OR t.undone AND t.run_number - 1 = $2::int)
+   AND t.since <= $3 AND t.until > $3
+ GROUP BY p.stage, t.partition_id, t.since, t.until
+HAVING sum(t.legs) <> 0
+ ORDER BY t.partition_id, t.since, t.until
+`
+
+type ReportTransitLinesParams struct {
+	Places []int32
+	Run    int32
+	Until  pgtype.Date
+}
+
+type ReportTransitLinesRow struct {
+	Stage       int16
+	PartitionID int32
+	Since       pgtype.Date
+	Until       pgtype.Date
+	Legs        int64
+	AmountMinor int64
+}
+
+func (q *Queries) ReportTransitLines(ctx context.Context, arg ReportTransitLinesParams) ([]ReportTransitLinesRow, error) {
+	rows, err := q.db.Query(ctx, reportTransitLines, arg.Places, arg.Run, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReportTransitLinesRow{}
+	for rows.Next() {
+		var i ReportTransitLinesRow
+		if err := rows.Scan(
+			&i.Stage,
+			&i.PartitionID,
+			&i.Since,
+			&i.Until,
+			&i.Legs,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const resultsOfRuns = `-- name: ResultsOfRuns :many
 SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
        r.settled, r.breaks, r.digest
@@ -3436,6 +4926,38 @@ func (q *Queries) SetBalanceAt(ctx context.Context) error {
 	return err
 }
 
+const setBreak = `-- name: SetBreak :exec
+UPDATE break SET state = $1, resolution = $2, assignee = $3, snoozed_until = $4, note = $5,
+       match_id = $6, last_event = $7, changed_at = now()
+ WHERE id = $8
+`
+
+type SetBreakParams struct {
+	State        int16
+	Resolution   int16
+	Assignee     string
+	SnoozedUntil *time.Time
+	Note         string
+	MatchID      *int64
+	LastEvent    int32
+	ID           uuid.UUID
+}
+
+// Of a break that is held.
+func (q *Queries) SetBreak(ctx context.Context, arg SetBreakParams) error {
+	_, err := q.db.Exec(ctx, setBreak,
+		arg.State,
+		arg.Resolution,
+		arg.Assignee,
+		arg.SnoozedUntil,
+		arg.Note,
+		arg.MatchID,
+		arg.LastEvent,
+		arg.ID,
+	)
+	return err
+}
+
 const setDeliveries = `-- name: SetDeliveries :exec
 UPDATE delivery d
    SET state = f.state, rows = CASE WHEN d.id = f.delivery_id THEN f.movements
@@ -3556,7 +5078,7 @@ func (q *Queries) SetRunChecked(ctx context.Context, runNumber int32) error {
 const setStandings = `-- name: SetStandings :exec
 UPDATE statement s SET standing = u.standing, note = u.note
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS standing, unnest($3::text[]) AS note) u
- WHERE s.id = u.id
+ WHERE s.id = u.id AND (s.standing, s.note) IS DISTINCT FROM (u.standing, u.note)
 `
 
 type SetStandingsParams struct {
@@ -3597,6 +5119,259 @@ type SetTroubleParams struct {
 func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
 	_, err := q.db.Exec(ctx, setTrouble, arg.Trouble, arg.Number, arg.Epoch)
 	return err
+}
+
+const settledTwins = `-- name: SettledTwins :many
+WITH asked AS (
+    SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY ($1::bigint[])
+), near AS (
+    SELECT a.ours AS asked_ours, o.id FROM asked a JOIN movement o ON o.reference = a.reference AND o.ours AND o.reference <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND o.id <> a.id
+     UNION ALL
+    SELECT false, o.id FROM asked a JOIN movement o ON o.payout_id IN (a.payout_id, a.idem_key, a.reference) AND o.ours AND o.payout_id <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
+), settled AS (
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
+     WHERE l.match_id < $2::bigint
+     UNION ALL
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
+     WHERE l.match_id < $2::bigint AND l.undone_run > $3::int
+)
+SELECT s.id FROM settled s WHERE NOT s.asked_ours
+ UNION
+SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+ WHERE s.asked_ours
+`
+
+type SettledTwinsParams struct {
+	Ids    []int64
+	Before int64
+	Run    int32
+}
+
+// Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
+// as theirs, and what was matched with ours that have the same reference as one of ours.
+func (q *Queries) SettledTwins(ctx context.Context, arg SettledTwinsParams) ([]int64, error) {
+	rows, err := q.db.Query(ctx, settledTwins, arg.Ids, arg.Before, arg.Run)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const stageOfBreak = `-- name: StageOfBreak :one
+SELECT coalesce(min(p.stage), 0)::smallint FROM break_movement b JOIN movement m ON m.id = b.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE b.break_id = $1
+`
+
+// Where the sides of its movements are compared; 0 where it has none.
+func (q *Queries) StageOfBreak(ctx context.Context, breakID uuid.UUID) (int16, error) {
+	row := q.db.QueryRow(ctx, stageOfBreak, breakID)
+	var column_1 int16
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const storedFindings = `-- name: StoredFindings :many
+SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
+ WHERE f.partition_id = ANY ($1::int[]) AND f.day <= $2
+   AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
+   AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
+ GROUP BY f.partition_id, f.code
+`
+
+type StoredFindingsParams struct {
+	Places []int32
+	Until  pgtype.Date
+}
+
+type StoredFindingsRow struct {
+	PartitionID int32
+	Code        string
+	Count       int64
+	AmountMinor int64
+}
+
+// What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
+func (q *Queries) StoredFindings(ctx context.Context, arg StoredFindingsParams) ([]StoredFindingsRow, error) {
+	rows, err := q.db.Query(ctx, storedFindings, arg.Places, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredFindingsRow{}
+	for rows.Next() {
+		var i StoredFindingsRow
+		if err := rows.Scan(
+			&i.PartitionID,
+			&i.Code,
+			&i.Count,
+			&i.AmountMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedLegs = `-- name: StoredLegs :many
+SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.active AND m.partition_id = $1 AND m.day <= $2 ORDER BY l.movement_id
+`
+
+type StoredLegsParams struct {
+	PartitionID int32
+	Until       pgtype.Date
+}
+
+type StoredLegsRow struct {
+	MovementID int64
+	MatchID    int64
+}
+
+// What is matched of movements of a partition up to a day, by movement.
+func (q *Queries) StoredLegs(ctx context.Context, arg StoredLegsParams) ([]StoredLegsRow, error) {
+	rows, err := q.db.Query(ctx, storedLegs, arg.PartitionID, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredLegsRow{}
+	for rows.Next() {
+		var i StoredLegsRow
+		if err := rows.Scan(&i.MovementID, &i.MatchID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedMatches = `-- name: StoredMatches :many
+SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
+  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN $1::bigint AND $2::bigint
+ WHERE m.id BETWEEN $1::bigint AND $2::bigint GROUP BY m.id ORDER BY m.id
+`
+
+type StoredMatchesParams struct {
+	First int64
+	Last  int64
+}
+
+type StoredMatchesRow struct {
+	ID          int64
+	PartitionID int32
+	Pass        int16
+	OursBy      int16
+	TheirsBy    int16
+	Score       int16
+	Evidence    string
+	Movements   []int64
+}
+
+// Matches of a run in a range, each with its movements, also undone ones.
+func (q *Queries) StoredMatches(ctx context.Context, arg StoredMatchesParams) ([]StoredMatchesRow, error) {
+	rows, err := q.db.Query(ctx, storedMatches, arg.First, arg.Last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredMatchesRow{}
+	for rows.Next() {
+		var i StoredMatchesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.PartitionID,
+			&i.Pass,
+			&i.OursBy,
+			&i.TheirsBy,
+			&i.Score,
+			&i.Evidence,
+			&i.Movements,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const storedPasses = `-- name: StoredPasses :many
+SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id JOIN match t ON t.id = l.match_id
+ WHERE l.active AND m.partition_id = ANY ($1::int[]) AND m.day <= $2 GROUP BY t.partition_id, t.pass
+`
+
+type StoredPassesParams struct {
+	Places []int32
+	Until  pgtype.Date
+}
+
+type StoredPassesRow struct {
+	PartitionID int32
+	Pass        int16
+	Matches     int64
+}
+
+// Matches that hold, of movements of partitions up to a day.
+func (q *Queries) StoredPasses(ctx context.Context, arg StoredPassesParams) ([]StoredPassesRow, error) {
+	rows, err := q.db.Query(ctx, storedPasses, arg.Places, arg.Until)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []StoredPassesRow{}
+	for rows.Next() {
+		var i StoredPassesRow
+		if err := rows.Scan(&i.PartitionID, &i.Pass, &i.Matches); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sumBreakOperation = `-- name: SumBreakOperation :one
+WITH totals AS (
+    INSERT INTO break_operation_total (operation_id, currency, count, sum_minor)
+    SELECT i.operation_id, b.currency, count(*), sum(b.amount_minor)::bigint
+      FROM break_operation_item i JOIN break b ON b.id = i.break_id WHERE i.operation_id = $1 GROUP BY i.operation_id, b.currency
+    RETURNING count
+)
+UPDATE break_operation o SET matched = (SELECT coalesce(sum(t.count), 0) FROM totals t)::bigint WHERE o.id = $1 RETURNING o.matched
+`
+
+// Writes down what the breaks come to; gives how many there are.
+func (q *Queries) SumBreakOperation(ctx context.Context, id uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, sumBreakOperation, id)
+	var matched int64
+	err := row.Scan(&matched)
+	return matched, err
 }
 
 const sumPieces = `-- name: SumPieces :one
@@ -3740,8 +5515,8 @@ func (q *Queries) TouchFile(ctx context.Context, arg TouchFileParams) (int64, er
 }
 
 const transitOfUndone = `-- name: TransitOfUndone :exec
-INSERT INTO run_transit (run_number, partition_id, since, until, legs, amount_minor)
-SELECT $1, partition_id, day, last, -count(*), -sum(amount)
+INSERT INTO run_transit (run_number, partition_id, since, until, undone, legs, amount_minor)
+SELECT $1, partition_id, day, last, true, -count(*), -sum(amount)
   FROM (SELECT m.partition_id, m.day, max(m.day) OVER (PARTITION BY l.match_id) AS last,
                CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor END AS amount
           FROM match_leg l JOIN movement m ON m.id = l.movement_id
@@ -3749,7 +5524,7 @@ SELECT $1, partition_id, day, last, -count(*), -sum(amount)
          WHERE l.match_id = ANY ($2::bigint[]) AND l.active) legs
  WHERE day < last AND amount IS NOT NULL
  GROUP BY partition_id, day, last
-    ON CONFLICT (partition_id, until, since, run_number) DO UPDATE
+    ON CONFLICT (partition_id, until, since, run_number, undone) DO UPDATE
    SET legs = run_transit.legs + excluded.legs, amount_minor = run_transit.amount_minor + excluded.amount_minor
 `
 
@@ -3836,7 +5611,7 @@ func (q *Queries) UndoRunOpen(ctx context.Context, number int32) error {
 
 const undoRunReopened = `-- name: UndoRunReopened :exec
 WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = $1::int RETURNING match_id),
-     legs AS (UPDATE match_leg SET active = true WHERE match_id IN (SELECT match_id FROM back) AND NOT active RETURNING movement_id)
+     legs AS (UPDATE match_leg SET active = true, undone_run = NULL WHERE match_id IN (SELECT match_id FROM back) AND undone_run = $1::int RETURNING movement_id)
 DELETE FROM open_movement WHERE since_run + 1 = $1::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs)
 `
 
@@ -3928,6 +5703,84 @@ UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_m
 func (q *Queries) UnmarkAgreeing(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, unmarkAgreeing)
 	return err
+}
+
+const updateSeen = `-- name: UpdateSeen :exec
+UPDATE break b
+   SET watcher = $1, scope = $2, account = w.account, currency = w.currency, amount_minor = w.amount_minor, matched = w.matched,
+       base_severity = w.base_severity, detail = w.detail, order_id = CASE WHEN w.order_id = '' THEN b.order_id ELSE w.order_id END,
+       payment_id = CASE WHEN w.payment_id = '' THEN b.payment_id ELSE w.payment_id END,
+       state = w.state, resolution = CASE WHEN w.state = 5 THEN b.resolution ELSE 0 END, last_event = b.last_event + 1, changed_at = now()
+  FROM (SELECT unnest($3::uuid[]) AS id, unnest($4::smallint[]) AS state, unnest($5::text[]) AS account,
+               unnest($6::text[]) AS currency, unnest($7::bigint[]) AS amount_minor,
+               unnest($8::boolean[]) AS matched, unnest($9::smallint[]) AS base_severity,
+               unnest($10::text[]) AS order_id, unnest($11::text[]) AS payment_id,
+               unnest($12::jsonb[]) AS detail) w
+ WHERE b.id = w.id
+`
+
+type UpdateSeenParams struct {
+	Watcher        string
+	Scope          string
+	Ids            []uuid.UUID
+	States         []int16
+	Accounts       []string
+	Currencies     []string
+	AmountsMinor   []int64
+	Matched        []bool
+	BaseSeverities []int16
+	OrderIds       []string
+	PaymentIds     []string
+	Details        [][]byte
+}
+
+// Of breaks that are held.
+func (q *Queries) UpdateSeen(ctx context.Context, arg UpdateSeenParams) error {
+	_, err := q.db.Exec(ctx, updateSeen,
+		arg.Watcher,
+		arg.Scope,
+		arg.Ids,
+		arg.States,
+		arg.Accounts,
+		arg.Currencies,
+		arg.AmountsMinor,
+		arg.Matched,
+		arg.BaseSeverities,
+		arg.OrderIds,
+		arg.PaymentIds,
+		arg.Details,
+	)
+	return err
+}
+
+const watchedBreaks = `-- name: WatchedBreaks :many
+SELECT id FROM break WHERE watcher = $1 AND scope = $2 AND state <> 5 AND NOT matched
+`
+
+type WatchedBreaksParams struct {
+	Watcher string
+	Scope   string
+}
+
+// What of a scope can vanish.
+func (q *Queries) WatchedBreaks(ctx context.Context, arg WatchedBreaksParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, watchedBreaks, arg.Watcher, arg.Scope)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const writePiece = `-- name: WritePiece :execrows

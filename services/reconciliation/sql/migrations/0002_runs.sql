@@ -135,9 +135,10 @@ CREATE TABLE run_transit (
     partition_id int    NOT NULL,
     since        date   NOT NULL,
     until        date   NOT NULL CHECK (until > since),
+    undone       boolean NOT NULL DEFAULT false, -- it takes legs off
     legs         int    NOT NULL,
     amount_minor bigint NOT NULL,
-    PRIMARY KEY (partition_id, until, since, run_number)
+    PRIMARY KEY (partition_id, until, since, run_number, undone)
 );
 CREATE INDEX run_transit_of_run ON run_transit (run_number);
 
@@ -158,7 +159,9 @@ CREATE INDEX match_by_hand ON match (partition_id) WHERE pass = 0;
 CREATE TABLE match_leg (
     match_id    bigint  NOT NULL,
     movement_id bigint  NOT NULL,
-    active      boolean NOT NULL DEFAULT true
+    active      boolean NOT NULL DEFAULT true,
+    undone_run  int, -- the first run for which the match does not hold
+    CHECK (active = (undone_run IS NULL))
 );
 CREATE UNIQUE INDEX match_leg_active ON match_leg (movement_id) WHERE active;
 CREATE INDEX match_leg_undone ON match_leg (movement_id) WHERE NOT active;
@@ -194,7 +197,10 @@ CREATE TABLE open_movement (
 CREATE INDEX open_movement_now ON open_movement (partition_id, movement_id) WHERE until_run IS NULL;
 CREATE INDEX open_movement_until ON open_movement (until_run) WHERE until_run IS NOT NULL;
 
--- What of ours is known of a payment.
+-- What of ours is known of a payment, of what it was for, and of a payout. Payments and orders are numbered by time, so that
+-- these grow at one end.
 CREATE INDEX movement_of_payment ON movement (payment_id, kind) WHERE payment_id <> '';
+CREATE INDEX movement_of_reference ON movement (reference) WHERE ours AND reference <> '';
+CREATE INDEX movement_of_payout ON movement (payout_id) WHERE ours AND payout_id <> '';
 -- How many movements the deliveries have that a run takes.
 CREATE STATISTICS movement_delivery ON ((id >> 32)::int) FROM movement;
