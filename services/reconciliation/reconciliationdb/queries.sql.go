@@ -3883,7 +3883,8 @@ func (q *Queries) OpenBreaks(ctx context.Context, arg OpenBreaksParams) ([]uuid.
 
 const openMovementsAgain = `-- name: OpenMovementsAgain :exec
 WITH legs AS (
-    UPDATE match_leg SET active = false WHERE match_id = $1 AND active RETURNING movement_id
+    UPDATE match_leg SET active = false, undone_run = (SELECT coalesce(max(number), 0) + 1 FROM run) WHERE match_id = $1 AND active
+    RETURNING movement_id
 )
 INSERT INTO open_movement (movement_id, since_run, partition_id)
 SELECT m.id, (SELECT coalesce(max(number), 0) FROM run), m.partition_id FROM legs l JOIN movement m ON m.id = l.movement_id

@@ -1029,7 +1029,8 @@ UPDATE open_movement o SET until_run = (SELECT coalesce(max(number), 0) + 1 FROM
 -- name: OpenMovementsAgain :exec
 -- Undoes a match by hand: the next run sees its movements again.
 WITH legs AS (
-    UPDATE match_leg SET active = false WHERE match_id = @match_id AND active RETURNING movement_id
+    UPDATE match_leg SET active = false, undone_run = (SELECT coalesce(max(number), 0) + 1 FROM run) WHERE match_id = @match_id AND active
+    RETURNING movement_id
 )
 INSERT INTO open_movement (movement_id, since_run, partition_id)
 SELECT m.id, (SELECT coalesce(max(number), 0) FROM run), m.partition_id FROM legs l JOIN movement m ON m.id = l.movement_id
