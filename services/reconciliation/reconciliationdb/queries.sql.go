@@ -695,7 +695,7 @@ func (q *Queries) DifferingMinutes(ctx context.Context, arg DifferingMinutesPara
 const differingSums = `-- name: DifferingSums :many
 SELECT currency, sum(ours_minor)::bigint AS ours_minor, sum(theirs_minor)::bigint AS theirs_minor, count(DISTINCT minute) AS minutes,
        min(minute)::timestamptz AS since
-  FROM ledger_minute WHERE differs GROUP BY currency ORDER BY currency
+  FROM ledger_minute WHERE differs GROUP BY currency HAVING sum(ours_minor) <> sum(theirs_minor) ORDER BY currency
 `
 
 type DifferingSumsRow struct {
@@ -5842,7 +5842,7 @@ const unexplained = `-- name: Unexplained :many
 SELECT p.account, p.currency, count(*) AS movements, sum(m.amount_minor)::bigint AS minor, min(m.day)::date AS since
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = o.partition_id
  WHERE o.until_run IS NULL AND p.stage = 1 AND m.ours AND m.standing = 0 AND o.since_run <= $1
-   AND o.movement_id NOT IN (SELECT unnest(f.ours) FROM run_finding f WHERE f.run_number = $1)
+   AND NOT EXISTS (SELECT FROM (SELECT unnest(f.ours) AS id FROM run_finding f WHERE f.run_number = $1) e WHERE e.id = o.movement_id)
  GROUP BY p.account, p.currency ORDER BY p.account, p.currency
 `
 

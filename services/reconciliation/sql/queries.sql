@@ -796,7 +796,7 @@ UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_m
 -- name: DifferingSums :many
 SELECT currency, sum(ours_minor)::bigint AS ours_minor, sum(theirs_minor)::bigint AS theirs_minor, count(DISTINCT minute) AS minutes,
        min(minute)::timestamptz AS since
-  FROM ledger_minute WHERE differs GROUP BY currency ORDER BY currency;
+  FROM ledger_minute WHERE differs GROUP BY currency HAVING sum(ours_minor) <> sum(theirs_minor) ORDER BY currency;
 
 -- name: PositionsThrough :many
 SELECT currency, coalesce(sum(theirs_minor), 0)::bigint AS minor FROM ledger_minute WHERE minute < @through GROUP BY currency;
@@ -902,7 +902,7 @@ SELECT r.number FROM run r, ledger_progress g
 SELECT p.account, p.currency, count(*) AS movements, sum(m.amount_minor)::bigint AS minor, min(m.day)::date AS since
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = o.partition_id
  WHERE o.until_run IS NULL AND p.stage = 1 AND m.ours AND m.standing = 0 AND o.since_run <= @run_number
-   AND o.movement_id NOT IN (SELECT unnest(f.ours) FROM run_finding f WHERE f.run_number = @run_number)
+   AND NOT EXISTS (SELECT FROM (SELECT unnest(f.ours) AS id FROM run_finding f WHERE f.run_number = @run_number) e WHERE e.id = o.movement_id)
  GROUP BY p.account, p.currency ORDER BY p.account, p.currency;
 
 -- name: SetRunChecked :exec
