@@ -347,23 +347,28 @@ func (w *twin) classify() {
 	}
 }
 
-// drawPartition draws a few rows that have much in common.
+// drawPartition draws a few rows that have much in common: few amounts, or few ids, or many.
 func drawPartition(t *rapid.T, most int) (match.Input, *named) {
 	n := &named{map[match.Key]string{}, map[match.Key]string{}}
 	texts := map[match.Carrier][]string{
 		match.CarrierID: {"", "", "1", "2"}, match.CarrierParent: {"", "", "1", "2"}, match.CarrierKey: {"", "", "k", "l"},
 		match.CarrierReference: {"", "", "r", "s", "k"},
 	}
+	amounts := rapid.SampledFrom([]int64{1, 3, 8}).Draw(t, "amounts")
+	bare := rapid.SampledFrom([]int{0, 2, 8}).Draw(t, "of ten, bare")
+	kinds := rapid.SampledFrom([][]match.Kind{{match.KindCharge}, {match.KindCharge, match.KindRefund, match.KindFee}}).Draw(t, "kinds")
 	draw := func(side string, standings []match.Standing) (rows []match.Row) {
 		for i := range rapid.IntRange(0, most).Draw(t, side) {
 			l := matchtest.Line{
-				Name: fmt.Sprint(side, i), Kind: rapid.SampledFrom([]match.Kind{match.KindCharge, match.KindCharge, match.KindRefund, match.KindFee}).Draw(t, "kind"),
-				Amount: rapid.Int64Range(-1, 7).Draw(t, "amount"), Day: match.Day(rapid.IntRange(0, 5).Draw(t, "day")),
+				Name: fmt.Sprint(side, i), Kind: rapid.SampledFrom(kinds).Draw(t, "kind"),
+				Amount: rapid.Int64Range(-1, amounts).Draw(t, "amount"), Day: match.Day(rapid.IntRange(0, 5).Draw(t, "day")),
 				Standing: rapid.SampledFrom(standings).Draw(t, "standing"), Due: match.Day(rapid.IntRange(2, 3).Draw(t, "due")),
 				FeeKnown: rapid.Bool().Draw(t, "fee known"), Fee: rapid.Int64Range(0, 2).Draw(t, "fee"),
 			}
 			for c := range match.CarrierPayout {
-				l.Carriers[c] = rapid.SampledFrom(texts[c]).Draw(t, c.String())
+				if rapid.IntRange(0, 9).Draw(t, "bare") >= bare {
+					l.Carriers[c] = rapid.SampledFrom(texts[c]).Draw(t, c.String())
+				}
 			}
 			row := l.Row(1)
 			n.names[row.Key] = l.Name
