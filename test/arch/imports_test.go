@@ -35,7 +35,9 @@ var purePackages = []string{
 	"services/payment/ledger",
 	"services/billing/calendar",
 	"services/billing/dunning",
+	"services/reconciliation/breaks",
 	"services/reconciliation/match",
+	"services/reconciliation/rules",
 }
 
 // impure are the packages of the standard library that a decision does not need.

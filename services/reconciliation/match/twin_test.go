@@ -304,8 +304,7 @@ func (w *twin) prove(p match.Pair, unsure, theirs []int) (rest []int) {
 }
 
 func (w *twin) partly(p match.Pair, booked, unsure, theirs []int) {
-	stuck, taken := map[int]bool{}, []int{}
-	again := map[int]int{}
+	stuckOurs, stuckTheirs, taken, again := map[int]bool{}, map[int]bool{}, []int{}, map[int]int{}
 	split(booked, theirs, func(o, t int) bool { return w.oursOf(o).Amount == w.theirsOf(t).Amount && w.ties(p, o, t) }, func(os, ts []int) {
 		switch {
 		case len(os) == 1:
@@ -326,24 +325,20 @@ func (w *twin) partly(p match.Pair, booked, unsure, theirs []int) {
 				}
 			}
 		default:
-			for _, o := range os {
-				stuck[o] = true
-			}
-			for _, t := range ts {
-				stuck[-1-t] = true
-			}
+			mark(stuckOurs, os)
+			mark(stuckTheirs, ts)
 		}
 	})
 	var twice, restOurs, restTheirs []int
 	for _, t := range theirs {
 		if _, is := again[t]; is {
 			twice = append(twice, t)
-		} else if w.theirs[t] == stateOpen && !stuck[-1-t] {
+		} else if w.theirs[t] == stateOpen && !stuckTheirs[t] {
 			restTheirs = append(restTheirs, t)
 		}
 	}
 	for _, o := range booked {
-		if w.ours[o] == stateOpen && !stuck[o] {
+		if w.ours[o] == stateOpen && !stuckOurs[o] {
 			restOurs = append(restOurs, o)
 		}
 	}
@@ -363,6 +358,12 @@ func (w *twin) partly(p match.Pair, booked, unsure, theirs []int) {
 		w.find(breaks.SplitIncomplete, restOurs, restTheirs, off)
 	case len(taken) > 0:
 		w.find(breaks.SplitIncomplete, taken, restTheirs, off)
+	}
+}
+
+func mark(set map[int]bool, places []int) {
+	for _, i := range places {
+		set[i] = true
 	}
 }
 
