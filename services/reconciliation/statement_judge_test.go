@@ -24,6 +24,13 @@ func unnumbered(opening, closing int64, from, to int) *entry {
 	return numbered(0, 0, opening, closing, from, to)
 }
 
+// sibling is of the file that judge is asked about.
+func sibling(e *entry) *entry {
+	of := *e
+	of.file = uuid.Nil
+	return &of
+}
+
 func on(n int) match.Day { return dayOf(day(1)) + match.Day(n) }
 
 func with(e *entry, change func(*entry)) *entry {
@@ -82,6 +89,10 @@ func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
 			standingGap, "opens with 2.00 EUR, and before it stm_"},
 		"without numbers, a day in the middle": {unnumbered(150, 160, 5, 5), []*entry{unnumbered(100, 200, 3, 9)}, standingOverlap, "covers days"},
 
+		"without numbers, of one file and day": {unnumbered(150, 160, 5, 5), []*entry{sibling(unnumbered(100, 200, 5, 5))}, standingTaken, ""},
+		"without numbers, of one file":         {unnumbered(250, 260, 6, 6), []*entry{sibling(unnumbered(100, 200, 5, 5))}, standingGap, "opens with"},
+		"with numbers, of one file and day":    {numbered(9, 0, 150, 160, 5, 5), []*entry{sibling(five)}, standingGap, "is number 9"},
+
 		"without balances, the first":      {with(unnumbered(0, 0, 5, 5), unbalanced), nil, standingTaken, ""},
 		"without balances, another day":    {with(unnumbered(0, 0, 6, 6), unbalanced), []*entry{five}, standingTaken, ""},
 		"without balances, a day again":    {with(unnumbered(0, 0, 5, 5), unbalanced), []*entry{five}, standingOverlap, "has lines of days"},
@@ -94,6 +105,9 @@ func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := *test.s // others are the same ones in several tests
+			if len(test.others) == 1 && test.others[0].file == uuid.Nil {
+				s.file = uuid.Nil
+			}
 			got, why := judge(&s, test.others, nil)
 			if got != test.want || !strings.HasPrefix(why, test.why) || got.held() != (why != "" && got != standingRepeats) {
 				t.Errorf("got %d: %q, want %d: %q", got, why, test.want, test.why)
