@@ -48,7 +48,9 @@ func TestImport_OfRealFiles(t *testing.T) {
 	if _, err := os.Stat(files); errors.Is(err, fs.ErrNotExist) {
 		t.Skipf("there are no real files at %s", files)
 	}
-	if _, read := formats.Detect([]byte(":20:X\r\n:25:X\r\n:28C:1\r\n"), false); !read {
+	if head, err := os.ReadFile(filepath.Join(files, "mt940/sepa_mt9401.sta")); err != nil {
+		t.Fatal(err)
+	} else if _, read := formats.Detect(head, false); !read {
 		t.Skip("the formats are not read yet")
 	}
 	f := setupImports(t)
