@@ -1,6 +1,7 @@
 package reconciliation
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -38,19 +39,25 @@ func with(e *entry, change func(*entry)) *entry {
 	return e
 }
 
-func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
-	t.Parallel()
+// judgement is what is to become of a statement, given others.
+type judgement struct {
+	s      *entry
+	others []*entry
+	want   standing
+	why    string
+}
+
+func repeated(e *entry) { e.overlapping = e.places }
+
+func unbalanced(e *entry) { e.opening, e.closing = nil, nil }
+
+func keyed(e *entry) { e.unkeyed = 0 }
+
+// withNumbers are what is to become of statements with numbers, by what is special about them.
+func withNumbers() map[string]judgement {
 	five := numbered(5, 0, 100, 200, 5, 5)
 	six := numbered(6, 0, 200, 300, 6, 6)
-	repeated := func(e *entry) { e.overlapping = e.places }
-	unbalanced := func(e *entry) { e.opening, e.closing = nil, nil }
-	keyed := func(e *entry) { e.unkeyed = 0 }
-	for name, test := range map[string]struct {
-		s      *entry
-		others []*entry
-		want   standing
-		why    string
-	}{
+	return map[string]judgement{
 		"the first":                      {six, nil, standingTaken, ""},
 		"the next":                       {six, []*entry{five}, standingTaken, ""},
 		"the one before":                 {five, []*entry{six}, standingTaken, ""},
@@ -77,7 +84,13 @@ func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
 			[]*entry{five, numbered(6, 0, 200, 250, 6, 6), numbered(2, 0, 250, 260, 367, 367)}, standingGap, ""},
 		"it covers the days of several": {numbered(2, 0, 50, 400, 1, 30), []*entry{five, six}, standingOverlap, "covers days that stm_"},
 		"two on a day":                  {numbered(6, 0, 200, 300, 5, 5), []*entry{five}, standingTaken, ""},
+	}
+}
 
+// withoutNumbers are those of statements without numbers, or without balances.
+func withoutNumbers() map[string]judgement {
+	five := numbered(5, 0, 100, 200, 5, 5)
+	return map[string]judgement{
 		"without numbers, the next":              {unnumbered(200, 300, 6, 6), []*entry{unnumbered(100, 200, 5, 5)}, standingTaken, ""},
 		"without numbers, one of them":           {unnumbered(200, 300, 6, 6), []*entry{five}, standingTaken, ""},
 		"without numbers, the one before":        {unnumbered(0, 100, 4, 4), []*entry{unnumbered(100, 200, 5, 5)}, standingTaken, ""},
@@ -101,7 +114,14 @@ func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
 		"without balances, known by keys":  {with(with(unnumbered(0, 0, 5, 5), unbalanced), keyed), []*entry{with(numbered(5, 0, 1, 2, 5, 5), keyed)}, standingTaken, ""},
 		"without balances, of other keys":  {with(with(unnumbered(0, 0, 5, 5), unbalanced), keyed), []*entry{with(numbered(5, 0, 1, 2, 5, 5), func(e *entry) { e.unkeyed, e.format = 0, formats.MT940 })}, standingOverlap, "has lines of days"},
 		"without balances, without a line": {with(with(unnumbered(0, 0, 5, 5), unbalanced), func(e *entry) { e.first, e.last, e.places = noDay, noDay, 0 }), []*entry{five}, standingTaken, ""},
-	} {
+	}
+}
+
+func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
+	t.Parallel()
+	judgements := withNumbers()
+	maps.Copy(judgements, withoutNumbers())
+	for name, test := range judgements {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := *test.s // others are the same ones in several tests
