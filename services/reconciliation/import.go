@@ -175,6 +175,10 @@ func (r *reconciliation) bring(ctx context.Context, from request, h header, mapp
 		return answer, err
 	}
 	err = r.alone(ctx, h.Account, h.Side, func(ctx context.Context) error {
+		// Whoever came in before may have brought it.
+		if answer, err = r.known(ctx, from, header{reading: asked, sha256: h.sha256}, said); !errors.Is(err, errNotThere) {
+			return err
+		}
 		b, err := r.beginImport(ctx, from, h, asked)
 		if err != nil {
 			return err
@@ -236,6 +240,9 @@ func (b *bringing) take(ctx context.Context, mapping *formats.Mapping, in io.Rea
 	err := b.t.run(b.r.read(in, options))
 	if failed := wait(); failed != nil {
 		return failed
+	}
+	if err == nil && b.w.pieces < b.w.done {
+		err = errOtherContent
 	}
 	if err != nil {
 		return err

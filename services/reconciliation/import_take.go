@@ -180,7 +180,7 @@ func (t *taking) close(c *formats.Closing) error {
 		return &formats.Error{File: t.h.name, Line: c.Balance.At, Field: "closing balance", Err: errNoDay}
 	}
 	s.closing = &balance{c.Balance.Amount.Minor, dayOf(c.Balance.Date)}
-	if s.opening == nil || slices.ContainsFunc(s.sums, func(of sum) bool { return of.Currency != t.opening }) {
+	if s.opening == nil || slices.ContainsFunc(s.sums, func(of sum) bool { return of.Currency != string(t.opening) }) {
 		return nil
 	}
 	parts := []money.Amount{{Currency: t.opening, Minor: s.opening.minor}}

@@ -177,8 +177,9 @@ func (s *entry) place(others []*entry, leans map[uuid.UUID]bool) (standing, stri
 				return s.twin(t)
 			}
 		}
-		if len(with) > 0 && !attached(false) {
-			return s.astray(with)
+		strangers := slices.DeleteFunc(slices.Clone(with), s.sibling)
+		if len(strangers) > 0 && !attached(false) {
+			return s.astray(strangers)
 		}
 	}
 	for _, t := range with {
@@ -213,6 +214,12 @@ func (s *entry) astray(with []*entry) (standing, string) {
 	default:
 		return standingGap, fmt.Sprintf("closes with %s, and behind it %s opens with %s", s.text(s.closing), statementName(behind), behind.text(behind.opening))
 	}
+}
+
+// sibling says whether both are of one file and the same days, without numbers: a bank that reports on several accounts under one
+// number, as they stand at one time. None of them is missing between two others.
+func (s *entry) sibling(t *entry) bool {
+	return s.file == t.file && !s.numbered() && !t.numbered() && s.opening.day == t.opening.day && s.closing.day == t.closing.day
 }
 
 // neighbours are the statements that come before and behind one.

@@ -2033,6 +2033,23 @@ func (q *Queries) LastFinishedRun(ctx context.Context) (uuid.UUID, error) {
 	return id, err
 }
 
+const lastMovement = `-- name: LastMovement :one
+SELECT coalesce(max(id), $1)::bigint AS last FROM movement WHERE id BETWEEN $1 AND $2
+`
+
+type LastMovementParams struct {
+	First int64
+	Last  int64
+}
+
+// The greatest id there is between these; the first of them for none.
+func (q *Queries) LastMovement(ctx context.Context, arg LastMovementParams) (int64, error) {
+	row := q.db.QueryRow(ctx, lastMovement, arg.First, arg.Last)
+	var last int64
+	err := row.Scan(&last)
+	return last, err
+}
+
 const lastRunToCheck = `-- name: LastRunToCheck :many
 SELECT r.number FROM run r, ledger_progress g
  WHERE r.number = (SELECT max(number) FROM run WHERE state = 2) AND r.number > g.run_number
@@ -4421,22 +4438,18 @@ func (q *Queries) RemoveFile(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
-const removeMovements = `-- name: RemoveMovements :execrows
-DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN $1 AND $2 ORDER BY m.id LIMIT $3)
+const removeMovements = `-- name: RemoveMovements :exec
+DELETE FROM movement WHERE id BETWEEN $1 AND $2
 `
 
 type RemoveMovementsParams struct {
 	First int64
 	Last  int64
-	N     int32
 }
 
-func (q *Queries) RemoveMovements(ctx context.Context, arg RemoveMovementsParams) (int64, error) {
-	result, err := q.db.Exec(ctx, removeMovements, arg.First, arg.Last, arg.N)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) RemoveMovements(ctx context.Context, arg RemoveMovementsParams) error {
+	_, err := q.db.Exec(ctx, removeMovements, arg.First, arg.Last)
+	return err
 }
 
 const reopenLegs = `-- name: ReopenLegs :exec

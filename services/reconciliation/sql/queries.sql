@@ -638,8 +638,8 @@ SELECT greatest(@payouts_id::bigint << 32, (SELECT max(e.id) FROM movement e WHE
 -- name: CountMovements :one
 SELECT count(*) FROM movement WHERE id BETWEEN @first AND @last;
 
--- name: RemoveMovements :execrows
-DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN @first AND @last ORDER BY m.id LIMIT @n);
+-- name: RemoveMovements :exec
+DELETE FROM movement WHERE id BETWEEN @first AND @last;
 
 -- name: ToClear :one
 SELECT id, state, delivery_id, payouts_id FROM statement_file WHERE id = @id AND clearing;
@@ -1150,3 +1150,7 @@ SELECT legs.id, @last::int, legs.partition_id FROM legs WHERE legs.id NOT IN (SE
 
 -- name: InDoubtOf :many
 SELECT id FROM movement WHERE id = ANY (@ids::bigint[]) AND ours AND standing <> 0;
+
+-- name: LastMovement :one
+-- The greatest id there is between these; the first of them for none.
+SELECT coalesce(max(id), @first)::bigint AS last FROM movement WHERE id BETWEEN @first AND @last;
