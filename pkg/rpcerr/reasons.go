@@ -66,6 +66,7 @@ const (
 	RunUnderWay             Reason = "RUN_UNDER_WAY"
 	RunBehind               Reason = "RUN_BEHIND"
 	RunStateRefused         Reason = "RUN_STATE_REFUSED"
+	MovementNotOpen         Reason = "MOVEMENT_NOT_OPEN"
 	StatementStateRefused   Reason = "STATEMENT_STATE_REFUSED"
 	BreakStateRefused       Reason = "BREAK_STATE_REFUSED"
 	BreakResolutionRefused  Reason = "BREAK_RESOLUTION_REFUSED"
@@ -142,6 +143,7 @@ var registry = []Registration{
 	{RunUnderWay, codes.FailedPrecondition, "A reconciliation is under way, and there is one at a time; it is named."},
 	{RunBehind, codes.FailedPrecondition, "The day of the run is before that of the last one, which has judged by it what is due; a simulation may be of any day."},
 	{RunStateRefused, codes.FailedPrecondition, "What is asked of the run is not possible in the state in which it is."},
+	{MovementNotOpen, codes.FailedPrecondition, "A movement is in a match already, or no run has looked at it yet."},
 	{StatementStateRefused, codes.FailedPrecondition, "What is asked of the statement or its file is not possible in the state in which it is."},
 	{BreakStateRefused, codes.FailedPrecondition, "What is decided on the break is not possible in the state in which it is."},
 	{BreakResolutionRefused, codes.FailedPrecondition, "Breaks of this code, or of this amount, do not end that way."},

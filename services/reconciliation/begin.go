@@ -108,12 +108,13 @@ func (s store) reopen(ctx context.Context, number int32, matches []int64) error 
 	if err := s.q.EndProvisional(ctx, reconciliationdb.EndProvisionalParams{Number: number, Matches: matches}); err != nil {
 		return fmt.Errorf("ending provisional matches: %w", err)
 	}
-	return s.undo(ctx, number, matches)
+	return s.undo(ctx, number, number, matches)
 }
 
-// undo undoes matches: from the run of the number on, they and what was found about them do not count.
-func (s store) undo(ctx context.Context, number int32, matches []int64) error {
-	if err := s.q.TransitOfUndone(ctx, reconciliationdb.TransitOfUndoneParams{Number: number, Matches: matches}); err != nil {
+// undo undoes matches: for the run of the number and those behind it they do not hold, nor does what was found about them. What was
+// on its way is taken off by another run, or after it.
+func (s store) undo(ctx context.Context, number, by int32, matches []int64) error {
+	if err := s.q.TransitOfUndone(ctx, reconciliationdb.TransitOfUndoneParams{Number: by, Matches: matches}); err != nil {
 		return fmt.Errorf("undoing matches: %w", err)
 	}
 	if err := s.q.UndoFindings(ctx, reconciliationdb.UndoFindingsParams{Number: number, Matches: matches}); err != nil {

@@ -4,14 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
-	"slices"
 	"strconv"
-
-	"github.com/tieout/tieout/services/reconciliation/match"
 )
 
-// canon is the canonical text of what a run comes to in a partition, of which only the hash is kept. It names movements by
-// their keys, so that it is the same in every database. docs/reconciliation.md says what is in it.
+// canon is the canonical form of what a run comes to in a partition, of which only the hash is kept: lines of text on what goes in,
+// and then matches and findings as package match has them. It names movements by their keys, so that it is the same in every
+// database. docs/reconciliation.md says what is in it.
 type canon struct {
 	hash hash.Hash
 	text []byte // not hashed yet
@@ -43,30 +41,6 @@ func (c *canon) bytes(b []byte) *canon {
 	return c
 }
 
-// keys adds the keys of rows, in their order and with commas; "-" for none.
-func (c *canon) keys(rows []match.Row, places []int32) *canon {
-	switch len(places) {
-	case 0:
-		c.text = append(c.text, '-')
-	case 1:
-		c.text = hex.AppendEncode(c.text, rows[places[0]].Key[:])
-	default:
-		keys := make([]match.Key, len(places))
-		for i, p := range places {
-			keys[i] = rows[p].Key
-		}
-		slices.SortFunc(keys, compareKeys)
-		for i, k := range keys {
-			if i > 0 {
-				c.text = append(c.text, ',')
-			}
-			c.text = hex.AppendEncode(c.text, k[:])
-		}
-	}
-	c.text = append(c.text, ' ')
-	return c
-}
-
 // end ends a line.
 func (c *canon) end() {
 	c.text[len(c.text)-1] = '\n'
@@ -79,11 +53,6 @@ func (c *canon) flush() {
 		c.hash.Write(c.text)
 		c.text = c.text[:0]
 	}
-}
-
-func (c *canon) match(in *match.Input, m match.Match) {
-	c.word("match").number(int64(m.Pass)).number(int64(m.OursBy)).number(int64(m.TheirsBy)).number(int64(m.Score)).
-		keys(in.Ours, m.Ours).keys(in.Theirs, m.Theirs).quoted(m.Evidence).end()
 }
 
 // sum gives the hash of all that was added.

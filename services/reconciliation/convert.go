@@ -11,7 +11,6 @@ import (
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/services/reconciliation/match"
-	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
 func amountToProto(a money.Amount) *commonv1.Amount {
@@ -73,29 +72,31 @@ func codesToProto(all []codeCount) []*reconciliationv1.CodeCount {
 	return made
 }
 
-// carrierNames are the names of carriers, in their order.
-var carrierNames = [match.NumCarriers]string{"id", "parent", "key", "reference", "payout"}
-
 // carrierName is empty for what is no carrier, as of a match by another pass.
 func carrierName(m *matched, c match.Carrier) string {
 	if m.pass != match.PassStrongID || c >= match.NumCarriers {
 		return ""
 	}
-	return carrierNames[c]
+	return c.String()
 }
 
 // matchText is the id of a match as people see it.
-func matchText(id int64) string { return fmt.Sprintf("mat_%d_%d", id>>32, id&(1<<32-1)) }
+func matchText(id int64) string {
+	if id < 0 {
+		return fmt.Sprintf("mat_hand_%d", -id)
+	}
+	return fmt.Sprintf("mat_%d_%d", id>>32, id&(1<<32-1))
+}
 
 func matchToProto(m *matched) *reconciliationv1.Match {
 	made := &reconciliationv1.Match{
-		MatchId: matchText(m.id), RunNumber: int32(m.id >> 32), Pass: passToProto(m.pass), OursBy: carrierName(m, m.oursBy),
+		MatchId: matchText(m.id), RunNumber: int32(max(m.id, 0) >> 32), Pass: passToProto(m.pass), OursBy: carrierName(m, m.oursBy),
 		TheirsBy: carrierName(m, m.theirsBy), Score: int32(m.score), Evidence: m.evidence, Active: m.active,
 		Account: m.partition.account, Stage: m.partition.stage.String(),
 	}
 	for _, v := range m.movements {
 		made.Movements = append(made.Movements, &reconciliationv1.MatchedMovement{
-			MovementId: v.id.String(), Ours: v.ours, Kind: rules.KindName(v.kind), Amount: amountToProto(v.amount),
+			MovementId: v.id.String(), Ours: v.ours, Kind: v.kind.String(), Amount: amountToProto(v.amount),
 			Fee: amountToProto(money.Amount{Currency: v.amount.Currency, Minor: v.fee}), Day: dayText(v.day), ProviderId: v.providerID,
 			Reference: v.reference, PayoutId: v.payoutID, PaymentId: v.payment,
 		})

@@ -6,10 +6,9 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 	"github.com/tieout/tieout/pkg/money"
-	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
-func reportToProto(r *report) *reconciliationv1.Report {
+func reportToProto(r *balanceReport) *reconciliationv1.Report {
 	of := func(minor int64) *commonv1.Amount {
 		return amountToProto(money.Amount{Currency: money.Currency(r.currency), Minor: minor})
 	}
@@ -23,7 +22,7 @@ func reportToProto(r *report) *reconciliationv1.Report {
 		m.RunAsOf, m.Digest = dayText(dateFrom(r.run.AsOf)), hex.EncodeToString(r.run.Digest)
 	}
 	for _, e := range r.effects {
-		m.Effects = append(m.Effects, &reconciliationv1.ReportEffect{Kind: rules.KindName(e.kind), Count: e.count, Amount: of(e.amount)})
+		m.Effects = append(m.Effects, &reconciliationv1.ReportEffect{Kind: e.kind.String(), Count: e.count, Amount: of(e.amount)})
 	}
 	for _, e := range r.explanations {
 		m.Explanations = append(m.Explanations, &reconciliationv1.ReportExplanation{Stage: e.stage.String(), Code: e.code, Count: e.count, Amount: of(e.amount)})

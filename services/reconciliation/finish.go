@@ -183,7 +183,7 @@ func (r *runner) cancelled(ctx context.Context, t tenure, rid RunID) error {
 			return fmt.Errorf("waiting for those who begin runs: %w", err)
 		}
 		for _, undo := range []func(context.Context, int32) error{
-			q.UndoRunLegs, q.UndoRunMatches, q.UndoRunResults, q.UndoRunOpen, q.UndoRunClosed, q.UndoRunReopened, q.UndoRunUndone,
+			q.UndoRunLegs, q.UndoRunMatches, q.UndoRunResults, q.UndoRunOpen, q.UndoRunClosed, q.UndoRunUndone, q.UndoRunReopened,
 			q.UndoRunTaken,
 		} {
 			if err := undo(ctx, t.number); err != nil {

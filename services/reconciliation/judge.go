@@ -1,17 +1,81 @@
 package reconciliation
 
 import (
+	"slices"
+
+	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/match"
 	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
-// judge matches a partition by the rules of its stage.
-func judge(in match.Input, at stage, set rules.Set) (match.Result, error) {
+// rulesOf are the rules of a stage.
+func rulesOf(at stage, set rules.Set) match.Rules {
 	if at == stageBank {
-		return match.Run(in, set.Bank)
+		return set.Bank
 	}
-	return match.Run(in, set.Provider)
+	return set.Provider
 }
 
-// acrossCurrencies looks for movements of one account and stage that are the same but for their currency.
-func acrossCurrencies([]*part, rules.Set) {}
+// acrossCurrencies looks for movements of one account and stage that are the same but for their currency. What is found stands
+// with the partition of ours, in the place of what was found about the two by themselves.
+func acrossCurrencies(parts []*part, set rules.Set) error {
+	if len(parts) < 2 {
+		return nil
+	}
+	leftovers, places := make([]match.Leftover, len(parts)), make([]leftPlaces, len(parts))
+	for i, p := range parts {
+		leftovers[i], places[i] = p.leftover()
+	}
+	for _, m := range match.AcrossCurrencies(leftovers, rulesOf(parts[0].stage, set)) {
+		ours, theirs := parts[m.OursIn], parts[m.TheirsIn]
+		o, t := places[m.OursIn].ours[m.Ours], places[m.TheirsIn].theirs[m.Theirs]
+		mine, their := &ours.in.Ours[o], &theirs.in.Theirs[t]
+		made := found{
+			code: breaks.CurrencyMismatch, ours: []int64{mine.ID}, theirs: []int64{their.ID}, amount: -mine.Amount, day: max(mine.Day, their.Day),
+		}
+		var err error
+		if !m.Payout.IsZero() {
+			if theirs.effects[m.Payout], err = plus(theirs.effects[m.Payout], m.TheirsEffect); err != nil {
+				return err
+			}
+			made.payout = theirs.theirs.payouts[m.Payout]
+		}
+		ours.mismatched = append(ours.mismatched, mismatched{payout: m.Payout, effect: m.OursEffect, row: *mine})
+		ours.mismatches = append(ours.mismatches, made)
+		ours.canon.text = m.AppendCanonical(ours.canon.text, leftovers)
+		ours.drop(func(f match.Finding) bool { return len(f.Ours) == 1 && f.Ours[0] == o && len(f.Theirs) == 0 })
+		theirs.drop(func(f match.Finding) bool { return len(f.Theirs) == 1 && f.Theirs[0] == t && len(f.Ours) == 0 })
+	}
+	return nil
+}
+
+// mismatched is a row of ours that is in another currency for them. The payout of its own currency is more by the effect: the one of
+// that id, if there is one, and else one that is not known.
+type mismatched struct {
+	payout match.Token
+	effect int64
+	row    match.Row
+}
+
+// leftPlaces are the places of the rows of a leftover in their partition.
+type leftPlaces struct{ ours, theirs []int32 }
+
+// leftover is what the partition by itself cannot explain.
+func (p *part) leftover() (left match.Leftover, places leftPlaces) {
+	for _, f := range p.raw {
+		switch f.Code {
+		case breaks.MissingAtProvider, breaks.MissingAtBank, breaks.TimingOpen:
+			for _, i := range f.Ours {
+				left.Ours, places.ours = append(left.Ours, p.in.Ours[i]), append(places.ours, i)
+			}
+		case breaks.MissingInternally, breaks.ReturnUnmatched, breaks.ChargebackUnmatched:
+			for _, j := range f.Theirs {
+				left.Theirs, places.theirs = append(left.Theirs, p.in.Theirs[j]), append(places.theirs, j)
+			}
+		}
+	}
+	return left, places
+}
+
+// drop takes findings away.
+func (p *part) drop(which func(match.Finding) bool) { p.raw = slices.DeleteFunc(p.raw, which) }

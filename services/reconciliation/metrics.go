@@ -33,14 +33,8 @@ func newMetrics(m metric.Meter) (metrics, error) {
 func (m metrics) finished(ctx context.Context, took time.Duration, o outcome) {
 	m.duration.Record(ctx, took.Seconds())
 	for i, n := range o.byPass {
-		m.matches.Add(ctx, n, metric.WithAttributes(attribute.String("pass", passNames[match.Pass(i+1)])))
+		m.matches.Add(ctx, n, metric.WithAttributes(attribute.String("pass", match.Pass(i+1).String())))
 	}
-}
-
-// passNames are the names of passes.
-var passNames = map[match.Pass]string{
-	match.PassByHand: "by_hand", match.PassStrongID: "strong_id", match.PassComposite: "composite", match.PassPayout: "payout",
-	match.PassWindow: "window", match.PassFuzzy: "fuzzy", match.PassSubset: "subset", match.PassOwn: "own",
 }
 
 // countOpen measures what is open.

@@ -38,6 +38,8 @@ type part struct {
 	oursCount, theirsCount int64
 	canon                  *canon
 	raw                    []match.Finding
+	mismatches             []found      // in another currency for them
+	mismatched             []mismatched // what of it payouts may lack
 }
 
 // span is the time in which something is on its way, the last day not included.
@@ -65,7 +67,7 @@ type found struct {
 
 // begin puts the heading of the canonical text: what the inputs are.
 func (p *part) begin(first int64, findings []match.Finding) {
-	p.first, p.raw = first, findings
+	p.first, p.raw, p.effects = first, findings, map[match.Token]int64{}
 	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
 	p.transit = map[span]transitTotal{}
 	c := newCanon()
@@ -115,7 +117,8 @@ func (p *part) note(m match.Match, number int32) error {
 	p.byPass[m.Pass]++
 	p.oursMatched += int64(len(m.Ours))
 	p.theirsMatched += int64(len(m.Theirs))
-	p.canon.match(&p.in, m)
+	p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
+	p.canon.flush()
 	last := p.lastDay(m.Ours, m.Theirs)
 	for _, i := range m.Ours {
 		row := &p.in.Ours[i]
@@ -177,33 +180,18 @@ func (p *part) lastDay(ours, theirs []int32) (last match.Day) {
 
 // conclude says what is left, and lets the rows go.
 func (p *part) conclude(asOf match.Day, refusedDays int) error {
-	p.effects = map[match.Token]int64{}
 	attributed := map[int32]bool{}
-	lines := make([][]byte, 0, len(p.raw))
 	for _, f := range p.raw {
 		made, err := p.finding(f, attributed)
 		if err != nil {
 			return err
 		}
 		p.findings = append(p.findings, made)
-		text := &canon{}
-		text.word("finding").word(string(f.Code)).word(fmt.Sprint(f.Matched)).keys(p.in.Ours, f.Ours).keys(p.in.Theirs, f.Theirs).
-			number(f.Amount).quoted(made.payout).number(f.Effect).quoted(f.Nearest)
-		text.text[len(text.text)-1] = '\n'
-		lines = append(lines, text.text)
-	}
-	order := make([]int, len(lines))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(lines[a], lines[b]) })
-	sorted := make([]found, len(order))
-	for i, at := range order {
-		sorted[i] = p.findings[at]
-		p.canon.text = append(p.canon.text, lines[at]...)
+		p.canon.text = f.AppendCanonical(p.canon.text, &p.in)
 		p.canon.flush()
 	}
-	p.findings, p.digest = sorted, p.canon.sum()
+	p.findings = append(p.findings, p.mismatches...)
+	p.digest = p.canon.sum()
 	p.leave(asOf, refusedDays)
 	p.in, p.oursDone, p.theirsDone, p.raw = match.Input{}, nil, nil, nil
 	p.ours.rows, p.theirs.rows = nil, nil

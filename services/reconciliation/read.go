@@ -240,7 +240,7 @@ func (s store) matchRows(ctx context.Context, q matchQuery) (rows []reconciliati
 		}
 		if err == nil {
 			rows, err = s.q.MatchesOfRun(ctx, reconciliationdb.MatchesOfRunParams{
-				After: max(q.after, matchID(number, 0)), Until: matchID(number, firstByHand-1), N: q.n,
+				After: max(q.after, matchID(number, 0)), Until: matchID(number, maxPlace), N: q.n,
 			})
 		}
 	}

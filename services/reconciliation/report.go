@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -28,8 +29,8 @@ type reportQuery struct {
 	from, to          match.Day
 }
 
-// report is what the provider owes us by our books, and by what others say. Amounts are in minor units.
-type report struct {
+// balanceReport is what the provider owes us by our books, and by what others say. Amounts are in minor units.
+type balanceReport struct {
 	reportQuery
 	run *reconciliationdb.ReportRunRow // the last that has finished; nil for none
 
@@ -58,8 +59,10 @@ type reporter struct {
 	reportQuery
 	places []partitionID
 	run    *reconciliationdb.ReportRunRow
-	number int32 // of the run; 0 for none
-	err    error // of sums that do not fit
+	number int32 // of the last run that has ended: what it left is what there is
+	// finished is the number of the last run that has finished: what it found says why something is open; 0 for none.
+	finished int32
+	err      error // of sums that do not fit
 }
 
 // plus adds minor units, and notes when they do not fit.
@@ -94,20 +97,23 @@ func (r *reconciliation) reading(ctx context.Context, q reportQuery, do func(con
 			return fmt.Errorf("looking for the last run: %w", err)
 		}
 		if err == nil {
-			reader.run, reader.number = &last, last.Number
+			reader.run, reader.finished = &last, last.Number
+		}
+		if reader.number, err = reader.q.LastEndedRun(ctx); err != nil {
+			return fmt.Errorf("looking for the last run: %w", err)
 		}
 		return do(ctx, reader)
 	})
 }
 
 // report makes a report.
-func (r *reconciliation) report(ctx context.Context, q reportQuery) (made *report, err error) {
+func (r *reconciliation) report(ctx context.Context, q reportQuery) (made *balanceReport, err error) {
 	err = r.reading(ctx, q, func(ctx context.Context, reader *reporter) error {
-		made = &report{reportQuery: q, run: reader.run}
+		made = &balanceReport{reportQuery: q, run: reader.run}
 		if made.waiting, err = reader.q.CountUntaken(ctx, &reader.number); err != nil {
 			return fmt.Errorf("counting movements: %w", err)
 		}
-		for _, read := range []func(context.Context, *report) error{reader.days, reader.notes, reader.open, reader.byHand} {
+		for _, read := range []func(context.Context, *balanceReport) error{reader.days, reader.notes, reader.open, reader.byHand} {
 			if err := read(ctx, made); err != nil {
 				return err
 			}
@@ -119,7 +125,7 @@ func (r *reconciliation) report(ctx context.Context, q reportQuery) (made *repor
 }
 
 // days reads the balances. Until conclude, closing and closingTheirs are what the books and the others say, and drift is nothing.
-func (r *reporter) days(ctx context.Context, made *report) error {
+func (r *reporter) days(ctx context.Context, made *balanceReport) error {
 	rows, err := r.q.ReportDays(ctx, reconciliationdb.ReportDaysParams{Since: dateTo(r.from), Places: r.places, Run: r.number, Until: dateTo(r.to)})
 	if err != nil {
 		return fmt.Errorf("reading balances: %w", err)
@@ -159,7 +165,7 @@ func (r *reporter) days(ctx context.Context, made *report) error {
 }
 
 // notes reads what was found about what is matched. A fee that is more than expected is no fee by our books.
-func (r *reporter) notes(ctx context.Context, made *report) error {
+func (r *reporter) notes(ctx context.Context, made *balanceReport) error {
 	rows, err := r.q.ReportNotes(ctx, reconciliationdb.ReportNotesParams{Since: dateTo(r.from), Places: r.places, Run: r.number, Until: dateTo(r.to)})
 	if err != nil {
 		return fmt.Errorf("reading what was found: %w", err)
@@ -180,8 +186,8 @@ func (r *reporter) notes(ctx context.Context, made *report) error {
 }
 
 // open reads what is open, and what is on its way.
-func (r *reporter) open(ctx context.Context, made *report) error {
-	rows, err := r.q.ReportOpen(ctx, reconciliationdb.ReportOpenParams{Places: r.places, Run: r.number, Until: dateTo(r.to)})
+func (r *reporter) open(ctx context.Context, made *balanceReport) error {
+	rows, err := r.q.ReportOpen(ctx, reconciliationdb.ReportOpenParams{Places: r.places, Run: r.number, Finished: r.finished, Until: dateTo(r.to)})
 	if err != nil {
 		return fmt.Errorf("reading what is open: %w", err)
 	}
@@ -205,9 +211,8 @@ func (r *reporter) open(ctx context.Context, made *report) error {
 }
 
 // byHand reads what is left of matches that people made.
-func (r *reporter) byHand(ctx context.Context, made *report) error {
-	const all = 1 << 30
-	rows, err := r.q.ReportByHand(ctx, reconciliationdb.ReportByHandParams{Places: r.places, Until: dateTo(r.to), N: all})
+func (r *reporter) byHand(ctx context.Context, made *balanceReport) error {
+	rows, err := r.q.ReportByHand(ctx, reconciliationdb.ReportByHandParams{Places: r.places, Until: dateTo(r.to), After: math.MinInt64, N: math.MaxInt32})
 	if err != nil {
 		return fmt.Errorf("reading matches by hand: %w", err)
 	}
@@ -218,7 +223,7 @@ func (r *reporter) byHand(ctx context.Context, made *report) error {
 }
 
 // explain adds to what a code explains.
-func (r *reporter) explain(made *report, at stage, code string, count, minor int64) {
+func (r *reporter) explain(made *balanceReport, at stage, code string, count, minor int64) {
 	for i := range made.explanations {
 		if e := &made.explanations[i]; e.stage == at && e.code == code {
 			e.count += count
@@ -230,7 +235,7 @@ func (r *reporter) explain(made *report, at stage, code string, count, minor int
 }
 
 // conclude takes what is on its way off the books, and sees what is not explained.
-func (made *report) conclude(r *reporter) {
+func (made *balanceReport) conclude(r *reporter) {
 	slices.SortFunc(made.explanations, func(a, b explanation) int {
 		return cmp.Or(cmp.Compare(a.stage, b.stage), strings.Compare(a.code, b.code))
 	})

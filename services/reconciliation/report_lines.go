@@ -3,6 +3,7 @@ package reconciliation
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/google/uuid"
 
@@ -73,7 +74,7 @@ func (r *reconciliation) reportLines(ctx context.Context, q reportQuery, after l
 
 func (r *reporter) openLines(ctx context.Context, after lineKey, n int32) ([]*reportLine, error) {
 	rows, err := r.q.ReportOpenLines(ctx, reconciliationdb.ReportOpenLinesParams{
-		Run: r.number, Places: r.places, Until: dateTo(r.to), After: after.a, N: n,
+		Run: r.number, Finished: r.finished, Places: r.places, Until: dateTo(r.to), After: after.a, N: n,
 	})
 	lines := make([]*reportLine, len(rows))
 	for i, row := range rows {
@@ -126,7 +127,11 @@ func (r *reporter) noteLines(ctx context.Context, after lineKey, n int32) ([]*re
 const maxNamed = 20
 
 func (r *reporter) byHandLines(ctx context.Context, after lineKey, n int32) ([]*reportLine, error) {
-	rows, err := r.q.ReportByHand(ctx, reconciliationdb.ReportByHandParams{Places: r.places, Until: dateTo(r.to), After: after.a, N: n})
+	behind := after.a
+	if behind == 0 {
+		behind = math.MinInt64 // matches by hand have ids less than zero
+	}
+	rows, err := r.q.ReportByHand(ctx, reconciliationdb.ReportByHandParams{Places: r.places, Until: dateTo(r.to), After: behind, N: n})
 	lines := make([]*reportLine, len(rows))
 	for i, row := range rows {
 		lines[i] = &reportLine{

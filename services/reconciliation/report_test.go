@@ -22,8 +22,8 @@ func TestReport_IsTheExampleOfTheDocumentation(t *testing.T) {
 	f.putRules(func(s *rules.Set) {
 		s.Due = []rules.Due{{Stage: match.StageProvider, BusinessDays: 2}, {Stage: match.StageBank, BusinessDays: 3}}
 		s.Fees = []rules.Fee{
-			{About: rules.About{Currency: "EUR", Kind: "charge"}, RatePPM: 15_000, FixedMinor: 20, Rounding: rules.Down},
-			{About: rules.About{Kind: "refund"}, Rounding: rules.Down},
+			{About: rules.About{Currency: "EUR", Kind: match.KindCharge}, RatePPM: 15_000, FixedMinor: 20, Rounding: rules.Down},
+			{About: rules.About{Kind: match.KindRefund}, Rounding: rules.Down},
 		}
 	})
 	payout := mv{bank: true, kind: match.KindPayout}
@@ -85,7 +85,7 @@ func TestReport_ExplainsEveryCent(t *testing.T) {
 			t.Parallel()
 			f := setupRuns(t)
 			f.putRules(func(s *rules.Set) {
-				s.Fees = []rules.Fee{{About: rules.About{Kind: "charge"}, RatePPM: 10_000, Rounding: rules.Down}}
+				s.Fees = []rules.Fee{{About: rules.About{Kind: match.KindCharge}, RatePPM: 10_000, Rounding: rules.Down}}
 			})
 			random := rand.New(rand.NewPCG(seed, 7))
 			day := func() string { return fmt.Sprintf("2026-11-%02d", 8+random.IntN(20)) }

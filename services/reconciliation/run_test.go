@@ -104,7 +104,7 @@ func TestRun_ExpectsTheFeeOfTheSchedule(t *testing.T) {
 	t.Parallel()
 	f := setupRuns(t)
 	f.putRules(func(s *rules.Set) {
-		s.Fees = []rules.Fee{{About: rules.About{Currency: "EUR", Kind: "charge"}, RatePPM: 15_000, FixedMinor: 20, Rounding: rules.Down}}
+		s.Fees = []rules.Fee{{About: rules.About{Currency: "EUR", Kind: match.KindCharge}, RatePPM: 15_000, FixedMinor: 20, Rounding: rules.Down}}
 	})
 	f.deliver(mv{ours: true, id: "ch_1", amount: 510}, mv{ours: true, id: "ch_2", amount: 510})
 	f.deliver(mv{id: "ch_1", amount: 510, fee: 27}, mv{id: "ch_2", amount: 510, fee: 29})
@@ -161,25 +161,25 @@ func TestMatch_OfTheSameMovementTwiceIsRefusedByTheDatabase(t *testing.T) {
 	}
 }
 
-// TestRun_LooksAgainAtWhatWasInDoubt has a payment in doubt proven by the report; when it is known how it ended, what proved it is
-// matched with that.
-func TestRun_LooksAgainAtWhatWasInDoubt(t *testing.T) {
+// TestRun_LeavesOutWhatWasInDoubt has a payment in doubt that the report proves; when it is known how it ended, only that counts.
+func TestRun_LeavesOutWhatWasInDoubt(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name   string
-		then   match.Standing
-		want   map[string]int64
-		amount int64
+		name    string
+		then    match.Standing
+		want    map[string]int64
+		matched int64
+		open    []string
 	}{
-		{"it was charged", match.Booked, map[string]int64{}, 500},
-		{"it was refused", match.Refused, map[string]int64{"STATE_CONFLICT": 1}, 500},
+		{"it was charged", match.Booked, map[string]int64{}, 1, []string{"refused"}},
+		{"it was refused", match.Refused, map[string]int64{"STATE_CONFLICT": 1}, 0, []string{"known", "refused", "theirs"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := setupRuns(t)
-			doubt := mv{ours: true, id: "ch_1", amount: 500, payment: "pay_1", standing: match.InDoubt}
-			f.deliver(doubt, mv{ours: true, id: "ch_2", amount: 7, payment: "pay_2", standing: match.InDoubt, note: "doubt"})
-			f.deliver(mv{id: "ch_1", amount: 500, day: "2026-11-12"})
+			doubt := mv{ours: true, id: "ch_1", amount: 500, payment: "pay_1", standing: match.InDoubt, note: "doubt"}
+			f.deliver(doubt, mv{ours: true, id: "ch_2", amount: 7, payment: "pay_2", standing: match.InDoubt, note: "other doubt"})
+			f.deliver(mv{id: "ch_1", amount: 500, day: "2026-11-12", note: "theirs"})
 			first := f.run(asOf)
 			if diff := cmp.Diff(map[string]int64{"UNKNOWN_RESOLVED": 1}, breaksOf(first)); diff != "" {
 				t.Errorf("breaks (-want +got):\n%s", diff)
@@ -189,19 +189,61 @@ func TestRun_LooksAgainAtWhatWasInDoubt(t *testing.T) {
 			known.standing, known.note = c.then, "known"
 			f.deliver(known, mv{ours: true, id: "ch_2", amount: 7, payment: "pay_2", standing: match.Refused, note: "refused"})
 			second := f.run(asOf)
-			if diff := cmp.Diff(c.want, breaksOf(second)); diff != "" || second.GetMatched() != 1 {
+			if diff := cmp.Diff(c.want, breaksOf(second)); diff != "" || second.GetMatched() != c.matched {
 				t.Errorf("the second run came to %v; breaks (-want +got):\n%s", second, diff)
 			}
-			if got := second.GetPartitions()[0].GetSettled(); got != 1 {
+			if got := second.GetPartitions()[0].GetSettled(); got != 2 {
 				t.Errorf("%d are settled", got)
 			}
-			if diff := cmp.Diff([]string{"refused"}, f.openNotes()); diff != "" {
+			if diff := cmp.Diff(c.open, f.openNotes()); diff != "" {
 				t.Errorf("open (-want +got):\n%s", diff)
 			}
 			f.wantExplained("EUR")
 			f.wantVerified(first, second)
 		})
 	}
+}
+
+// TestRun_LooksAgainAtWhatAPersonMatchedInDoubt has a person match a payment in doubt; when it is known how it ended, the match is
+// undone, and what it was matched with is matched with that. A run that is cancelled leaves it as it was.
+func TestRun_LooksAgainAtWhatAPersonMatchedInDoubt(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	doubt := mv{ours: true, id: "ch_1", amount: 500, payment: "pay_1", standing: match.InDoubt, note: "doubt"}
+	f.deliver(doubt, mv{id: "xx", amount: 500, day: "2026-11-12", note: "theirs"})
+	first := f.run(asOf)
+	f.byHand("doubt", "theirs")
+	f.wantExplained("EUR")
+	between := f.run(asOf)
+	if diff := cmp.Diff([]string{}, f.openNotes()); diff != "" || between.GetMovements() != 0 {
+		t.Errorf("the run after it came to %v; open (-want +got):\n%s", between, diff)
+	}
+	known := doubt
+	known.standing, known.id, known.note = match.Booked, "xx", "known"
+	f.deliver(known)
+	before := f.tables()
+
+	release := f.lock("run_day")
+	begun, err := f.begin(asOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.client.CancelRun(t.Context(), &reconciliationv1.CancelRunRequest{IdempotencyKey: "cancel-it", RunId: begun.GetRunId(), Reason: "a test"}); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	f.until(begun.GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
+	before["run"] = append(before["run"], "3 3 ")
+	if diff := cmp.Diff(before, f.tables()); diff != "" {
+		t.Errorf("what is left of the cancelled run (-before +after):\n%s", diff)
+	}
+
+	last := f.run(asOf)
+	if last.GetMatched() != 1 || last.GetMovements() != 2 || len(last.GetBreaks()) > 0 {
+		t.Errorf("the last run came to %v", last)
+	}
+	f.wantExplained("EUR")
+	f.wantVerified(first, between, last)
 }
 
 // TestRun_KnowsWhatIsThereTwice has a charge reported again, after an earlier run has matched it.

@@ -16,6 +16,7 @@ import (
 
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
@@ -380,4 +381,44 @@ func mustDay(t testing.TB, text string) match.Day {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// byHand has a person match movements, named by their notes, between two runs.
+func (f *runFixture) byHand(notes ...string) (matchID int64) {
+	f.Helper()
+	movements := pgtest.Column[int64](f, f.db, `SELECT id FROM movement WHERE note = ANY ($1)`, notes)
+	f.keys++
+	matchID = int64(-f.keys)
+	f.between(func(st store, last int32) error {
+		_, err := st.db.Exec(f.Context(), `
+WITH m AS (INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score) SELECT $1, min(partition_id), 0, 0, 0, 0 FROM movement WHERE id = ANY ($2))
+INSERT INTO match_leg (match_id, movement_id) SELECT $1, unnest($2::bigint[])`, matchID, movements)
+		if err != nil {
+			return err
+		}
+		return st.closeByHand(f.Context(), last, matchID, movements)
+	})
+	return matchID
+}
+
+// between does what a person decides between two runs.
+func (f *runFixture) between(do func(st store, last int32) error) {
+	f.Helper()
+	err := pg.InTx(f.Context(), f.reconciliation.pool, func(tx *pg.Tx) error {
+		st := newStore(tx)
+		last, err := st.betweenRuns(f.Context())
+		if err != nil {
+			return err
+		}
+		return do(st, last.Number)
+	})
+	if err != nil {
+		f.Fatalf("deciding by hand: %v", err)
+	}
+}
+
+// keyOf gives the key of the movement with a note.
+func (f *runFixture) keyOf(note string) match.Key {
+	f.Helper()
+	return match.Key(pgtest.Column[uuid.UUID](f, f.db, `SELECT key FROM movement WHERE note = $1`, note)[0])
 }

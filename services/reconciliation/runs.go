@@ -94,8 +94,8 @@ type partitionResult struct {
 // matchID is a match's id: its run's number, and its place in the run from 1.
 func matchID(run int32, place int64) int64 { return int64(run)<<32 | place }
 
-// firstByHand is the first place of matches that people make after a run.
-const firstByHand = 1 << 31
+// maxPlace is the last place there may be. Matches that people make have ids less than zero.
+const maxPlace = 1<<31 - 1
 
 // asDay gives a time's day, in UTC.
 func asDay(t time.Time) match.Day { return match.Day(rules.DateOf(t)) }

@@ -2,6 +2,7 @@ package reconciliation
 
 import (
 	"context"
+	"math"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -94,7 +95,7 @@ func numberBehind(token string, bits int) (int64, error) {
 		return 0, err
 	}
 	n, err := strconv.ParseInt(key, 10, bits)
-	if err != nil || n < 0 {
+	if err != nil {
 		return 0, rpcerr.ForField(rpcerr.RequestInvalid, "page_token", "is not a token of an earlier answer")
 	}
 	return n, nil
@@ -117,6 +118,9 @@ func (s *server) ListMatches(ctx context.Context, r *reconciliationv1.ListMatche
 	after, err := numberBehind(r.GetPageToken(), 64)
 	if err != nil {
 		return nil, err
+	}
+	if r.GetPageToken() == "" {
+		after = math.MinInt64 // matches that people made have ids less than zero
 	}
 	q := matchQuery{payment: r.GetPaymentId(), after: after, n: n + 1}
 	switch of := r.GetOf().(type) {

@@ -42,7 +42,7 @@ func (w *work) twins(ctx context.Context, p *part, asked []int64) (bool, error) 
 		return false, nil
 	}
 	found, err := newStore(w.pool).q.SettledTwins(ctx, reconciliationdb.SettledTwinsParams{
-		Ids: asked, Before: matchID(w.source.run, 0), Run: w.source.run,
+		Ids: asked, Last: matchID(w.source.run, 0), Run: w.source.run,
 	})
 	if err != nil {
 		return false, fmt.Errorf("looking for what was matched before: %w", err)

@@ -108,11 +108,11 @@ func TestSimulate_ShowsWhatOtherRulesWouldChangeAndWritesNothing(t *testing.T) {
 	f.deliver(append(ours, mv{ours: true, id: "ch_late", amount: 50})...)
 	f.deliver(theirs...)
 	f.run(asOf)
-	f.deliver(mv{id: "ch_late", amount: 50, day: "2026-11-20"}, mv{id: "ch_other", amount: 60, day: "2026-11-28"}, mv{account: "second", id: "ch_s", amount: 1})
+	f.deliver(mv{id: "ch_late", amount: 50, day: "2026-11-12"}, mv{id: "ch_other", amount: 60, day: "2026-11-28"}, mv{account: "second", id: "ch_s", amount: 1})
 	before := f.tables()
 
 	set := rules.Default()
-	set.Fees = []rules.Fee{{About: rules.About{Kind: "charge"}, RatePPM: 0, Rounding: rules.Down}}
+	set.Fees = []rules.Fee{{About: rules.About{Kind: match.KindCharge}, RatePPM: 0, Rounding: rules.Down}}
 	document, err := set.Document()
 	if err != nil {
 		t.Fatal(err)

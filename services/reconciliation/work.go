@@ -155,7 +155,9 @@ func (w *work) account(ctx context.Context, parts []*part) error {
 				return fmt.Errorf("matching %s: %w", p, err)
 			}
 		}
-		acrossCurrencies(side, w.rules)
+		if err := acrossCurrencies(side, w.rules); err != nil {
+			return err
+		}
 		for _, p := range side {
 			if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
 				return fmt.Errorf("concluding %s: %w", p, err)
@@ -218,14 +220,14 @@ func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitio
 func (w *work) match(ctx context.Context, p *part) error {
 	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
 	texts := &texts{pool: w.pool, ctx: ctx, known: map[int64]string{}}
-	p.in.AsOf, p.in.Text = w.asOf, texts.of
-	result, err := judge(p.in, p.stage, w.rules)
+	p.in.AsOf, p.in.Text, p.in.Progress = w.asOf, texts.of, func(_, _ int64) bool { return ctx.Err() == nil }
+	result, err := match.Run(p.in, rulesOf(p.stage, w.rules))
 	if err != nil {
 		return errors.Join(err, texts.err)
 	}
 	again, err := w.twins(ctx, p, unproven(&p.in, &result))
 	if err == nil && again {
-		result, err = judge(p.in, p.stage, w.rules)
+		result, err = match.Run(p.in, rulesOf(p.stage, w.rules))
 	}
 	if err := errors.Join(err, texts.err); err != nil {
 		return err
@@ -246,6 +248,16 @@ func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
 		if of.currency == p.currency {
 			maps.Copy(effects, of.effects)
 			p.in.Stray = of.strays
+			for _, m := range of.mismatched {
+				if _, known := p.ours.payouts[m.payout]; !known {
+					p.in.Stray = append(p.in.Stray, m.row)
+					continue
+				}
+				var err error
+				if effects[m.payout], err = plus(effects[m.payout], m.effect); err != nil {
+					return fmt.Errorf("payouts of %s: %w", p, err)
+				}
+			}
 		}
 	}
 	earlier, err := newStore(w.pool).earlierEffects(ctx, w.source, p.partition, slices.Collect(maps.Values(p.ours.payouts)))

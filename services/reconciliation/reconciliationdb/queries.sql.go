@@ -366,6 +366,23 @@ func (q *Queries) Cleared(ctx context.Context, arg ClearedParams) error {
 	return err
 }
 
+const closeByHand = `-- name: CloseByHand :execrows
+UPDATE open_movement SET until_run = 1 + $1::int, by_hand = true WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
+`
+
+type CloseByHandParams struct {
+	Last      int32
+	Movements []int64
+}
+
+func (q *Queries) CloseByHand(ctx context.Context, arg CloseByHandParams) (int64, error) {
+	result, err := q.db.Exec(ctx, closeByHand, arg.Last, arg.Movements)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const closeMovements = `-- name: CloseMovements :exec
 UPDATE open_movement o SET until_run = (SELECT coalesce(max(number), 0) + 1 FROM run), by_hand = true FROM match_leg l
  WHERE l.match_id = $1 AND o.movement_id = l.movement_id AND o.until_run IS NULL
@@ -1479,6 +1496,30 @@ func (q *Queries) HoldRun(ctx context.Context, arg HoldRunParams) (int64, error)
 	return result.RowsAffected(), nil
 }
 
+const inDoubtOf = `-- name: InDoubtOf :many
+SELECT id FROM movement WHERE id = ANY ($1::bigint[]) AND ours AND standing <> 0
+`
+
+func (q *Queries) InDoubtOf(ctx context.Context, ids []int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, inDoubtOf, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int64{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertAction = `-- name: InsertAction :exec
 INSERT INTO operator_action (id, actor, verb, target, reason) VALUES ($1, $2, $3, $4, $5)
 `
@@ -1967,6 +2008,18 @@ func (q *Queries) KnownMovements(ctx context.Context, keys []uuid.UUID) ([]uuid.
 		return nil, err
 	}
 	return items, nil
+}
+
+const lastEndedRun = `-- name: LastEndedRun :one
+SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1
+`
+
+// A run that was cancelled has left nothing, but people may have decided something after it.
+func (q *Queries) LastEndedRun(ctx context.Context) (int32, error) {
+	row := q.db.QueryRow(ctx, lastEndedRun)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const lastFinishedRun = `-- name: LastFinishedRun :one
@@ -3267,6 +3320,72 @@ func (q *Queries) LockDecisions(ctx context.Context) error {
 	return err
 }
 
+const lockFacts = `-- name: LockFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE id = $1 FOR NO KEY UPDATE
+`
+
+type LockFactsRow struct {
+	ID               uuid.UUID
+	Recurring        bool
+	Told             int32
+	ReservationID    uuid.UUID
+	ShipmentID       uuid.UUID
+	PaymentID        uuid.UUID
+	Currency         string
+	TotalMinor       int64
+	AuthorizedMinor  int64
+	CapturedMinor    int64
+	RefundedMinor    int64
+	ChargedBackMinor int64
+	BegunAt          time.Time
+	ToldAt           time.Time
+	Looks            int16
+	Sighted          bool
+	Now              time.Time
+}
+
+func (q *Queries) LockFacts(ctx context.Context, id uuid.UUID) ([]LockFactsRow, error) {
+	rows, err := q.db.Query(ctx, lockFacts, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockFactsRow{}
+	for rows.Next() {
+		var i LockFactsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Recurring,
+			&i.Told,
+			&i.ReservationID,
+			&i.ShipmentID,
+			&i.PaymentID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.AuthorizedMinor,
+			&i.CapturedMinor,
+			&i.RefundedMinor,
+			&i.ChargedBackMinor,
+			&i.BegunAt,
+			&i.ToldAt,
+			&i.Looks,
+			&i.Sighted,
+			&i.Now,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockFile = `-- name: LockFile :one
 SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 FOR NO KEY UPDATE
 `
@@ -3879,6 +3998,28 @@ func (q *Queries) OpenBreaks(ctx context.Context, arg OpenBreaksParams) ([]uuid.
 		return nil, err
 	}
 	return items, nil
+}
+
+const openByHand = `-- name: OpenByHand :exec
+WITH legs AS (
+    SELECT m.id, m.partition_id FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE l.match_id = $2 AND l.active
+), closed AS (
+    UPDATE open_movement o SET until_run = NULL, by_hand = false FROM legs
+     WHERE o.movement_id = legs.id AND o.until_run = 1 + $1::int AND o.by_hand
+    RETURNING o.movement_id)
+INSERT INTO open_movement (movement_id, since_run, partition_id)
+SELECT legs.id, $1::int, legs.partition_id FROM legs WHERE legs.id NOT IN (SELECT movement_id FROM closed)
+`
+
+type OpenByHandParams struct {
+	Last    int32
+	MatchID int64
+}
+
+// The movements of a match that a person made, or a run, are open again. What was closed since the last run never was.
+func (q *Queries) OpenByHand(ctx context.Context, arg OpenByHandParams) error {
+	_, err := q.db.Exec(ctx, openByHand, arg.Last, arg.MatchID)
+	return err
 }
 
 const openMovementsAgain = `-- name: OpenMovementsAgain :exec
@@ -4556,7 +4697,7 @@ const reportOpen = `-- name: ReportOpen :many
 WITH found AS (
     SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
       FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+     WHERE f.run_number = $4::int AND NOT f.matched ORDER BY v.movement_id, f.place)
 SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
        count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
@@ -4567,9 +4708,10 @@ SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE
 `
 
 type ReportOpenParams struct {
-	Places []int32
-	Run    int32
-	Until  pgtype.Date
+	Places   []int32
+	Run      int32
+	Until    pgtype.Date
+	Finished int32
 }
 
 type ReportOpenRow struct {
@@ -4581,7 +4723,12 @@ type ReportOpenRow struct {
 
 // What is open, by what the run has found about it; what was matched and is not any more is REOPENED.
 func (q *Queries) ReportOpen(ctx context.Context, arg ReportOpenParams) ([]ReportOpenRow, error) {
-	rows, err := q.db.Query(ctx, reportOpen, arg.Places, arg.Run, arg.Until)
+	rows, err := q.db.Query(ctx, reportOpen,
+		arg.Places,
+		arg.Run,
+		arg.Until,
+		arg.Finished,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -4609,7 +4756,7 @@ const reportOpenLines = `-- name: ReportOpenLines :many
 WITH found AS (
     SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
       FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = $2::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+     WHERE f.run_number = $6::int AND NOT f.matched ORDER BY v.movement_id, f.place)
 SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
        (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
@@ -4620,11 +4767,12 @@ SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM matc
 `
 
 type ReportOpenLinesParams struct {
-	Places []int32
-	Run    int32
-	Until  pgtype.Date
-	After  int64
-	N      int32
+	Places   []int32
+	Run      int32
+	Until    pgtype.Date
+	After    int64
+	N        int32
+	Finished int32
 }
 
 type ReportOpenLinesRow struct {
@@ -4646,6 +4794,7 @@ func (q *Queries) ReportOpenLines(ctx context.Context, arg ReportOpenLinesParams
 		arg.Until,
 		arg.After,
 		arg.N,
+		arg.Finished,
 	)
 	if err != nil {
 		return nil, err
@@ -4786,6 +4935,30 @@ func (q *Queries) ReportTransitLines(ctx context.Context, arg ReportTransitLines
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const resolvedDoubts = `-- name: ResolvedDoubts :many
+SELECT key FROM doubt WHERE key = ANY ($1::uuid[]) AND resolved
+`
+
+func (q *Queries) ResolvedDoubts(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, resolvedDoubts, keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var key uuid.UUID
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		items = append(items, key)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -5123,6 +5296,7 @@ func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
 }
 
 const settledTwins = `-- name: SettledTwins :many
+
 WITH asked AS (
     SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY ($1::bigint[])
 ), near AS (
@@ -5133,27 +5307,31 @@ WITH asked AS (
        AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
 ), settled AS (
     SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
-     WHERE l.match_id < $2::bigint
      UNION ALL
     SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
-     WHERE l.match_id < $2::bigint AND l.undone_run > $3::int
+     WHERE l.undone_run > $2::int
+), before AS (
+    SELECT s.asked_ours, s.id, s.match_id FROM settled s
+     WHERE s.match_id BETWEEN 0 AND $3::bigint
+        OR s.match_id < 0 AND EXISTS (SELECT FROM open_movement o WHERE o.movement_id = s.id AND o.by_hand AND o.until_run <= $2::int)
 )
-SELECT s.id FROM settled s WHERE NOT s.asked_ours
+SELECT s.id FROM before s WHERE NOT s.asked_ours
  UNION
-SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+SELECT l.movement_id FROM before s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
  WHERE s.asked_ours
 `
 
 type SettledTwinsParams struct {
-	Ids    []int64
-	Before int64
-	Run    int32
+	Ids  []int64
+	Run  int32
+	Last int64
 }
 
+// Statements.
 // Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
 // as theirs, and what was matched with ours that have the same reference as one of ours.
 func (q *Queries) SettledTwins(ctx context.Context, arg SettledTwinsParams) ([]int64, error) {
-	rows, err := q.db.Query(ctx, settledTwins, arg.Ids, arg.Before, arg.Run)
+	rows, err := q.db.Query(ctx, settledTwins, arg.Ids, arg.Run, arg.Last)
 	if err != nil {
 		return nil, err
 	}
@@ -5646,9 +5824,15 @@ func (q *Queries) UndoRunTaken(ctx context.Context, number int32) error {
 }
 
 const undoRunUndone = `-- name: UndoRunUndone :exec
-UPDATE run_finding SET undone_run = NULL WHERE undone_run = $1::int
+UPDATE run_finding f SET undone_run = NULL
+  FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
+          FROM match t JOIN match_leg l ON l.match_id = t.id JOIN provisional_match p ON p.match_id = t.id AND p.until_run = $1::int
+         GROUP BY t.id) u
+ WHERE f.matched AND f.undone_run = $1::int AND f.partition_id = u.partition_id AND f.run_number = u.run_number
+   AND f.ours || f.theirs && u.movements
 `
 
+// What was found about provisional matches that the run undid counts again.
 func (q *Queries) UndoRunUndone(ctx context.Context, number int32) error {
 	_, err := q.db.Exec(ctx, undoRunUndone, number)
 	return err

@@ -54,7 +54,7 @@ func TestParse_NamesWhatIsWrong(t *testing.T) {
 		`{"due": [{"stage": "moon"}]}`: "due[0].stage",
 		`{"due": [{"stage": "bank", "business_days": -1}]}`:                      "due[0].business_days",
 		`{"due": [{"stage": "bank", "business_days": 1.5}]}`:                     "business_days",
-		`{"due": [{"stage": "bank"}, {"stage": "bank", "kind": "gift"}]}`:        "due[1].kind",
+		`{"due": [{"stage": "bank"}, {"stage": "bank", "kind": "gift"}]}`:        "gift",
 		`{"fees": [{"currency": "XYZ", "rounding": "down"}]}`:                    "fees[0].currency",
 		`{"fees": [{"rate_ppm": 1000001, "rounding": "down"}]}`:                  "fees[0].rate_ppm",
 		`{"fees": [{"rate_ppm": 15000, "rounding": "sideways"}]}`:                "fees[0].rounding",

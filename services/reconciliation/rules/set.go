@@ -32,9 +32,8 @@ type About struct {
 	Account string `json:"account,omitempty"`
 	// Currency of ISO 4217; empty for all.
 	Currency string `json:"currency,omitempty"`
-	// Kind is "charge", "refund", "chargeback", "chargeback_reversal", "fee", "payout", "return", "adjustment" or
-	// "transfer"; empty for all.
-	Kind string `json:"kind,omitempty"`
+	// Kind is "charge", "refund" and so on; none for all.
+	Kind match.Kind `json:"kind,omitempty"`
 }
 
 // Due says how long a counterpart may take.
@@ -180,9 +179,6 @@ func (s Set) Validate() error {
 }
 
 func (a About) validate(at string, wrong func(field, format string, args ...any)) {
-	if a.Kind != "" && kindOf(a.Kind) == 0 {
-		wrong(at+".kind", "there is no kind %q", a.Kind)
-	}
 	if a.Currency != "" {
 		if _, err := money.ParseCurrency(a.Currency); err != nil {
 			wrong(at+".currency", "%v", err)
@@ -192,27 +188,5 @@ func (a About) validate(at string, wrong func(field, format string, args ...any)
 
 // fits says whether an entry is about movements of an account, a currency and a kind.
 func (a About) fits(account, currency string, kind match.Kind) bool {
-	return (a.Account == "" || a.Account == account) && (a.Currency == "" || a.Currency == currency) &&
-		(a.Kind == "" || kindOf(a.Kind) == kind)
-}
-
-// kinds are the names of kinds in documents, in the order of their numbers.
-var kinds = []string{"charge", "refund", "chargeback", "chargeback_reversal", "fee", "payout", "return", "adjustment", "transfer"}
-
-// kindOf gives the kind of a name; 0 for none.
-func kindOf(name string) match.Kind {
-	for i, k := range kinds {
-		if k == name {
-			return match.Kind(i + 1)
-		}
-	}
-	return 0
-}
-
-// KindName is the name of a kind in documents; empty for none.
-func KindName(k match.Kind) string {
-	if k < 1 || int(k) > len(kinds) {
-		return ""
-	}
-	return kinds[k-1]
+	return (a.Account == "" || a.Account == account) && (a.Currency == "" || a.Currency == currency) && (a.Kind == 0 || a.Kind == kind)
 }

@@ -176,7 +176,13 @@ WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = @n
 DELETE FROM open_movement WHERE since_run + 1 = @number::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs);
 
 -- name: UndoRunUndone :exec
-UPDATE run_finding SET undone_run = NULL WHERE undone_run = @number::int;
+-- What was found about provisional matches that the run undid counts again.
+UPDATE run_finding f SET undone_run = NULL
+  FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
+          FROM match t JOIN match_leg l ON l.match_id = t.id JOIN provisional_match p ON p.match_id = t.id AND p.until_run = @number::int
+         GROUP BY t.id) u
+ WHERE f.matched AND f.undone_run = @number::int AND f.partition_id = u.partition_id AND f.run_number = u.run_number
+   AND f.ours || f.theirs && u.movements;
 
 -- name: UndoRunTaken :exec
 UPDATE delivery SET run_number = NULL WHERE run_number = @number::int;
@@ -297,6 +303,8 @@ SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence
 SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
   FROM match_leg l JOIN movement m ON m.id = l.movement_id
  WHERE l.match_id = ANY (@ids::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key;
+-- Statements.
+
 -- name: SettledTwins :many
 -- Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
 -- as theirs, and what was matched with ours that have the same reference as one of ours.
@@ -310,14 +318,17 @@ WITH asked AS (
        AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
 ), settled AS (
     SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
-     WHERE l.match_id < @before::bigint
      UNION ALL
     SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
-     WHERE l.match_id < @before::bigint AND l.undone_run > @run::int
+     WHERE l.undone_run > @run::int
+), before AS (
+    SELECT s.asked_ours, s.id, s.match_id FROM settled s
+     WHERE s.match_id BETWEEN 0 AND @last::bigint
+        OR s.match_id < 0 AND EXISTS (SELECT FROM open_movement o WHERE o.movement_id = s.id AND o.by_hand AND o.until_run <= @run::int)
 )
-SELECT s.id FROM settled s WHERE NOT s.asked_ours
+SELECT s.id FROM before s WHERE NOT s.asked_ours
  UNION
-SELECT l.movement_id FROM settled s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+SELECT l.movement_id FROM before s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
  WHERE s.asked_ours;
 
 -- name: StoredMatches :many
@@ -377,7 +388,7 @@ SELECT p.stage, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amou
 WITH found AS (
     SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
       FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = @run::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+     WHERE f.run_number = @finished::int AND NOT f.matched ORDER BY v.movement_id, f.place)
 SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
        count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
@@ -410,7 +421,7 @@ SELECT coalesce(sum(rows), 0)::bigint AS movements FROM delivery WHERE state = 1
 WITH found AS (
     SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
       FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = @run::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+     WHERE f.run_number = @finished::int AND NOT f.matched ORDER BY v.movement_id, f.place)
 SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
        (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
@@ -1108,3 +1119,34 @@ SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id 
 
 -- name: ListBreakRefusals :many
 SELECT break_id, refusal FROM break_operation_item WHERE operation_id = @operation_id AND outcome = 2 ORDER BY break_id LIMIT 100;
+
+-- name: LockFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE id = @id FOR NO KEY UPDATE;
+
+-- name: ResolvedDoubts :many
+SELECT key FROM doubt WHERE key = ANY (@keys::uuid[]) AND resolved;
+
+-- name: LastEndedRun :one
+-- A run that was cancelled has left nothing, but people may have decided something after it.
+SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1;
+
+-- name: CloseByHand :execrows
+UPDATE open_movement SET until_run = 1 + @last::int, by_hand = true WHERE movement_id = ANY (@movements::bigint[]) AND until_run IS NULL;
+
+-- name: OpenByHand :exec
+-- The movements of a match that a person made, or a run, are open again. What was closed since the last run never was.
+WITH legs AS (
+    SELECT m.id, m.partition_id FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE l.match_id = @match_id AND l.active
+), closed AS (
+    UPDATE open_movement o SET until_run = NULL, by_hand = false FROM legs
+     WHERE o.movement_id = legs.id AND o.until_run = 1 + @last::int AND o.by_hand
+    RETURNING o.movement_id)
+INSERT INTO open_movement (movement_id, since_run, partition_id)
+SELECT legs.id, @last::int, legs.partition_id FROM legs WHERE legs.id NOT IN (SELECT movement_id FROM closed);
+
+-- name: InDoubtOf :many
+SELECT id FROM movement WHERE id = ANY (@ids::bigint[]) AND ours AND standing <> 0;

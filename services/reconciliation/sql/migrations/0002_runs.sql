@@ -143,7 +143,7 @@ CREATE TABLE run_transit (
 CREATE INDEX run_transit_of_run ON run_transit (run_number);
 
 -- A match is movements that are the same money. Its id is its run's number, shifted left by 32 bits, and its place in the
--- run; matches that a person makes have places of their own, from 2^31 on.
+-- run; those that people make have ids less than zero.
 CREATE TABLE match (
     id           bigint   PRIMARY KEY,
     partition_id int      NOT NULL,

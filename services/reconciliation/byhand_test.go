@@ -1,0 +1,97 @@
+package reconciliation
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
+	"github.com/tieout/tieout/services/reconciliation/rules"
+)
+
+// TestByHand_IsSeenByTheNextRun has a person match two movements, undo that, and undo a match of a run; and looks each time whether
+// reports explain everything and the runs before and after it hold.
+func TestByHand_IsSeenByTheNextRun(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	f.putRules(func(s *rules.Set) { s.Fees = []rules.Fee{{Rounding: rules.Down}} }) // what they keep is a finding about a match
+	ours, theirs := pairs("ch", 2)
+	theirs[1].day, theirs[1].note, ours[1].note = "2026-11-13", "theirs", "ours"
+	f.deliver(ours[0], ours[1], mv{ours: true, id: "ch_a", amount: 60, day: "2026-11-09", note: "a"})
+	f.deliver(theirs[0], theirs[1], mv{id: "ch_b", amount: 61, day: "2026-11-14", note: "b"})
+	runs := []*reconciliationv1.Run{f.run(asOf)}
+	check := func(open ...string) {
+		t.Helper()
+		if diff := cmp.Diff(open, f.openNotes(), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("open (-want +got):\n%s", diff)
+		}
+		f.wantExplained("EUR")
+	}
+	check("a", "b")
+
+	byHand := f.byHand("a", "b")
+	check()
+	page, err := f.client.ListMatches(t.Context(), &reconciliationv1.ListMatchesRequest{
+		Of: &reconciliationv1.ListMatchesRequest_MovementId{MovementId: movementIDOf(f.keyOf("a")).String()},
+	})
+	if err != nil || len(page.GetMatches()) != 1 || page.GetMatches()[0].GetPass() != reconciliationv1.Pass_PASS_BY_HAND || !page.GetMatches()[0].GetActive() {
+		t.Errorf("the match by hand is %v, %v", page, err)
+	}
+	f.between(func(st store, last int32) error { return st.openByHand(t.Context(), last, byHand) })
+	check("a", "b")
+	f.byHand("a", "b")
+	runs = append(runs, f.run(asOf))
+	check()
+
+	made := pgtest.Column[int64](t, f.db, `SELECT l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE m.note = 'ours' AND l.active`)[0]
+	f.between(func(st store, last int32) error { return st.openByHand(t.Context(), last, made) })
+	check("ours", "theirs")
+	before := f.tables()
+	release := f.lock("run_day")
+	begun, err := f.begin(asOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = pg.InTx(t.Context(), f.reconciliation.pool, func(tx *pg.Tx) error {
+		_, err := newStore(tx).betweenRuns(t.Context())
+		return err
+	})
+	rpcerrtest.Want(t, err, rpcerr.RunUnderWay)
+	_, err = f.client.CancelRun(t.Context(), &reconciliationv1.CancelRunRequest{IdempotencyKey: "cancel-it", RunId: begun.GetRunId(), Reason: "a test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	f.until(begun.GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
+	before["run"] = append(before["run"], "3 3 ")
+	if diff := cmp.Diff(before, f.tables()); diff != "" {
+		t.Errorf("what is left of the cancelled run (-before +after):\n%s", diff)
+	}
+	check("ours", "theirs")
+	f.byHand("ours", "theirs") // after a run that was cancelled
+	check()
+	runs = append(runs, f.run(asOf))
+	check()
+	f.wantVerified(runs...)
+}
+
+func TestByHand_IsForWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	ours, theirs := pairs("ch", 1)
+	f.deliver(ours[0], theirs[0])
+	f.run(asOf)
+	f.deliver(mv{id: "ch_later", amount: 5})
+	for _, which := range []string{`SELECT movement_id FROM match_leg`, `SELECT id FROM movement WHERE provider_id = 'ch_later'`} {
+		movements := pgtest.Column[int64](t, f.db, which)
+		err := pg.InTx(t.Context(), f.reconciliation.pool, func(tx *pg.Tx) error { return newStore(tx).closeByHand(t.Context(), 1, -1, movements) })
+		if _, ok := rpcerr.FromError(err); !ok {
+			t.Fatalf("%s: got %v", which, err)
+		}
+	}
+}
