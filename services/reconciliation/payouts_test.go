@@ -19,21 +19,26 @@ import (
 func (f *tiesFixture) file(lines, payouts []mv) {
 	f.Helper()
 	err := pgx.BeginFunc(f.Context(), f.db, func(tx pgx.Tx) error {
-		deliveries := make([]int32, 2)
+		var deliveries [2]*int32
+		stage := stageProvider
 		for i, all := range [][]mv{lines, payouts} {
+			if all == nil {
+				stage = stageBank
+				continue
+			}
 			if err := tx.QueryRow(f.Context(), `INSERT INTO delivery (kind, state, rows) VALUES ($1, 1, $2) RETURNING id`, i+1, len(all)).Scan(&deliveries[i]); err != nil {
 				return err
 			}
 			for n, m := range all {
 				m.currency = "GBP"
-				if err := insertMv(f.Context(), tx, deliveries[i], int32(n+1), m); err != nil {
+				if err := insertMv(f.Context(), tx, *deliveries[i], int32(n+1), m); err != nil {
 					return err
 				}
 			}
 		}
 		_, err := tx.Exec(f.Context(), `
 INSERT INTO statement_file (id, state, account, stage, format, name, reading, sha256, delivery_id, payouts_id, created_by, decided_at)
-VALUES ($1, 1, 'default', 1, 'stripe', 'f', '{}', sha256(uuid_send($1::uuid)), $2, $3, 'test', now())`, uuid.New(), deliveries[0], deliveries[1])
+VALUES ($1, 1, 'default', $4, 'csv', 'f', '{}', sha256(uuid_send($1::uuid)), $2, $3, 'test', now())`, uuid.New(), deliveries[0], deliveries[1], int16(stage))
 		return err
 	})
 	if err != nil {
