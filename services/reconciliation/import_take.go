@@ -20,7 +20,7 @@ const (
 	pieceRows  = 20_000
 	pieceLines = 50_000
 	// maxStatements is how many statements a file may have. They are kept in memory until the file is decided on.
-	maxStatements = 10_000
+	maxStatements = 5000
 	// maxProofs is how many proofs that do not hold are kept of a file.
 	maxProofs = 1000
 	// detectWithin is how much of a file its format is read from, in bytes.
