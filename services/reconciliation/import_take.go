@@ -32,6 +32,7 @@ const (
 type taking struct {
 	h                 header // with its format and side
 	delivery, payouts int32
+	pieceRows         int
 	// hand gives a piece away to be written, and gives an empty one.
 	hand func(*piece) (*piece, error)
 
@@ -99,7 +100,7 @@ func (t *taking) run(parts iter.Seq2[formats.Part, error]) error {
 		if err == nil {
 			err = t.part(part)
 		}
-		if err == nil && (len(t.piece.rows) >= pieceRows || t.lines-handed >= pieceLines) {
+		if err == nil && (len(t.piece.rows) >= t.pieceRows || t.lines-handed >= pieceLines) {
 			t.piece.lines = t.lines
 			handed = t.lines
 			t.piece, err = t.hand(t.piece)

@@ -23,9 +23,10 @@ type reconciliation struct {
 	imports  importMetrics
 
 	// read and detect are how files are read: those of package formats.
-	read    func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
-	detect  func(head []byte, mapped bool) (formats.Format, bool)
-	written func(*piece) // is told of each piece of an import that is written; nil for nobody
+	read      func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
+	detect    func(head []byte, mapped bool) (formats.Format, bool)
+	pieceRows int          // how many movements of a file are written at once
+	written   func(*piece) // is told of each piece of an import that is written; nil for nobody
 }
 
 // stage is where two sides are compared, as in the database.

@@ -57,7 +57,7 @@ func wire(env *service.Env, cfg Config) (*reconciliation, error) {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	r := &reconciliation{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, keyTTL: cfg.IdempotencyTTL,
-		imports: imports, read: formats.Read, detect: formats.Detect,
+		imports: imports, read: formats.Read, detect: formats.Detect, pieceRows: pieceRows,
 	}
 	register(env.GRPC, r)
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
