@@ -235,7 +235,9 @@ func (r *reconciliation) beginImport(ctx context.Context, from request, h header
 // take reads the file and writes what it says.
 func (b *bringing) take(ctx context.Context, mapping *formats.Mapping, in io.Reader) error {
 	hand, wait := b.w.start(ctx)
-	b.t = &taking{h: b.h, delivery: b.w.delivery, payouts: b.w.payouts, hand: hand, moved: map[money.Currency]int64{}}
+	b.t = &taking{
+		h: b.h, delivery: b.w.delivery, payouts: b.w.payouts, pieceRows: b.r.pieceRows, hand: hand, moved: map[money.Currency]int64{},
+	}
 	options := formats.Options{Name: b.h.name, Format: b.h.Format, Currency: b.h.Currency, Mapping: mapping}
 	err := b.t.run(b.r.read(in, options))
 	if failed := wait(); failed != nil {

@@ -78,7 +78,7 @@ func benchmarked(b *testing.B, pool *pgxpool.Pool) *reconciliation {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return &reconciliation{pool: pool, read: formats.Read, detect: formats.Detect, imports: imports}
+	return &reconciliation{pool: pool, read: formats.Read, detect: formats.Detect, pieceRows: pieceRows, imports: imports}
 }
 
 // importOnce writes a file and imports it: that of the round, of an account of its own.

@@ -39,6 +39,14 @@ func with(e *entry, change func(*entry)) *entry {
 	return e
 }
 
+func seriesOf(entries []*entry) *series {
+	r := newSeries()
+	for _, e := range entries {
+		r.add(e)
+	}
+	return r
+}
+
 // judgement is what is to become of a statement, given others.
 type judgement struct {
 	s      *entry
@@ -128,12 +136,12 @@ func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
 			if len(test.others) == 1 && test.others[0].file == uuid.Nil {
 				s.file = uuid.Nil
 			}
-			got, why := judgeStatement(&s, test.others, nil)
+			got, why := judgeStatement(&s, seriesOf(test.others), nil)
 			if got != test.want || !strings.HasPrefix(why, test.why) || got.held() != (why != "" && got != standingRepeats) {
 				t.Errorf("got %d: %q, want %d: %q", got, why, test.want, test.why)
 			}
 			slices.Reverse(test.others)
-			if again, _ := judgeStatement(&s, test.others, nil); again != got {
+			if again, _ := judgeStatement(&s, seriesOf(test.others), nil); again != got {
 				t.Errorf("in another order: got %d, want %d", again, got)
 			}
 		})
@@ -144,10 +152,10 @@ func TestJudge_HoldsWhatHasLinesOfAStatementThatItFollows(t *testing.T) {
 	t.Parallel()
 	five, six := numbered(5, 0, 100, 200, 5, 5), numbered(6, 0, 200, 300, 6, 6)
 	six.overlapping = 1
-	if got, why := judgeStatement(six, []*entry{five}, map[uuid.UUID]bool{five.file: true}); got != standingOverlap || !strings.HasPrefix(why, "has 1 lines that stm_") {
+	if got, why := judgeStatement(six, seriesOf([]*entry{five}), map[uuid.UUID]bool{five.file: true}); got != standingOverlap || !strings.HasPrefix(why, "has 1 lines that stm_") {
 		t.Errorf("got %d: %s", got, why)
 	}
-	if got, _ := judgeStatement(six, []*entry{five}, map[uuid.UUID]bool{uuid.New(): true}); got != standingTaken {
+	if got, _ := judgeStatement(six, seriesOf([]*entry{five}), map[uuid.UUID]bool{uuid.New(): true}); got != standingTaken {
 		t.Errorf("of another account's: got %d", got)
 	}
 }
@@ -193,7 +201,7 @@ func TestSettleAll_TakesAWholeSeriesInAnyOrder(t *testing.T) {
 		}
 		for _, s := range chain {
 			twin := *s
-			if is, _ := judgeStatement(&twin, counted, nil); is != standingOverlap {
+			if is, _ := judgeStatement(&twin, seriesOf(counted), nil); is != standingOverlap {
 				t.Errorf("a second one of number %d is %d", s.sequence, is)
 			}
 		}
