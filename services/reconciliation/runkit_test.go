@@ -74,7 +74,7 @@ func setupRuns(t testing.TB, change ...func(*Config)) *runFixture {
 func (f *runFixture) start() {
 	f.Helper()
 	cfg := servicetest.Config()
-	cfg.NATS.URL = bustest.Server(f).URL()
+	cfg.NATS.URL, cfg.AuditEvery = bustest.Server(f).URL(), time.Hour // movements of these tests are in no events
 	process, err := service.Start(f.Context(), cfg, f.Output(), service.Service{
 		Name: "reconciliation", Postgres: service.Postgres{DSN: f.dsn, MaxConns: 10}, Migrations: Migrations(),
 		Run: func(ctx context.Context, env *service.Env) (err error) {
