@@ -13,7 +13,8 @@ func newRoot(c *cli) *cobra.Command {
 	root := group("tieout", "Orders, payments and their reconciliation",
 		c.devCommand(), c.serveCommand(), c.migrateCommand(), c.pspCommand(), c.doctorCommand(), c.versionCommand(),
 		c.orderCommand(), c.sagaCommand(), c.stockCommand(), c.paymentCommand(), c.shipmentCommand(),
-		c.ledgerCommand(), c.statementCommand(), c.batchCommand(), c.limitCommand(), c.scheduleCommand(), c.holidaysCommand(), c.auditCommand())
+		c.ledgerCommand(), c.statementCommand(), c.reconCommand(), c.breakCommand(), c.batchCommand(), c.limitCommand(), c.scheduleCommand(), c.holidaysCommand(),
+		c.auditCommand())
 	root.Long = `Tieout takes orders, drives them through stock, payment and shipment, charges batches of
 recurring payments, and proves what happened.
 

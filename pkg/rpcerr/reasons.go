@@ -68,6 +68,11 @@ const (
 	RunStateRefused         Reason = "RUN_STATE_REFUSED"
 	MovementNotOpen         Reason = "MOVEMENT_NOT_OPEN"
 	StatementStateRefused   Reason = "STATEMENT_STATE_REFUSED"
+	BreakStateRefused       Reason = "BREAK_STATE_REFUSED"
+	BreakResolutionRefused  Reason = "BREAK_RESOLUTION_REFUSED"
+	BreakNotRepairable      Reason = "BREAK_NOT_REPAIRABLE"
+	BreakMovementMatched    Reason = "BREAK_MOVEMENT_MATCHED"
+	BreakSamePerson         Reason = "BREAK_SAME_PERSON"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -138,8 +143,13 @@ var registry = []Registration{
 	{RunUnderWay, codes.FailedPrecondition, "A reconciliation is under way, and there is one at a time; it is named."},
 	{RunBehind, codes.FailedPrecondition, "The day of the run is before that of the last one, which has judged by it what is due; a simulation may be of any day."},
 	{RunStateRefused, codes.FailedPrecondition, "What is asked of the run is not possible in the state in which it is."},
-	{MovementNotOpen, codes.FailedPrecondition, "A movement is in a match already, or no run has looked at it yet."},
+	{MovementNotOpen, codes.FailedPrecondition, "No run has looked at a movement yet, so that it cannot be decided on."},
 	{StatementStateRefused, codes.FailedPrecondition, "What is asked of the statement or its file is not possible in the state in which it is."},
+	{BreakStateRefused, codes.FailedPrecondition, "What is decided on the break is not possible in the state in which it is."},
+	{BreakResolutionRefused, codes.FailedPrecondition, "Breaks of this code, or of this amount, do not end that way."},
+	{BreakNotRepairable, codes.FailedPrecondition, "Nothing here repairs breaks of this code; a person has to."},
+	{BreakMovementMatched, codes.FailedPrecondition, "A movement of the break is in another match; that one is undone first, or the next run closes the break."},
+	{BreakSamePerson, codes.PermissionDenied, "Who asked for a journal does not approve it; a second person does."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

@@ -30,10 +30,10 @@ func simulationToProto(s *simulated) *reconciliationv1.Simulation {
 			CountStored: t.stored.count, AmountStored: amountToProto(of.amountOf(t.stored.minor)),
 		})
 	}
-	for _, of := range sorted(s.changes, func(a, b changeOf) int { return cmp.Or(a.compare(b.place), cmp.Compare(a.change, b.change)) }) {
+	for _, of := range sorted(s.changes, func(a, b changeOf) int { return cmp.Or(a.compare(b.place), cmp.Compare(a.shift, b.shift)) }) {
 		t := s.changes[of]
 		made.Changes = append(made.Changes, &reconciliationv1.SimulatedChange{
-			Stage: of.stage.String(), Change: reconciliationv1.MovementChange(of.change), Movements: t.count, Amount: amountToProto(of.amountOf(t.minor)),
+			Stage: of.stage.String(), Change: reconciliationv1.MovementChange(of.shift), Movements: t.count, Amount: amountToProto(of.amountOf(t.minor)),
 		})
 	}
 	return made

@@ -63,6 +63,9 @@ func tellingFrom(e bus.Event) (telling, error) {
 	return t, nil
 }
 
+// disputes are what events of chargebacks tell.
+var disputes = map[string]happening{"chargeback": wasChargedBack, "chargeback_reversed": wasReversed}
+
 // payment reads what an event tells of a payment.
 func (t *telling) payment(e bus.Event) error {
 	t.facts.Payment = idOf(e.Subject)
@@ -99,14 +102,12 @@ func (t *telling) payment(e bus.Event) error {
 		err = proto.Unmarshal(e.Data, &f)
 		m.what, m.amount, m.bookedAt = wasRefunded, amountFromEvent(f.GetAmount()), bookedAt(f.GetBookTime(), e)
 		m.providerID, m.chargeID, m.providerKey = f.GetProviderRefundId(), f.GetProviderChargeId(), f.GetOperationKey()
-	case "chargeback":
-		var c eventv1.PaymentChargeback
+	case "chargeback", "chargeback_reversed":
+		var c eventv1.PaymentChargeback // PaymentChargebackReversed has the same fields
 		err = proto.Unmarshal(e.Data, &c)
-		m.dispute(wasChargedBack, &c, e)
-	case "chargeback_reversed":
-		var c eventv1.PaymentChargebackReversed
-		err = proto.Unmarshal(e.Data, &c)
-		m.dispute(wasReversed, &c, e)
+		m.what, m.amount, m.fee = disputes[e.Name], amountFromEvent(c.GetAmount()), amountFromEvent(c.GetFee())
+		m.bookedAt = bookedAt(c.GetBookTime(), e)
+		m.providerID, m.chargeID, m.providerKey = c.GetProviderChargebackId(), c.GetProviderChargeId(), c.GetProviderKey()
 	case "unknown", "resolved":
 		return t.doubtful(e, m)
 	}
@@ -125,19 +126,6 @@ func (t *telling) tell(m ourMovement) {
 	}
 	m.key = movementKey(m.paymentID, m.what, id)
 	t.movements = append(t.movements, m)
-}
-
-// dispute is what events of chargebacks and their reversals have in common.
-func (m *ourMovement) dispute(what happening, told interface {
-	GetAmount() *commonv1.Amount
-	GetFee() *commonv1.Amount
-	GetProviderChargebackId() string
-	GetProviderChargeId() string
-	GetProviderKey() string
-	GetBookTime() *timestamppb.Timestamp
-}, e bus.Event) {
-	m.what, m.amount, m.fee, m.bookedAt = what, amountFromEvent(told.GetAmount()), amountFromEvent(told.GetFee()), bookedAt(told.GetBookTime(), e)
-	m.providerID, m.chargeID, m.providerKey = told.GetProviderChargebackId(), told.GetProviderChargeId(), told.GetProviderKey()
 }
 
 // doubtful reads that the outcome of an operation is not known, or is known after all. Those that move no money are in no

@@ -3,11 +3,9 @@ package reconciliation
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/google/uuid"
 
-	"github.com/tieout/tieout/services/reconciliation/match"
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
 
@@ -28,24 +26,6 @@ func doubtKey(paymentID string, what happening, operationKey string) uuid.UUID {
 		operationKey = ""
 	}
 	return movementKey(paymentID, what, operationKey)
-}
-
-// stillInDoubt leaves out movements in doubt of which it was told before what became of them.
-func (s store) stillInDoubt(ctx context.Context, told []ourMovement) ([]ourMovement, error) {
-	var keys []uuid.UUID
-	for _, m := range told {
-		if m.what.standingOf() == match.InDoubt {
-			keys = append(keys, m.key)
-		}
-	}
-	if len(keys) == 0 {
-		return told, nil
-	}
-	resolved, err := s.q.ResolvedDoubts(ctx, keys)
-	if err != nil {
-		return nil, fmt.Errorf("reading what was in doubt: %w", err)
-	}
-	return slices.DeleteFunc(told, func(m ourMovement) bool { return slices.Contains(resolved, m.key) }), nil
 }
 
 // putDoubts writes what is in doubt, and what is not any more, in whatever order it is told.

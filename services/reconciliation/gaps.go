@@ -18,8 +18,8 @@ import (
 type answer struct {
 	telling
 	order tieout.Order
-	// payments are the ids of its payments, reservations those of what its saga has reserved, shipments those of its shipments.
-	payments, reservations, shipments []string
+	// payments are the ids of its payments, shipments those of its shipments that are on their way.
+	payments, shipments []string
 }
 
 // clear asks the owners about an order that does not tie by what was told of it, and writes what they say: what no event has
@@ -39,7 +39,7 @@ func (t *ties) clear(ctx context.Context, k known) error {
 // conclude writes what the owners say of an order.
 func (t *ties) conclude(ctx context.Context, tx *pg.Tx, k known, a answer) error {
 	st := newStore(tx)
-	before, _, err := st.lockFacts(ctx, k.subject)
+	before, _, err := st.factsOf(ctx, k.subject)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (t *ties) conclude(ctx context.Context, tx *pg.Tx, k known, a answer) error
 	if err != nil {
 		return err
 	}
-	after, found, err := st.lockFacts(ctx, k.subject)
+	after, found, err := st.factsOf(ctx, k.subject)
 	if err != nil || !found {
 		return err
 	}

@@ -62,7 +62,7 @@ func (f *importFixture) breakOff(h *reconciliationv1.StatementHeader, content []
 func TestImport_ThatBreaksOffGoesOnWhereItWas(t *testing.T) {
 	lines := charges(4*pieceRows + 5)
 	lines = append(lines, charge("txn_0000007", "po_0"), charge("txn_0000007", "po_0"))
-	content := report(lines...)
+	content := reportOf(lines...)
 	undisturbed := setupImports(t)
 	want := undisturbed.take("accepted", hashed(providerHeader("report"), content), content)
 	wantKeys := undisturbed.keyed()
@@ -94,11 +94,11 @@ func TestImport_ThatBreaksOffGoesOnWhereItWas(t *testing.T) {
 
 func TestImport_OfOtherContentRemovesWhatIsLeftOfAnother(t *testing.T) {
 	f := setupImports(t)
-	content := report(charges(3 * pieceRows)...)
+	content := reportOf(charges(3 * pieceRows)...)
 	f.breakOff(hashed(providerHeader("report"), content), content, 1)
 	// The same lines in another file: those that were left are not in their way.
 	other := append(charges(2*pieceRows), charge("another", ""))
-	file := f.take("accepted", providerHeader("other"), report(other...))
+	file := f.take("accepted", providerHeader("other"), reportOf(other...))
 	if file.GetMovements() != 2*pieceRows+1 || file.GetOverlapping() != 0 {
 		t.Errorf("file: %v", file)
 	}
@@ -111,7 +111,7 @@ func TestImport_OfOtherContentRemovesWhatIsLeftOfAnother(t *testing.T) {
 // What is resumed is compared with what was written: a reader that understands the file otherwise begins anew.
 func TestImport_DoesNotGoOnWithWhatWasReadOtherwise(t *testing.T) {
 	f := setupImports(t)
-	content := report(charges(3 * pieceRows)...)
+	content := reportOf(charges(3 * pieceRows)...)
 	f.breakOff(hashed(providerHeader("report"), content), content, 1)
 	f.reconciliation.read = func(r io.Reader, o formats.Options) iter.Seq2[formats.Part, error] {
 		return func(yield func(formats.Part, error) bool) {
@@ -138,7 +138,7 @@ func TestImport_DoesNotGoOnWithWhatWasReadOtherwise(t *testing.T) {
 
 func TestImport_OfADeadProcessIsSwept(t *testing.T) {
 	f := setupImports(t)
-	content := report(charges(2 * pieceRows)...)
+	content := reportOf(charges(2 * pieceRows)...)
 	f.breakOff(hashed(providerHeader("report"), content), content, 1)
 	if _, err := f.reconciliation.sweepOnce(t.Context()); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestImport_OfADeadProcessIsSwept(t *testing.T) {
 // An import that does not say its hash cannot be resumed, and leaves nothing when it breaks off.
 func TestImport_ThatCannotBeResumedLeavesNothing(t *testing.T) {
 	f := setupImports(t)
-	f.breakOff(providerHeader("report"), report(charges(2*pieceRows)...), 1)
+	f.breakOff(providerHeader("report"), reportOf(charges(2*pieceRows)...), 1)
 	waittest.Until(t, "nothing is left", func() bool { return f.count(`SELECT count(*) FROM statement_file`) == 0 })
 	f.wantEmpty()
 }

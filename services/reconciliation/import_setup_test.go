@@ -69,7 +69,7 @@ func fakeFile(parts ...fakePart) []byte {
 }
 
 // report is a provider's report of lines.
-func report(lines ...*formats.Line) []byte {
+func reportOf(lines ...*formats.Line) []byte {
 	parts := []fakePart{{Part: formats.Part{Statement: &formats.Statement{At: 1}}}}
 	for i, l := range lines {
 		l.At, l.Number = i+2, i+1

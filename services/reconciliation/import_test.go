@@ -91,7 +91,7 @@ func TestImport_OfAReportMakesWhatItPaysOut(t *testing.T) {
 	own.Kind, own.ProviderID, own.Amount, own.Fee = formats.KindPayout, "po_1", eur(-1540), 0
 	even1, even2 := charge("txn_6", "po_2"), charge("txn_7", "po_2")
 	even1.Fee, even2.Fee, even2.Amount = 0, 0, eur(-1000)
-	file := f.take("accepted", providerHeader("report"), report(charge("txn_1", "po_1"), charge("txn_2", "po_1"), refund, unpaid, own, even1, even2))
+	file := f.take("accepted", providerHeader("report"), reportOf(charge("txn_1", "po_1"), charge("txn_2", "po_1"), refund, unpaid, own, even1, even2))
 	if file.GetLines() != 7 || file.GetPayoutLines() != 1 || file.GetMovements() != 6 || file.GetSide() != reconciliationv1.StatementSide_STATEMENT_SIDE_PROVIDER {
 		t.Errorf("file: %v", file)
 	}
@@ -115,7 +115,7 @@ func TestImport_MovesMoneyFromPayoutToPayout(t *testing.T) {
 	instant.Kind, instant.ProviderID, instant.Amount, instant.Fee = formats.KindPayout, "po_instant", eur(-500), 5
 	back := charge("txn_3", "po_next")
 	back.Kind, back.ProviderID, back.Amount, back.Fee = formats.KindPayout, "po_back", eur(200), 0
-	file := f.take("accepted", providerHeader("report"), report(charge("txn_1", "po_next"), instant, back))
+	file := f.take("accepted", providerHeader("report"), reportOf(charge("txn_1", "po_next"), instant, back))
 	want := []string{
 		"provider theirs 5 -5 0 po_next", "provider theirs 1 1000 30 po_next",
 		"bank ours 6 -200 0 po_back", "bank ours 6 500 0 po_instant", "bank ours 6 -500 0 po_next", "bank ours 6 200 0 po_next", "bank ours 6 965 0 po_next",
@@ -128,7 +128,7 @@ func TestImport_MovesMoneyFromPayoutToPayout(t *testing.T) {
 
 func TestImport_OfTheSameFileChangesNothing(t *testing.T) {
 	f := setupImports(t)
-	content := report(charge("txn_1", "po_1"), charge("txn_2", "po_1"))
+	content := reportOf(charge("txn_1", "po_1"), charge("txn_2", "po_1"))
 	first := f.take("accepted", providerHeader("report"), content)
 	replay, err := f.importAs("import-report", providerHeader("report"), content)
 	if err != nil || replay.GetFile().GetFileId() != first.GetFileId() || replay.GetDuplicate() || replay.GetFile().GetRepeats() != 0 {
@@ -144,10 +144,10 @@ func TestImport_OfTheSameFileChangesNothing(t *testing.T) {
 	if err != nil || early.GetFile().GetFileId() != first.GetFileId() || !early.GetDuplicate() || early.GetFile().GetRepeats() != 2 {
 		t.Errorf("by its hash: %v, %v", early, err)
 	}
-	_, err = f.importAs("import-report", providerHeader("report"), report(charge("txn_9", "po_1")))
+	_, err = f.importAs("import-report", providerHeader("report"), reportOf(charge("txn_9", "po_1")))
 	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyReused, "chunk")
 	h.Sha256 = strings.Repeat("0", 64)
-	_, err = f.importAs("import-other", h, report(charge("txn_9", "po_1")))
+	_, err = f.importAs("import-other", h, reportOf(charge("txn_9", "po_1")))
 	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "header.sha256")
 	if n := f.count(`SELECT count(*) FROM movement`); n != 3 {
 		t.Errorf("%d movements are there, want 3", n)
@@ -160,7 +160,7 @@ func TestImport_OfTheSameFileChangesNothing(t *testing.T) {
 
 func TestImport_RacingImportsTakeAFileInOnce(t *testing.T) {
 	f := setupImports(t)
-	content := report(charges(500)...)
+	content := reportOf(charges(500)...)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	ids, duplicates := map[string]int{}, 0
@@ -197,17 +197,17 @@ func TestImport_KeepsALineThatAFileHasTwiceAndNotOneThatTwoFilesHave(t *testing.
 	f := setupImports(t)
 	many := charges(pieceRows + 10)
 	twice := append(many, charge("txn_0000003", "po_0"), charge("txn_0000003", "po_0"), charge("txn_0000004", "po_0")) // in the second piece
-	first := f.take("accepted", providerHeader("first"), report(twice...))
+	first := f.take("accepted", providerHeader("first"), reportOf(twice...))
 	if first.GetMovements() != pieceRows+13 || first.GetOverlapping() != 0 {
 		t.Errorf("first: %v", first)
 	}
 	// The second one has some lines of the first, one of them once more than that, and one that is new.
-	second := f.take("accepted", providerHeader("second"), report(charge("txn_0000004", "po_0"), charge("txn_0000004", "po_0"), charge("txn_0000004", "po_0"),
+	second := f.take("accepted", providerHeader("second"), reportOf(charge("txn_0000004", "po_0"), charge("txn_0000004", "po_0"), charge("txn_0000004", "po_0"),
 		charge("txn_0000005", "po_0"), charge("new", "po_0")))
 	if second.GetMovements() != 2 || second.GetOverlapping() != 3 || second.GetLines() != 5 {
 		t.Errorf("second: %v", second)
 	}
-	third := f.take("accepted", providerHeader("third"), report(charge("new", "po_0"), charge("txn_0000003", "po_0")))
+	third := f.take("accepted", providerHeader("third"), reportOf(charge("new", "po_0"), charge("txn_0000003", "po_0")))
 	if third.GetMovements() != 0 || third.GetOverlapping() != 2 || f.standings(third) != "repeats" {
 		t.Errorf("third: %v, %s", third, f.standings(third))
 	}
@@ -222,10 +222,10 @@ func TestImport_KeepsALineThatAFileHasTwiceAndNotOneThatTwoFilesHave(t *testing.
 
 func TestImport_HoldsALineThatSaysSomethingElseElsewhere(t *testing.T) {
 	f := setupImports(t)
-	f.take("accepted", providerHeader("first"), report(charge("txn_1", "po_1")))
+	f.take("accepted", providerHeader("first"), reportOf(charge("txn_1", "po_1")))
 	other := charge("txn_1", "po_1")
 	other.Amount = eur(1001)
-	second := f.take("held", providerHeader("second"), report(other, charge("txn_2", "po_1")))
+	second := f.take("held", providerHeader("second"), reportOf(other, charge("txn_2", "po_1")))
 	if !strings.Contains(second.GetNote(), "line 2 says 10.01 EUR") || !strings.Contains(second.GetNote(), "10.00 EUR") {
 		t.Errorf("why: %s", second.GetNote())
 	}
@@ -279,7 +279,7 @@ func TestImport_RefusesWhatCannotBeReadAndLeavesNothing(t *testing.T) {
 	line := func(change func(*formats.Line)) []byte {
 		l := charge("txn_1", "po_1")
 		change(l)
-		return report(append(charges(pieceRows+1), l)...) // a piece of it is written when it is found
+		return reportOf(append(charges(pieceRows+1), l)...) // a piece of it is written when it is found
 	}
 	for name, test := range map[string]struct {
 		content     []byte
@@ -341,14 +341,14 @@ func TestImport_RefusesAHeaderThatSaysTooLittleOrTheWrongThing(t *testing.T) {
 			Side: reconciliationv1.StatementSide_STATEMENT_SIDE_BANK}, rpcerr.RequestInvalid, "header.side"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := f.importAs("import-"+name, test.header, report())
+			_, err := f.importAs("import-"+name, test.header, reportOf())
 			rpcerrtest.Want(t, err, test.reason, test.field)
 		})
 	}
-	_, err := f.importAs("", providerHeader("x"), report())
+	_, err := f.importAs("", providerHeader("x"), reportOf())
 	rpcerrtest.Want(t, err, rpcerr.IdempotencyKeyMissing, "idempotency_key")
 	f.wantEmpty()
-	empty := f.take("accepted", providerHeader("a report of nothing"), report())
+	empty := f.take("accepted", providerHeader("a report of nothing"), reportOf())
 	if empty.GetLines() != 0 || empty.GetStatements() != 1 {
 		t.Errorf("a report of nothing: %v", empty)
 	}

@@ -115,10 +115,6 @@ func (r *reconciliation) takeIn(ctx context.Context, tx *pg.Tx, told []telling) 
 	for _, t := range told {
 		movements, doubts = append(movements, t.movements...), append(doubts, t.doubts...)
 	}
-	movements, err := st.stillInDoubt(ctx, movements)
-	if err != nil {
-		return nil, err
-	}
 	fresh, err := r.insertMovements(ctx, tx, movements)
 	if err != nil {
 		return nil, err

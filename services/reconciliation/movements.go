@@ -3,7 +3,6 @@ package reconciliation
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
@@ -60,14 +59,7 @@ func (h happening) standingOf() match.Standing {
 // movementKey is the key of what happened to a payment: the same whoever tells it, and when. Of what can happen to it more
 // than once, id is the provider's id of it, or the key under which the provider was asked.
 func movementKey(paymentID string, what happening, id string) uuid.UUID {
-	var parts []byte
-	for _, p := range [...]string{paymentID, string(what), id} {
-		parts = fmt.Appendf(parts, "%d:%s", len(p), p)
-	}
-	sum := sha256.Sum256(parts)
-	key := uuid.UUID(sum[:16])
-	key[6], key[8] = key[6]&0x0f|0x80, key[8]&0x3f|0x80 // version 8
-	return key
+	return new(identity).of(paymentID, string(what), id).key()
 }
 
 // ourMovement is money of ours that moved at the provider, may have, or was refused.

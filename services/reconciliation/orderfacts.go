@@ -77,11 +77,15 @@ func (s store) dueFacts(ctx context.Context, n int32) ([]known, error) {
 	return all, nil
 }
 
-// lockFacts holds what is known of an order to the end of the transaction; found says whether anything is.
-func (s store) lockFacts(ctx context.Context, of subject) (k known, found bool, err error) {
-	rows, err := s.q.LockFacts(ctx, of.id)
-	if err != nil || len(rows) == 0 {
-		return k, false, err
+// factsOf gives what is known of an order; found says whether anything is. Nothing is locked: whoever takes something in begins
+// with the delivery.
+func (s store) factsOf(ctx context.Context, of subject) (k known, found bool, err error) {
+	rows, err := s.q.GetFacts(ctx, of.id)
+	if err != nil {
+		return k, false, fmt.Errorf("reading what was told of an order: %w", err)
+	}
+	if len(rows) == 0 {
+		return k, false, nil
 	}
 	return knownFrom(reconciliationdb.DueFactsRow(rows[0])), true, nil
 }
@@ -113,7 +117,8 @@ func (s store) setLooks(ctx context.Context, all []look) error {
 	}
 	_, err := s.db.Exec(ctx, `
 UPDATE order_fact f SET look_at = n.look_at, looks = n.looks, sighted = n.sighted
-  FROM (SELECT w.*, o.place FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::int[], $5::boolean[]) AS w (id, told_at, look_at, looks, sighted)
+  FROM (SELECT w.told_at, w.look_at, w.looks, w.sighted, o.place
+          FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::int[], $5::boolean[]) AS w (id, told_at, look_at, looks, sighted)
          CROSS JOIN LATERAL (SELECT ctid AS place FROM order_fact WHERE id = w.id OFFSET 0 FOR NO KEY UPDATE) AS o) AS n
  WHERE f.ctid = n.place AND f.told_at = n.told_at`, ids, toldAts, lookAts, looks, sighted)
 	if err != nil {

@@ -303,6 +303,33 @@ func (f *ledgerFake) GetTurnover(_ context.Context, r *paymentv1.GetTurnoverRequ
 	return out, nil
 }
 
+// PostJournal books what a journal moves of what the provider holds.
+func (f *ledgerFake) PostJournal(_ context.Context, r *paymentv1.PostJournalRequest) (*paymentv1.PostJournalResponse, error) {
+	moves := -r.GetAmount().GetMinorUnits() - r.GetFee().GetMinorUnits()
+	what := "payout " + r.GetKey()
+	if r.GetKind() == paymentv1.JournalKind_JOURNAL_KIND_CORRECTION {
+		what, moves = "correction "+r.GetKey(), 0
+		sum := int64(0)
+		for _, p := range r.GetPostings() {
+			if sum += p.GetAmount().GetMinorUnits(); p.GetAccount() == paymentv1.LedgerAccount_LEDGER_ACCOUNT_PROVIDER_CLEARING {
+				moves += p.GetAmount().GetMinorUnits()
+			}
+		}
+		if sum != 0 || len(r.GetPostings()) < 2 {
+			f.t.Errorf("a journal does not balance: %v", r)
+		}
+	} else if r.GetAmount().GetMinorUnits() <= 0 {
+		return nil, rpcerr.New(rpcerr.AmountNotPositive, "is not more than zero")
+	}
+	err := f.once("PostJournal", r.GetIdempotencyKey(), r, what, func() {
+		f.entries = append(f.entries, &paymentv1.Entry{
+			JournalId: "jrn_" + r.GetKey(), Line: 2, Account: paymentv1.LedgerAccount_LEDGER_ACCOUNT_PROVIDER_CLEARING, Amount: pounds(moves),
+			Kind: r.GetKind(), CreateTime: timestamppb.New(f.now),
+		})
+	})
+	return &paymentv1.PostJournalResponse{JournalId: "jrn_" + r.GetKey()}, err
+}
+
 type stockFake struct {
 	inventoryv1.UnimplementedInventoryServiceServer
 	*business

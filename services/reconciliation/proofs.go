@@ -2,7 +2,6 @@ package reconciliation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
 
@@ -26,8 +26,8 @@ type provenDoubt struct {
 }
 
 const (
-	// proofPiece is how many doubts are resolved in a round, and proofAttempts how often it is tried; then it is for a person.
-	proofPiece    = 16
+	// maxProven is how many doubts are resolved in a round, and proofAttempts how often it is tried; then it is for a person.
+	maxProven     = 16
 	proofAttempts = 5
 	// proofAgain is when it is tried again, twice as long each time.
 	proofAgain = time.Minute
@@ -48,7 +48,7 @@ func (t *ties) proveOnce(ctx context.Context) (again bool, err error) {
 		outcome, failure := "done", ""
 		if err != nil {
 			outcome, failure = "unknown", err.Error()
-			if errors.Is(err, errNotRepaired) {
+			if rpcerr.Is(err, rpcerr.BreakNotRepairable) {
 				outcome = "refused"
 			}
 			t.log.WarnContext(ctx, "what a statement proves is not resolved", slog.String("payment_id", d.paymentID), slog.Any("error", err))
@@ -60,13 +60,13 @@ func (t *ties) proveOnce(ctx context.Context) (again bool, err error) {
 			return false, fmt.Errorf("writing what came of a doubt: %w", err)
 		}
 	}
-	return len(all) == proofPiece, nil
+	return len(all) == maxProven, nil
 }
 
 // provenDoubts gives those whose time to be resolved has come; of one payment all, whenever they were tried, and however their
 // counterpart was found.
 func (s store) provenDoubts(ctx context.Context, paymentID string) ([]provenDoubt, error) {
-	rows, err := s.q.ProvenDoubts(ctx, reconciliationdb.ProvenDoubtsParams{PaymentID: paymentID, Attempts: proofAttempts, N: proofPiece})
+	rows, err := s.q.ProvenDoubts(ctx, reconciliationdb.ProvenDoubtsParams{PaymentID: paymentID, Attempts: proofAttempts, N: maxProven})
 	if err != nil {
 		return nil, fmt.Errorf("looking for doubts that are proven: %w", err)
 	}

@@ -11,7 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
@@ -38,6 +40,12 @@ type reconciliation struct {
 	tieOut     TieOutConfig
 	ties       *ties    // nil where it does not run
 	currencies sync.Map // whose partitions at the provider are known to be there
+
+	// Of breaks.
+	policy    breaks.Policy            // how they are judged
+	poster    journalPoster            // nil where journals cannot be posted
+	repairers map[breaks.Code]repairer // what drives on what caused one
+	breakBell periodic.Bell            // there may be journals to post, or an operation to carry out
 }
 
 // stage is where two sides are compared, as in the database.

@@ -2,76 +2,58 @@ package reconciliation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/tieout"
 )
 
-// brokenThing is a break that is to be repaired.
-type brokenThing struct {
-	id   uuid.UUID
-	code breaks.Code
-	// reopened is how often it was: each time it may be repaired once more.
-	reopened int32
-	// subject, orderID and paymentID are those of its sighting.
-	subject, orderID, paymentID string
+// under names a part of what is done to repair a break, so that it is done once.
+func (b *brokenThing) under(done ...string) string {
+	return strings.Join(append([]string{b.key}, done...), "/")
 }
 
-// key names what is done to repair it, so that it is done once.
-func (b brokenThing) key(done ...string) string {
-	return fmt.Sprintf("break/%s/%d/%s", b.id, b.reopened, strings.Join(done, "/"))
-}
-
-// errNotRepaired says that nothing can be done about a break without a person; the error that wraps it says why.
-var errNotRepaired = errors.New("is not repaired")
-
+// notRepaired says that nothing can be done about a break without a person, and why.
 func notRepaired(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errNotRepaired, fmt.Sprintf(format, args...))
+	return rpcerr.New(rpcerr.BreakNotRepairable, format, args...)
 }
 
-// repairer repairs a break of one code, and says in words what it did.
-type repairer func(t *ties, ctx context.Context, b brokenThing) (what string, err error)
-
-// repairers are those that there are; what has none is for a person.
-func repairers() map[breaks.Code]repairer {
+// repairers are those that there are; what has none is for a person. They drive the services under keys of the break, so that
+// asked twice it happens once. Whether it is repaired is seen by whoever sighted it. Their errors are BREAK_NOT_REPAIRABLE, with
+// what was found out; any other one says that it is not known, and that it may be asked for again.
+func (t *ties) repairers() map[breaks.Code]repairer {
 	return map[breaks.Code]repairer{
-		breaks.SagaDivergence:    (*ties).repairOrder,
-		breaks.StateConflict:     (*ties).repairConflict,
-		breaks.UnknownResolved:   (*ties).repairDoubt,
-		breaks.MissingAtProvider: (*ties).askProvider,
+		breaks.SagaDivergence:    t.counted(t.repairOrder),
+		breaks.StateConflict:     t.counted(t.repairConflict),
+		breaks.UnknownResolved:   t.counted(t.repairDoubt),
+		breaks.MissingAtProvider: t.counted(t.askProvider),
 	}
 }
 
-// repair repairs a break, and says in words what was done: the services are driven under keys of the break, so that asked twice
-// it happens once. Whether it is repaired is seen by whoever sighted it. Errors: errNotRepaired, with what was found out; any
-// other one says that it is not known, and that it may be asked for again.
-func (r *reconciliation) repair(ctx context.Context, b brokenThing) (what string, err error) {
-	by, there := repairers()[b.code]
-	if !there || r.ties == nil {
-		return "", notRepaired("there is nothing that repairs %s", b.code)
+// counted is a repairer whose outcomes are counted.
+func (t *ties) counted(repair repairer) repairer {
+	return func(ctx context.Context, b *brokenThing) (string, error) {
+		what, err := repair(ctx, b)
+		outcome := "done"
+		switch {
+		case rpcerr.Is(err, rpcerr.BreakNotRepairable):
+			outcome = "refused"
+		case err != nil:
+			outcome = "unknown"
+		}
+		t.metrics.repairs.Add(ctx, 1, metric.WithAttributes(outcomeKey.String(outcome)))
+		return what, err
 	}
-	what, err = by(r.ties, ctx, b)
-	outcome := "done"
-	switch {
-	case errors.Is(err, errNotRepaired):
-		outcome = "refused"
-	case err != nil:
-		outcome = "unknown"
-	}
-	r.ties.metrics.repairs.Add(ctx, 1, metric.WithAttributes(outcomeKey.String(outcome)))
-	return what, err
 }
 
 // repairOrder asks the owners anew what does not tie, and has them put it right: a saga that waits is driven on; of one that has
 // ended, what it left is undone.
-func (t *ties) repairOrder(ctx context.Context, b brokenThing) (what string, err error) {
+func (t *ties) repairOrder(ctx context.Context, b *brokenThing) (what string, err error) {
 	of := subjectOf(b.subject)
 	if of == (subject{}) {
 		return "", notRepaired("%q is no order", b.subject)
@@ -114,12 +96,12 @@ func (t *ties) repairOrder(ctx context.Context, b brokenThing) (what string, err
 
 // repairConflict asks the provider what became of a payment of which a statement says something else, and drives the saga that
 // waits for it.
-func (t *ties) repairConflict(ctx context.Context, b brokenThing) (what string, err error) {
+func (t *ties) repairConflict(ctx context.Context, b *brokenThing) (what string, err error) {
 	said, err := t.owners.inquire(ctx, b.paymentID)
 	if err != nil {
 		return "", err
 	}
-	driven, err := t.owners.retryParked(ctx, said.reference, b.key("retry"), fmt.Sprintf("%s: %s", b.code, said))
+	driven, err := t.owners.retryParked(ctx, said.reference, b.under("retry"), fmt.Sprintf("%s: %s", b.code, said))
 	if err != nil {
 		return "", err
 	}
@@ -134,7 +116,7 @@ func (t *ties) repairConflict(ctx context.Context, b brokenThing) (what string, 
 
 // askProvider asks the provider by key what it knows of a payment that its report does not have. That repairs nothing, unless the
 // payment was in doubt.
-func (t *ties) askProvider(ctx context.Context, b brokenThing) (what string, err error) {
+func (t *ties) askProvider(ctx context.Context, b *brokenThing) (what string, err error) {
 	said, err := t.owners.inquire(ctx, b.paymentID)
 	if err != nil {
 		return "", err
@@ -146,7 +128,7 @@ func (t *ties) askProvider(ctx context.Context, b brokenThing) (what string, err
 }
 
 // repairDoubt has the payment service resolve what a statement has proven.
-func (t *ties) repairDoubt(ctx context.Context, b brokenThing) (what string, err error) {
+func (t *ties) repairDoubt(ctx context.Context, b *brokenThing) (what string, err error) {
 	all, err := newStore(t.pool).provenDoubts(ctx, b.paymentID)
 	if err != nil {
 		return "", err

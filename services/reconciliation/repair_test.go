@@ -1,7 +1,7 @@
 package reconciliation
 
 import (
-	"errors"
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -10,14 +10,20 @@ import (
 	"github.com/google/uuid"
 
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
+	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/match"
 )
 
 // brokenOrder is the break of an order.
+func (f *tiesFixture) repair(ctx context.Context, b brokenThing) (string, error) {
+	return f.ties.repairers()[b.code](ctx, &b)
+}
+
 func brokenOrder(s *story) brokenThing {
-	return brokenThing{id: uuid.New(), code: breaks.SagaDivergence, subject: s.subject, orderID: s.subject, paymentID: s.paymentID}
+	return brokenThing{breakID: id.New[breakKind](), key: "break/" + uuid.NewString() + "/1", code: breaks.SagaDivergence, subject: s.subject, orderID: s.subject, paymentID: s.paymentID}
 }
 
 func TestRepair_DoesWhatTheRuleAsksForOnce(t *testing.T) {
@@ -54,11 +60,11 @@ func TestRepair_DoesWhatTheRuleAsksForOnce(t *testing.T) {
 				}
 				b := brokenOrder(s)
 				what, err := f.repair(t.Context(), b)
-				if (err != nil) != (fault != "") || errors.Is(err, errNotRepaired) {
+				if (err != nil) != (fault != "") || rpcerr.Is(err, rpcerr.BreakNotRepairable) {
 					t.Fatalf("repaired by %q: %v", what, err)
 				}
 				if err != nil {
-					if what, err = f.repair(t.Context(), b); err != nil && !errors.Is(err, errNotRepaired) { // the saga may go on by now
+					if what, err = f.repair(t.Context(), b); err != nil && !rpcerr.Is(err, rpcerr.BreakNotRepairable) { // the saga may go on by now
 						t.Fatal(err)
 					}
 				}
@@ -100,12 +106,11 @@ func TestRepair_RefusesWhatNeedsAPerson(t *testing.T) {
 	for name, b := range map[string]brokenThing{
 		"a stock that nobody can release": brokenOrder(ended), "an order that goes on": brokenOrder(running),
 		"no order":            {code: breaks.SagaDivergence, subject: "provider_clearing/GBP"},
-		"no repairer":         {code: breaks.AmountOver},
 		"no payment":          {code: breaks.StateConflict},
 		"nothing in doubt":    {code: breaks.UnknownResolved, paymentID: "pay_1"},
 		"a payment as it was": {code: breaks.MissingAtProvider, paymentID: f.sell(500).paymentID},
 	} {
-		if what, err := f.repair(t.Context(), b); !errors.Is(err, errNotRepaired) {
+		if what, err := f.repair(t.Context(), b); !rpcerr.Is(err, rpcerr.BreakNotRepairable) {
 			t.Errorf("%s: repaired by %q, %v", name, what, err)
 		}
 	}
@@ -118,7 +123,7 @@ func TestRepair_AConflictIsAskedAboutAndItsSagaGoesOn(t *testing.T) {
 	f := setupTies(t)
 	s := f.place(500).reserve().doubt()
 	s.end("parked")
-	what, err := f.repair(t.Context(), brokenThing{id: uuid.New(), code: breaks.StateConflict, paymentID: s.paymentID})
+	what, err := f.repair(t.Context(), brokenThing{breakID: id.New[breakKind](), key: "break/" + uuid.NewString() + "/1", code: breaks.StateConflict, paymentID: s.paymentID})
 	if err != nil || !strings.Contains(what, "the payment is captured") || !strings.Contains(what, "told to go on") {
 		t.Errorf("repaired by %q: %v", what, err)
 	}
@@ -169,12 +174,12 @@ func TestProofs_ResolveWhatAStatementHas(t *testing.T) {
 		t.Errorf("done (-want +got):\n%s", diff)
 	}
 	failures := pgtest.Column[string](t, f.db, `SELECT attempts || ' ' || failure FROM doubt WHERE failure <> '' ORDER BY failure`)
-	if len(failures) != 2 || !strings.HasPrefix(failures[0], "5 is not repaired: the statement does not name") ||
-		!strings.HasPrefix(failures[1], "5 is not repaired: the statement says 499") {
+	if len(failures) != 2 || !strings.HasPrefix(failures[0], "5 BREAK_NOT_REPAIRABLE: the statement does not name") ||
+		!strings.HasPrefix(failures[1], "5 BREAK_NOT_REPAIRABLE: the statement says 499") {
 		t.Errorf("failures: %q", failures)
 	}
 	// A person may have done what is not proven by an id alone.
-	if what, err := f.repair(t.Context(), brokenThing{id: uuid.New(), code: breaks.UnknownResolved, paymentID: weak.paymentID}); err != nil || what != "the payment is captured" {
+	if what, err := f.repair(t.Context(), brokenThing{breakID: id.New[breakKind](), key: "break/" + uuid.NewString() + "/1", code: breaks.UnknownResolved, paymentID: weak.paymentID}); err != nil || what != "the payment is captured" {
 		t.Errorf("repaired by %q: %v", what, err)
 	}
 	// When the payment tells, it is not in doubt any more.

@@ -12,6 +12,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
+	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
@@ -59,38 +60,47 @@ func Run(ctx context.Context, env *service.Env, cfg Config) error {
 	if r.ties, err = newTies(env, r, cfg); err != nil {
 		return err
 	}
+	r.repairers, r.poster = r.ties.repairers(), r.ties.owners
 	r.ties.start(env)
 	return nil
 }
 
 func wire(ctx context.Context, env *service.Env, cfg Config) (*reconciliation, error) {
-	key, err := parseSigningKey(cfg.SigningKey)
+	r, err := newReconciliation(env, cfg)
 	if err != nil {
 		return nil, err
-	}
-	imports, err := newImportMetrics(env.Meter)
-	if err != nil {
-		return nil, err
-	}
-	metrics, err := newMetrics(env.Meter)
-	if err != nil {
-		return nil, err
-	}
-	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
-	r := &reconciliation{
-		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), log: env.Log, metrics: metrics, imports: imports, key: key,
-		keyTTL: cfg.IdempotencyTTL, read: formats.Read, detect: formats.Detect, tieOut: cfg.TieOut, slot: make(chan struct{}, 1),
-		stopping: env.Stopping,
-	}
-	r.runner = &runner{
-		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,
 	}
 	if err := r.ensureRules(ctx); err != nil {
 		return nil, err
 	}
 	register(env.GRPC, r)
-	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
+	env.Go("outbox relay", func(ctx context.Context) error { return r.outbox.Run(ctx, env.JetStream) })
 	env.Go("runs", r.runner.run)
 	env.Go("import sweep", periodic.Duty{Name: "import sweep", Every: sweepEvery, RunOnce: r.sweepOnce, Log: env.Log}.Run)
+	env.Go("breaks", r.runBreaks)
+	return r, nil
+}
+
+// newReconciliation makes what the use cases share.
+func newReconciliation(env *service.Env, cfg Config) (*reconciliation, error) {
+	key, err := parseSigningKey(cfg.SigningKey)
+	if err != nil {
+		return nil, err
+	}
+	r := &reconciliation{
+		pool: env.Pool, watchers: watch.New(env.Stopping), log: env.Log, key: key, keyTTL: cfg.IdempotencyTTL,
+		outbox: outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter}),
+		read:   formats.Read, detect: formats.Detect, tieOut: cfg.TieOut, policy: breaks.DefaultPolicy(), breakBell: periodic.NewBell(),
+		slot: make(chan struct{}, 1), stopping: env.Stopping,
+	}
+	if r.imports, err = newImportMetrics(env.Meter); err != nil {
+		return nil, err
+	}
+	if r.metrics, err = newMetrics(env.Meter); err != nil {
+		return nil, err
+	}
+	r.runner = &runner{
+		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,
+	}
 	return r, nil
 }

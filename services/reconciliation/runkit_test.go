@@ -396,7 +396,7 @@ INSERT INTO match_leg (match_id, movement_id) SELECT $1, unnest($2::bigint[])`, 
 		if err != nil {
 			return err
 		}
-		return st.closeByHand(f.Context(), last, matchID, movements)
+		return st.closeByHand(f.Context(), last, matchID)
 	})
 	return matchID
 }

@@ -56,18 +56,18 @@ type codeOf struct {
 
 type changeOf struct {
 	place
-	change change
+	shift shift
 }
 
-// change is what would happen to a movement, as in the contract.
-type change int8
+// shift is what would happen to a movement, as in the contract.
+type shift int8
 
 const (
-	changeMatched      change = 1 // it is open, and would be matched
-	changeOpened       change = 2 // it is matched, and would be open
-	changeRematched    change = 3 // it is matched, and would be matched with others
-	changeMatchedFirst change = 4 // no run has looked at it, and it would be matched
-	changeOpenedFirst  change = 5 // no run has looked at it, and it would be open
+	changeMatched      shift = 1 // it is open, and would be matched
+	changeOpened       shift = 2 // it is matched, and would be open
+	changeRematched    shift = 3 // it is matched, and would be matched with others
+	changeMatchedFirst shift = 4 // no run has looked at it, and it would be matched
+	changeOpenedFirst  shift = 5 // no run has looked at it, and it would be open
 )
 
 // moneyTotal is a number of things and what they come to, whatever their sign, in minor units.
@@ -167,7 +167,7 @@ func (s *simulated) code(p partition, code breaks.Code) *codeTotal {
 	return valueOf(s.codes, codeOf{placeOf(p), code})
 }
 
-func (s *simulated) changed(p partition, c change, minor int64) error {
+func (s *simulated) changed(p partition, c shift, minor int64) error {
 	return valueOf(s.changes, changeOf{placeOf(p), c}).add(minor)
 }
 
@@ -245,14 +245,14 @@ func (s *simulator) match(p *part, m match.Match, stored legs, sizes map[int64]i
 		return err
 	}
 	for _, row := range rows {
-		change := changeMatched
+		shift := changeMatched
 		switch {
 		case stored.of(row.ID) != 0:
-			change = changeRematched
+			shift = changeRematched
 		case !p.taken(row.ID):
-			change = changeMatchedFirst
+			shift = changeMatchedFirst
 		}
-		if err := s.out.changed(p.partition, change, row.Amount); err != nil {
+		if err := s.out.changed(p.partition, shift, row.Amount); err != nil {
 			return err
 		}
 	}
@@ -284,14 +284,14 @@ func (s *simulator) left(p *part, stored legs) error {
 			if side.done[i] || row.Standing != match.Booked {
 				continue
 			}
-			change := changeOpened
+			shift := changeOpened
 			switch {
 			case !p.taken(row.ID):
-				change = changeOpenedFirst
+				shift = changeOpenedFirst
 			case stored.of(row.ID) == 0:
 				continue
 			}
-			if err := s.out.changed(p.partition, change, row.Amount); err != nil {
+			if err := s.out.changed(p.partition, shift, row.Amount); err != nil {
 				return err
 			}
 		}

@@ -113,9 +113,9 @@ func TestSettle_WaitsForAFileThatHasTheSameLines(t *testing.T) {
 	f := setupImports(t)
 	other := charge("txn_1", "po_1")
 	other.Amount = eur(1001)
-	f.take("accepted", providerHeader("first"), report(charge("txn_1", "po_1")))
-	held := f.take("held", providerHeader("held"), report(other, charge("txn_2", "po_1")))
-	leaning := f.take("held", providerHeader("leaning"), report(charge("txn_2", "po_1"), charge("txn_3", "po_1")))
+	f.take("accepted", providerHeader("first"), reportOf(charge("txn_1", "po_1")))
+	held := f.take("held", providerHeader("held"), reportOf(other, charge("txn_2", "po_1")))
+	leaning := f.take("held", providerHeader("leaning"), reportOf(charge("txn_2", "po_1"), charge("txn_3", "po_1")))
 	if !strings.Contains(leaning.GetNote(), held.GetFileId()+" has, which does not count yet") || f.standings(leaning) != "taken" {
 		t.Errorf("is %s: %s", f.standings(leaning), leaning.GetNote())
 	}
@@ -228,7 +228,7 @@ func TestDecisions_AreRefusedWhereThereIsNothingToDecide(t *testing.T) {
 // contradicting takes in a report, and gives one that contradicts it.
 func contradicting(f *importFixture) []fakePart {
 	f.Helper()
-	f.take("accepted", providerHeader("one"), report(charge("txn_1", "po_1")))
+	f.take("accepted", providerHeader("one"), reportOf(charge("txn_1", "po_1")))
 	l := charge("txn_1", "po_1")
 	l.Amount, l.At = eur(5), 2
 	return []fakePart{
@@ -240,7 +240,7 @@ func TestLists_GiveWhatIsAskedForInPages(t *testing.T) {
 	f := setupImports(t)
 	first := f.take("accepted", bankHeader("first"), bankFile(nth(1), nth(2)))
 	third := f.take("held", bankHeader("fourth"), bankFile(nth(4)))
-	report := f.take("accepted", providerHeader("report"), report(charge("txn_1", "")))
+	report := f.take("accepted", providerHeader("report"), reportOf(charge("txn_1", "")))
 	names := func(r *reconciliationv1.ListStatementFilesRequest) (all []string) {
 		r.PageSize = 1
 		for {

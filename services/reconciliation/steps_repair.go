@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
@@ -17,14 +18,14 @@ import (
 )
 
 // apply has the owners do what repairs an order, and says in words what was done.
-func (o owners) apply(ctx context.Context, b brokenThing, remedy tieout.Remedy, a answer) (string, error) {
-	reason := fmt.Sprintf("%s: break %s", b.code, b.id)
+func (o owners) apply(ctx context.Context, b *brokenThing, remedy tieout.Remedy, a answer) (string, error) {
+	reason := fmt.Sprintf("%s: break %s", b.code, b.breakID)
 	switch remedy {
 	case tieout.RetrySaga:
-		return "the saga was told to go on", o.retry(ctx, a.about.String(), b.key("retry"), reason)
+		return "the saga was told to go on", o.retry(ctx, a.about.String(), b.under("retry"), reason)
 	case tieout.CancelShipment:
 		for _, s := range a.shipments {
-			_, err := o.shipments.CancelShipment(ctx, &shipmentv1.CancelShipmentRequest{IdempotencyKey: b.key("cancel", s), ShipmentId: s, Reason: reason})
+			_, err := o.shipments.CancelShipment(ctx, &shipmentv1.CancelShipmentRequest{IdempotencyKey: b.under("cancel", s), ShipmentId: s, Reason: reason})
 			if err := refusedBy(err); err != nil {
 				return "", err
 			}
@@ -36,12 +37,12 @@ func (o owners) apply(ctx context.Context, b brokenThing, remedy tieout.Remedy, 
 		switch {
 		case remedy == tieout.RefundPayment && p.Captured > p.Refunded+p.ChargedBack:
 			_, err = o.payments.RefundPayment(ctx, &paymentv1.RefundPaymentRequest{
-				IdempotencyKey: b.key("refund", a.payments[i]), PaymentId: a.payments[i], Reason: reason,
+				IdempotencyKey: b.under("refund", a.payments[i]), PaymentId: a.payments[i], Reason: reason,
 				Amount: &commonv1.Amount{CurrencyCode: string(p.Currency), MinorUnits: p.Captured - p.Refunded - p.ChargedBack},
 			})
 		case remedy == tieout.VoidPayment && p.SetAside > 0:
 			_, err = o.payments.VoidPayment(ctx, &paymentv1.VoidPaymentRequest{
-				IdempotencyKey: b.key("void", a.payments[i]), PaymentId: a.payments[i], Reason: reason,
+				IdempotencyKey: b.under("void", a.payments[i]), PaymentId: a.payments[i], Reason: reason,
 			})
 		}
 		if err := refusedBy(err); err != nil {
@@ -154,4 +155,45 @@ func inDoubt(p *paymentv1.Payment) bool {
 		}
 	}
 	return false
+}
+
+// postPayout has the ledger take the journal of a payout, once. One that was collected, or of which something was corrected, is a
+// correction: what was corrected is not explained yet.
+func (o owners) postPayout(ctx context.Context, p posting) (journalID string, err error) {
+	in := func(minor int64) *commonv1.Amount {
+		return &commonv1.Amount{CurrencyCode: string(p.currency), MinorUnits: minor}
+	}
+	r := &paymentv1.PostJournalRequest{
+		IdempotencyKey: p.key(), Key: p.key(), Kind: paymentv1.JournalKind_JOURNAL_KIND_PAYOUT, Amount: in(p.amount), Reference: p.payoutID,
+		Reason: "a bank statement proves the payout", EffectiveTime: timestamppb.New(p.arrivedOn),
+	}
+	if p.fee != 0 {
+		r.Fee = in(p.fee)
+	}
+	if p.amount <= 0 || p.adjusted != 0 {
+		r.Kind, r.Amount, r.Fee = paymentv1.JournalKind_JOURNAL_KIND_CORRECTION, nil, nil
+		for _, line := range []struct {
+			account paymentv1.LedgerAccount
+			minor   int64
+		}{
+			{paymentv1.LedgerAccount_LEDGER_ACCOUNT_BANK, p.amount}, {paymentv1.LedgerAccount_LEDGER_ACCOUNT_FEES, p.fee},
+			{paymentv1.LedgerAccount_LEDGER_ACCOUNT_SUSPENSE, -p.adjusted},
+			{paymentv1.LedgerAccount_LEDGER_ACCOUNT_PROVIDER_CLEARING, p.adjusted - p.amount - p.fee},
+		} {
+			if line.minor != 0 {
+				r.Postings = append(r.Postings, &paymentv1.Posting{Account: line.account, Amount: in(line.minor)})
+			}
+		}
+		if len(r.Postings) == 0 {
+			return "none", nil // nothing moved
+		}
+	}
+	done, err := o.ledger.PostJournal(ctx, r)
+	if e, ok := rpcerr.FromError(err); err != nil && ok && e.Reason == rpcerr.JournalExists {
+		return e.Resource, nil // the key of the request is past its time, and the journal is there
+	}
+	if err != nil {
+		return "", err
+	}
+	return done.GetJournalId(), nil
 }

@@ -46,6 +46,8 @@ type ties struct {
 	metrics tieMetrics
 	// waiting is how many events have not been taken in yet.
 	waiting func(context.Context) (uint64, error)
+	// post has the ledger take the journal of a payout.
+	post func(context.Context, posting) (journalID string, err error)
 	// report takes what is sighted; see sight.
 	report func(context.Context, *pg.Tx, watcher, int32, []sighting, bool) (seen, error)
 }
@@ -63,7 +65,7 @@ func newTies(env *service.Env, r *reconciliation, cfg Config) (*ties, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ties{reconciliation: r, owners: to, metrics: metrics, waiting: waitingIn(env.JetStream), report: r.sight}, nil
+	return &ties{reconciliation: r, owners: to, metrics: metrics, waiting: waitingIn(env.JetStream), post: to.postPayout, report: r.sight}, nil
 }
 
 // How often the duties look whether there is something to do.
@@ -71,6 +73,7 @@ const (
 	lookEvery   = 5 * time.Second
 	ledgerEvery = 20 * time.Second
 	proofEvery  = 10 * time.Second
+	payoutEvery = 30 * time.Second
 )
 
 // start starts listening, and the duties.
@@ -82,6 +85,8 @@ func (t *ties) start(env *service.Env) {
 		{Name: "tie-out of orders", Every: lookEvery, RunOnce: t.lookOnce},
 		{Name: "tie-out of the ledger", Every: ledgerEvery, RunOnce: t.compareOnce},
 		{Name: "proofs", Every: proofEvery, RunOnce: t.proveOnce},
+		{Name: "payouts", Every: payoutEvery, RunOnce: t.payoutsOnce},
+		{Name: "unexplained movements", Every: payoutEvery, RunOnce: t.explainOnce},
 	} {
 		d.Log = env.Log
 		env.Go(d.Name, d.Run)

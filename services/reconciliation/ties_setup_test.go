@@ -24,7 +24,8 @@ type tiesFixture struct {
 	*testing.T
 	*business
 	*ties
-	db *pgxpool.Pool
+	db      *pgxpool.Pool
+	process *service.Process
 
 	sightings sync.Mutex
 	open      map[string]sighting // what was sighted and has not vanished, by subject
@@ -49,7 +50,7 @@ func setupTiesWith(t *testing.T, start func(*ties, *service.Env)) *tiesFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.db.Close)
-	servicetest.Start(t, append(f.business.services(), service.Service{
+	f.process = servicetest.Start(t, append(f.business.services(), service.Service{
 		Name: "reconciliation", Postgres: service.Postgres{DSN: dsn, MaxConns: 10}, Migrations: Migrations(),
 		Run: func(ctx context.Context, env *service.Env) error {
 			cfg := DefaultConfig()

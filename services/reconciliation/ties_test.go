@@ -69,7 +69,7 @@ func TestFacts_AreTheSameInEveryOrderOfEvents(t *testing.T) {
 		}
 		var got known
 		err = pg.InTx(f.Context(), f.pool, func(tx *pg.Tx) error {
-			got, _, err = newStore(tx).lockFacts(f.Context(), subjectOf(s.subject))
+			got, _, err = newStore(tx).factsOf(f.Context(), subjectOf(s.subject))
 			return err
 		})
 		if diff := cmp.Diff(want, got.facts); diff != "" || err != nil {
@@ -135,7 +135,7 @@ func TestLook_HealsWhatNoEventHasTold(t *testing.T) {
 		f.look(2 * time.Minute)
 		f.wantState(s, "tied")
 		owners := pgtest.Column[string](t, f.db, `SELECT convert_from(data, 'UTF8') FROM outbox WHERE entity = 'gap' AND subject = $1`, s.subject)
-		for _, owner := range strings.Fields(tt.owed) {
+		for owner := range strings.FieldsSeq(tt.owed) {
 			if !slices.ContainsFunc(owners, func(told string) bool { return strings.Contains(told, owner) }) {
 				t.Errorf("%v was lost, and %q healed; want %s", tt.lost, owners, owner)
 			}

@@ -35,6 +35,7 @@ var purePackages = []string{
 	"services/payment/ledger",
 	"services/billing/calendar",
 	"services/billing/dunning",
+	"services/reconciliation/breaks",
 	"services/reconciliation/match",
 	"services/reconciliation/tieout",
 }

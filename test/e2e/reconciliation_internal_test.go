@@ -41,7 +41,9 @@ func TestReconciliation_WhatTheServicesDidTies(t *testing.T) {
 	f.charge(map[string]int{"pm_ok": 15, "pm_declined": 3, "pm_timeout_after": 2})
 
 	recon := f.world.Pool["reconciliation"]
-	count := func(where string) int64 { return pgtest.Column[int64](t, recon, `SELECT count(*) FROM order_fact WHERE `+where)[0] }
+	count := func(where string) int64 {
+		return pgtest.Column[int64](t, recon, `SELECT count(*) FROM order_fact WHERE `+where)[0]
+	}
 	waittest.Until(t, "every order and recurring payment ties", func() bool {
 		return count(`look_at IS NULL AND NOT sighted`) == int64(len(placed))+20 && count(`look_at IS NOT NULL OR sighted`) == 0
 	})
@@ -68,17 +70,22 @@ SELECT m.kind || ' ' || p.currency || ' ' || sum(m.amount_minor) FROM movement m
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what moved at the provider (-journal +movements):\n%s", diff)
 	}
-	// What a statement shows can be recognised: each movement carries the key that the provider knows its charge by.
+	f.wantKnownToProvider()
+	f.world.CheckQuiet(t, f.conn)
+}
+
+// wantKnownToProvider fails the test unless the provider knows all that our movements are to be recognised by on a statement.
+func (f *fixture) wantKnownToProvider() {
+	f.Helper()
 	known := map[string]bool{}
 	for _, e := range f.world.PSP.Journal() {
 		known[e.IdempotencyKey], known[e.ID] = true, true
 	}
-	for _, row := range pgtest.Rows[struct{ ProviderID, ParentID, IdemKey string }](t, recon, `SELECT provider_id, parent_id, idem_key FROM movement WHERE ours AND standing = 0`) {
+	for _, row := range pgtest.Rows[struct{ ProviderID, ParentID, IdemKey string }](f.T, f.world.Pool["reconciliation"], `SELECT provider_id, parent_id, idem_key FROM movement WHERE ours AND standing = 0`) {
 		if !known[row.ProviderID] || !known[row.ParentID] || !known[row.IdemKey] {
-			t.Errorf("the provider does not know all of %+v", row)
+			f.Errorf("the provider does not know all of %+v", row)
 		}
 	}
-	f.world.CheckQuiet(t, f.conn)
 }
 
 // serve starts all services in one process.

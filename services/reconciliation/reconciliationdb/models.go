@@ -6,7 +6,37 @@ package reconciliationdb
 
 import (
 	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+type Break struct {
+	ID           uuid.UUID
+	Code         string
+	Watcher      string
+	Scope        string
+	Subject      string
+	Account      string
+	Currency     string
+	AmountMinor  int64
+	Matched      bool
+	State        int16
+	Resolution   int16
+	BaseSeverity int16
+	OpenedAt     time.Time
+	OpenedOn     pgtype.Date
+	ChangedAt    time.Time
+	Assignee     string
+	SnoozedUntil *time.Time
+	RunNumber    int32
+	OrderID      string
+	PaymentID    string
+	Detail       []byte
+	Note         string
+	MatchID      *int64
+	LastEvent    int32
+}
 
 type Match struct {
 	ID          int64

@@ -115,6 +115,46 @@ func (q *Queries) AddMinutes(ctx context.Context, arg AddMinutesParams) error {
 	return err
 }
 
+const advanceBreakOperation = `-- name: AdvanceBreakOperation :exec
+UPDATE break_operation SET done = done + $1, refused = refused + $2,
+       state = CASE WHEN $3::boolean THEN 3 ELSE state END, ended_at = CASE WHEN $3::boolean THEN now() END
+ WHERE id = $4
+`
+
+type AdvanceBreakOperationParams struct {
+	Done    int64
+	Refused int64
+	Ended   bool
+	ID      uuid.UUID
+}
+
+func (q *Queries) AdvanceBreakOperation(ctx context.Context, arg AdvanceBreakOperationParams) error {
+	_, err := q.db.Exec(ctx, advanceBreakOperation,
+		arg.Done,
+		arg.Refused,
+		arg.Ended,
+		arg.ID,
+	)
+	return err
+}
+
+const applyBreakOperation = `-- name: ApplyBreakOperation :execrows
+UPDATE break_operation SET state = 2, applied_by = $1, applied_at = now() WHERE id = $2 AND state = 1 AND expires_at > now()
+`
+
+type ApplyBreakOperationParams struct {
+	Actor string
+	ID    uuid.UUID
+}
+
+func (q *Queries) ApplyBreakOperation(ctx context.Context, arg ApplyBreakOperationParams) (int64, error) {
+	result, err := q.db.Exec(ctx, applyBreakOperation, arg.Actor, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const askToCancel = `-- name: AskToCancel :exec
 UPDATE run SET cancelling = $1 WHERE number = $2
 `
@@ -224,6 +264,78 @@ func (q *Queries) CancelledRun(ctx context.Context, arg CancelledRunParams) (int
 	return result.RowsAffected(), nil
 }
 
+const claimBreakJournals = `-- name: ClaimBreakJournals :many
+UPDATE break_journal j SET next_at = now() + make_interval(secs => least(60 * (j.attempts + 1), 3600)), attempts = j.attempts + 1
+  FROM (SELECT d.break_id, d.number FROM break_journal d WHERE d.state = 2 AND d.next_at <= now() ORDER BY d.next_at LIMIT $1
+           FOR UPDATE SKIP LOCKED) due
+ WHERE j.break_id = due.break_id AND j.number = due.number
+RETURNING j.break_id, j.number, j.key, j.kind, j.from_account, j.to_account, j.currency, j.amount_minor, j.reason, j.asked_by, j.approved_by
+`
+
+type ClaimBreakJournalsRow struct {
+	BreakID     uuid.UUID
+	Number      int32
+	Key         string
+	Kind        int16
+	FromAccount string
+	ToAccount   string
+	Currency    string
+	AmountMinor int64
+	Reason      string
+	AskedBy     string
+	ApprovedBy  string
+}
+
+// What is due, put off so that no other replica takes it up at once; one that dies leaves it to the next after that time.
+func (q *Queries) ClaimBreakJournals(ctx context.Context, n int32) ([]ClaimBreakJournalsRow, error) {
+	rows, err := q.db.Query(ctx, claimBreakJournals, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ClaimBreakJournalsRow{}
+	for rows.Next() {
+		var i ClaimBreakJournalsRow
+		if err := rows.Scan(
+			&i.BreakID,
+			&i.Number,
+			&i.Key,
+			&i.Kind,
+			&i.FromAccount,
+			&i.ToAccount,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.Reason,
+			&i.AskedBy,
+			&i.ApprovedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const claimBreakOperation = `-- name: ClaimBreakOperation :one
+SELECT id, decision, applied_by FROM break_operation WHERE state = 2 ORDER BY applied_at LIMIT 1 FOR UPDATE SKIP LOCKED
+`
+
+type ClaimBreakOperationRow struct {
+	ID        uuid.UUID
+	Decision  []byte
+	AppliedBy string
+}
+
+func (q *Queries) ClaimBreakOperation(ctx context.Context) (ClaimBreakOperationRow, error) {
+	row := q.db.QueryRow(ctx, claimBreakOperation)
+	var i ClaimBreakOperationRow
+	err := row.Scan(&i.ID, &i.Decision, &i.AppliedBy)
+	return i, err
+}
+
 const clearTurnover = `-- name: ClearTurnover :exec
 UPDATE ledger_minute SET theirs_minor = 0
  WHERE minute >= $1 AND minute < $2 AND theirs_minor IS DISTINCT FROM 0
@@ -254,21 +366,29 @@ func (q *Queries) Cleared(ctx context.Context, arg ClearedParams) error {
 	return err
 }
 
-const closeByHand = `-- name: CloseByHand :execrows
-UPDATE open_movement SET until_run = 1 + $1::int, by_hand = true WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
+const closeByHand = `-- name: CloseByHand :one
+
+WITH legs AS (
+    SELECT movement_id FROM match_leg WHERE match_id = $1 AND active
+), closed AS (
+    UPDATE open_movement o SET until_run = 1 + $2::int, by_hand = true FROM legs
+     WHERE o.movement_id = legs.movement_id AND o.until_run IS NULL
+    RETURNING o.movement_id)
+SELECT ((SELECT count(*) FROM legs) - (SELECT count(*) FROM closed))::bigint AS others
 `
 
 type CloseByHandParams struct {
-	Last      int32
-	Movements []int64
+	MatchID int64
+	Last    int32
 }
 
+// Runs: what people decide between them.
+// Has the next run not see the movements of a match, and tells how many of them were not open.
 func (q *Queries) CloseByHand(ctx context.Context, arg CloseByHandParams) (int64, error) {
-	result, err := q.db.Exec(ctx, closeByHand, arg.Last, arg.Movements)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	row := q.db.QueryRow(ctx, closeByHand, arg.MatchID, arg.Last)
+	var others int64
+	err := row.Scan(&others)
+	return others, err
 }
 
 const closeOpen = `-- name: CloseOpen :exec
@@ -282,6 +402,24 @@ type CloseOpenParams struct {
 
 func (q *Queries) CloseOpen(ctx context.Context, arg CloseOpenParams) error {
 	_, err := q.db.Exec(ctx, closeOpen, arg.RunNumber, arg.Movements)
+	return err
+}
+
+const closeUnseen = `-- name: CloseUnseen :exec
+WITH dropped AS (UPDATE break_journal j SET state = 4, note = 'the break has ended' WHERE j.break_id = ANY ($1::uuid[]) AND j.state = 1)
+UPDATE break b SET state = 5, resolution = w.resolution, last_event = b.last_event + 1, changed_at = now(), snoozed_until = NULL
+  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS resolution) w
+ WHERE b.id = w.id
+`
+
+type CloseUnseenParams struct {
+	Ids         []uuid.UUID
+	Resolutions []int16
+}
+
+// Of breaks that are held. What was asked for and not approved is not done any more.
+func (q *Queries) CloseUnseen(ctx context.Context, arg CloseUnseenParams) error {
+	_, err := q.db.Exec(ctx, closeUnseen, arg.Ids, arg.Resolutions)
 	return err
 }
 
@@ -472,6 +610,28 @@ type DeactivateLegsParams struct {
 
 func (q *Queries) DeactivateLegs(ctx context.Context, arg DeactivateLegsParams) error {
 	_, err := q.db.Exec(ctx, deactivateLegs, arg.Number, arg.Matches)
+	return err
+}
+
+const decideBreakJournal = `-- name: DecideBreakJournal :exec
+UPDATE break_journal SET state = $1, approved_by = $2, next_at = now() WHERE break_id = $3 AND number = $4
+`
+
+type DecideBreakJournalParams struct {
+	State      int16
+	ApprovedBy string
+	BreakID    uuid.UUID
+	Number     int32
+}
+
+// Of a break that is held: whether what waits for approval is done.
+func (q *Queries) DecideBreakJournal(ctx context.Context, arg DecideBreakJournalParams) error {
+	_, err := q.db.Exec(ctx, decideBreakJournal,
+		arg.State,
+		arg.ApprovedBy,
+		arg.BreakID,
+		arg.Number,
+	)
 	return err
 }
 
@@ -738,6 +898,50 @@ func (q *Queries) EarlierEffects(ctx context.Context, arg EarlierEffectsParams) 
 	return items, nil
 }
 
+const endBreakItems = `-- name: EndBreakItems :exec
+UPDATE break_operation_item i SET outcome = CASE WHEN w.refusal = '' THEN 1 ELSE 2 END, refusal = w.refusal
+  FROM (SELECT unnest($2::uuid[]) AS break_id, unnest($3::text[]) AS refusal) w
+ WHERE i.operation_id = $1 AND i.break_id = w.break_id
+`
+
+type EndBreakItemsParams struct {
+	OperationID uuid.UUID
+	BreakIds    []uuid.UUID
+	Refusals    []string
+}
+
+func (q *Queries) EndBreakItems(ctx context.Context, arg EndBreakItemsParams) error {
+	_, err := q.db.Exec(ctx, endBreakItems, arg.OperationID, arg.BreakIds, arg.Refusals)
+	return err
+}
+
+const endBreakJournal = `-- name: EndBreakJournal :execrows
+UPDATE break_journal SET state = $1::smallint, result = $2, note = $3, done_at = CASE WHEN $1::smallint = 3 THEN now() END
+ WHERE break_id = $4 AND number = $5 AND state = 2
+`
+
+type EndBreakJournalParams struct {
+	State   int16
+	Result  string
+	Note    string
+	BreakID uuid.UUID
+	Number  int32
+}
+
+func (q *Queries) EndBreakJournal(ctx context.Context, arg EndBreakJournalParams) (int64, error) {
+	result, err := q.db.Exec(ctx, endBreakJournal,
+		arg.State,
+		arg.Result,
+		arg.Note,
+		arg.BreakID,
+		arg.Number,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const endProvisional = `-- name: EndProvisional :exec
 UPDATE provisional_match SET until_run = $1::int WHERE match_id = ANY ($2::bigint[])
 `
@@ -781,6 +985,15 @@ func (q *Queries) EndedMatches(ctx context.Context, number *int32) ([]int64, err
 		return nil, err
 	}
 	return items, nil
+}
+
+const expireBreakPlans = `-- name: ExpireBreakPlans :exec
+UPDATE break_operation SET state = 4 WHERE state = 1 AND expires_at <= now()
+`
+
+func (q *Queries) ExpireBreakPlans(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, expireBreakPlans)
+	return err
 }
 
 const fileOfContent = `-- name: FileOfContent :one
@@ -929,6 +1142,150 @@ func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) (int64, er
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const getBreak = `-- name: GetBreak :one
+SELECT id, code, watcher, scope, subject, account, currency, amount_minor, matched, state, resolution, base_severity, opened_at, opened_on,
+       changed_at, assignee, snoozed_until, run_number, order_id, payment_id, detail, note, match_id, last_event
+  FROM break WHERE id = $1
+`
+
+func (q *Queries) GetBreak(ctx context.Context, id uuid.UUID) (Break, error) {
+	row := q.db.QueryRow(ctx, getBreak, id)
+	var i Break
+	err := row.Scan(
+		&i.ID,
+		&i.Code,
+		&i.Watcher,
+		&i.Scope,
+		&i.Subject,
+		&i.Account,
+		&i.Currency,
+		&i.AmountMinor,
+		&i.Matched,
+		&i.State,
+		&i.Resolution,
+		&i.BaseSeverity,
+		&i.OpenedAt,
+		&i.OpenedOn,
+		&i.ChangedAt,
+		&i.Assignee,
+		&i.SnoozedUntil,
+		&i.RunNumber,
+		&i.OrderID,
+		&i.PaymentID,
+		&i.Detail,
+		&i.Note,
+		&i.MatchID,
+		&i.LastEvent,
+	)
+	return i, err
+}
+
+const getBreakOperation = `-- name: GetBreakOperation :one
+SELECT id, state, filter, decision, planned_by, planned_at, expires_at, applied_by, ended_at, matched, done, refused
+  FROM break_operation WHERE id = $1
+`
+
+type GetBreakOperationRow struct {
+	ID        uuid.UUID
+	State     int16
+	Filter    []byte
+	Decision  []byte
+	PlannedBy string
+	PlannedAt time.Time
+	ExpiresAt time.Time
+	AppliedBy string
+	EndedAt   *time.Time
+	Matched   int64
+	Done      int64
+	Refused   int64
+}
+
+func (q *Queries) GetBreakOperation(ctx context.Context, id uuid.UUID) (GetBreakOperationRow, error) {
+	row := q.db.QueryRow(ctx, getBreakOperation, id)
+	var i GetBreakOperationRow
+	err := row.Scan(
+		&i.ID,
+		&i.State,
+		&i.Filter,
+		&i.Decision,
+		&i.PlannedBy,
+		&i.PlannedAt,
+		&i.ExpiresAt,
+		&i.AppliedBy,
+		&i.EndedAt,
+		&i.Matched,
+		&i.Done,
+		&i.Refused,
+	)
+	return i, err
+}
+
+const getFacts = `-- name: GetFacts :many
+SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
+       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
+       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
+       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
+  FROM order_fact WHERE id = $1
+`
+
+type GetFactsRow struct {
+	ID               uuid.UUID
+	Recurring        bool
+	Told             int32
+	ReservationID    uuid.UUID
+	ShipmentID       uuid.UUID
+	PaymentID        uuid.UUID
+	Currency         string
+	TotalMinor       int64
+	AuthorizedMinor  int64
+	CapturedMinor    int64
+	RefundedMinor    int64
+	ChargedBackMinor int64
+	BegunAt          time.Time
+	ToldAt           time.Time
+	Looks            int16
+	Sighted          bool
+	Now              time.Time
+}
+
+func (q *Queries) GetFacts(ctx context.Context, id uuid.UUID) ([]GetFactsRow, error) {
+	rows, err := q.db.Query(ctx, getFacts, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []GetFactsRow{}
+	for rows.Next() {
+		var i GetFactsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Recurring,
+			&i.Told,
+			&i.ReservationID,
+			&i.ShipmentID,
+			&i.PaymentID,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.AuthorizedMinor,
+			&i.CapturedMinor,
+			&i.RefundedMinor,
+			&i.ChargedBackMinor,
+			&i.BegunAt,
+			&i.ToldAt,
+			&i.Looks,
+			&i.Sighted,
+			&i.Now,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const getFile = `-- name: GetFile :one
@@ -1119,6 +1476,18 @@ func (q *Queries) GetStatement(ctx context.Context, id uuid.UUID) (GetStatementR
 	return i, err
 }
 
+const holdProvisional = `-- name: HoldProvisional :exec
+INSERT INTO provisional_match (match_id, movement_id, payment_id, kind, standing, idem_key)
+SELECT l.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE l.match_id = $1 AND l.active AND m.ours AND m.standing <> 0
+`
+
+// Of a match that a person made: what of it is in doubt or refused.
+func (q *Queries) HoldProvisional(ctx context.Context, matchID int64) error {
+	_, err := q.db.Exec(ctx, holdProvisional, matchID)
+	return err
+}
+
 const holdRun = `-- name: HoldRun :execrows
 SELECT FROM run WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling = '' FOR SHARE
 `
@@ -1134,30 +1503,6 @@ func (q *Queries) HoldRun(ctx context.Context, arg HoldRunParams) (int64, error)
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const inDoubtOf = `-- name: InDoubtOf :many
-SELECT id FROM movement WHERE id = ANY ($1::bigint[]) AND ours AND standing <> 0
-`
-
-func (q *Queries) InDoubtOf(ctx context.Context, ids []int64) ([]int64, error) {
-	rows, err := q.db.Query(ctx, inDoubtOf, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const insertAction = `-- name: InsertAction :exec
@@ -1183,6 +1528,154 @@ func (q *Queries) InsertAction(ctx context.Context, arg InsertActionParams) erro
 	return err
 }
 
+const insertBreakEvents = `-- name: InsertBreakEvents :exec
+INSERT INTO break_event (break_id, number, actor, verb, reason, detail)
+SELECT unnest($1::uuid[]), unnest($2::int[]), $3, unnest($4::text[]), $5, unnest($6::jsonb[])
+`
+
+type InsertBreakEventsParams struct {
+	BreakIds []uuid.UUID
+	Numbers  []int32
+	Actor    string
+	Verbs    []string
+	Reason   string
+	Details  [][]byte
+}
+
+func (q *Queries) InsertBreakEvents(ctx context.Context, arg InsertBreakEventsParams) error {
+	_, err := q.db.Exec(ctx, insertBreakEvents,
+		arg.BreakIds,
+		arg.Numbers,
+		arg.Actor,
+		arg.Verbs,
+		arg.Reason,
+		arg.Details,
+	)
+	return err
+}
+
+const insertBreakJournal = `-- name: InsertBreakJournal :exec
+INSERT INTO break_journal (break_id, number, key, kind, state, from_account, to_account, currency, amount_minor, reason, asked_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+`
+
+type InsertBreakJournalParams struct {
+	BreakID     uuid.UUID
+	Number      int32
+	Key         string
+	Kind        int16
+	State       int16
+	FromAccount string
+	ToAccount   string
+	Currency    string
+	AmountMinor int64
+	Reason      string
+	AskedBy     string
+}
+
+func (q *Queries) InsertBreakJournal(ctx context.Context, arg InsertBreakJournalParams) error {
+	_, err := q.db.Exec(ctx, insertBreakJournal,
+		arg.BreakID,
+		arg.Number,
+		arg.Key,
+		arg.Kind,
+		arg.State,
+		arg.FromAccount,
+		arg.ToAccount,
+		arg.Currency,
+		arg.AmountMinor,
+		arg.Reason,
+		arg.AskedBy,
+	)
+	return err
+}
+
+const insertBreakMovements = `-- name: InsertBreakMovements :exec
+INSERT INTO break_movement (break_id, movement_id, ours)
+SELECT unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::boolean[])
+    ON CONFLICT (break_id, movement_id) DO NOTHING
+`
+
+type InsertBreakMovementsParams struct {
+	BreakIds    []uuid.UUID
+	MovementIds []int64
+	Ours        []bool
+}
+
+func (q *Queries) InsertBreakMovements(ctx context.Context, arg InsertBreakMovementsParams) error {
+	_, err := q.db.Exec(ctx, insertBreakMovements, arg.BreakIds, arg.MovementIds, arg.Ours)
+	return err
+}
+
+const insertBreakOperation = `-- name: InsertBreakOperation :exec
+INSERT INTO break_operation (id, state, filter, decision, planned_by, expires_at)
+VALUES ($1, 1, $2, $3, $4, now() + make_interval(secs => $5::float8))
+`
+
+type InsertBreakOperationParams struct {
+	ID         uuid.UUID
+	Filter     []byte
+	Decision   []byte
+	PlannedBy  string
+	TtlSeconds float64
+}
+
+func (q *Queries) InsertBreakOperation(ctx context.Context, arg InsertBreakOperationParams) error {
+	_, err := q.db.Exec(ctx, insertBreakOperation,
+		arg.ID,
+		arg.Filter,
+		arg.Decision,
+		arg.PlannedBy,
+		arg.TtlSeconds,
+	)
+	return err
+}
+
+const insertHandLegs = `-- name: InsertHandLegs :one
+WITH all_of_it AS (
+    SELECT movement_id FROM break_movement WHERE break_id = $1
+), legs AS (
+    INSERT INTO match_leg (match_id, movement_id) SELECT $2, a.movement_id FROM all_of_it a ORDER BY a.movement_id
+        ON CONFLICT (movement_id) WHERE active DO NOTHING
+    RETURNING movement_id
+)
+SELECT ((SELECT count(*) FROM all_of_it) - (SELECT count(*) FROM legs))::bigint
+`
+
+type InsertHandLegsParams struct {
+	BreakID uuid.UUID
+	MatchID int64
+}
+
+// Tells how many movements of the break are in another match, and so have become no leg.
+func (q *Queries) InsertHandLegs(ctx context.Context, arg InsertHandLegsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, insertHandLegs, arg.BreakID, arg.MatchID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const insertHandMatch = `-- name: InsertHandMatch :one
+INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
+SELECT (SELECT coalesce(max(number), 0)::bigint << 32 FROM run) + nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, $1
+  FROM break_movement b JOIN movement m ON m.id = b.movement_id
+ WHERE b.break_id = $2 HAVING count(*) > 0
+RETURNING id
+`
+
+type InsertHandMatchParams struct {
+	Evidence string
+	BreakID  uuid.UUID
+}
+
+// Makes a match of all movements of a break; no row where it has none.
+func (q *Queries) InsertHandMatch(ctx context.Context, arg InsertHandMatchParams) (int64, error) {
+	row := q.db.QueryRow(ctx, insertHandMatch, arg.Evidence, arg.BreakID)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const insertMovements = `-- name: InsertMovements :many
 WITH told AS (
     SELECT unnest($1::uuid[]) AS key, unnest($2::text[]) AS currency, unnest($3::smallint[]) AS kind,
@@ -1191,7 +1684,8 @@ WITH told AS (
            unnest($10::text[]) AS idem_key, unnest($11::text[]) AS reference, unnest($12::text[]) AS payment_id,
            unnest($13::text[]) AS note
 ), fresh AS (
-    SELECT t.key, t.currency, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id, t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
+    SELECT t.key, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id,
+           t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
       FROM told t JOIN partition p ON p.stage = $14::smallint AND p.account = $15::text AND p.currency = t.currency
       LEFT JOIN LATERAL (SELECT true AS there FROM movement m WHERE m.key = t.key OFFSET 0) AS known ON true
      WHERE known.there IS NULL
@@ -1317,6 +1811,38 @@ func (q *Queries) InsertPiece(ctx context.Context, arg InsertPieceParams) error 
 		arg.Piece,
 		arg.Matches,
 		arg.Movements,
+	)
+	return err
+}
+
+const insertPostings = `-- name: InsertPostings :exec
+INSERT INTO payout_posting (account, payout_id, currency, match_id, amount_minor, fee_minor, adjust_minor, arrived_on)
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::bigint[]), unnest($5::bigint[]),
+       unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::date[])
+    ON CONFLICT DO NOTHING
+`
+
+type InsertPostingsParams struct {
+	Accounts   []string
+	PayoutIds  []string
+	Currencies []string
+	Matches    []int64
+	Amounts    []int64
+	Fees       []int64
+	Adjusted   []int64
+	Days       []pgtype.Date
+}
+
+func (q *Queries) InsertPostings(ctx context.Context, arg InsertPostingsParams) error {
+	_, err := q.db.Exec(ctx, insertPostings,
+		arg.Accounts,
+		arg.PayoutIds,
+		arg.Currencies,
+		arg.Matches,
+		arg.Amounts,
+		arg.Fees,
+		arg.Adjusted,
+		arg.Days,
 	)
 	return err
 }
@@ -1492,6 +2018,32 @@ func (q *Queries) LastFinishedRun(ctx context.Context) (uuid.UUID, error) {
 	return id, err
 }
 
+const lastRunToCheck = `-- name: LastRunToCheck :many
+SELECT r.number FROM run r, ledger_progress g
+ WHERE r.number = (SELECT max(number) FROM run WHERE state = 2) AND r.number > g.run_number
+`
+
+// The last run that has finished, when its open movements were not checked.
+func (q *Queries) LastRunToCheck(ctx context.Context) ([]int32, error) {
+	rows, err := q.db.Query(ctx, lastRunToCheck)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int32{}
+	for rows.Next() {
+		var number int32
+		if err := rows.Scan(&number); err != nil {
+			return nil, err
+		}
+		items = append(items, number)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lastRuns = `-- name: LastRuns :one
 SELECT coalesce(max(number), 0)::int AS number, (max(as_of) FILTER (WHERE state = 2))::date AS as_of,
        (coalesce(max(number) FILTER (WHERE state = 1), 0))::int AS under_way
@@ -1596,6 +2148,61 @@ func (q *Queries) LegsOfMatches(ctx context.Context, ids []int64) ([]LegsOfMatch
 	return items, nil
 }
 
+const linesOfPayouts = `-- name: LinesOfPayouts :many
+SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8), 0)::bigint AS adjust_minor,
+       coalesce(sum(CASE WHEN x.kind = 5 THEN x.fee_minor - x.amount_minor WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
+                         ELSE x.fee_minor END), 0)::bigint AS fee_minor
+  FROM statement_file f
+  JOIN movement x ON x.id BETWEEN (f.delivery_id::bigint << 32) AND (f.delivery_id::bigint << 32) + 4294967295
+  JOIN partition q ON q.id = x.partition_id
+  LEFT JOIN LATERAL (
+       SELECT sum(b.fee_minor)::bigint AS fee_minor
+         FROM match_leg l JOIN match_leg k ON k.match_id = l.match_id AND k.active JOIN movement b ON b.id = k.movement_id AND b.ours
+        WHERE x.kind IN (3, 4) AND l.movement_id = x.id AND l.active) AS o ON true
+ WHERE f.payouts_id = $1::int AND x.payout_id = ANY ($2::text[]) AND NOT x.ours AND q.stage = 1
+ GROUP BY x.payout_id, q.currency
+`
+
+type LinesOfPayoutsParams struct {
+	PayoutsDelivery int32
+	PayoutIds       []string
+}
+
+type LinesOfPayoutsRow struct {
+	PayoutID    string
+	Currency    string
+	AdjustMinor int64
+	FeeMinor    int64
+}
+
+// What the lines of a file's payouts come to that is no money of payments: fees, as far as the ledger does not have them with the
+// movements that they are matched with, and what the provider corrected. The fee of a dispute is the ledger's own matter until the
+// dispute is matched.
+func (q *Queries) LinesOfPayouts(ctx context.Context, arg LinesOfPayoutsParams) ([]LinesOfPayoutsRow, error) {
+	rows, err := q.db.Query(ctx, linesOfPayouts, arg.PayoutsDelivery, arg.PayoutIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LinesOfPayoutsRow{}
+	for rows.Next() {
+		var i LinesOfPayoutsRow
+		if err := rows.Scan(
+			&i.PayoutID,
+			&i.Currency,
+			&i.AdjustMinor,
+			&i.FeeMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listActivations = `-- name: ListActivations :many
 SELECT version, at, activated_by, reason FROM rule_activation WHERE version = ANY ($1::int[]) ORDER BY id
 `
@@ -1622,6 +2229,231 @@ func (q *Queries) ListActivations(ctx context.Context, versions []int32) ([]List
 			&i.ActivatedBy,
 			&i.Reason,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakEvents = `-- name: ListBreakEvents :many
+SELECT number, at, actor, verb, reason, detail FROM break_event
+ WHERE break_id = $1 AND number > $2 ORDER BY number
+`
+
+type ListBreakEventsParams struct {
+	BreakID uuid.UUID
+	Behind  int32
+}
+
+type ListBreakEventsRow struct {
+	Number int32
+	At     time.Time
+	Actor  string
+	Verb   string
+	Reason string
+	Detail []byte
+}
+
+func (q *Queries) ListBreakEvents(ctx context.Context, arg ListBreakEventsParams) ([]ListBreakEventsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakEvents, arg.BreakID, arg.Behind)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakEventsRow{}
+	for rows.Next() {
+		var i ListBreakEventsRow
+		if err := rows.Scan(
+			&i.Number,
+			&i.At,
+			&i.Actor,
+			&i.Verb,
+			&i.Reason,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakJournals = `-- name: ListBreakJournals :many
+SELECT break_id, number, key, kind, state, from_account, to_account, currency, amount_minor, reason, asked_by, approved_by, attempts, result, note
+  FROM break_journal WHERE break_id = $1 ORDER BY number
+`
+
+type ListBreakJournalsRow struct {
+	BreakID     uuid.UUID
+	Number      int32
+	Key         string
+	Kind        int16
+	State       int16
+	FromAccount string
+	ToAccount   string
+	Currency    string
+	AmountMinor int64
+	Reason      string
+	AskedBy     string
+	ApprovedBy  string
+	Attempts    int32
+	Result      string
+	Note        string
+}
+
+func (q *Queries) ListBreakJournals(ctx context.Context, breakID uuid.UUID) ([]ListBreakJournalsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakJournals, breakID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakJournalsRow{}
+	for rows.Next() {
+		var i ListBreakJournalsRow
+		if err := rows.Scan(
+			&i.BreakID,
+			&i.Number,
+			&i.Key,
+			&i.Kind,
+			&i.State,
+			&i.FromAccount,
+			&i.ToAccount,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.Reason,
+			&i.AskedBy,
+			&i.ApprovedBy,
+			&i.Attempts,
+			&i.Result,
+			&i.Note,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakMovements = `-- name: ListBreakMovements :many
+SELECT m.id, m.ours, p.stage, p.currency, m.amount_minor, m.fee_minor, m.day, m.line, m.provider_id, m.parent_id, m.idem_key, m.reference,
+       m.payout_id, m.payment_id, m.note
+  FROM break_movement b JOIN movement m ON m.id = b.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE b.break_id = $1 ORDER BY m.ours DESC, m.id LIMIT 1000
+`
+
+type ListBreakMovementsRow struct {
+	ID          int64
+	Ours        bool
+	Stage       int16
+	Currency    string
+	AmountMinor int64
+	FeeMinor    int64
+	Day         pgtype.Date
+	Line        int32
+	ProviderID  string
+	ParentID    string
+	IdemKey     string
+	Reference   string
+	PayoutID    string
+	PaymentID   string
+	Note        string
+}
+
+func (q *Queries) ListBreakMovements(ctx context.Context, breakID uuid.UUID) ([]ListBreakMovementsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakMovements, breakID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakMovementsRow{}
+	for rows.Next() {
+		var i ListBreakMovementsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Ours,
+			&i.Stage,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.Day,
+			&i.Line,
+			&i.ProviderID,
+			&i.ParentID,
+			&i.IdemKey,
+			&i.Reference,
+			&i.PayoutID,
+			&i.PaymentID,
+			&i.Note,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakRefusals = `-- name: ListBreakRefusals :many
+SELECT break_id, refusal FROM break_operation_item WHERE operation_id = $1 AND outcome = 2 ORDER BY break_id LIMIT 100
+`
+
+type ListBreakRefusalsRow struct {
+	BreakID uuid.UUID
+	Refusal string
+}
+
+func (q *Queries) ListBreakRefusals(ctx context.Context, operationID uuid.UUID) ([]ListBreakRefusalsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakRefusals, operationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakRefusalsRow{}
+	for rows.Next() {
+		var i ListBreakRefusalsRow
+		if err := rows.Scan(&i.BreakID, &i.Refusal); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBreakTotals = `-- name: ListBreakTotals :many
+SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id = $1 ORDER BY currency
+`
+
+type ListBreakTotalsRow struct {
+	Currency string
+	Count    int64
+	SumMinor int64
+}
+
+func (q *Queries) ListBreakTotals(ctx context.Context, operationID uuid.UUID) ([]ListBreakTotalsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakTotals, operationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakTotalsRow{}
+	for rows.Next() {
+		var i ListBreakTotalsRow
+		if err := rows.Scan(&i.Currency, &i.Count, &i.SumMinor); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -2425,6 +3257,44 @@ func (q *Queries) ListToJudge(ctx context.Context, fileID uuid.UUID) ([]ListToJu
 	return items, nil
 }
 
+const lockBreak = `-- name: LockBreak :one
+SELECT id, code, watcher, scope, subject, account, currency, amount_minor, matched, state, resolution, base_severity, opened_at, opened_on,
+       changed_at, assignee, snoozed_until, run_number, order_id, payment_id, detail, note, match_id, last_event
+  FROM break WHERE id = $1 FOR UPDATE
+`
+
+func (q *Queries) LockBreak(ctx context.Context, id uuid.UUID) (Break, error) {
+	row := q.db.QueryRow(ctx, lockBreak, id)
+	var i Break
+	err := row.Scan(
+		&i.ID,
+		&i.Code,
+		&i.Watcher,
+		&i.Scope,
+		&i.Subject,
+		&i.Account,
+		&i.Currency,
+		&i.AmountMinor,
+		&i.Matched,
+		&i.State,
+		&i.Resolution,
+		&i.BaseSeverity,
+		&i.OpenedAt,
+		&i.OpenedOn,
+		&i.ChangedAt,
+		&i.Assignee,
+		&i.SnoozedUntil,
+		&i.RunNumber,
+		&i.OrderID,
+		&i.PaymentID,
+		&i.Detail,
+		&i.Note,
+		&i.MatchID,
+		&i.LastEvent,
+	)
+	return i, err
+}
+
 const lockDecisions = `-- name: LockDecisions :exec
 SELECT pg_advisory_xact_lock(7266337120331)
 `
@@ -2433,72 +3303,6 @@ SELECT pg_advisory_xact_lock(7266337120331)
 func (q *Queries) LockDecisions(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockDecisions)
 	return err
-}
-
-const lockFacts = `-- name: LockFacts :many
-SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
-       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
-       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
-       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
-  FROM order_fact WHERE id = $1 FOR NO KEY UPDATE
-`
-
-type LockFactsRow struct {
-	ID               uuid.UUID
-	Recurring        bool
-	Told             int32
-	ReservationID    uuid.UUID
-	ShipmentID       uuid.UUID
-	PaymentID        uuid.UUID
-	Currency         string
-	TotalMinor       int64
-	AuthorizedMinor  int64
-	CapturedMinor    int64
-	RefundedMinor    int64
-	ChargedBackMinor int64
-	BegunAt          time.Time
-	ToldAt           time.Time
-	Looks            int16
-	Sighted          bool
-	Now              time.Time
-}
-
-func (q *Queries) LockFacts(ctx context.Context, id uuid.UUID) ([]LockFactsRow, error) {
-	rows, err := q.db.Query(ctx, lockFacts, id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []LockFactsRow{}
-	for rows.Next() {
-		var i LockFactsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Recurring,
-			&i.Told,
-			&i.ReservationID,
-			&i.ShipmentID,
-			&i.PaymentID,
-			&i.Currency,
-			&i.TotalMinor,
-			&i.AuthorizedMinor,
-			&i.CapturedMinor,
-			&i.RefundedMinor,
-			&i.ChargedBackMinor,
-			&i.BegunAt,
-			&i.ToldAt,
-			&i.Looks,
-			&i.Sighted,
-			&i.Now,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const lockFile = `-- name: LockFile :one
@@ -2600,6 +3404,127 @@ func (q *Queries) LockRuns(ctx context.Context) error {
 	return err
 }
 
+const lockSeen = `-- name: LockSeen :many
+SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+       ((b.watcher, b.scope, b.account, b.currency, b.amount_minor, b.matched, b.detail)
+         IS DISTINCT FROM ($1::text, $2::text, w.account, w.currency, w.amount_minor, w.matched, w.detail)
+        OR w.order_id NOT IN ('', b.order_id) OR w.payment_id NOT IN ('', b.payment_id))::boolean AS changed
+  FROM (SELECT unnest($3::uuid[]) AS id, unnest($4::text[]) AS account, unnest($5::text[]) AS currency,
+               unnest($6::bigint[]) AS amount_minor, unnest($7::boolean[]) AS matched,
+               unnest($8::text[]) AS order_id, unnest($9::text[]) AS payment_id,
+               unnest($10::jsonb[]) AS detail) w
+  JOIN break b ON b.id = w.id
+ ORDER BY b.id FOR UPDATE OF b
+`
+
+type LockSeenParams struct {
+	Watcher      string
+	Scope        string
+	Ids          []uuid.UUID
+	Accounts     []string
+	Currencies   []string
+	AmountsMinor []int64
+	Matched      []bool
+	OrderIds     []string
+	PaymentIds   []string
+	Details      [][]byte
+}
+
+type LockSeenRow struct {
+	ID         uuid.UUID
+	Code       string
+	State      int16
+	Resolution int16
+	LastEvent  int32
+	Changed    bool
+}
+
+// Holds the breaks that are seen again, and tells whether they look different.
+func (q *Queries) LockSeen(ctx context.Context, arg LockSeenParams) ([]LockSeenRow, error) {
+	rows, err := q.db.Query(ctx, lockSeen,
+		arg.Watcher,
+		arg.Scope,
+		arg.Ids,
+		arg.Accounts,
+		arg.Currencies,
+		arg.AmountsMinor,
+		arg.Matched,
+		arg.OrderIds,
+		arg.PaymentIds,
+		arg.Details,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockSeenRow{}
+	for rows.Next() {
+		var i LockSeenRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Code,
+			&i.State,
+			&i.Resolution,
+			&i.LastEvent,
+			&i.Changed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockUnseen = `-- name: LockUnseen :many
+SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+       (EXISTS (SELECT FROM break_movement m WHERE m.break_id = b.id) AND NOT EXISTS (
+           SELECT FROM break_movement m WHERE m.break_id = b.id
+              AND NOT EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.movement_id AND l.active)))::boolean AS movements_matched
+  FROM break b
+ WHERE b.id = ANY ($1::uuid[]) AND b.state <> 5 AND NOT b.matched
+ ORDER BY b.id FOR UPDATE OF b
+`
+
+type LockUnseenRow struct {
+	ID               uuid.UUID
+	Code             string
+	State            int16
+	Resolution       int16
+	LastEvent        int32
+	MovementsMatched bool
+}
+
+// Holds breaks that are not seen any more, and tells whether all their movements are matched.
+func (q *Queries) LockUnseen(ctx context.Context, ids []uuid.UUID) ([]LockUnseenRow, error) {
+	rows, err := q.db.Query(ctx, lockUnseen, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LockUnseenRow{}
+	for rows.Next() {
+		var i LockUnseenRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Code,
+			&i.State,
+			&i.Resolution,
+			&i.LastEvent,
+			&i.MovementsMatched,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lookSoon = `-- name: LookSoon :exec
 UPDATE order_fact SET look_at = now() + make_interval(secs => $1::float8) WHERE id = $2
 `
@@ -2637,6 +3562,74 @@ type MarkDifferingParams struct {
 func (q *Queries) MarkDiffering(ctx context.Context, arg MarkDifferingParams) error {
 	_, err := q.db.Exec(ctx, markDiffering, arg.Since, arg.Through)
 	return err
+}
+
+const matchedPayouts = `-- name: MatchedPayouts :many
+SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(m.amount_minor)::bigint AS net_minor,
+       s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+  FROM delivery d
+  JOIN movement m ON m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295
+  JOIN partition p ON p.id = m.partition_id
+  JOIN match_leg l ON l.movement_id = m.id AND l.active
+  JOIN run r ON r.number = (l.match_id >> 32)::int AND r.state = 2
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(o.amount_minor) FILTER (WHERE o.ours), 0)::bigint AS ours_minor,
+              coalesce(sum(o.amount_minor) FILTER (WHERE NOT o.ours), 0)::bigint AS theirs_minor,
+              count(DISTINCT o.payout_id) FILTER (WHERE o.ours) AS payouts, count(*) FILTER (WHERE NOT o.ours) AS lines,
+              coalesce(max(o.day) FILTER (WHERE NOT o.ours), 'epoch')::date AS arrived_on
+         FROM match_leg k JOIN movement o ON o.id = k.movement_id WHERE k.match_id = l.match_id AND k.active) AS s
+ WHERE d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2
+   AND NOT EXISTS (SELECT FROM payout_posting y WHERE y.account = p.account AND y.payout_id = m.payout_id AND y.currency = p.currency)
+ GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+ ORDER BY d.id, m.payout_id LIMIT $1
+`
+
+type MatchedPayoutsRow struct {
+	DeliveryID  int32
+	Account     string
+	PayoutID    string
+	Currency    string
+	MatchID     int64
+	NetMinor    int64
+	OursMinor   int64
+	TheirsMinor int64
+	Payouts     int64
+	Lines       int64
+	ArrivedOn   pgtype.Date
+}
+
+// Payouts of reports that are matched with a bank statement, by a run that has finished or by hand, and are not to be posted yet:
+// those of one match with what the match comes to on both sides, and how many payouts it has.
+func (q *Queries) MatchedPayouts(ctx context.Context, n int32) ([]MatchedPayoutsRow, error) {
+	rows, err := q.db.Query(ctx, matchedPayouts, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MatchedPayoutsRow{}
+	for rows.Next() {
+		var i MatchedPayoutsRow
+		if err := rows.Scan(
+			&i.DeliveryID,
+			&i.Account,
+			&i.PayoutID,
+			&i.Currency,
+			&i.MatchID,
+			&i.NetMinor,
+			&i.OursMinor,
+			&i.TheirsMinor,
+			&i.Payouts,
+			&i.Lines,
+			&i.ArrivedOn,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const matchesOfMovement = `-- name: MatchesOfMovement :many
@@ -2799,6 +3792,50 @@ func (q *Queries) MovementText(ctx context.Context, id int64) (string, error) {
 	return concat_ws, err
 }
 
+const nextBreakItems = `-- name: NextBreakItems :many
+SELECT break_id FROM break_operation_item WHERE operation_id = $1 AND outcome = 0 ORDER BY break_id LIMIT $2
+`
+
+type NextBreakItemsParams struct {
+	OperationID uuid.UUID
+	N           int32
+}
+
+func (q *Queries) NextBreakItems(ctx context.Context, arg NextBreakItemsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, nextBreakItems, arg.OperationID, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var break_id uuid.UUID
+		if err := rows.Scan(&break_id); err != nil {
+			return nil, err
+		}
+		items = append(items, break_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const noteBreakJournal = `-- name: NoteBreakJournal :exec
+UPDATE break_journal SET note = $1 WHERE break_id = $2 AND number = $3 AND state = 2
+`
+
+type NoteBreakJournalParams struct {
+	Note    string
+	BreakID uuid.UUID
+	Number  int32
+}
+
+func (q *Queries) NoteBreakJournal(ctx context.Context, arg NoteBreakJournalParams) error {
+	_, err := q.db.Exec(ctx, noteBreakJournal, arg.Note, arg.BreakID, arg.Number)
+	return err
+}
+
 const numberOfRun = `-- name: NumberOfRun :one
 SELECT number FROM run WHERE id = $1
 `
@@ -2808,6 +3845,78 @@ func (q *Queries) NumberOfRun(ctx context.Context, id uuid.UUID) (int32, error) 
 	var number int32
 	err := row.Scan(&number)
 	return number, err
+}
+
+const openBreaks = `-- name: OpenBreaks :many
+
+INSERT INTO break (id, code, watcher, scope, subject, account, currency, amount_minor, matched, base_severity, opened_on, run_number,
+                   order_id, payment_id, detail)
+SELECT w.id, w.code, $1, $2, w.subject, w.account, w.currency, w.amount_minor, w.matched, w.base_severity, $3::date,
+       $4, w.order_id, w.payment_id, w.detail
+  FROM (SELECT unnest($5::uuid[]) AS id, unnest($6::text[]) AS code, unnest($7::text[]) AS subject,
+               unnest($8::text[]) AS account, unnest($9::text[]) AS currency,
+               unnest($10::bigint[]) AS amount_minor, unnest($11::boolean[]) AS matched,
+               unnest($12::smallint[]) AS base_severity, unnest($13::text[]) AS order_id,
+               unnest($14::text[]) AS payment_id, unnest($15::jsonb[]) AS detail) w
+ ORDER BY w.id
+    ON CONFLICT (id) DO NOTHING
+RETURNING id
+`
+
+type OpenBreaksParams struct {
+	Watcher        string
+	Scope          string
+	OpenedOn       pgtype.Date
+	RunNumber      int32
+	Ids            []uuid.UUID
+	Codes          []string
+	Subjects       []string
+	Accounts       []string
+	Currencies     []string
+	AmountsMinor   []int64
+	Matched        []bool
+	BaseSeverities []int16
+	OrderIds       []string
+	PaymentIds     []string
+	Details        [][]byte
+}
+
+// Breaks.
+// Gives those that were not there.
+func (q *Queries) OpenBreaks(ctx context.Context, arg OpenBreaksParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, openBreaks,
+		arg.Watcher,
+		arg.Scope,
+		arg.OpenedOn,
+		arg.RunNumber,
+		arg.Ids,
+		arg.Codes,
+		arg.Subjects,
+		arg.Accounts,
+		arg.Currencies,
+		arg.AmountsMinor,
+		arg.Matched,
+		arg.BaseSeverities,
+		arg.OrderIds,
+		arg.PaymentIds,
+		arg.Details,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const openByHand = `-- name: OpenByHand :exec
@@ -3255,7 +4364,7 @@ const reportByHand = `-- name: ReportByHand :many
 SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
        max(m.day)::date AS day, count(*) AS movements
   FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
- WHERE t.pass = 0 AND t.partition_id = ANY ($1::int[]) AND m.day <= $2 AND t.id > $3::bigint
+ WHERE t.pass = 0 AND m.partition_id = ANY ($1::int[]) AND m.day <= $2 AND t.id > $3::bigint
  GROUP BY p.stage, t.id
 HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
  ORDER BY t.id, p.stage LIMIT $4
@@ -3736,30 +4845,6 @@ func (q *Queries) ReportTransitLines(ctx context.Context, arg ReportTransitLines
 	return items, nil
 }
 
-const resolvedDoubts = `-- name: ResolvedDoubts :many
-SELECT key FROM doubt WHERE key = ANY ($1::uuid[]) AND resolved
-`
-
-func (q *Queries) ResolvedDoubts(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, resolvedDoubts, keys)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []uuid.UUID{}
-	for rows.Next() {
-		var key uuid.UUID
-		if err := rows.Scan(&key); err != nil {
-			return nil, err
-		}
-		items = append(items, key)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const resultsOfRuns = `-- name: ResultsOfRuns :many
 SELECT r.run_number, r.partition_id, p.stage, p.account, p.currency, r.matches, r.by_pass, r.ours, r.theirs, r.ours_matched, r.theirs_matched,
        r.settled, r.breaks, r.digest
@@ -3894,6 +4979,38 @@ func (q *Queries) SetBalanceAt(ctx context.Context) error {
 	return err
 }
 
+const setBreak = `-- name: SetBreak :exec
+UPDATE break SET state = $1, resolution = $2, assignee = $3, snoozed_until = $4, note = $5,
+       match_id = $6, last_event = $7, changed_at = now()
+ WHERE id = $8
+`
+
+type SetBreakParams struct {
+	State        int16
+	Resolution   int16
+	Assignee     string
+	SnoozedUntil *time.Time
+	Note         string
+	MatchID      *int64
+	LastEvent    int32
+	ID           uuid.UUID
+}
+
+// Of a break that is held.
+func (q *Queries) SetBreak(ctx context.Context, arg SetBreakParams) error {
+	_, err := q.db.Exec(ctx, setBreak,
+		arg.State,
+		arg.Resolution,
+		arg.Assignee,
+		arg.SnoozedUntil,
+		arg.Note,
+		arg.MatchID,
+		arg.LastEvent,
+		arg.ID,
+	)
+	return err
+}
+
 const setDeliveries = `-- name: SetDeliveries :exec
 UPDATE delivery d
    SET state = f.state, rows = CASE WHEN d.id = f.delivery_id THEN f.movements
@@ -3959,6 +5076,58 @@ func (q *Queries) SetNote(ctx context.Context, arg SetNoteParams) error {
 	return err
 }
 
+const setPosted = `-- name: SetPosted :exec
+UPDATE payout_posting SET posted_at = now(), journal_id = $1, failure = ''
+ WHERE account = $2 AND payout_id = $3 AND currency = $4 AND posted_at IS NULL
+`
+
+type SetPostedParams struct {
+	JournalID string
+	Account   string
+	PayoutID  string
+	Currency  string
+}
+
+func (q *Queries) SetPosted(ctx context.Context, arg SetPostedParams) error {
+	_, err := q.db.Exec(ctx, setPosted,
+		arg.JournalID,
+		arg.Account,
+		arg.PayoutID,
+		arg.Currency,
+	)
+	return err
+}
+
+const setPostingFailure = `-- name: SetPostingFailure :exec
+UPDATE payout_posting SET failure = $1 WHERE account = $2 AND payout_id = $3 AND currency = $4
+`
+
+type SetPostingFailureParams struct {
+	Failure  string
+	Account  string
+	PayoutID string
+	Currency string
+}
+
+func (q *Queries) SetPostingFailure(ctx context.Context, arg SetPostingFailureParams) error {
+	_, err := q.db.Exec(ctx, setPostingFailure,
+		arg.Failure,
+		arg.Account,
+		arg.PayoutID,
+		arg.Currency,
+	)
+	return err
+}
+
+const setRunChecked = `-- name: SetRunChecked :exec
+UPDATE ledger_progress SET run_number = $1
+`
+
+func (q *Queries) SetRunChecked(ctx context.Context, runNumber int32) error {
+	_, err := q.db.Exec(ctx, setRunChecked, runNumber)
+	return err
+}
+
 const setStandings = `-- name: SetStandings :exec
 UPDATE statement s SET standing = u.standing, note = u.note
   FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS standing, unnest($3::text[]) AS note) u
@@ -4006,7 +5175,6 @@ func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
 }
 
 const settledTwins = `-- name: SettledTwins :many
-
 WITH asked AS (
     SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY ($1::bigint[])
 ), near AS (
@@ -4037,7 +5205,6 @@ type SettledTwinsParams struct {
 	Last int64
 }
 
-// Runs, verified and simulated, and reports.
 // Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
 // as theirs, and what was matched with ours that have the same reference as one of ours.
 func (q *Queries) SettledTwins(ctx context.Context, arg SettledTwinsParams) ([]int64, error) {
@@ -4058,6 +5225,19 @@ func (q *Queries) SettledTwins(ctx context.Context, arg SettledTwinsParams) ([]i
 		return nil, err
 	}
 	return items, nil
+}
+
+const stageOfBreak = `-- name: StageOfBreak :one
+SELECT coalesce(min(p.stage), 0)::smallint FROM break_movement b JOIN movement m ON m.id = b.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE b.break_id = $1
+`
+
+// Where the sides of its movements are compared; 0 where it has none.
+func (q *Queries) StageOfBreak(ctx context.Context, breakID uuid.UUID) (int16, error) {
+	row := q.db.QueryRow(ctx, stageOfBreak, breakID)
+	var column_1 int16
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const storedFindings = `-- name: StoredFindings :many
@@ -4232,6 +5412,24 @@ func (q *Queries) StoredPasses(ctx context.Context, arg StoredPassesParams) ([]S
 	return items, nil
 }
 
+const sumBreakOperation = `-- name: SumBreakOperation :one
+WITH totals AS (
+    INSERT INTO break_operation_total (operation_id, currency, count, sum_minor)
+    SELECT i.operation_id, b.currency, count(*), sum(b.amount_minor)::bigint
+      FROM break_operation_item i JOIN break b ON b.id = i.break_id WHERE i.operation_id = $1 GROUP BY i.operation_id, b.currency
+    RETURNING count
+)
+UPDATE break_operation o SET matched = (SELECT coalesce(sum(t.count), 0) FROM totals t)::bigint WHERE o.id = $1 RETURNING o.matched
+`
+
+// Writes down what the breaks come to; gives how many there are.
+func (q *Queries) SumBreakOperation(ctx context.Context, id uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, sumBreakOperation, id)
+	var matched int64
+	err := row.Scan(&matched)
+	return matched, err
+}
+
 const sumPieces = `-- name: SumPieces :one
 SELECT coalesce(sum(matches), 0)::bigint AS matches, coalesce(sum(movements), 0)::bigint AS movements FROM run_piece WHERE run_number = $1
 `
@@ -4246,6 +5444,58 @@ func (q *Queries) SumPieces(ctx context.Context, runNumber int32) (SumPiecesRow,
 	var i SumPiecesRow
 	err := row.Scan(&i.Matches, &i.Movements)
 	return i, err
+}
+
+const takePostings = `-- name: TakePostings :many
+UPDATE payout_posting SET attempts = attempts + 1,
+       next_at = now() + least(make_interval(secs => $1::float8) * 2 ^ least(attempts, 10), interval '1 hour')
+ WHERE (account, payout_id, currency) IN (
+       SELECT account, payout_id, currency FROM payout_posting WHERE posted_at IS NULL AND next_at <= now() ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING account, payout_id, currency, amount_minor, fee_minor, adjust_minor, arrived_on
+`
+
+type TakePostingsParams struct {
+	AgainSeconds float64
+	N            int32
+}
+
+type TakePostingsRow struct {
+	Account     string
+	PayoutID    string
+	Currency    string
+	AmountMinor int64
+	FeeMinor    int64
+	AdjustMinor int64
+	ArrivedOn   pgtype.Date
+}
+
+// Takes what is to be posted, and puts it off for the case that it fails.
+func (q *Queries) TakePostings(ctx context.Context, arg TakePostingsParams) ([]TakePostingsRow, error) {
+	rows, err := q.db.Query(ctx, takePostings, arg.AgainSeconds, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TakePostingsRow{}
+	for rows.Next() {
+		var i TakePostingsRow
+		if err := rows.Scan(
+			&i.Account,
+			&i.PayoutID,
+			&i.Currency,
+			&i.AmountMinor,
+			&i.FeeMinor,
+			&i.AdjustMinor,
+			&i.ArrivedOn,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const takeRun = `-- name: TakeRun :one
@@ -4465,6 +5715,49 @@ func (q *Queries) UndoRunUndone(ctx context.Context, number int32) error {
 	return err
 }
 
+const unexplained = `-- name: Unexplained :many
+SELECT p.account, p.currency, count(*) AS movements, sum(m.amount_minor)::bigint AS minor, min(m.day)::date AS since
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = o.partition_id
+ WHERE o.until_run IS NULL AND p.stage = 1 AND m.ours AND m.standing = 0 AND o.since_run <= $1
+   AND o.movement_id NOT IN (SELECT unnest(f.ours) FROM run_finding f WHERE f.run_number = $1)
+ GROUP BY p.account, p.currency ORDER BY p.account, p.currency
+`
+
+type UnexplainedRow struct {
+	Account   string
+	Currency  string
+	Movements int64
+	Minor     int64
+	Since     pgtype.Date
+}
+
+// Movements of ours that have happened at the provider, that the last run left open, and of which it found nothing.
+func (q *Queries) Unexplained(ctx context.Context, runNumber int32) ([]UnexplainedRow, error) {
+	rows, err := q.db.Query(ctx, unexplained, runNumber)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UnexplainedRow{}
+	for rows.Next() {
+		var i UnexplainedRow
+		if err := rows.Scan(
+			&i.Account,
+			&i.Currency,
+			&i.Movements,
+			&i.Minor,
+			&i.Since,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const unmarkAgreeing = `-- name: UnmarkAgreeing :exec
 UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_minor
 `
@@ -4472,6 +5765,84 @@ UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_m
 func (q *Queries) UnmarkAgreeing(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, unmarkAgreeing)
 	return err
+}
+
+const updateSeen = `-- name: UpdateSeen :exec
+UPDATE break b
+   SET watcher = $1, scope = $2, account = w.account, currency = w.currency, amount_minor = w.amount_minor, matched = w.matched,
+       base_severity = w.base_severity, detail = w.detail, order_id = CASE WHEN w.order_id = '' THEN b.order_id ELSE w.order_id END,
+       payment_id = CASE WHEN w.payment_id = '' THEN b.payment_id ELSE w.payment_id END,
+       state = w.state, resolution = CASE WHEN w.state = 5 THEN b.resolution ELSE 0 END, last_event = b.last_event + 1, changed_at = now()
+  FROM (SELECT unnest($3::uuid[]) AS id, unnest($4::smallint[]) AS state, unnest($5::text[]) AS account,
+               unnest($6::text[]) AS currency, unnest($7::bigint[]) AS amount_minor,
+               unnest($8::boolean[]) AS matched, unnest($9::smallint[]) AS base_severity,
+               unnest($10::text[]) AS order_id, unnest($11::text[]) AS payment_id,
+               unnest($12::jsonb[]) AS detail) w
+ WHERE b.id = w.id
+`
+
+type UpdateSeenParams struct {
+	Watcher        string
+	Scope          string
+	Ids            []uuid.UUID
+	States         []int16
+	Accounts       []string
+	Currencies     []string
+	AmountsMinor   []int64
+	Matched        []bool
+	BaseSeverities []int16
+	OrderIds       []string
+	PaymentIds     []string
+	Details        [][]byte
+}
+
+// Of breaks that are held.
+func (q *Queries) UpdateSeen(ctx context.Context, arg UpdateSeenParams) error {
+	_, err := q.db.Exec(ctx, updateSeen,
+		arg.Watcher,
+		arg.Scope,
+		arg.Ids,
+		arg.States,
+		arg.Accounts,
+		arg.Currencies,
+		arg.AmountsMinor,
+		arg.Matched,
+		arg.BaseSeverities,
+		arg.OrderIds,
+		arg.PaymentIds,
+		arg.Details,
+	)
+	return err
+}
+
+const watchedBreaks = `-- name: WatchedBreaks :many
+SELECT id FROM break WHERE watcher = $1 AND scope = $2 AND state <> 5 AND NOT matched
+`
+
+type WatchedBreaksParams struct {
+	Watcher string
+	Scope   string
+}
+
+// What of a scope can vanish.
+func (q *Queries) WatchedBreaks(ctx context.Context, arg WatchedBreaksParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, watchedBreaks, arg.Watcher, arg.Scope)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const writePiece = `-- name: WritePiece :execrows

@@ -303,6 +303,151 @@ SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence
 SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
   FROM match_leg l JOIN movement m ON m.id = l.movement_id
  WHERE l.match_id = ANY (@ids::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key;
+-- name: SettledTwins :many
+-- Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
+-- as theirs, and what was matched with ours that have the same reference as one of ours.
+WITH asked AS (
+    SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY (@ids::bigint[])
+), near AS (
+    SELECT a.ours AS asked_ours, o.id FROM asked a JOIN movement o ON o.reference = a.reference AND o.ours AND o.reference <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND o.id <> a.id
+     UNION ALL
+    SELECT false, o.id FROM asked a JOIN movement o ON o.payout_id IN (a.payout_id, a.idem_key, a.reference) AND o.ours AND o.payout_id <> ''
+       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
+), settled AS (
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
+     UNION ALL
+    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
+     WHERE l.undone_run > @run::int
+), before AS (
+    SELECT s.asked_ours, s.id, s.match_id FROM settled s
+     WHERE s.match_id BETWEEN 0 AND @last::bigint
+        OR s.match_id < 0 AND EXISTS (SELECT FROM open_movement o WHERE o.movement_id = s.id AND o.by_hand AND o.until_run <= @run::int)
+)
+SELECT s.id FROM before s WHERE NOT s.asked_ours
+ UNION
+SELECT l.movement_id FROM before s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
+ WHERE s.asked_ours;
+
+-- name: StoredMatches :many
+-- Matches of a run in a range, each with its movements, also undone ones.
+SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
+  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN @first::bigint AND @last::bigint
+ WHERE m.id BETWEEN @first::bigint AND @last::bigint GROUP BY m.id ORDER BY m.id;
+
+-- name: CountStoredMatches :one
+SELECT count(*) FROM match WHERE id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
+
+-- name: KeysOf :many
+SELECT id, key FROM movement WHERE id = ANY (@ids::bigint[]);
+
+-- name: StoredLegs :many
+-- What is matched of movements of a partition up to a day, by movement.
+SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
+ WHERE l.active AND m.partition_id = @partition_id AND m.day <= @until ORDER BY l.movement_id;
+
+-- name: StoredPasses :many
+-- Matches that hold, of movements of partitions up to a day.
+SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id JOIN match t ON t.id = l.match_id
+ WHERE l.active AND m.partition_id = ANY (@places::int[]) AND m.day <= @until GROUP BY t.partition_id, t.pass;
+
+-- name: StoredFindings :many
+-- What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
+SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
+ WHERE f.partition_id = ANY (@places::int[]) AND f.day <= @until
+   AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
+   AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
+ GROUP BY f.partition_id, f.code;
+
+-- Reports. They are of what the last finished run has left, and of what people did since. Contributions are what our books have
+-- more: ours count as more, theirs as less, and ours in doubt or refused as nothing.
+
+-- name: ReportRun :one
+SELECT number, id, as_of, digest FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1;
+
+-- name: LastEndedRun :one
+-- A run that was cancelled has left nothing, but people may have decided something after it.
+SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1;
+
+-- name: ReportDays :many
+-- What the days up to one come to: those before the time, and those in it.
+SELECT p.stage, d.ours, d.kind, (d.day >= @since)::boolean AS within, sum(d.movements)::bigint AS movements,
+       sum(d.amount_minor)::bigint AS amount_minor, sum(d.fee_minor)::bigint AS fee_minor
+  FROM run_day d JOIN partition p ON p.id = d.partition_id
+ WHERE d.partition_id = ANY (@places::int[]) AND d.run_number <= @run AND d.day <= @until
+ GROUP BY p.stage, d.ours, d.kind, d.day >= @since;
+
+-- name: ReportTransit :many
+SELECT p.stage, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY (@places::int[]) AND (t.run_number <= @run::int OR t.undone AND t.run_number - 1 = @run::int)
+   AND t.since <= @until AND t.until > @until
+ GROUP BY p.stage;
+
+-- name: ReportOpen :many
+-- What is open, by what the run has found about it; what was matched and is not any more is REOPENED.
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = @finished::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY (@places::int[]) AND o.since_run <= @run::int AND (o.until_run IS NULL OR o.until_run > @run::int AND NOT o.by_hand)
+   AND m.day <= @until AND (NOT m.ours OR m.standing = 0)
+ GROUP BY 1, 2;
+
+-- name: ReportNotes :many
+-- What was found about what is matched: those before the time, and those in it.
+SELECT p.stage, f.code, (f.day >= @since)::boolean AS within, count(*) AS count, sum(f.drift_minor)::bigint AS drift_minor
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY (@places::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= @run AND f.day <= @until AND f.drift_minor <> 0
+ GROUP BY p.stage, f.code, f.day >= @since;
+
+-- name: ReportByHand :many
+-- What is left of matches that people made.
+SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
+       max(m.day)::date AS day, count(*) AS movements
+  FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE t.pass = 0 AND m.partition_id = ANY (@places::int[]) AND m.day <= @until AND t.id > @after::bigint
+ GROUP BY p.stage, t.id
+HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
+ ORDER BY t.id, p.stage LIMIT @n;
+
+-- name: CountUntaken :one
+SELECT coalesce(sum(rows), 0)::bigint AS movements FROM delivery WHERE state = 1 AND (run_number IS NULL OR run_number > @run);
+
+-- name: ReportOpenLines :many
+WITH found AS (
+    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
+      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
+     WHERE f.run_number = @finished::int AND NOT f.matched ORDER BY v.movement_id, f.place)
+SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
+       (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
+  LEFT JOIN found f ON f.movement_id = m.id
+ WHERE o.partition_id = ANY (@places::int[]) AND o.since_run <= @run::int AND (o.until_run IS NULL OR o.until_run > @run::int AND NOT o.by_hand)
+   AND m.day <= @until AND (NOT m.ours OR m.standing = 0) AND m.id > @after::bigint
+ ORDER BY m.id LIMIT @n;
+
+-- name: ReportNoteLines :many
+SELECT f.run_number, f.partition_id, f.place, p.stage, f.code, f.drift_minor, f.day, (f.ours || f.theirs)::bigint[] AS movements
+  FROM run_finding f JOIN partition p ON p.id = f.partition_id
+ WHERE f.partition_id = ANY (@places::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= @run AND f.day <= @until AND f.drift_minor <> 0
+   AND (f.partition_id, f.run_number, f.place) > (@after_partition::int, @after_run::int, @after_place::int)
+ ORDER BY f.partition_id, f.run_number, f.place LIMIT @n;
+
+-- name: ReportTransitLines :many
+SELECT p.stage, t.partition_id, t.since, t.until, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
+  FROM run_transit t JOIN partition p ON p.id = t.partition_id
+ WHERE t.partition_id = ANY (@places::int[]) AND (t.run_number <= @run::int OR t.undone AND t.run_number - 1 = @run::int)
+   AND t.since <= @until AND t.until > @until
+ GROUP BY p.stage, t.partition_id, t.since, t.until
+HAVING sum(t.legs) <> 0
+ ORDER BY t.partition_id, t.since, t.until;
+
 -- Statements.
 
 -- name: BeginFile :exec
@@ -539,7 +684,8 @@ WITH told AS (
            unnest(@idem_keys::text[]) AS idem_key, unnest(@refs::text[]) AS reference, unnest(@payment_ids::text[]) AS payment_id,
            unnest(@notes::text[]) AS note
 ), fresh AS (
-    SELECT t.*, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
+    SELECT t.key, t.kind, t.standing, t.amount_minor, t.fee_minor, t.at, t.provider_id, t.parent_id, t.idem_key, t.reference, t.payment_id,
+           t.note, p.id AS partition_id, row_number() OVER (ORDER BY t.key) AS place
       FROM told t JOIN partition p ON p.stage = @stage::smallint AND p.account = @account::text AND p.currency = t.currency
       LEFT JOIN LATERAL (SELECT true AS there FROM movement m WHERE m.key = t.key OFFSET 0) AS known ON true
      WHERE known.there IS NULL
@@ -594,21 +740,18 @@ SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-00
        captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
   FROM order_fact WHERE look_at <= now() ORDER BY look_at LIMIT @n;
 
--- name: LockFacts :many
+-- name: GetFacts :many
 SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
        coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
        coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
        captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
-  FROM order_fact WHERE id = @id FOR NO KEY UPDATE;
+  FROM order_fact WHERE id = @id;
 
 -- name: PutDoubts :exec
 INSERT INTO doubt AS d (key, payment_id, operation_key, resolved)
 SELECT unnest(@keys::uuid[]), unnest(@payment_ids::text[]), unnest(@operation_keys::text[]), unnest(@resolved::boolean[])
     ON CONFLICT (key) DO UPDATE SET resolved = d.resolved OR excluded.resolved, operation_key = excluded.operation_key
  WHERE NOT d.resolved;
-
--- name: ResolvedDoubts :many
-SELECT key FROM doubt WHERE key = ANY (@keys::uuid[]) AND resolved;
 
 -- name: AddMinutes :exec
 INSERT INTO ledger_minute AS m (minute, currency, kind, ours_minor)
@@ -692,155 +835,289 @@ UPDATE doubt SET attempts = attempts + 1, next_at = now() + make_interval(secs =
 -- name: SetDoubtFailure :exec
 UPDATE doubt SET failure = @failure WHERE key = @key;
 
--- Runs, verified and simulated, and reports.
+-- name: MatchedPayouts :many
+-- Payouts of reports that are matched with a bank statement, by a run that has finished or by hand, and are not to be posted yet:
+-- those of one match with what the match comes to on both sides, and how many payouts it has.
+SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(m.amount_minor)::bigint AS net_minor,
+       s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+  FROM delivery d
+  JOIN movement m ON m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295
+  JOIN partition p ON p.id = m.partition_id
+  JOIN match_leg l ON l.movement_id = m.id AND l.active
+  JOIN run r ON r.number = (l.match_id >> 32)::int AND r.state = 2
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(o.amount_minor) FILTER (WHERE o.ours), 0)::bigint AS ours_minor,
+              coalesce(sum(o.amount_minor) FILTER (WHERE NOT o.ours), 0)::bigint AS theirs_minor,
+              count(DISTINCT o.payout_id) FILTER (WHERE o.ours) AS payouts, count(*) FILTER (WHERE NOT o.ours) AS lines,
+              coalesce(max(o.day) FILTER (WHERE NOT o.ours), 'epoch')::date AS arrived_on
+         FROM match_leg k JOIN movement o ON o.id = k.movement_id WHERE k.match_id = l.match_id AND k.active) AS s
+ WHERE d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2
+   AND NOT EXISTS (SELECT FROM payout_posting y WHERE y.account = p.account AND y.payout_id = m.payout_id AND y.currency = p.currency)
+ GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+ ORDER BY d.id, m.payout_id LIMIT @n;
 
--- name: SettledTwins :many
--- Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
--- as theirs, and what was matched with ours that have the same reference as one of ours.
-WITH asked AS (
-    SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY (@ids::bigint[])
-), near AS (
-    SELECT a.ours AS asked_ours, o.id FROM asked a JOIN movement o ON o.reference = a.reference AND o.ours AND o.reference <> ''
-       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND o.id <> a.id
-     UNION ALL
-    SELECT false, o.id FROM asked a JOIN movement o ON o.payout_id IN (a.payout_id, a.idem_key, a.reference) AND o.ours AND o.payout_id <> ''
-       AND o.partition_id = a.partition_id AND o.kind = a.kind AND o.amount_minor = a.amount_minor AND NOT a.ours
-), settled AS (
-    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND l.active
-     UNION ALL
-    SELECT n.asked_ours, n.id, l.match_id FROM near n JOIN match_leg l ON l.movement_id = n.id AND NOT l.active
-     WHERE l.undone_run > @run::int
-), before AS (
-    SELECT s.asked_ours, s.id, s.match_id FROM settled s
-     WHERE s.match_id BETWEEN 0 AND @last::bigint
-        OR s.match_id < 0 AND EXISTS (SELECT FROM open_movement o WHERE o.movement_id = s.id AND o.by_hand AND o.until_run <= @run::int)
+-- name: LinesOfPayouts :many
+-- What the lines of a file's payouts come to that is no money of payments: fees, as far as the ledger does not have them with the
+-- movements that they are matched with, and what the provider corrected. The fee of a dispute is the ledger's own matter until the
+-- dispute is matched.
+SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8), 0)::bigint AS adjust_minor,
+       coalesce(sum(CASE WHEN x.kind = 5 THEN x.fee_minor - x.amount_minor WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
+                         ELSE x.fee_minor END), 0)::bigint AS fee_minor
+  FROM statement_file f
+  JOIN movement x ON x.id BETWEEN (f.delivery_id::bigint << 32) AND (f.delivery_id::bigint << 32) + 4294967295
+  JOIN partition q ON q.id = x.partition_id
+  LEFT JOIN LATERAL (
+       SELECT sum(b.fee_minor)::bigint AS fee_minor
+         FROM match_leg l JOIN match_leg k ON k.match_id = l.match_id AND k.active JOIN movement b ON b.id = k.movement_id AND b.ours
+        WHERE x.kind IN (3, 4) AND l.movement_id = x.id AND l.active) AS o ON true
+ WHERE f.payouts_id = @payouts_delivery::int AND x.payout_id = ANY (@payout_ids::text[]) AND NOT x.ours AND q.stage = 1
+ GROUP BY x.payout_id, q.currency;
+
+-- name: InsertPostings :exec
+INSERT INTO payout_posting (account, payout_id, currency, match_id, amount_minor, fee_minor, adjust_minor, arrived_on)
+SELECT unnest(@accounts::text[]), unnest(@payout_ids::text[]), unnest(@currencies::text[]), unnest(@matches::bigint[]), unnest(@amounts::bigint[]),
+       unnest(@fees::bigint[]), unnest(@adjusted::bigint[]), unnest(@days::date[])
+    ON CONFLICT DO NOTHING;
+
+-- name: TakePostings :many
+-- Takes what is to be posted, and puts it off for the case that it fails.
+UPDATE payout_posting SET attempts = attempts + 1,
+       next_at = now() + least(make_interval(secs => @again_seconds::float8) * 2 ^ least(attempts, 10), interval '1 hour')
+ WHERE (account, payout_id, currency) IN (
+       SELECT account, payout_id, currency FROM payout_posting WHERE posted_at IS NULL AND next_at <= now() ORDER BY next_at LIMIT @n FOR UPDATE SKIP LOCKED)
+RETURNING account, payout_id, currency, amount_minor, fee_minor, adjust_minor, arrived_on;
+
+-- name: SetPosted :exec
+UPDATE payout_posting SET posted_at = now(), journal_id = @journal_id, failure = ''
+ WHERE account = @account AND payout_id = @payout_id AND currency = @currency AND posted_at IS NULL;
+
+-- name: SetPostingFailure :exec
+UPDATE payout_posting SET failure = @failure WHERE account = @account AND payout_id = @payout_id AND currency = @currency;
+
+-- name: LastRunToCheck :many
+-- The last run that has finished, when its open movements were not checked.
+SELECT r.number FROM run r, ledger_progress g
+ WHERE r.number = (SELECT max(number) FROM run WHERE state = 2) AND r.number > g.run_number;
+
+-- name: Unexplained :many
+-- Movements of ours that have happened at the provider, that the last run left open, and of which it found nothing.
+SELECT p.account, p.currency, count(*) AS movements, sum(m.amount_minor)::bigint AS minor, min(m.day)::date AS since
+  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = o.partition_id
+ WHERE o.until_run IS NULL AND p.stage = 1 AND m.ours AND m.standing = 0 AND o.since_run <= @run_number
+   AND o.movement_id NOT IN (SELECT unnest(f.ours) FROM run_finding f WHERE f.run_number = @run_number)
+ GROUP BY p.account, p.currency ORDER BY p.account, p.currency;
+
+-- name: SetRunChecked :exec
+UPDATE ledger_progress SET run_number = @run_number;
+
+-- Breaks.
+
+-- name: OpenBreaks :many
+-- Gives those that were not there.
+INSERT INTO break (id, code, watcher, scope, subject, account, currency, amount_minor, matched, base_severity, opened_on, run_number,
+                   order_id, payment_id, detail)
+SELECT w.id, w.code, @watcher, @scope, w.subject, w.account, w.currency, w.amount_minor, w.matched, w.base_severity, @opened_on::date,
+       @run_number, w.order_id, w.payment_id, w.detail
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@codes::text[]) AS code, unnest(@subjects::text[]) AS subject,
+               unnest(@accounts::text[]) AS account, unnest(@currencies::text[]) AS currency,
+               unnest(@amounts_minor::bigint[]) AS amount_minor, unnest(@matched::boolean[]) AS matched,
+               unnest(@base_severities::smallint[]) AS base_severity, unnest(@order_ids::text[]) AS order_id,
+               unnest(@payment_ids::text[]) AS payment_id, unnest(@details::jsonb[]) AS detail) w
+ ORDER BY w.id
+    ON CONFLICT (id) DO NOTHING
+RETURNING id;
+
+-- name: LockSeen :many
+-- Holds the breaks that are seen again, and tells whether they look different.
+SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+       ((b.watcher, b.scope, b.account, b.currency, b.amount_minor, b.matched, b.detail)
+         IS DISTINCT FROM (@watcher::text, @scope::text, w.account, w.currency, w.amount_minor, w.matched, w.detail)
+        OR w.order_id NOT IN ('', b.order_id) OR w.payment_id NOT IN ('', b.payment_id))::boolean AS changed
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@accounts::text[]) AS account, unnest(@currencies::text[]) AS currency,
+               unnest(@amounts_minor::bigint[]) AS amount_minor, unnest(@matched::boolean[]) AS matched,
+               unnest(@order_ids::text[]) AS order_id, unnest(@payment_ids::text[]) AS payment_id,
+               unnest(@details::jsonb[]) AS detail) w
+  JOIN break b ON b.id = w.id
+ ORDER BY b.id FOR UPDATE OF b;
+
+-- name: UpdateSeen :exec
+-- Of breaks that are held.
+UPDATE break b
+   SET watcher = @watcher, scope = @scope, account = w.account, currency = w.currency, amount_minor = w.amount_minor, matched = w.matched,
+       base_severity = w.base_severity, detail = w.detail, order_id = CASE WHEN w.order_id = '' THEN b.order_id ELSE w.order_id END,
+       payment_id = CASE WHEN w.payment_id = '' THEN b.payment_id ELSE w.payment_id END,
+       state = w.state, resolution = CASE WHEN w.state = 5 THEN b.resolution ELSE 0 END, last_event = b.last_event + 1, changed_at = now()
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@states::smallint[]) AS state, unnest(@accounts::text[]) AS account,
+               unnest(@currencies::text[]) AS currency, unnest(@amounts_minor::bigint[]) AS amount_minor,
+               unnest(@matched::boolean[]) AS matched, unnest(@base_severities::smallint[]) AS base_severity,
+               unnest(@order_ids::text[]) AS order_id, unnest(@payment_ids::text[]) AS payment_id,
+               unnest(@details::jsonb[]) AS detail) w
+ WHERE b.id = w.id;
+
+-- name: InsertBreakMovements :exec
+INSERT INTO break_movement (break_id, movement_id, ours)
+SELECT unnest(@break_ids::uuid[]), unnest(@movement_ids::bigint[]), unnest(@ours::boolean[])
+    ON CONFLICT (break_id, movement_id) DO NOTHING;
+
+-- name: WatchedBreaks :many
+-- What of a scope can vanish.
+SELECT id FROM break WHERE watcher = @watcher AND scope = @scope AND state <> 5 AND NOT matched;
+
+-- name: LockUnseen :many
+-- Holds breaks that are not seen any more, and tells whether all their movements are matched.
+SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+       (EXISTS (SELECT FROM break_movement m WHERE m.break_id = b.id) AND NOT EXISTS (
+           SELECT FROM break_movement m WHERE m.break_id = b.id
+              AND NOT EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.movement_id AND l.active)))::boolean AS movements_matched
+  FROM break b
+ WHERE b.id = ANY (@ids::uuid[]) AND b.state <> 5 AND NOT b.matched
+ ORDER BY b.id FOR UPDATE OF b;
+
+-- name: CloseUnseen :exec
+-- Of breaks that are held. What was asked for and not approved is not done any more.
+WITH dropped AS (UPDATE break_journal j SET state = 4, note = 'the break has ended' WHERE j.break_id = ANY (@ids::uuid[]) AND j.state = 1)
+UPDATE break b SET state = 5, resolution = w.resolution, last_event = b.last_event + 1, changed_at = now(), snoozed_until = NULL
+  FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@resolutions::smallint[]) AS resolution) w
+ WHERE b.id = w.id;
+
+-- name: InsertBreakEvents :exec
+INSERT INTO break_event (break_id, number, actor, verb, reason, detail)
+SELECT unnest(@break_ids::uuid[]), unnest(@numbers::int[]), @actor, unnest(@verbs::text[]), @reason, unnest(@details::jsonb[]);
+
+-- name: LockBreak :one
+SELECT id, code, watcher, scope, subject, account, currency, amount_minor, matched, state, resolution, base_severity, opened_at, opened_on,
+       changed_at, assignee, snoozed_until, run_number, order_id, payment_id, detail, note, match_id, last_event
+  FROM break WHERE id = @id FOR UPDATE;
+
+-- name: GetBreak :one
+SELECT id, code, watcher, scope, subject, account, currency, amount_minor, matched, state, resolution, base_severity, opened_at, opened_on,
+       changed_at, assignee, snoozed_until, run_number, order_id, payment_id, detail, note, match_id, last_event
+  FROM break WHERE id = @id;
+
+-- name: SetBreak :exec
+-- Of a break that is held.
+UPDATE break SET state = @state, resolution = @resolution, assignee = @assignee, snoozed_until = @snoozed_until, note = @note,
+       match_id = @match_id, last_event = @last_event, changed_at = now()
+ WHERE id = @id;
+
+-- name: ListBreakMovements :many
+SELECT m.id, m.ours, p.stage, p.currency, m.amount_minor, m.fee_minor, m.day, m.line, m.provider_id, m.parent_id, m.idem_key, m.reference,
+       m.payout_id, m.payment_id, m.note
+  FROM break_movement b JOIN movement m ON m.id = b.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE b.break_id = @break_id ORDER BY m.ours DESC, m.id LIMIT 1000;
+
+-- name: ListBreakEvents :many
+SELECT number, at, actor, verb, reason, detail FROM break_event
+ WHERE break_id = @break_id AND number > @behind ORDER BY number;
+
+-- name: StageOfBreak :one
+-- Where the sides of its movements are compared; 0 where it has none.
+SELECT coalesce(min(p.stage), 0)::smallint FROM break_movement b JOIN movement m ON m.id = b.movement_id JOIN partition p ON p.id = m.partition_id
+ WHERE b.break_id = @break_id;
+
+-- name: InsertHandMatch :one
+-- Makes a match of all movements of a break; no row where it has none.
+INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
+SELECT (SELECT coalesce(max(number), 0)::bigint << 32 FROM run) + nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, @evidence
+  FROM break_movement b JOIN movement m ON m.id = b.movement_id
+ WHERE b.break_id = @break_id HAVING count(*) > 0
+RETURNING id;
+
+-- name: InsertHandLegs :one
+-- Tells how many movements of the break are in another match, and so have become no leg.
+WITH all_of_it AS (
+    SELECT movement_id FROM break_movement WHERE break_id = @break_id
+), legs AS (
+    INSERT INTO match_leg (match_id, movement_id) SELECT @match_id, a.movement_id FROM all_of_it a ORDER BY a.movement_id
+        ON CONFLICT (movement_id) WHERE active DO NOTHING
+    RETURNING movement_id
 )
-SELECT s.id FROM before s WHERE NOT s.asked_ours
- UNION
-SELECT l.movement_id FROM before s JOIN match_leg l ON l.match_id = s.match_id JOIN movement t ON t.id = l.movement_id AND NOT t.ours
- WHERE s.asked_ours;
+SELECT ((SELECT count(*) FROM all_of_it) - (SELECT count(*) FROM legs))::bigint;
 
--- name: StoredMatches :many
--- Matches of a run in a range, each with its movements, also undone ones.
-SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
-  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN @first::bigint AND @last::bigint
- WHERE m.id BETWEEN @first::bigint AND @last::bigint GROUP BY m.id ORDER BY m.id;
+-- name: InsertBreakJournal :exec
+INSERT INTO break_journal (break_id, number, key, kind, state, from_account, to_account, currency, amount_minor, reason, asked_by)
+VALUES (@break_id, @number, @key, @kind, @state, @from_account, @to_account, @currency, @amount_minor, @reason, @asked_by);
 
--- name: CountStoredMatches :one
-SELECT count(*) FROM match WHERE id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
+-- name: ListBreakJournals :many
+SELECT break_id, number, key, kind, state, from_account, to_account, currency, amount_minor, reason, asked_by, approved_by, attempts, result, note
+  FROM break_journal WHERE break_id = @break_id ORDER BY number;
 
--- name: KeysOf :many
-SELECT id, key FROM movement WHERE id = ANY (@ids::bigint[]);
+-- name: DecideBreakJournal :exec
+-- Of a break that is held: whether what waits for approval is done.
+UPDATE break_journal SET state = @state, approved_by = @approved_by, next_at = now() WHERE break_id = @break_id AND number = @number;
 
--- name: StoredLegs :many
--- What is matched of movements of a partition up to a day, by movement.
-SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
- WHERE l.active AND m.partition_id = @partition_id AND m.day <= @until ORDER BY l.movement_id;
+-- name: ClaimBreakJournals :many
+-- What is due, put off so that no other replica takes it up at once; one that dies leaves it to the next after that time.
+UPDATE break_journal j SET next_at = now() + make_interval(secs => least(60 * (j.attempts + 1), 3600)), attempts = j.attempts + 1
+  FROM (SELECT d.break_id, d.number FROM break_journal d WHERE d.state = 2 AND d.next_at <= now() ORDER BY d.next_at LIMIT @n
+           FOR UPDATE SKIP LOCKED) due
+ WHERE j.break_id = due.break_id AND j.number = due.number
+RETURNING j.break_id, j.number, j.key, j.kind, j.from_account, j.to_account, j.currency, j.amount_minor, j.reason, j.asked_by, j.approved_by;
 
--- name: StoredPasses :many
--- Matches that hold, of movements of partitions up to a day.
-SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
-  FROM match_leg l JOIN movement m ON m.id = l.movement_id JOIN match t ON t.id = l.match_id
- WHERE l.active AND m.partition_id = ANY (@places::int[]) AND m.day <= @until GROUP BY t.partition_id, t.pass;
+-- name: NoteBreakJournal :exec
+UPDATE break_journal SET note = @note WHERE break_id = @break_id AND number = @number AND state = 2;
 
--- name: StoredFindings :many
--- What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
-SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
- WHERE f.partition_id = ANY (@places::int[]) AND f.day <= @until
-   AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
-   AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
- GROUP BY f.partition_id, f.code;
+-- name: EndBreakJournal :execrows
+UPDATE break_journal SET state = @state::smallint, result = @result, note = @note, done_at = CASE WHEN @state::smallint = 3 THEN now() END
+ WHERE break_id = @break_id AND number = @number AND state = 2;
 
--- Reports. They are of what the last finished run has left, and of what people did since. Contributions are what our books have
--- more: ours count as more, theirs as less, and ours in doubt or refused as nothing.
+-- name: InsertBreakOperation :exec
+INSERT INTO break_operation (id, state, filter, decision, planned_by, expires_at)
+VALUES (@id, 1, @filter, @decision, @planned_by, now() + make_interval(secs => @ttl_seconds::float8));
 
--- name: ReportRun :one
-SELECT number, id, as_of, digest FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1;
+-- name: SumBreakOperation :one
+-- Writes down what the breaks come to; gives how many there are.
+WITH totals AS (
+    INSERT INTO break_operation_total (operation_id, currency, count, sum_minor)
+    SELECT i.operation_id, b.currency, count(*), sum(b.amount_minor)::bigint
+      FROM break_operation_item i JOIN break b ON b.id = i.break_id WHERE i.operation_id = @id GROUP BY i.operation_id, b.currency
+    RETURNING count
+)
+UPDATE break_operation o SET matched = (SELECT coalesce(sum(t.count), 0) FROM totals t)::bigint WHERE o.id = @id RETURNING o.matched;
 
--- name: LastEndedRun :one
--- A run that was cancelled has left nothing, but people may have decided something after it.
-SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1;
+-- name: ApplyBreakOperation :execrows
+UPDATE break_operation SET state = 2, applied_by = @actor, applied_at = now() WHERE id = @id AND state = 1 AND expires_at > now();
 
--- name: ReportDays :many
--- What the days up to one come to: those before the time, and those in it.
-SELECT p.stage, d.ours, d.kind, (d.day >= @since)::boolean AS within, sum(d.movements)::bigint AS movements,
-       sum(d.amount_minor)::bigint AS amount_minor, sum(d.fee_minor)::bigint AS fee_minor
-  FROM run_day d JOIN partition p ON p.id = d.partition_id
- WHERE d.partition_id = ANY (@places::int[]) AND d.run_number <= @run AND d.day <= @until
- GROUP BY p.stage, d.ours, d.kind, d.day >= @since;
+-- name: ExpireBreakPlans :exec
+UPDATE break_operation SET state = 4 WHERE state = 1 AND expires_at <= now();
 
--- name: ReportTransit :many
-SELECT p.stage, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
-  FROM run_transit t JOIN partition p ON p.id = t.partition_id
- WHERE t.partition_id = ANY (@places::int[]) AND (t.run_number <= @run::int OR t.undone AND t.run_number - 1 = @run::int)
-   AND t.since <= @until AND t.until > @until
- GROUP BY p.stage;
+-- name: ClaimBreakOperation :one
+SELECT id, decision, applied_by FROM break_operation WHERE state = 2 ORDER BY applied_at LIMIT 1 FOR UPDATE SKIP LOCKED;
 
--- name: ReportOpen :many
--- What is open, by what the run has found about it; what was matched and is not any more is REOPENED.
-WITH found AS (
-    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
-      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = @finished::int AND NOT f.matched ORDER BY v.movement_id, f.place)
-SELECT p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
-       count(*) AS count, sum(CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor
-  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
-  LEFT JOIN found f ON f.movement_id = m.id
- WHERE o.partition_id = ANY (@places::int[]) AND o.since_run <= @run::int AND (o.until_run IS NULL OR o.until_run > @run::int AND NOT o.by_hand)
-   AND m.day <= @until AND (NOT m.ours OR m.standing = 0)
- GROUP BY 1, 2;
+-- name: NextBreakItems :many
+SELECT break_id FROM break_operation_item WHERE operation_id = @operation_id AND outcome = 0 ORDER BY break_id LIMIT @n;
 
--- name: ReportNotes :many
--- What was found about what is matched: those before the time, and those in it.
-SELECT p.stage, f.code, (f.day >= @since)::boolean AS within, count(*) AS count, sum(f.drift_minor)::bigint AS drift_minor
-  FROM run_finding f JOIN partition p ON p.id = f.partition_id
- WHERE f.partition_id = ANY (@places::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= @run AND f.day <= @until AND f.drift_minor <> 0
- GROUP BY p.stage, f.code, f.day >= @since;
+-- name: EndBreakItems :exec
+UPDATE break_operation_item i SET outcome = CASE WHEN w.refusal = '' THEN 1 ELSE 2 END, refusal = w.refusal
+  FROM (SELECT unnest(@break_ids::uuid[]) AS break_id, unnest(@refusals::text[]) AS refusal) w
+ WHERE i.operation_id = @operation_id AND i.break_id = w.break_id;
 
--- name: ReportByHand :many
--- What is left of matches that people made.
-SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
-       max(m.day)::date AS day, count(*) AS movements
-  FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
- WHERE t.pass = 0 AND t.partition_id = ANY (@places::int[]) AND m.day <= @until AND t.id > @after::bigint
- GROUP BY p.stage, t.id
-HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
- ORDER BY t.id, p.stage LIMIT @n;
+-- name: AdvanceBreakOperation :exec
+UPDATE break_operation SET done = done + @done, refused = refused + @refused,
+       state = CASE WHEN @ended::boolean THEN 3 ELSE state END, ended_at = CASE WHEN @ended::boolean THEN now() END
+ WHERE id = @id;
 
--- name: CountUntaken :one
-SELECT coalesce(sum(rows), 0)::bigint AS movements FROM delivery WHERE state = 1 AND (run_number IS NULL OR run_number > @run);
+-- name: GetBreakOperation :one
+SELECT id, state, filter, decision, planned_by, planned_at, expires_at, applied_by, ended_at, matched, done, refused
+  FROM break_operation WHERE id = @id;
 
--- name: ReportOpenLines :many
-WITH found AS (
-    SELECT DISTINCT ON (v.movement_id) v.movement_id, f.code
-      FROM run_finding f CROSS JOIN LATERAL unnest(f.ours || f.theirs) AS v (movement_id)
-     WHERE f.run_number = @finished::int AND NOT f.matched ORDER BY v.movement_id, f.place)
-SELECT m.id, m.key, p.stage, coalesce(f.code, CASE WHEN EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.id AND NOT l.active) THEN 'REOPENED' ELSE '' END)::text AS code,
-       (CASE WHEN m.ours THEN m.amount_minor ELSE -m.amount_minor END)::bigint AS amount_minor, m.day, m.reference, m.provider_id, m.payment_id
-  FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = m.partition_id
-  LEFT JOIN found f ON f.movement_id = m.id
- WHERE o.partition_id = ANY (@places::int[]) AND o.since_run <= @run::int AND (o.until_run IS NULL OR o.until_run > @run::int AND NOT o.by_hand)
-   AND m.day <= @until AND (NOT m.ours OR m.standing = 0) AND m.id > @after::bigint
- ORDER BY m.id LIMIT @n;
+-- name: ListBreakTotals :many
+SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id = @operation_id ORDER BY currency;
 
--- name: ReportNoteLines :many
-SELECT f.run_number, f.partition_id, f.place, p.stage, f.code, f.drift_minor, f.day, (f.ours || f.theirs)::bigint[] AS movements
-  FROM run_finding f JOIN partition p ON p.id = f.partition_id
- WHERE f.partition_id = ANY (@places::int[]) AND f.matched AND f.undone_run IS NULL AND f.run_number <= @run AND f.day <= @until AND f.drift_minor <> 0
-   AND (f.partition_id, f.run_number, f.place) > (@after_partition::int, @after_run::int, @after_place::int)
- ORDER BY f.partition_id, f.run_number, f.place LIMIT @n;
+-- name: ListBreakRefusals :many
+SELECT break_id, refusal FROM break_operation_item WHERE operation_id = @operation_id AND outcome = 2 ORDER BY break_id LIMIT 100;
 
--- name: ReportTransitLines :many
-SELECT p.stage, t.partition_id, t.since, t.until, sum(t.legs)::bigint AS legs, sum(t.amount_minor)::bigint AS amount_minor
-  FROM run_transit t JOIN partition p ON p.id = t.partition_id
- WHERE t.partition_id = ANY (@places::int[]) AND (t.run_number <= @run::int OR t.undone AND t.run_number - 1 = @run::int)
-   AND t.since <= @until AND t.until > @until
- GROUP BY p.stage, t.partition_id, t.since, t.until
-HAVING sum(t.legs) <> 0
- ORDER BY t.partition_id, t.since, t.until;
+-- Runs: what people decide between them.
 
--- name: CloseByHand :execrows
-UPDATE open_movement SET until_run = 1 + @last::int, by_hand = true WHERE movement_id = ANY (@movements::bigint[]) AND until_run IS NULL;
+-- name: CloseByHand :one
+-- Has the next run not see the movements of a match, and tells how many of them were not open.
+WITH legs AS (
+    SELECT movement_id FROM match_leg WHERE match_id = @match_id AND active
+), closed AS (
+    UPDATE open_movement o SET until_run = 1 + @last::int, by_hand = true FROM legs
+     WHERE o.movement_id = legs.movement_id AND o.until_run IS NULL
+    RETURNING o.movement_id)
+SELECT ((SELECT count(*) FROM legs) - (SELECT count(*) FROM closed))::bigint AS others;
 
 -- name: OpenByHand :exec
 -- The movements of a match that a person made, or a run, are open again. What was closed since the last run never was.
@@ -853,5 +1130,8 @@ WITH legs AS (
 INSERT INTO open_movement (movement_id, since_run, partition_id)
 SELECT legs.id, @last::int, legs.partition_id FROM legs WHERE legs.id NOT IN (SELECT movement_id FROM closed);
 
--- name: InDoubtOf :many
-SELECT id FROM movement WHERE id = ANY (@ids::bigint[]) AND ours AND standing <> 0;
+-- name: HoldProvisional :exec
+-- Of a match that a person made: what of it is in doubt or refused.
+INSERT INTO provisional_match (match_id, movement_id, payment_id, kind, standing, idem_key)
+SELECT l.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE l.match_id = @match_id AND l.active AND m.ours AND m.standing <> 0;

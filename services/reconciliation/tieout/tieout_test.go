@@ -44,14 +44,16 @@ func paid() tieout.Order {
 	}
 }
 
-func TestDivergences_AreWhatTheRulesSay(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name   string
-		order  tieout.Order
-		change func(*tieout.Order)
-		want   []string // rule, what, remedy, amount
-	}{
+// divergence is an order that is changed, and what does not tie in it then: rule, what, remedy and amount.
+type divergence struct {
+	name   string
+	order  tieout.Order
+	change func(*tieout.Order)
+	want   []string
+}
+
+func tied() []divergence {
+	return []divergence{
 		{"sold", sold(), func(*tieout.Order) {}, nil},
 		{"sold, and refunded by a person", sold(), func(o *tieout.Order) { o.Payments[0].Refunded = 500 }, nil},
 		{"sold, and charged back", sold(), func(o *tieout.Order) { o.Payments[0].ChargedBack = 500 }, nil},
@@ -67,7 +69,11 @@ func TestDivergences_AreWhatTheRulesSay(t *testing.T) {
 		{"a refund in doubt", sold(), func(o *tieout.Order) { o.Payments, o.Unsettled = nil, true }, nil},
 		{"parked before anything", tieout.Order{Phase: tieout.PhaseParked, Total: gbp(500)}, func(*tieout.Order) {}, nil},
 		{"no such order, and nothing was done", tieout.Order{}, func(*tieout.Order) {}, nil},
+	}
+}
 
+func diverging() []divergence {
+	return []divergence{
 		{"no such order", sold(), func(o *tieout.Order) { o.Phase = tieout.PhaseNone }, []string{"effect-without-order||a person decides|5.00 GBP"}},
 		{"more refunded than captured", sold(), func(o *tieout.Order) { o.Payments[0].Refunded = 600 },
 			[]string{"refunded-more-than-captured||a person decides|-1.00 GBP"}},
@@ -111,8 +117,12 @@ func TestDivergences_AreWhatTheRulesSay(t *testing.T) {
 			[]string{"compensated-with-net-effect|money|refund the payment|5.00 GBP"}},
 		{"recurring, parked and paid", paid(), func(o *tieout.Order) { o.Phase = tieout.PhaseParked }, []string{"paid-and-parked||retry the saga|5.00 GBP"}},
 	}
+}
+
+func TestDivergences_AreWhatTheRulesSay(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
-	for _, tt := range tests {
+	for _, tt := range append(tied(), diverging()...) {
 		tt.change(&tt.order)
 		var got []string
 		for _, d := range tt.order.Divergences() {

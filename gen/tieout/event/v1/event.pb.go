@@ -3696,6 +3696,235 @@ func (x *GapHealed) GetMissing() []string {
 	return nil
 }
 
+// BreakOpened: a difference was seen that is not explained. Type tieout.reconciliation.break.opened.v1.
+type BreakOpened struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The break.
+	BreakId string `protobuf:"bytes,1,opt,name=break_id,json=breakId,proto3" json:"break_id,omitempty"`
+	// What kind of difference it is: "MISSING_AT_BANK".
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// The account; empty where it is about none.
+	Account string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	// The money that is not explained, theirs less ours; unset where it is about none.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How pressing it is by code and amount: "low", "medium", "high" or "critical".
+	Severity string `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
+	// The payment it leads to; empty where it is not known.
+	PaymentId     string `protobuf:"bytes,6,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakOpened) Reset() {
+	*x = BreakOpened{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakOpened) ProtoMessage() {}
+
+func (x *BreakOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakOpened.ProtoReflect.Descriptor instead.
+func (*BreakOpened) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *BreakOpened) GetBreakId() string {
+	if x != nil {
+		return x.BreakId
+	}
+	return ""
+}
+
+func (x *BreakOpened) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *BreakOpened) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *BreakOpened) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *BreakOpened) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *BreakOpened) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// BreakReopened: a difference that was resolved is there again, or a person took its end back. Type
+// tieout.reconciliation.break.reopened.v1.
+type BreakReopened struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The break.
+	BreakId string `protobuf:"bytes,1,opt,name=break_id,json=breakId,proto3" json:"break_id,omitempty"`
+	// What kind of difference it is.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// Why; empty where it was seen again.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakReopened) Reset() {
+	*x = BreakReopened{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakReopened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakReopened) ProtoMessage() {}
+
+func (x *BreakReopened) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakReopened.ProtoReflect.Descriptor instead.
+func (*BreakReopened) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *BreakReopened) GetBreakId() string {
+	if x != nil {
+		return x.BreakId
+	}
+	return ""
+}
+
+func (x *BreakReopened) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *BreakReopened) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// BreakResolved: a difference has ended. Type tieout.reconciliation.break.resolved.v1.
+type BreakResolved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The break.
+	BreakId string `protobuf:"bytes,1,opt,name=break_id,json=breakId,proto3" json:"break_id,omitempty"`
+	// What kind of difference it is.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// How: "matched", "vanished", "accepted", "written_off", "reposted" or "repaired".
+	Resolution string `protobuf:"bytes,3,opt,name=resolution,proto3" json:"resolution,omitempty"`
+	// The journal's id or what the repair did; empty where there was none.
+	Result        string `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakResolved) Reset() {
+	*x = BreakResolved{}
+	mi := &file_tieout_event_v1_event_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakResolved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakResolved) ProtoMessage() {}
+
+func (x *BreakResolved) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_event_v1_event_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakResolved.ProtoReflect.Descriptor instead.
+func (*BreakResolved) Descriptor() ([]byte, []int) {
+	return file_tieout_event_v1_event_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *BreakResolved) GetBreakId() string {
+	if x != nil {
+		return x.BreakId
+	}
+	return ""
+}
+
+func (x *BreakResolved) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *BreakResolved) GetResolution() string {
+	if x != nil {
+		return x.Resolution
+	}
+	return ""
+}
+
+func (x *BreakResolved) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
 var File_tieout_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_tieout_event_v1_event_proto_rawDesc = "" +
@@ -3986,7 +4215,26 @@ const file_tieout_event_v1_event_proto_rawDesc = "" +
 	"\tGapHealed\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x18\n" +
-	"\amissing\x18\x03 \x03(\tR\amissingB\xb5\x01\n" +
+	"\amissing\x18\x03 \x03(\tR\amissing\"\xc3\x01\n" +
+	"\vBreakOpened\x12\x19\n" +
+	"\bbreak_id\x18\x01 \x01(\tR\abreakId\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
+	"\aaccount\x18\x03 \x01(\tR\aaccount\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\x1a\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x06 \x01(\tR\tpaymentId\"V\n" +
+	"\rBreakReopened\x12\x19\n" +
+	"\bbreak_id\x18\x01 \x01(\tR\abreakId\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"v\n" +
+	"\rBreakResolved\x12\x19\n" +
+	"\bbreak_id\x18\x01 \x01(\tR\abreakId\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x1e\n" +
+	"\n" +
+	"resolution\x18\x03 \x01(\tR\n" +
+	"resolution\x12\x16\n" +
+	"\x06result\x18\x04 \x01(\tR\x06resultB\xb5\x01\n" +
 	"\x13com.tieout.event.v1B\n" +
 	"EventProtoP\x01Z4github.com/tieout/tieout/gen/tieout/event/v1;eventv1\xa2\x02\x03TEX\xaa\x02\x0fTieout.Event.V1\xca\x02\x0fTieout\\Event\\V1\xe2\x02\x1bTieout\\Event\\V1\\GPBMetadata\xea\x02\x11Tieout::Event::V1b\x06proto3"
 
@@ -4002,7 +4250,7 @@ func file_tieout_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_tieout_event_v1_event_proto_rawDescData
 }
 
-var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_tieout_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*OrderPlaced)(nil),                 // 0: tieout.event.v1.OrderPlaced
 	(*OrderCompleted)(nil),              // 1: tieout.event.v1.OrderCompleted
@@ -4055,41 +4303,45 @@ var file_tieout_event_v1_event_proto_goTypes = []any{
 	(*JournalPosted)(nil),               // 48: tieout.event.v1.JournalPosted
 	(*JournalPosting)(nil),              // 49: tieout.event.v1.JournalPosting
 	(*GapHealed)(nil),                   // 50: tieout.event.v1.GapHealed
-	nil,                                 // 51: tieout.event.v1.RunFinished.BreaksEntry
-	(*v1.Amount)(nil),                   // 52: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil),       // 53: google.protobuf.Timestamp
+	(*BreakOpened)(nil),                 // 51: tieout.event.v1.BreakOpened
+	(*BreakReopened)(nil),               // 52: tieout.event.v1.BreakReopened
+	(*BreakResolved)(nil),               // 53: tieout.event.v1.BreakResolved
+	nil,                                 // 54: tieout.event.v1.RunFinished.BreaksEntry
+	(*v1.Amount)(nil),                   // 55: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),       // 56: google.protobuf.Timestamp
 }
 var file_tieout_event_v1_event_proto_depIdxs = []int32{
-	52, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
+	55, // 0: tieout.event.v1.OrderPlaced.total:type_name -> tieout.common.v1.Amount
 	14, // 1: tieout.event.v1.StockReceived.lines:type_name -> tieout.event.v1.StockQuantity
 	14, // 2: tieout.event.v1.StockReserved.lines:type_name -> tieout.event.v1.StockQuantity
-	52, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
-	53, // 4: tieout.event.v1.PaymentCaptured.book_time:type_name -> google.protobuf.Timestamp
-	52, // 5: tieout.event.v1.PaymentDeclined.amount:type_name -> tieout.common.v1.Amount
-	52, // 6: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
-	52, // 7: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
-	53, // 8: tieout.event.v1.PaymentRefunded.book_time:type_name -> google.protobuf.Timestamp
-	52, // 9: tieout.event.v1.PaymentVoided.amount:type_name -> tieout.common.v1.Amount
-	52, // 10: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
-	52, // 11: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
-	52, // 12: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
-	52, // 13: tieout.event.v1.PaymentChargeback.fee:type_name -> tieout.common.v1.Amount
-	53, // 14: tieout.event.v1.PaymentChargeback.book_time:type_name -> google.protobuf.Timestamp
-	52, // 15: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
-	52, // 16: tieout.event.v1.PaymentChargebackReversed.fee:type_name -> tieout.common.v1.Amount
-	53, // 17: tieout.event.v1.PaymentChargebackReversed.book_time:type_name -> google.protobuf.Timestamp
-	52, // 18: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
-	52, // 19: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
-	52, // 20: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
-	52, // 21: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
-	51, // 22: tieout.event.v1.RunFinished.breaks:type_name -> tieout.event.v1.RunFinished.BreaksEntry
+	55, // 3: tieout.event.v1.PaymentCaptured.amount:type_name -> tieout.common.v1.Amount
+	56, // 4: tieout.event.v1.PaymentCaptured.book_time:type_name -> google.protobuf.Timestamp
+	55, // 5: tieout.event.v1.PaymentDeclined.amount:type_name -> tieout.common.v1.Amount
+	55, // 6: tieout.event.v1.PaymentUnknown.amount:type_name -> tieout.common.v1.Amount
+	55, // 7: tieout.event.v1.PaymentRefunded.amount:type_name -> tieout.common.v1.Amount
+	56, // 8: tieout.event.v1.PaymentRefunded.book_time:type_name -> google.protobuf.Timestamp
+	55, // 9: tieout.event.v1.PaymentVoided.amount:type_name -> tieout.common.v1.Amount
+	55, // 10: tieout.event.v1.PaymentAuthorized.amount:type_name -> tieout.common.v1.Amount
+	55, // 11: tieout.event.v1.PaymentResolved.amount:type_name -> tieout.common.v1.Amount
+	55, // 12: tieout.event.v1.PaymentChargeback.amount:type_name -> tieout.common.v1.Amount
+	55, // 13: tieout.event.v1.PaymentChargeback.fee:type_name -> tieout.common.v1.Amount
+	56, // 14: tieout.event.v1.PaymentChargeback.book_time:type_name -> google.protobuf.Timestamp
+	55, // 15: tieout.event.v1.PaymentChargebackReversed.amount:type_name -> tieout.common.v1.Amount
+	55, // 16: tieout.event.v1.PaymentChargebackReversed.fee:type_name -> tieout.common.v1.Amount
+	56, // 17: tieout.event.v1.PaymentChargebackReversed.book_time:type_name -> google.protobuf.Timestamp
+	55, // 18: tieout.event.v1.BatchPlanned.sums:type_name -> tieout.common.v1.Amount
+	55, // 19: tieout.event.v1.BatchEnded.collected:type_name -> tieout.common.v1.Amount
+	55, // 20: tieout.event.v1.ScheduleOccurrenceMissed.amount:type_name -> tieout.common.v1.Amount
+	55, // 21: tieout.event.v1.ScheduleOccurrenceSkipped.amount:type_name -> tieout.common.v1.Amount
+	54, // 22: tieout.event.v1.RunFinished.breaks:type_name -> tieout.event.v1.RunFinished.BreaksEntry
 	49, // 23: tieout.event.v1.JournalPosted.postings:type_name -> tieout.event.v1.JournalPosting
-	52, // 24: tieout.event.v1.JournalPosting.amount:type_name -> tieout.common.v1.Amount
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	55, // 24: tieout.event.v1.JournalPosting.amount:type_name -> tieout.common.v1.Amount
+	55, // 25: tieout.event.v1.BreakOpened.amount:type_name -> tieout.common.v1.Amount
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_tieout_event_v1_event_proto_init() }
@@ -4103,7 +4355,7 @@ func file_tieout_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_event_v1_event_proto_rawDesc), len(file_tieout_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   52,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -10,9 +10,11 @@ package reconciliationv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -25,11 +27,388 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// BreakState is where a break is in its life.
+type BreakState int32
+
+const (
+	// Of a break, never; of a list, all that are not resolved.
+	BreakState_BREAK_STATE_UNSPECIFIED BreakState = 0
+	// Nobody has said anything about it.
+	BreakState_BREAK_STATE_OPEN BreakState = 1
+	// Somebody looks at it.
+	BreakState_BREAK_STATE_ACKNOWLEDGED BreakState = 2
+	// A journal or a repair is under way that ends it.
+	BreakState_BREAK_STATE_RESOLVING BreakState = 3
+	// A second person has to approve what is to end it.
+	BreakState_BREAK_STATE_PENDING_APPROVAL BreakState = 4
+	// It has ended.
+	BreakState_BREAK_STATE_RESOLVED BreakState = 5
+)
+
+// Enum value maps for BreakState.
+var (
+	BreakState_name = map[int32]string{
+		0: "BREAK_STATE_UNSPECIFIED",
+		1: "BREAK_STATE_OPEN",
+		2: "BREAK_STATE_ACKNOWLEDGED",
+		3: "BREAK_STATE_RESOLVING",
+		4: "BREAK_STATE_PENDING_APPROVAL",
+		5: "BREAK_STATE_RESOLVED",
+	}
+	BreakState_value = map[string]int32{
+		"BREAK_STATE_UNSPECIFIED":      0,
+		"BREAK_STATE_OPEN":             1,
+		"BREAK_STATE_ACKNOWLEDGED":     2,
+		"BREAK_STATE_RESOLVING":        3,
+		"BREAK_STATE_PENDING_APPROVAL": 4,
+		"BREAK_STATE_RESOLVED":         5,
+	}
+)
+
+func (x BreakState) Enum() *BreakState {
+	p := new(BreakState)
+	*p = x
+	return p
+}
+
+func (x BreakState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BreakState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_break_proto_enumTypes[0].Descriptor()
+}
+
+func (BreakState) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_break_proto_enumTypes[0]
+}
+
+func (x BreakState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BreakState.Descriptor instead.
+func (BreakState) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{0}
+}
+
+// BreakResolution is what ended a break.
+type BreakResolution int32
+
+const (
+	// It has not ended.
+	BreakResolution_BREAK_RESOLUTION_UNSPECIFIED BreakResolution = 0
+	// Its movements are matched.
+	BreakResolution_BREAK_RESOLUTION_MATCHED BreakResolution = 1
+	// Whoever saw it does not see it any more.
+	BreakResolution_BREAK_RESOLUTION_VANISHED BreakResolution = 2
+	// A person accepts it, with a note.
+	BreakResolution_BREAK_RESOLUTION_ACCEPTED BreakResolution = 3
+	// A journal gives the money up.
+	BreakResolution_BREAK_RESOLUTION_WRITTEN_OFF BreakResolution = 4
+	// A journal puts right what was booked.
+	BreakResolution_BREAK_RESOLUTION_REPOSTED BreakResolution = 5
+	// Whoever caused it was driven on.
+	BreakResolution_BREAK_RESOLUTION_REPAIRED BreakResolution = 6
+)
+
+// Enum value maps for BreakResolution.
+var (
+	BreakResolution_name = map[int32]string{
+		0: "BREAK_RESOLUTION_UNSPECIFIED",
+		1: "BREAK_RESOLUTION_MATCHED",
+		2: "BREAK_RESOLUTION_VANISHED",
+		3: "BREAK_RESOLUTION_ACCEPTED",
+		4: "BREAK_RESOLUTION_WRITTEN_OFF",
+		5: "BREAK_RESOLUTION_REPOSTED",
+		6: "BREAK_RESOLUTION_REPAIRED",
+	}
+	BreakResolution_value = map[string]int32{
+		"BREAK_RESOLUTION_UNSPECIFIED": 0,
+		"BREAK_RESOLUTION_MATCHED":     1,
+		"BREAK_RESOLUTION_VANISHED":    2,
+		"BREAK_RESOLUTION_ACCEPTED":    3,
+		"BREAK_RESOLUTION_WRITTEN_OFF": 4,
+		"BREAK_RESOLUTION_REPOSTED":    5,
+		"BREAK_RESOLUTION_REPAIRED":    6,
+	}
+)
+
+func (x BreakResolution) Enum() *BreakResolution {
+	p := new(BreakResolution)
+	*p = x
+	return p
+}
+
+func (x BreakResolution) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BreakResolution) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_break_proto_enumTypes[1].Descriptor()
+}
+
+func (BreakResolution) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_break_proto_enumTypes[1]
+}
+
+func (x BreakResolution) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BreakResolution.Descriptor instead.
+func (BreakResolution) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{1}
+}
+
+// BreakSeverity is how pressing a break is.
+type BreakSeverity int32
+
+const (
+	// Of a list, all.
+	BreakSeverity_BREAK_SEVERITY_UNSPECIFIED BreakSeverity = 0
+	// Low.
+	BreakSeverity_BREAK_SEVERITY_LOW BreakSeverity = 1
+	// Medium.
+	BreakSeverity_BREAK_SEVERITY_MEDIUM BreakSeverity = 2
+	// High.
+	BreakSeverity_BREAK_SEVERITY_HIGH BreakSeverity = 3
+	// Critical.
+	BreakSeverity_BREAK_SEVERITY_CRITICAL BreakSeverity = 4
+)
+
+// Enum value maps for BreakSeverity.
+var (
+	BreakSeverity_name = map[int32]string{
+		0: "BREAK_SEVERITY_UNSPECIFIED",
+		1: "BREAK_SEVERITY_LOW",
+		2: "BREAK_SEVERITY_MEDIUM",
+		3: "BREAK_SEVERITY_HIGH",
+		4: "BREAK_SEVERITY_CRITICAL",
+	}
+	BreakSeverity_value = map[string]int32{
+		"BREAK_SEVERITY_UNSPECIFIED": 0,
+		"BREAK_SEVERITY_LOW":         1,
+		"BREAK_SEVERITY_MEDIUM":      2,
+		"BREAK_SEVERITY_HIGH":        3,
+		"BREAK_SEVERITY_CRITICAL":    4,
+	}
+)
+
+func (x BreakSeverity) Enum() *BreakSeverity {
+	p := new(BreakSeverity)
+	*p = x
+	return p
+}
+
+func (x BreakSeverity) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BreakSeverity) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_break_proto_enumTypes[2].Descriptor()
+}
+
+func (BreakSeverity) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_break_proto_enumTypes[2]
+}
+
+func (x BreakSeverity) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BreakSeverity.Descriptor instead.
+func (BreakSeverity) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{2}
+}
+
+// BreakVerb is what a person does to a break.
+type BreakVerb int32
+
+const (
+	// Never valid.
+	BreakVerb_BREAK_VERB_UNSPECIFIED BreakVerb = 0
+	// Says that somebody looks at it.
+	BreakVerb_BREAK_VERB_ACK BreakVerb = 1
+	// Says who; see assignee.
+	BreakVerb_BREAK_VERB_ASSIGN BreakVerb = 2
+	// Leaves it alone until a time; see snooze_until_time.
+	BreakVerb_BREAK_VERB_SNOOZE BreakVerb = 3
+	// Ends it by a journal or a repair; see resolution. Above a limit a second person has to approve a journal.
+	BreakVerb_BREAK_VERB_RESOLVE BreakVerb = 4
+	// Leaves it as it is; the reason is the note.
+	BreakVerb_BREAK_VERB_ACCEPT BreakVerb = 5
+	// Takes the end of it back, with the journal where there was one.
+	BreakVerb_BREAK_VERB_REOPEN BreakVerb = 6
+	// Lets what another person asked for be done.
+	BreakVerb_BREAK_VERB_APPROVE BreakVerb = 7
+	// Does not.
+	BreakVerb_BREAK_VERB_REJECT BreakVerb = 8
+)
+
+// Enum value maps for BreakVerb.
+var (
+	BreakVerb_name = map[int32]string{
+		0: "BREAK_VERB_UNSPECIFIED",
+		1: "BREAK_VERB_ACK",
+		2: "BREAK_VERB_ASSIGN",
+		3: "BREAK_VERB_SNOOZE",
+		4: "BREAK_VERB_RESOLVE",
+		5: "BREAK_VERB_ACCEPT",
+		6: "BREAK_VERB_REOPEN",
+		7: "BREAK_VERB_APPROVE",
+		8: "BREAK_VERB_REJECT",
+	}
+	BreakVerb_value = map[string]int32{
+		"BREAK_VERB_UNSPECIFIED": 0,
+		"BREAK_VERB_ACK":         1,
+		"BREAK_VERB_ASSIGN":      2,
+		"BREAK_VERB_SNOOZE":      3,
+		"BREAK_VERB_RESOLVE":     4,
+		"BREAK_VERB_ACCEPT":      5,
+		"BREAK_VERB_REOPEN":      6,
+		"BREAK_VERB_APPROVE":     7,
+		"BREAK_VERB_REJECT":      8,
+	}
+)
+
+func (x BreakVerb) Enum() *BreakVerb {
+	p := new(BreakVerb)
+	*p = x
+	return p
+}
+
+func (x BreakVerb) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BreakVerb) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_break_proto_enumTypes[3].Descriptor()
+}
+
+func (BreakVerb) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_break_proto_enumTypes[3]
+}
+
+func (x BreakVerb) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BreakVerb.Descriptor instead.
+func (BreakVerb) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{3}
+}
+
+// BreakOperationState is how far an operation has come.
+type BreakOperationState int32
+
+const (
+	// Never sent.
+	BreakOperationState_BREAK_OPERATION_STATE_UNSPECIFIED BreakOperationState = 0
+	// The breaks are found; nothing was done to them.
+	BreakOperationState_BREAK_OPERATION_STATE_PLANNED BreakOperationState = 1
+	// It is being done.
+	BreakOperationState_BREAK_OPERATION_STATE_RUNNING BreakOperationState = 2
+	// Every break of it has taken the decision or refused it.
+	BreakOperationState_BREAK_OPERATION_STATE_FINISHED BreakOperationState = 3
+	// The plan was not applied in time.
+	BreakOperationState_BREAK_OPERATION_STATE_EXPIRED BreakOperationState = 4
+)
+
+// Enum value maps for BreakOperationState.
+var (
+	BreakOperationState_name = map[int32]string{
+		0: "BREAK_OPERATION_STATE_UNSPECIFIED",
+		1: "BREAK_OPERATION_STATE_PLANNED",
+		2: "BREAK_OPERATION_STATE_RUNNING",
+		3: "BREAK_OPERATION_STATE_FINISHED",
+		4: "BREAK_OPERATION_STATE_EXPIRED",
+	}
+	BreakOperationState_value = map[string]int32{
+		"BREAK_OPERATION_STATE_UNSPECIFIED": 0,
+		"BREAK_OPERATION_STATE_PLANNED":     1,
+		"BREAK_OPERATION_STATE_RUNNING":     2,
+		"BREAK_OPERATION_STATE_FINISHED":    3,
+		"BREAK_OPERATION_STATE_EXPIRED":     4,
+	}
+)
+
+func (x BreakOperationState) Enum() *BreakOperationState {
+	p := new(BreakOperationState)
+	*p = x
+	return p
+}
+
+func (x BreakOperationState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BreakOperationState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tieout_reconciliation_v1_break_proto_enumTypes[4].Descriptor()
+}
+
+func (BreakOperationState) Type() protoreflect.EnumType {
+	return &file_tieout_reconciliation_v1_break_proto_enumTypes[4]
+}
+
+func (x BreakOperationState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BreakOperationState.Descriptor instead.
+func (BreakOperationState) EnumDescriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{4}
+}
+
 // Break is a difference between what two sides say, until it is explained.
 type Break struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The break's id: `brk_` and a UUID that is made of what it is about, so that the same difference has the same id.
-	BreakId       string `protobuf:"bytes,1,opt,name=break_id,json=breakId,proto3" json:"break_id,omitempty"`
+	BreakId string `protobuf:"bytes,1,opt,name=break_id,json=breakId,proto3" json:"break_id,omitempty"`
+	// What kind of difference it is: "MISSING_AT_BANK".
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// Where it is in its life.
+	State BreakState `protobuf:"varint,3,opt,name=state,proto3,enum=tieout.reconciliation.v1.BreakState" json:"state,omitempty"`
+	// What ended it.
+	Resolution BreakResolution `protobuf:"varint,4,opt,name=resolution,proto3,enum=tieout.reconciliation.v1.BreakResolution" json:"resolution,omitempty"`
+	// How pressing it is today, by code, amount and age.
+	Severity BreakSeverity `protobuf:"varint,5,opt,name=severity,proto3,enum=tieout.reconciliation.v1.BreakSeverity" json:"severity,omitempty"`
+	// The account with the provider or the bank; empty where it is about none.
+	Account string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
+	// The money that is not explained: theirs less ours. Unset where it is about no money.
+	Amount *v1.Amount `protobuf:"bytes,7,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How many business days it has been there.
+	AgeDays int32 `protobuf:"varint,8,opt,name=age_days,json=ageDays,proto3" json:"age_days,omitempty"`
+	// Who is to look at it; empty for nobody.
+	Assignee string `protobuf:"bytes,9,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// Until when it is left alone; unset for not.
+	SnoozeUntilTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=snooze_until_time,json=snoozeUntilTime,proto3" json:"snooze_until_time,omitempty"`
+	// When it was first seen.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When something last happened to it.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// What was last said about it.
+	Note string `protobuf:"bytes,13,opt,name=note,proto3" json:"note,omitempty"`
+	// The order it leads to; empty where it is not known.
+	OrderId string `protobuf:"bytes,14,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The payment it leads to; empty where it is not known.
+	PaymentId string `protobuf:"bytes,15,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// What it is about where that is no movements: a statement, a saga, an account.
+	Subject string `protobuf:"bytes,16,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Who looks for it: "run", "import", "order" or "ledger".
+	Watcher string `protobuf:"bytes,17,opt,name=watcher,proto3" json:"watcher,omitempty"`
+	// What of: "partition/7".
+	Scope string `protobuf:"bytes,18,opt,name=scope,proto3" json:"scope,omitempty"`
+	// The run that first saw it; 0 for none.
+	RunNumber int32 `protobuf:"varint,19,opt,name=run_number,json=runNumber,proto3" json:"run_number,omitempty"`
+	// Whether its movements are matched nevertheless, so that only a person ends it.
+	Matched bool `protobuf:"varint,20,opt,name=matched,proto3" json:"matched,omitempty"`
+	// More about it, as JSON: the nearest candidate, the proof that does not hold.
+	Detail string `protobuf:"bytes,21,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What is done about it by default.
+	Action string `protobuf:"bytes,22,opt,name=action,proto3" json:"action,omitempty"`
+	// How many events its history has.
+	LastEvent     int32 `protobuf:"varint,23,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -71,6 +450,550 @@ func (x *Break) GetBreakId() string {
 	return ""
 }
 
+func (x *Break) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Break) GetState() BreakState {
+	if x != nil {
+		return x.State
+	}
+	return BreakState_BREAK_STATE_UNSPECIFIED
+}
+
+func (x *Break) GetResolution() BreakResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return BreakResolution_BREAK_RESOLUTION_UNSPECIFIED
+}
+
+func (x *Break) GetSeverity() BreakSeverity {
+	if x != nil {
+		return x.Severity
+	}
+	return BreakSeverity_BREAK_SEVERITY_UNSPECIFIED
+}
+
+func (x *Break) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Break) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Break) GetAgeDays() int32 {
+	if x != nil {
+		return x.AgeDays
+	}
+	return 0
+}
+
+func (x *Break) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *Break) GetSnoozeUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SnoozeUntilTime
+	}
+	return nil
+}
+
+func (x *Break) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Break) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *Break) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *Break) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *Break) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *Break) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Break) GetWatcher() string {
+	if x != nil {
+		return x.Watcher
+	}
+	return ""
+}
+
+func (x *Break) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Break) GetRunNumber() int32 {
+	if x != nil {
+		return x.RunNumber
+	}
+	return 0
+}
+
+func (x *Break) GetMatched() bool {
+	if x != nil {
+		return x.Matched
+	}
+	return false
+}
+
+func (x *Break) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Break) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Break) GetLastEvent() int32 {
+	if x != nil {
+		return x.LastEvent
+	}
+	return 0
+}
+
+// BreakMovement is a movement of money that a break is about.
+type BreakMovement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The movement's number.
+	MovementId int64 `protobuf:"varint,1,opt,name=movement_id,json=movementId,proto3" json:"movement_id,omitempty"`
+	// Whether we say it, and not the provider or the bank.
+	Ours bool `protobuf:"varint,2,opt,name=ours,proto3" json:"ours,omitempty"`
+	// Where the sides are compared: "provider" or "bank".
+	Stage string `protobuf:"bytes,3,opt,name=stage,proto3" json:"stage,omitempty"`
+	// The amount before fees.
+	Amount *v1.Amount `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	// What is kept of it.
+	Fee *v1.Amount `protobuf:"bytes,5,opt,name=fee,proto3" json:"fee,omitempty"`
+	// When it happened: "2026-11-30".
+	Date string `protobuf:"bytes,6,opt,name=date,proto3" json:"date,omitempty"`
+	// Its line in its file, from 1; 0 for none.
+	Line int32 `protobuf:"varint,7,opt,name=line,proto3" json:"line,omitempty"`
+	// The provider's id.
+	ProviderId string `protobuf:"bytes,8,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	// The provider's id of the charge it belongs to.
+	ParentId string `protobuf:"bytes,9,opt,name=parent_id,json=parentId,proto3" json:"parent_id,omitempty"`
+	// The idempotency key or end-to-end id.
+	Key string `protobuf:"bytes,10,opt,name=key,proto3" json:"key,omitempty"`
+	// The merchant's reference.
+	Reference string `protobuf:"bytes,11,opt,name=reference,proto3" json:"reference,omitempty"`
+	// The payout it belongs to.
+	PayoutId string `protobuf:"bytes,12,opt,name=payout_id,json=payoutId,proto3" json:"payout_id,omitempty"`
+	// The payment, of ours.
+	PaymentId string `protobuf:"bytes,13,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// What people are told of it.
+	Note          string `protobuf:"bytes,14,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakMovement) Reset() {
+	*x = BreakMovement{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakMovement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakMovement) ProtoMessage() {}
+
+func (x *BreakMovement) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakMovement.ProtoReflect.Descriptor instead.
+func (*BreakMovement) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *BreakMovement) GetMovementId() int64 {
+	if x != nil {
+		return x.MovementId
+	}
+	return 0
+}
+
+func (x *BreakMovement) GetOurs() bool {
+	if x != nil {
+		return x.Ours
+	}
+	return false
+}
+
+func (x *BreakMovement) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *BreakMovement) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *BreakMovement) GetFee() *v1.Amount {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+func (x *BreakMovement) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
+func (x *BreakMovement) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *BreakMovement) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *BreakMovement) GetParentId() string {
+	if x != nil {
+		return x.ParentId
+	}
+	return ""
+}
+
+func (x *BreakMovement) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *BreakMovement) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *BreakMovement) GetPayoutId() string {
+	if x != nil {
+		return x.PayoutId
+	}
+	return ""
+}
+
+func (x *BreakMovement) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *BreakMovement) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// BreakEvent is something that happened to a break.
+type BreakEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number in the history, from 1.
+	Number int32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// When.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// Who: a person, or what looks for breaks.
+	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
+	// What: a verb in lower case, as in docs/reference/breaks.md.
+	Verb string `protobuf:"bytes,4,opt,name=verb,proto3" json:"verb,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// More about it, as JSON.
+	Detail        string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakEvent) Reset() {
+	*x = BreakEvent{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakEvent) ProtoMessage() {}
+
+func (x *BreakEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakEvent.ProtoReflect.Descriptor instead.
+func (*BreakEvent) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BreakEvent) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *BreakEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *BreakEvent) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *BreakEvent) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
+func (x *BreakEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *BreakEvent) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// BreakJournal is a journal or a repair because of a break.
+type BreakJournal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its number among those of the break, from 1.
+	Number int32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// "write_off", "repost", "repair" or "reversal".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// "to_be_approved", "due", "done", "rejected" or "refused".
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// The ledger account that is credited; empty for a repair.
+	FromAccount string `protobuf:"bytes,4,opt,name=from_account,json=fromAccount,proto3" json:"from_account,omitempty"`
+	// The ledger account that is debited; empty for a repair.
+	ToAccount string `protobuf:"bytes,5,opt,name=to_account,json=toAccount,proto3" json:"to_account,omitempty"`
+	// How much; unset for a repair.
+	Amount *v1.Amount `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Who asked for it.
+	AskedBy string `protobuf:"bytes,7,opt,name=asked_by,json=askedBy,proto3" json:"asked_by,omitempty"`
+	// Who approved it; empty where nobody had to.
+	ApprovedBy string `protobuf:"bytes,8,opt,name=approved_by,json=approvedBy,proto3" json:"approved_by,omitempty"`
+	// The journal's id, or what the repair did.
+	Result string `protobuf:"bytes,9,opt,name=result,proto3" json:"result,omitempty"`
+	// Why the last attempt was in vain.
+	Note string `protobuf:"bytes,10,opt,name=note,proto3" json:"note,omitempty"`
+	// How often it was tried.
+	Attempts      int32 `protobuf:"varint,11,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakJournal) Reset() {
+	*x = BreakJournal{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakJournal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakJournal) ProtoMessage() {}
+
+func (x *BreakJournal) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakJournal.ProtoReflect.Descriptor instead.
+func (*BreakJournal) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BreakJournal) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *BreakJournal) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *BreakJournal) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *BreakJournal) GetFromAccount() string {
+	if x != nil {
+		return x.FromAccount
+	}
+	return ""
+}
+
+func (x *BreakJournal) GetToAccount() string {
+	if x != nil {
+		return x.ToAccount
+	}
+	return ""
+}
+
+func (x *BreakJournal) GetAmount() *v1.Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *BreakJournal) GetAskedBy() string {
+	if x != nil {
+		return x.AskedBy
+	}
+	return ""
+}
+
+func (x *BreakJournal) GetApprovedBy() string {
+	if x != nil {
+		return x.ApprovedBy
+	}
+	return ""
+}
+
+func (x *BreakJournal) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *BreakJournal) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *BreakJournal) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
 // GetBreakRequest names one break.
 type GetBreakRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -82,7 +1005,7 @@ type GetBreakRequest struct {
 
 func (x *GetBreakRequest) Reset() {
 	*x = GetBreakRequest{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[1]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +1017,7 @@ func (x *GetBreakRequest) String() string {
 func (*GetBreakRequest) ProtoMessage() {}
 
 func (x *GetBreakRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[1]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +1030,7 @@ func (x *GetBreakRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBreakRequest.ProtoReflect.Descriptor instead.
 func (*GetBreakRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{1}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetBreakRequest) GetBreakId() string {
@@ -121,14 +1044,20 @@ func (x *GetBreakRequest) GetBreakId() string {
 type GetBreakResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The break.
-	Break         *Break `protobuf:"bytes,1,opt,name=break,proto3" json:"break,omitempty"`
+	Break *Break `protobuf:"bytes,1,opt,name=break,proto3" json:"break,omitempty"`
+	// What it is about, ours first: 1,000 movements at most.
+	Movements []*BreakMovement `protobuf:"bytes,2,rep,name=movements,proto3" json:"movements,omitempty"`
+	// What happened to it, the last 1,000 events, in their order.
+	Events []*BreakEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	// What is done elsewhere because of it.
+	Journals      []*BreakJournal `protobuf:"bytes,4,rep,name=journals,proto3" json:"journals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetBreakResponse) Reset() {
 	*x = GetBreakResponse{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[2]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -140,7 +1069,7 @@ func (x *GetBreakResponse) String() string {
 func (*GetBreakResponse) ProtoMessage() {}
 
 func (x *GetBreakResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[2]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -153,7 +1082,7 @@ func (x *GetBreakResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBreakResponse.ProtoReflect.Descriptor instead.
 func (*GetBreakResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{2}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetBreakResponse) GetBreak() *Break {
@@ -163,19 +1092,1270 @@ func (x *GetBreakResponse) GetBreak() *Break {
 	return nil
 }
 
+func (x *GetBreakResponse) GetMovements() []*BreakMovement {
+	if x != nil {
+		return x.Movements
+	}
+	return nil
+}
+
+func (x *GetBreakResponse) GetEvents() []*BreakEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *GetBreakResponse) GetJournals() []*BreakJournal {
+	if x != nil {
+		return x.Journals
+	}
+	return nil
+}
+
+// BreakSelection says which breaks: those for which all that is set holds.
+type BreakSelection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only of this code.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// Only in this state; unspecified means all that are not resolved.
+	State BreakState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.reconciliation.v1.BreakState" json:"state,omitempty"`
+	// Only of this severity today.
+	Severity BreakSeverity `protobuf:"varint,3,opt,name=severity,proto3,enum=tieout.reconciliation.v1.BreakSeverity" json:"severity,omitempty"`
+	// Only of this account.
+	Account string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	// Only in this currency.
+	CurrencyCode string `protobuf:"bytes,5,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// Only with this assignee.
+	Assignee string `protobuf:"bytes,6,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// Only of this order.
+	OrderId string `protobuf:"bytes,7,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Only of this payment.
+	PaymentId string `protobuf:"bytes,8,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// Only with at least this age in business days.
+	MinAgeDays    int32 `protobuf:"varint,9,opt,name=min_age_days,json=minAgeDays,proto3" json:"min_age_days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakSelection) Reset() {
+	*x = BreakSelection{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakSelection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakSelection) ProtoMessage() {}
+
+func (x *BreakSelection) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakSelection.ProtoReflect.Descriptor instead.
+func (*BreakSelection) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BreakSelection) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *BreakSelection) GetState() BreakState {
+	if x != nil {
+		return x.State
+	}
+	return BreakState_BREAK_STATE_UNSPECIFIED
+}
+
+func (x *BreakSelection) GetSeverity() BreakSeverity {
+	if x != nil {
+		return x.Severity
+	}
+	return BreakSeverity_BREAK_SEVERITY_UNSPECIFIED
+}
+
+func (x *BreakSelection) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *BreakSelection) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+func (x *BreakSelection) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *BreakSelection) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *BreakSelection) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *BreakSelection) GetMinAgeDays() int32 {
+	if x != nil {
+		return x.MinAgeDays
+	}
+	return 0
+}
+
+// ListBreaksRequest asks for a page of breaks.
+type ListBreaksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which breaks; unset for all that are not resolved.
+	Selection     *BreakSelection `protobuf:"bytes,3,opt,name=selection,proto3" json:"selection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBreaksRequest) Reset() {
+	*x = ListBreaksRequest{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBreaksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBreaksRequest) ProtoMessage() {}
+
+func (x *ListBreaksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBreaksRequest.ProtoReflect.Descriptor instead.
+func (*ListBreaksRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListBreaksRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListBreaksRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListBreaksRequest) GetSelection() *BreakSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+// ListBreaksResponse is a page of breaks.
+type ListBreaksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The breaks, the most pressing first.
+	Breaks []*Break `protobuf:"bytes,1,rep,name=breaks,proto3" json:"breaks,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBreaksResponse) Reset() {
+	*x = ListBreaksResponse{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBreaksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBreaksResponse) ProtoMessage() {}
+
+func (x *ListBreaksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBreaksResponse.ProtoReflect.Descriptor instead.
+func (*ListBreaksResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListBreaksResponse) GetBreaks() []*Break {
+	if x != nil {
+		return x.Breaks
+	}
+	return nil
+}
+
+func (x *ListBreaksResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// BreakDecision is what a person decides on a break.
+type BreakDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What to do.
+	Verb BreakVerb `protobuf:"varint,1,opt,name=verb,proto3,enum=tieout.reconciliation.v1.BreakVerb" json:"verb,omitempty"`
+	// Why, for the record.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who is to look at it: ASSIGN, and no other. Empty there takes it from whoever has it.
+	Assignee string `protobuf:"bytes,3,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// Until when to leave it alone: SNOOZE, and no other.
+	SnoozeUntilTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=snooze_until_time,json=snoozeUntilTime,proto3" json:"snooze_until_time,omitempty"`
+	// What ends it: RESOLVE, and no other: WRITTEN_OFF, REPOSTED or REPAIRED.
+	Resolution BreakResolution `protobuf:"varint,5,opt,name=resolution,proto3,enum=tieout.reconciliation.v1.BreakResolution" json:"resolution,omitempty"`
+	// The ledger account where the difference is; empty for provider_clearing or bank, as the break is about one or the other.
+	Account string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
+	// The ledger account it is booked against; empty for write_offs, or of a repost for what is usual for the code.
+	Against       string `protobuf:"bytes,7,opt,name=against,proto3" json:"against,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakDecision) Reset() {
+	*x = BreakDecision{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakDecision) ProtoMessage() {}
+
+func (x *BreakDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakDecision.ProtoReflect.Descriptor instead.
+func (*BreakDecision) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BreakDecision) GetVerb() BreakVerb {
+	if x != nil {
+		return x.Verb
+	}
+	return BreakVerb_BREAK_VERB_UNSPECIFIED
+}
+
+func (x *BreakDecision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *BreakDecision) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *BreakDecision) GetSnoozeUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SnoozeUntilTime
+	}
+	return nil
+}
+
+func (x *BreakDecision) GetResolution() BreakResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return BreakResolution_BREAK_RESOLUTION_UNSPECIFIED
+}
+
+func (x *BreakDecision) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *BreakDecision) GetAgainst() string {
+	if x != nil {
+		return x.Against
+	}
+	return ""
+}
+
+// OperateBreakRequest decides on one break.
+type OperateBreakRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The break.
+	BreakId string `protobuf:"bytes,2,opt,name=break_id,json=breakId,proto3" json:"break_id,omitempty"`
+	// What is decided.
+	Decision      *BreakDecision `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperateBreakRequest) Reset() {
+	*x = OperateBreakRequest{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperateBreakRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperateBreakRequest) ProtoMessage() {}
+
+func (x *OperateBreakRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperateBreakRequest.ProtoReflect.Descriptor instead.
+func (*OperateBreakRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *OperateBreakRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *OperateBreakRequest) GetBreakId() string {
+	if x != nil {
+		return x.BreakId
+	}
+	return ""
+}
+
+func (x *OperateBreakRequest) GetDecision() *BreakDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// OperateBreakResponse is the break afterwards.
+type OperateBreakResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The break as it stands.
+	Break         *Break `protobuf:"bytes,1,opt,name=break,proto3" json:"break,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperateBreakResponse) Reset() {
+	*x = OperateBreakResponse{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperateBreakResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperateBreakResponse) ProtoMessage() {}
+
+func (x *OperateBreakResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperateBreakResponse.ProtoReflect.Descriptor instead.
+func (*OperateBreakResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *OperateBreakResponse) GetBreak() *Break {
+	if x != nil {
+		return x.Break
+	}
+	return nil
+}
+
+// BreakOperation is one decision on all breaks that a selection held for.
+type BreakOperation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operation's id: `bop_` and a UUIDv7.
+	OperationId string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// How far it has come.
+	State BreakOperationState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.reconciliation.v1.BreakOperationState" json:"state,omitempty"`
+	// Which breaks were looked for.
+	Selection *BreakSelection `protobuf:"bytes,3,opt,name=selection,proto3" json:"selection,omitempty"`
+	// What is decided.
+	Decision *BreakDecision `protobuf:"bytes,4,opt,name=decision,proto3" json:"decision,omitempty"`
+	// How many breaks were found.
+	Matched int64 `protobuf:"varint,5,opt,name=matched,proto3" json:"matched,omitempty"`
+	// What they come to, per currency; those that are about no money are under none.
+	Totals []*BreakTotal `protobuf:"bytes,6,rep,name=totals,proto3" json:"totals,omitempty"`
+	// How many have taken the decision.
+	Done int64 `protobuf:"varint,7,opt,name=done,proto3" json:"done,omitempty"`
+	// How many could not take it.
+	Refused int64 `protobuf:"varint,8,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Why breaks refused it: 100 of them at most.
+	Refusals []*BreakRefusal `protobuf:"bytes,9,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// Who planned it.
+	PlannedBy string `protobuf:"bytes,10,opt,name=planned_by,json=plannedBy,proto3" json:"planned_by,omitempty"`
+	// When it was planned.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Until when it can be applied.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Who applied it: who decides, for the record. Empty as long as nobody has.
+	AppliedBy string `protobuf:"bytes,13,opt,name=applied_by,json=appliedBy,proto3" json:"applied_by,omitempty"`
+	// When it was finished; unset before.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakOperation) Reset() {
+	*x = BreakOperation{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakOperation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakOperation) ProtoMessage() {}
+
+func (x *BreakOperation) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakOperation.ProtoReflect.Descriptor instead.
+func (*BreakOperation) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *BreakOperation) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *BreakOperation) GetState() BreakOperationState {
+	if x != nil {
+		return x.State
+	}
+	return BreakOperationState_BREAK_OPERATION_STATE_UNSPECIFIED
+}
+
+func (x *BreakOperation) GetSelection() *BreakSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *BreakOperation) GetDecision() *BreakDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+func (x *BreakOperation) GetMatched() int64 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *BreakOperation) GetTotals() []*BreakTotal {
+	if x != nil {
+		return x.Totals
+	}
+	return nil
+}
+
+func (x *BreakOperation) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *BreakOperation) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *BreakOperation) GetRefusals() []*BreakRefusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *BreakOperation) GetPlannedBy() string {
+	if x != nil {
+		return x.PlannedBy
+	}
+	return ""
+}
+
+func (x *BreakOperation) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *BreakOperation) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *BreakOperation) GetAppliedBy() string {
+	if x != nil {
+		return x.AppliedBy
+	}
+	return ""
+}
+
+func (x *BreakOperation) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+// BreakTotal is what breaks in one currency come to.
+type BreakTotal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many breaks.
+	Count int64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// The sum of what is not explained, theirs less ours. Unset for those that are about no money.
+	Sum           *v1.Amount `protobuf:"bytes,2,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakTotal) Reset() {
+	*x = BreakTotal{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakTotal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakTotal) ProtoMessage() {}
+
+func (x *BreakTotal) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakTotal.ProtoReflect.Descriptor instead.
+func (*BreakTotal) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *BreakTotal) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *BreakTotal) GetSum() *v1.Amount {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+// BreakRefusal is a break that could not take a decision.
+type BreakRefusal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The break.
+	BreakId string `protobuf:"bytes,1,opt,name=break_id,json=breakId,proto3" json:"break_id,omitempty"`
+	// Why it could not.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BreakRefusal) Reset() {
+	*x = BreakRefusal{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BreakRefusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BreakRefusal) ProtoMessage() {}
+
+func (x *BreakRefusal) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BreakRefusal.ProtoReflect.Descriptor instead.
+func (*BreakRefusal) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *BreakRefusal) GetBreakId() string {
+	if x != nil {
+		return x.BreakId
+	}
+	return ""
+}
+
+func (x *BreakRefusal) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// PlanBreakOperationRequest is what a person wants decided on many breaks.
+type PlanBreakOperationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Which breaks. It must say something.
+	Selection *BreakSelection `protobuf:"bytes,2,opt,name=selection,proto3" json:"selection,omitempty"`
+	// What is decided on each.
+	Decision      *BreakDecision `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanBreakOperationRequest) Reset() {
+	*x = PlanBreakOperationRequest{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanBreakOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanBreakOperationRequest) ProtoMessage() {}
+
+func (x *PlanBreakOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanBreakOperationRequest.ProtoReflect.Descriptor instead.
+func (*PlanBreakOperationRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PlanBreakOperationRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *PlanBreakOperationRequest) GetSelection() *BreakSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *PlanBreakOperationRequest) GetDecision() *BreakDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// PlanBreakOperationResponse is the plan.
+type PlanBreakOperationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operation, planned.
+	Operation     *BreakOperation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanBreakOperationResponse) Reset() {
+	*x = PlanBreakOperationResponse{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanBreakOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanBreakOperationResponse) ProtoMessage() {}
+
+func (x *PlanBreakOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanBreakOperationResponse.ProtoReflect.Descriptor instead.
+func (*PlanBreakOperationResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PlanBreakOperationResponse) GetOperation() *BreakOperation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+// ApplyBreakOperationRequest has a plan carried out.
+type ApplyBreakOperationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The operation.
+	OperationId   string `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyBreakOperationRequest) Reset() {
+	*x = ApplyBreakOperationRequest{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyBreakOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyBreakOperationRequest) ProtoMessage() {}
+
+func (x *ApplyBreakOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyBreakOperationRequest.ProtoReflect.Descriptor instead.
+func (*ApplyBreakOperationRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ApplyBreakOperationRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ApplyBreakOperationRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+// ApplyBreakOperationResponse is the operation under way.
+type ApplyBreakOperationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operation as it stands.
+	Operation     *BreakOperation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyBreakOperationResponse) Reset() {
+	*x = ApplyBreakOperationResponse{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyBreakOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyBreakOperationResponse) ProtoMessage() {}
+
+func (x *ApplyBreakOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyBreakOperationResponse.ProtoReflect.Descriptor instead.
+func (*ApplyBreakOperationResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ApplyBreakOperationResponse) GetOperation() *BreakOperation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+// GetBreakOperationRequest names one operation.
+type GetBreakOperationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operation.
+	OperationId   string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBreakOperationRequest) Reset() {
+	*x = GetBreakOperationRequest{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBreakOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBreakOperationRequest) ProtoMessage() {}
+
+func (x *GetBreakOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBreakOperationRequest.ProtoReflect.Descriptor instead.
+func (*GetBreakOperationRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetBreakOperationRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+// GetBreakOperationResponse is one operation.
+type GetBreakOperationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operation as it stands.
+	Operation     *BreakOperation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBreakOperationResponse) Reset() {
+	*x = GetBreakOperationResponse{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBreakOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBreakOperationResponse) ProtoMessage() {}
+
+func (x *GetBreakOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBreakOperationResponse.ProtoReflect.Descriptor instead.
+func (*GetBreakOperationResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetBreakOperationResponse) GetOperation() *BreakOperation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 var File_tieout_reconciliation_v1_break_proto protoreflect.FileDescriptor
 
 const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"\n" +
-	"$tieout/reconciliation/v1/break.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ftieout/options/v1/options.proto\"\"\n" +
+	"$tieout/reconciliation/v1/break.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xe7\x06\n" +
 	"\x05Break\x12\x19\n" +
-	"\bbreak_id\x18\x01 \x01(\tR\abreakId\"5\n" +
+	"\bbreak_id\x18\x01 \x01(\tR\abreakId\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12:\n" +
+	"\x05state\x18\x03 \x01(\x0e2$.tieout.reconciliation.v1.BreakStateR\x05state\x12I\n" +
+	"\n" +
+	"resolution\x18\x04 \x01(\x0e2).tieout.reconciliation.v1.BreakResolutionR\n" +
+	"resolution\x12C\n" +
+	"\bseverity\x18\x05 \x01(\x0e2'.tieout.reconciliation.v1.BreakSeverityR\bseverity\x12\x18\n" +
+	"\aaccount\x18\x06 \x01(\tR\aaccount\x120\n" +
+	"\x06amount\x18\a \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\x19\n" +
+	"\bage_days\x18\b \x01(\x05R\aageDays\x12\x1a\n" +
+	"\bassignee\x18\t \x01(\tR\bassignee\x12F\n" +
+	"\x11snooze_until_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x0fsnoozeUntilTime\x12;\n" +
+	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\x12\x12\n" +
+	"\x04note\x18\r \x01(\tR\x04note\x12\x19\n" +
+	"\border_id\x18\x0e \x01(\tR\aorderId\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x0f \x01(\tR\tpaymentId\x12\x18\n" +
+	"\asubject\x18\x10 \x01(\tR\asubject\x12\x18\n" +
+	"\awatcher\x18\x11 \x01(\tR\awatcher\x12\x14\n" +
+	"\x05scope\x18\x12 \x01(\tR\x05scope\x12\x1d\n" +
+	"\n" +
+	"run_number\x18\x13 \x01(\x05R\trunNumber\x12\x18\n" +
+	"\amatched\x18\x14 \x01(\bR\amatched\x12\x16\n" +
+	"\x06detail\x18\x15 \x01(\tR\x06detail\x12\x16\n" +
+	"\x06action\x18\x16 \x01(\tR\x06action\x12\x1d\n" +
+	"\n" +
+	"last_event\x18\x17 \x01(\x05R\tlastEvent\"\x9e\x03\n" +
+	"\rBreakMovement\x12\x1f\n" +
+	"\vmovement_id\x18\x01 \x01(\x03R\n" +
+	"movementId\x12\x12\n" +
+	"\x04ours\x18\x02 \x01(\bR\x04ours\x12\x14\n" +
+	"\x05stage\x18\x03 \x01(\tR\x05stage\x120\n" +
+	"\x06amount\x18\x04 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12*\n" +
+	"\x03fee\x18\x05 \x01(\v2\x18.tieout.common.v1.AmountR\x03fee\x12\x12\n" +
+	"\x04date\x18\x06 \x01(\tR\x04date\x12\x12\n" +
+	"\x04line\x18\a \x01(\x05R\x04line\x12\x1f\n" +
+	"\vprovider_id\x18\b \x01(\tR\n" +
+	"providerId\x12\x1b\n" +
+	"\tparent_id\x18\t \x01(\tR\bparentId\x12\x10\n" +
+	"\x03key\x18\n" +
+	" \x01(\tR\x03key\x12\x1c\n" +
+	"\treference\x18\v \x01(\tR\treference\x12\x1b\n" +
+	"\tpayout_id\x18\f \x01(\tR\bpayoutId\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\r \x01(\tR\tpaymentId\x12\x12\n" +
+	"\x04note\x18\x0e \x01(\tR\x04note\"\xae\x01\n" +
+	"\n" +
+	"BreakEvent\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x05R\x06number\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05actor\x18\x03 \x01(\tR\x05actor\x12\x12\n" +
+	"\x04verb\x18\x04 \x01(\tR\x04verb\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\"\xc8\x02\n" +
+	"\fBreakJournal\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12!\n" +
+	"\ffrom_account\x18\x04 \x01(\tR\vfromAccount\x12\x1d\n" +
+	"\n" +
+	"to_account\x18\x05 \x01(\tR\ttoAccount\x120\n" +
+	"\x06amount\x18\x06 \x01(\v2\x18.tieout.common.v1.AmountR\x06amount\x12\x19\n" +
+	"\basked_by\x18\a \x01(\tR\aaskedBy\x12\x1f\n" +
+	"\vapproved_by\x18\b \x01(\tR\n" +
+	"approvedBy\x12\x16\n" +
+	"\x06result\x18\t \x01(\tR\x06result\x12\x12\n" +
+	"\x04note\x18\n" +
+	" \x01(\tR\x04note\x12\x1a\n" +
+	"\battempts\x18\v \x01(\x05R\battempts\"5\n" +
 	"\x0fGetBreakRequest\x12\"\n" +
-	"\bbreak_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\abreakId\"I\n" +
+	"\bbreak_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\abreakId\"\x92\x02\n" +
 	"\x10GetBreakResponse\x125\n" +
-	"\x05break\x18\x01 \x01(\v2\x1f.tieout.reconciliation.v1.BreakR\x05break2\x7f\n" +
+	"\x05break\x18\x01 \x01(\v2\x1f.tieout.reconciliation.v1.BreakR\x05break\x12E\n" +
+	"\tmovements\x18\x02 \x03(\v2'.tieout.reconciliation.v1.BreakMovementR\tmovements\x12<\n" +
+	"\x06events\x18\x03 \x03(\v2$.tieout.reconciliation.v1.BreakEventR\x06events\x12B\n" +
+	"\bjournals\x18\x04 \x03(\v2&.tieout.reconciliation.v1.BreakJournalR\bjournals\"\xb4\x03\n" +
+	"\x0eBreakSelection\x12\x1b\n" +
+	"\x04code\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04code\x12D\n" +
+	"\x05state\x18\x02 \x01(\x0e2$.tieout.reconciliation.v1.BreakStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12M\n" +
+	"\bseverity\x18\x03 \x01(\x0e2'.tieout.reconciliation.v1.BreakSeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\bseverity\x12\"\n" +
+	"\aaccount\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\aaccount\x12,\n" +
+	"\rcurrency_code\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\fcurrencyCode\x12$\n" +
+	"\bassignee\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\bassignee\x12\"\n" +
+	"\border_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\aorderId\x12&\n" +
+	"\n" +
+	"payment_id\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\tpaymentId\x12,\n" +
+	"\fmin_age_days\x18\t \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x00R\n" +
+	"minAgeDays\"\xaa\x01\n" +
+	"\x11ListBreaksRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12F\n" +
+	"\tselection\x18\x03 \x01(\v2(.tieout.reconciliation.v1.BreakSelectionR\tselection\"u\n" +
+	"\x12ListBreaksResponse\x127\n" +
+	"\x06breaks\x18\x01 \x03(\v2\x1f.tieout.reconciliation.v1.BreakR\x06breaks\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x03\n" +
+	"\rBreakDecision\x12C\n" +
+	"\x04verb\x18\x01 \x01(\x0e2#.tieout.reconciliation.v1.BreakVerbB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04verb\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12$\n" +
+	"\bassignee\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\bassignee\x12F\n" +
+	"\x11snooze_until_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0fsnoozeUntilTime\x12S\n" +
+	"\n" +
+	"resolution\x18\x05 \x01(\x0e2).tieout.reconciliation.v1.BreakResolutionB\b\xbaH\x05\x82\x01\x02\x10\x01R\n" +
+	"resolution\x12!\n" +
+	"\aaccount\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\aaccount\x12!\n" +
+	"\aagainst\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\aagainst\"\xaf\x01\n" +
+	"\x13OperateBreakRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\"\n" +
+	"\bbreak_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\abreakId\x12K\n" +
+	"\bdecision\x18\x03 \x01(\v2'.tieout.reconciliation.v1.BreakDecisionB\x06\xbaH\x03\xc8\x01\x01R\bdecision\"M\n" +
+	"\x14OperateBreakResponse\x125\n" +
+	"\x05break\x18\x01 \x01(\v2\x1f.tieout.reconciliation.v1.BreakR\x05break\"\xbe\x05\n" +
+	"\x0eBreakOperation\x12!\n" +
+	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12C\n" +
+	"\x05state\x18\x02 \x01(\x0e2-.tieout.reconciliation.v1.BreakOperationStateR\x05state\x12F\n" +
+	"\tselection\x18\x03 \x01(\v2(.tieout.reconciliation.v1.BreakSelectionR\tselection\x12C\n" +
+	"\bdecision\x18\x04 \x01(\v2'.tieout.reconciliation.v1.BreakDecisionR\bdecision\x12\x18\n" +
+	"\amatched\x18\x05 \x01(\x03R\amatched\x12<\n" +
+	"\x06totals\x18\x06 \x03(\v2$.tieout.reconciliation.v1.BreakTotalR\x06totals\x12\x12\n" +
+	"\x04done\x18\a \x01(\x03R\x04done\x12\x18\n" +
+	"\arefused\x18\b \x01(\x03R\arefused\x12B\n" +
+	"\brefusals\x18\t \x03(\v2&.tieout.reconciliation.v1.BreakRefusalR\brefusals\x12\x1d\n" +
+	"\n" +
+	"planned_by\x18\n" +
+	" \x01(\tR\tplannedBy\x12;\n" +
+	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vexpire_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12\x1d\n" +
+	"\n" +
+	"applied_by\x18\r \x01(\tR\tappliedBy\x125\n" +
+	"\bend_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"N\n" +
+	"\n" +
+	"BreakTotal\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x03R\x05count\x12*\n" +
+	"\x03sum\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountR\x03sum\"A\n" +
+	"\fBreakRefusal\x12\x19\n" +
+	"\bbreak_id\x18\x01 \x01(\tR\abreakId\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xe1\x01\n" +
+	"\x19PlanBreakOperationRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12N\n" +
+	"\tselection\x18\x02 \x01(\v2(.tieout.reconciliation.v1.BreakSelectionB\x06\xbaH\x03\xc8\x01\x01R\tselection\x12K\n" +
+	"\bdecision\x18\x03 \x01(\v2'.tieout.reconciliation.v1.BreakDecisionB\x06\xbaH\x03\xc8\x01\x01R\bdecision\"d\n" +
+	"\x1aPlanBreakOperationResponse\x12F\n" +
+	"\toperation\x18\x01 \x01(\v2(.tieout.reconciliation.v1.BreakOperationR\toperation\"q\n" +
+	"\x1aApplyBreakOperationRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12*\n" +
+	"\foperation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\voperationId\"e\n" +
+	"\x1bApplyBreakOperationResponse\x12F\n" +
+	"\toperation\x18\x01 \x01(\v2(.tieout.reconciliation.v1.BreakOperationR\toperation\"F\n" +
+	"\x18GetBreakOperationRequest\x12*\n" +
+	"\foperation_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\voperationId\"c\n" +
+	"\x19GetBreakOperationResponse\x12F\n" +
+	"\toperation\x18\x01 \x01(\v2(.tieout.reconciliation.v1.BreakOperationR\toperation*\xb4\x01\n" +
+	"\n" +
+	"BreakState\x12\x1b\n" +
+	"\x17BREAK_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10BREAK_STATE_OPEN\x10\x01\x12\x1c\n" +
+	"\x18BREAK_STATE_ACKNOWLEDGED\x10\x02\x12\x19\n" +
+	"\x15BREAK_STATE_RESOLVING\x10\x03\x12 \n" +
+	"\x1cBREAK_STATE_PENDING_APPROVAL\x10\x04\x12\x18\n" +
+	"\x14BREAK_STATE_RESOLVED\x10\x05*\xef\x01\n" +
+	"\x0fBreakResolution\x12 \n" +
+	"\x1cBREAK_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18BREAK_RESOLUTION_MATCHED\x10\x01\x12\x1d\n" +
+	"\x19BREAK_RESOLUTION_VANISHED\x10\x02\x12\x1d\n" +
+	"\x19BREAK_RESOLUTION_ACCEPTED\x10\x03\x12 \n" +
+	"\x1cBREAK_RESOLUTION_WRITTEN_OFF\x10\x04\x12\x1d\n" +
+	"\x19BREAK_RESOLUTION_REPOSTED\x10\x05\x12\x1d\n" +
+	"\x19BREAK_RESOLUTION_REPAIRED\x10\x06*\x98\x01\n" +
+	"\rBreakSeverity\x12\x1e\n" +
+	"\x1aBREAK_SEVERITY_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12BREAK_SEVERITY_LOW\x10\x01\x12\x19\n" +
+	"\x15BREAK_SEVERITY_MEDIUM\x10\x02\x12\x17\n" +
+	"\x13BREAK_SEVERITY_HIGH\x10\x03\x12\x1b\n" +
+	"\x17BREAK_SEVERITY_CRITICAL\x10\x04*\xde\x01\n" +
+	"\tBreakVerb\x12\x1a\n" +
+	"\x16BREAK_VERB_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eBREAK_VERB_ACK\x10\x01\x12\x15\n" +
+	"\x11BREAK_VERB_ASSIGN\x10\x02\x12\x15\n" +
+	"\x11BREAK_VERB_SNOOZE\x10\x03\x12\x16\n" +
+	"\x12BREAK_VERB_RESOLVE\x10\x04\x12\x15\n" +
+	"\x11BREAK_VERB_ACCEPT\x10\x05\x12\x15\n" +
+	"\x11BREAK_VERB_REOPEN\x10\x06\x12\x16\n" +
+	"\x12BREAK_VERB_APPROVE\x10\a\x12\x15\n" +
+	"\x11BREAK_VERB_REJECT\x10\b*\xc9\x01\n" +
+	"\x13BreakOperationState\x12%\n" +
+	"!BREAK_OPERATION_STATE_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dBREAK_OPERATION_STATE_PLANNED\x10\x01\x12!\n" +
+	"\x1dBREAK_OPERATION_STATE_RUNNING\x10\x02\x12\"\n" +
+	"\x1eBREAK_OPERATION_STATE_FINISHED\x10\x03\x12!\n" +
+	"\x1dBREAK_OPERATION_STATE_EXPIRED\x10\x042\xa9\x06\n" +
 	"\fBreakService\x12o\n" +
 	"\bGetBreak\x12).tieout.reconciliation.v1.GetBreakRequest\x1a*.tieout.reconciliation.v1.GetBreakResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12u\n" +
+	"\n" +
+	"ListBreaks\x12+.tieout.reconciliation.v1.ListBreaksRequest\x1a,.tieout.reconciliation.v1.ListBreaksResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12}\n" +
+	"\fOperateBreak\x12-.tieout.reconciliation.v1.OperateBreakRequest\x1a..tieout.reconciliation.v1.OperateBreakResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
+	"\x12\x8f\x01\n" +
+	"\x12PlanBreakOperation\x123.tieout.reconciliation.v1.PlanBreakOperationRequest\x1a4.tieout.reconciliation.v1.PlanBreakOperationResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x05\x18\x01\"\x02\b<\x12\x92\x01\n" +
+	"\x13ApplyBreakOperation\x124.tieout.reconciliation.v1.ApplyBreakOperationRequest\x1a5.tieout.reconciliation.v1.ApplyBreakOperationResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x05\x18\x01\"\x02\b\n" +
+	"\x12\x8a\x01\n" +
+	"\x11GetBreakOperation\x122.tieout.reconciliation.v1.GetBreakOperationRequest\x1a3.tieout.reconciliation.v1.GetBreakOperationResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"B\xf4\x01\n" +
 	"\x1ccom.tieout.reconciliation.v1B\n" +
 	"BreakProtoP\x01ZFgithub.com/tieout/tieout/gen/tieout/reconciliation/v1;reconciliationv1\xa2\x02\x03TRX\xaa\x02\x18Tieout.Reconciliation.V1\xca\x02\x18Tieout\\Reconciliation\\V1\xe2\x02$Tieout\\Reconciliation\\V1\\GPBMetadata\xea\x02\x1aTieout::Reconciliation::V1b\x06proto3"
@@ -192,21 +2372,94 @@ func file_tieout_reconciliation_v1_break_proto_rawDescGZIP() []byte {
 	return file_tieout_reconciliation_v1_break_proto_rawDescData
 }
 
-var file_tieout_reconciliation_v1_break_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tieout_reconciliation_v1_break_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_tieout_reconciliation_v1_break_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_tieout_reconciliation_v1_break_proto_goTypes = []any{
-	(*Break)(nil),            // 0: tieout.reconciliation.v1.Break
-	(*GetBreakRequest)(nil),  // 1: tieout.reconciliation.v1.GetBreakRequest
-	(*GetBreakResponse)(nil), // 2: tieout.reconciliation.v1.GetBreakResponse
+	(BreakState)(0),                     // 0: tieout.reconciliation.v1.BreakState
+	(BreakResolution)(0),                // 1: tieout.reconciliation.v1.BreakResolution
+	(BreakSeverity)(0),                  // 2: tieout.reconciliation.v1.BreakSeverity
+	(BreakVerb)(0),                      // 3: tieout.reconciliation.v1.BreakVerb
+	(BreakOperationState)(0),            // 4: tieout.reconciliation.v1.BreakOperationState
+	(*Break)(nil),                       // 5: tieout.reconciliation.v1.Break
+	(*BreakMovement)(nil),               // 6: tieout.reconciliation.v1.BreakMovement
+	(*BreakEvent)(nil),                  // 7: tieout.reconciliation.v1.BreakEvent
+	(*BreakJournal)(nil),                // 8: tieout.reconciliation.v1.BreakJournal
+	(*GetBreakRequest)(nil),             // 9: tieout.reconciliation.v1.GetBreakRequest
+	(*GetBreakResponse)(nil),            // 10: tieout.reconciliation.v1.GetBreakResponse
+	(*BreakSelection)(nil),              // 11: tieout.reconciliation.v1.BreakSelection
+	(*ListBreaksRequest)(nil),           // 12: tieout.reconciliation.v1.ListBreaksRequest
+	(*ListBreaksResponse)(nil),          // 13: tieout.reconciliation.v1.ListBreaksResponse
+	(*BreakDecision)(nil),               // 14: tieout.reconciliation.v1.BreakDecision
+	(*OperateBreakRequest)(nil),         // 15: tieout.reconciliation.v1.OperateBreakRequest
+	(*OperateBreakResponse)(nil),        // 16: tieout.reconciliation.v1.OperateBreakResponse
+	(*BreakOperation)(nil),              // 17: tieout.reconciliation.v1.BreakOperation
+	(*BreakTotal)(nil),                  // 18: tieout.reconciliation.v1.BreakTotal
+	(*BreakRefusal)(nil),                // 19: tieout.reconciliation.v1.BreakRefusal
+	(*PlanBreakOperationRequest)(nil),   // 20: tieout.reconciliation.v1.PlanBreakOperationRequest
+	(*PlanBreakOperationResponse)(nil),  // 21: tieout.reconciliation.v1.PlanBreakOperationResponse
+	(*ApplyBreakOperationRequest)(nil),  // 22: tieout.reconciliation.v1.ApplyBreakOperationRequest
+	(*ApplyBreakOperationResponse)(nil), // 23: tieout.reconciliation.v1.ApplyBreakOperationResponse
+	(*GetBreakOperationRequest)(nil),    // 24: tieout.reconciliation.v1.GetBreakOperationRequest
+	(*GetBreakOperationResponse)(nil),   // 25: tieout.reconciliation.v1.GetBreakOperationResponse
+	(*v1.Amount)(nil),                   // 26: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),       // 27: google.protobuf.Timestamp
 }
 var file_tieout_reconciliation_v1_break_proto_depIdxs = []int32{
-	0, // 0: tieout.reconciliation.v1.GetBreakResponse.break:type_name -> tieout.reconciliation.v1.Break
-	1, // 1: tieout.reconciliation.v1.BreakService.GetBreak:input_type -> tieout.reconciliation.v1.GetBreakRequest
-	2, // 2: tieout.reconciliation.v1.BreakService.GetBreak:output_type -> tieout.reconciliation.v1.GetBreakResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0,  // 0: tieout.reconciliation.v1.Break.state:type_name -> tieout.reconciliation.v1.BreakState
+	1,  // 1: tieout.reconciliation.v1.Break.resolution:type_name -> tieout.reconciliation.v1.BreakResolution
+	2,  // 2: tieout.reconciliation.v1.Break.severity:type_name -> tieout.reconciliation.v1.BreakSeverity
+	26, // 3: tieout.reconciliation.v1.Break.amount:type_name -> tieout.common.v1.Amount
+	27, // 4: tieout.reconciliation.v1.Break.snooze_until_time:type_name -> google.protobuf.Timestamp
+	27, // 5: tieout.reconciliation.v1.Break.create_time:type_name -> google.protobuf.Timestamp
+	27, // 6: tieout.reconciliation.v1.Break.update_time:type_name -> google.protobuf.Timestamp
+	26, // 7: tieout.reconciliation.v1.BreakMovement.amount:type_name -> tieout.common.v1.Amount
+	26, // 8: tieout.reconciliation.v1.BreakMovement.fee:type_name -> tieout.common.v1.Amount
+	27, // 9: tieout.reconciliation.v1.BreakEvent.time:type_name -> google.protobuf.Timestamp
+	26, // 10: tieout.reconciliation.v1.BreakJournal.amount:type_name -> tieout.common.v1.Amount
+	5,  // 11: tieout.reconciliation.v1.GetBreakResponse.break:type_name -> tieout.reconciliation.v1.Break
+	6,  // 12: tieout.reconciliation.v1.GetBreakResponse.movements:type_name -> tieout.reconciliation.v1.BreakMovement
+	7,  // 13: tieout.reconciliation.v1.GetBreakResponse.events:type_name -> tieout.reconciliation.v1.BreakEvent
+	8,  // 14: tieout.reconciliation.v1.GetBreakResponse.journals:type_name -> tieout.reconciliation.v1.BreakJournal
+	0,  // 15: tieout.reconciliation.v1.BreakSelection.state:type_name -> tieout.reconciliation.v1.BreakState
+	2,  // 16: tieout.reconciliation.v1.BreakSelection.severity:type_name -> tieout.reconciliation.v1.BreakSeverity
+	11, // 17: tieout.reconciliation.v1.ListBreaksRequest.selection:type_name -> tieout.reconciliation.v1.BreakSelection
+	5,  // 18: tieout.reconciliation.v1.ListBreaksResponse.breaks:type_name -> tieout.reconciliation.v1.Break
+	3,  // 19: tieout.reconciliation.v1.BreakDecision.verb:type_name -> tieout.reconciliation.v1.BreakVerb
+	27, // 20: tieout.reconciliation.v1.BreakDecision.snooze_until_time:type_name -> google.protobuf.Timestamp
+	1,  // 21: tieout.reconciliation.v1.BreakDecision.resolution:type_name -> tieout.reconciliation.v1.BreakResolution
+	14, // 22: tieout.reconciliation.v1.OperateBreakRequest.decision:type_name -> tieout.reconciliation.v1.BreakDecision
+	5,  // 23: tieout.reconciliation.v1.OperateBreakResponse.break:type_name -> tieout.reconciliation.v1.Break
+	4,  // 24: tieout.reconciliation.v1.BreakOperation.state:type_name -> tieout.reconciliation.v1.BreakOperationState
+	11, // 25: tieout.reconciliation.v1.BreakOperation.selection:type_name -> tieout.reconciliation.v1.BreakSelection
+	14, // 26: tieout.reconciliation.v1.BreakOperation.decision:type_name -> tieout.reconciliation.v1.BreakDecision
+	18, // 27: tieout.reconciliation.v1.BreakOperation.totals:type_name -> tieout.reconciliation.v1.BreakTotal
+	19, // 28: tieout.reconciliation.v1.BreakOperation.refusals:type_name -> tieout.reconciliation.v1.BreakRefusal
+	27, // 29: tieout.reconciliation.v1.BreakOperation.create_time:type_name -> google.protobuf.Timestamp
+	27, // 30: tieout.reconciliation.v1.BreakOperation.expire_time:type_name -> google.protobuf.Timestamp
+	27, // 31: tieout.reconciliation.v1.BreakOperation.end_time:type_name -> google.protobuf.Timestamp
+	26, // 32: tieout.reconciliation.v1.BreakTotal.sum:type_name -> tieout.common.v1.Amount
+	11, // 33: tieout.reconciliation.v1.PlanBreakOperationRequest.selection:type_name -> tieout.reconciliation.v1.BreakSelection
+	14, // 34: tieout.reconciliation.v1.PlanBreakOperationRequest.decision:type_name -> tieout.reconciliation.v1.BreakDecision
+	17, // 35: tieout.reconciliation.v1.PlanBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
+	17, // 36: tieout.reconciliation.v1.ApplyBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
+	17, // 37: tieout.reconciliation.v1.GetBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
+	9,  // 38: tieout.reconciliation.v1.BreakService.GetBreak:input_type -> tieout.reconciliation.v1.GetBreakRequest
+	12, // 39: tieout.reconciliation.v1.BreakService.ListBreaks:input_type -> tieout.reconciliation.v1.ListBreaksRequest
+	15, // 40: tieout.reconciliation.v1.BreakService.OperateBreak:input_type -> tieout.reconciliation.v1.OperateBreakRequest
+	20, // 41: tieout.reconciliation.v1.BreakService.PlanBreakOperation:input_type -> tieout.reconciliation.v1.PlanBreakOperationRequest
+	22, // 42: tieout.reconciliation.v1.BreakService.ApplyBreakOperation:input_type -> tieout.reconciliation.v1.ApplyBreakOperationRequest
+	24, // 43: tieout.reconciliation.v1.BreakService.GetBreakOperation:input_type -> tieout.reconciliation.v1.GetBreakOperationRequest
+	10, // 44: tieout.reconciliation.v1.BreakService.GetBreak:output_type -> tieout.reconciliation.v1.GetBreakResponse
+	13, // 45: tieout.reconciliation.v1.BreakService.ListBreaks:output_type -> tieout.reconciliation.v1.ListBreaksResponse
+	16, // 46: tieout.reconciliation.v1.BreakService.OperateBreak:output_type -> tieout.reconciliation.v1.OperateBreakResponse
+	21, // 47: tieout.reconciliation.v1.BreakService.PlanBreakOperation:output_type -> tieout.reconciliation.v1.PlanBreakOperationResponse
+	23, // 48: tieout.reconciliation.v1.BreakService.ApplyBreakOperation:output_type -> tieout.reconciliation.v1.ApplyBreakOperationResponse
+	25, // 49: tieout.reconciliation.v1.BreakService.GetBreakOperation:output_type -> tieout.reconciliation.v1.GetBreakOperationResponse
+	44, // [44:50] is the sub-list for method output_type
+	38, // [38:44] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_tieout_reconciliation_v1_break_proto_init() }
@@ -219,13 +2472,14 @@ func file_tieout_reconciliation_v1_break_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_reconciliation_v1_break_proto_rawDesc), len(file_tieout_reconciliation_v1_break_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   3,
+			NumEnums:      5,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tieout_reconciliation_v1_break_proto_goTypes,
 		DependencyIndexes: file_tieout_reconciliation_v1_break_proto_depIdxs,
+		EnumInfos:         file_tieout_reconciliation_v1_break_proto_enumTypes,
 		MessageInfos:      file_tieout_reconciliation_v1_break_proto_msgTypes,
 	}.Build()
 	File_tieout_reconciliation_v1_break_proto = out.File

@@ -21,7 +21,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	BreakService_GetBreak_FullMethodName = "/tieout.reconciliation.v1.BreakService/GetBreak"
+	BreakService_GetBreak_FullMethodName            = "/tieout.reconciliation.v1.BreakService/GetBreak"
+	BreakService_ListBreaks_FullMethodName          = "/tieout.reconciliation.v1.BreakService/ListBreaks"
+	BreakService_OperateBreak_FullMethodName        = "/tieout.reconciliation.v1.BreakService/OperateBreak"
+	BreakService_PlanBreakOperation_FullMethodName  = "/tieout.reconciliation.v1.BreakService/PlanBreakOperation"
+	BreakService_ApplyBreakOperation_FullMethodName = "/tieout.reconciliation.v1.BreakService/ApplyBreakOperation"
+	BreakService_GetBreakOperation_FullMethodName   = "/tieout.reconciliation.v1.BreakService/GetBreakOperation"
 )
 
 // BreakServiceClient is the client API for BreakService service.
@@ -30,8 +35,21 @@ const (
 //
 // BreakService shows breaks, and takes what people decide about them.
 type BreakServiceClient interface {
-	// Returns one break.
+	// Returns one break, with its movements, its journals and its history.
 	GetBreak(ctx context.Context, in *GetBreakRequest, opts ...grpc.CallOption) (*GetBreakResponse, error)
+	// Lists breaks, the most pressing first: by severity as it is whatever the age, then by age, the oldest first.
+	ListBreaks(ctx context.Context, in *ListBreaksRequest, opts ...grpc.CallOption) (*ListBreaksResponse, error)
+	// Decides on one break. Refused with BREAK_STATE_REFUSED where its state does not allow it, with BREAK_RESOLUTION_REFUSED where
+	// its code does not, with BREAK_NOT_REPAIRABLE where nothing repairs it, with BREAK_MOVEMENT_MATCHED where a movement of it is in
+	// another match, and with BREAK_SAME_PERSON where the one who asked for a journal would approve it.
+	OperateBreak(ctx context.Context, in *OperateBreakRequest, opts ...grpc.CallOption) (*OperateBreakResponse, error)
+	// Finds the breaks to decide on together, and says what they come to. Nothing is done to them. The plan is kept for an hour.
+	PlanBreakOperation(ctx context.Context, in *PlanBreakOperationRequest, opts ...grpc.CallOption) (*PlanBreakOperationResponse, error)
+	// Has a plan carried out in the background: each break that it found takes the decision once, or refuses it. Refused with
+	// OPERATION_NOT_OPEN when the plan is too old or was applied.
+	ApplyBreakOperation(ctx context.Context, in *ApplyBreakOperationRequest, opts ...grpc.CallOption) (*ApplyBreakOperationResponse, error)
+	// Returns an operation as it stands, with what refused it.
+	GetBreakOperation(ctx context.Context, in *GetBreakOperationRequest, opts ...grpc.CallOption) (*GetBreakOperationResponse, error)
 }
 
 type breakServiceClient struct {
@@ -52,14 +70,77 @@ func (c *breakServiceClient) GetBreak(ctx context.Context, in *GetBreakRequest, 
 	return out, nil
 }
 
+func (c *breakServiceClient) ListBreaks(ctx context.Context, in *ListBreaksRequest, opts ...grpc.CallOption) (*ListBreaksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBreaksResponse)
+	err := c.cc.Invoke(ctx, BreakService_ListBreaks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *breakServiceClient) OperateBreak(ctx context.Context, in *OperateBreakRequest, opts ...grpc.CallOption) (*OperateBreakResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OperateBreakResponse)
+	err := c.cc.Invoke(ctx, BreakService_OperateBreak_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *breakServiceClient) PlanBreakOperation(ctx context.Context, in *PlanBreakOperationRequest, opts ...grpc.CallOption) (*PlanBreakOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlanBreakOperationResponse)
+	err := c.cc.Invoke(ctx, BreakService_PlanBreakOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *breakServiceClient) ApplyBreakOperation(ctx context.Context, in *ApplyBreakOperationRequest, opts ...grpc.CallOption) (*ApplyBreakOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApplyBreakOperationResponse)
+	err := c.cc.Invoke(ctx, BreakService_ApplyBreakOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *breakServiceClient) GetBreakOperation(ctx context.Context, in *GetBreakOperationRequest, opts ...grpc.CallOption) (*GetBreakOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetBreakOperationResponse)
+	err := c.cc.Invoke(ctx, BreakService_GetBreakOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // BreakServiceServer is the server API for BreakService service.
 // All implementations must embed UnimplementedBreakServiceServer
 // for forward compatibility.
 //
 // BreakService shows breaks, and takes what people decide about them.
 type BreakServiceServer interface {
-	// Returns one break.
+	// Returns one break, with its movements, its journals and its history.
 	GetBreak(context.Context, *GetBreakRequest) (*GetBreakResponse, error)
+	// Lists breaks, the most pressing first: by severity as it is whatever the age, then by age, the oldest first.
+	ListBreaks(context.Context, *ListBreaksRequest) (*ListBreaksResponse, error)
+	// Decides on one break. Refused with BREAK_STATE_REFUSED where its state does not allow it, with BREAK_RESOLUTION_REFUSED where
+	// its code does not, with BREAK_NOT_REPAIRABLE where nothing repairs it, with BREAK_MOVEMENT_MATCHED where a movement of it is in
+	// another match, and with BREAK_SAME_PERSON where the one who asked for a journal would approve it.
+	OperateBreak(context.Context, *OperateBreakRequest) (*OperateBreakResponse, error)
+	// Finds the breaks to decide on together, and says what they come to. Nothing is done to them. The plan is kept for an hour.
+	PlanBreakOperation(context.Context, *PlanBreakOperationRequest) (*PlanBreakOperationResponse, error)
+	// Has a plan carried out in the background: each break that it found takes the decision once, or refuses it. Refused with
+	// OPERATION_NOT_OPEN when the plan is too old or was applied.
+	ApplyBreakOperation(context.Context, *ApplyBreakOperationRequest) (*ApplyBreakOperationResponse, error)
+	// Returns an operation as it stands, with what refused it.
+	GetBreakOperation(context.Context, *GetBreakOperationRequest) (*GetBreakOperationResponse, error)
 	mustEmbedUnimplementedBreakServiceServer()
 }
 
@@ -72,6 +153,21 @@ type UnimplementedBreakServiceServer struct{}
 
 func (UnimplementedBreakServiceServer) GetBreak(context.Context, *GetBreakRequest) (*GetBreakResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBreak not implemented")
+}
+func (UnimplementedBreakServiceServer) ListBreaks(context.Context, *ListBreaksRequest) (*ListBreaksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBreaks not implemented")
+}
+func (UnimplementedBreakServiceServer) OperateBreak(context.Context, *OperateBreakRequest) (*OperateBreakResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OperateBreak not implemented")
+}
+func (UnimplementedBreakServiceServer) PlanBreakOperation(context.Context, *PlanBreakOperationRequest) (*PlanBreakOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PlanBreakOperation not implemented")
+}
+func (UnimplementedBreakServiceServer) ApplyBreakOperation(context.Context, *ApplyBreakOperationRequest) (*ApplyBreakOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApplyBreakOperation not implemented")
+}
+func (UnimplementedBreakServiceServer) GetBreakOperation(context.Context, *GetBreakOperationRequest) (*GetBreakOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBreakOperation not implemented")
 }
 func (UnimplementedBreakServiceServer) mustEmbedUnimplementedBreakServiceServer() {}
 func (UnimplementedBreakServiceServer) testEmbeddedByValue()                      {}
@@ -112,6 +208,96 @@ func _BreakService_GetBreak_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _BreakService_ListBreaks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBreaksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BreakServiceServer).ListBreaks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BreakService_ListBreaks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BreakServiceServer).ListBreaks(ctx, req.(*ListBreaksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BreakService_OperateBreak_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OperateBreakRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BreakServiceServer).OperateBreak(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BreakService_OperateBreak_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BreakServiceServer).OperateBreak(ctx, req.(*OperateBreakRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BreakService_PlanBreakOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlanBreakOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BreakServiceServer).PlanBreakOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BreakService_PlanBreakOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BreakServiceServer).PlanBreakOperation(ctx, req.(*PlanBreakOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BreakService_ApplyBreakOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApplyBreakOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BreakServiceServer).ApplyBreakOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BreakService_ApplyBreakOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BreakServiceServer).ApplyBreakOperation(ctx, req.(*ApplyBreakOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BreakService_GetBreakOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBreakOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BreakServiceServer).GetBreakOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BreakService_GetBreakOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BreakServiceServer).GetBreakOperation(ctx, req.(*GetBreakOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // BreakService_ServiceDesc is the grpc.ServiceDesc for BreakService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -122,6 +308,26 @@ var BreakService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetBreak",
 			Handler:    _BreakService_GetBreak_Handler,
+		},
+		{
+			MethodName: "ListBreaks",
+			Handler:    _BreakService_ListBreaks_Handler,
+		},
+		{
+			MethodName: "OperateBreak",
+			Handler:    _BreakService_OperateBreak_Handler,
+		},
+		{
+			MethodName: "PlanBreakOperation",
+			Handler:    _BreakService_PlanBreakOperation_Handler,
+		},
+		{
+			MethodName: "ApplyBreakOperation",
+			Handler:    _BreakService_ApplyBreakOperation_Handler,
+		},
+		{
+			MethodName: "GetBreakOperation",
+			Handler:    _BreakService_GetBreakOperation_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -46,12 +46,12 @@ CREATE INDEX ledger_minute_differs ON ledger_minute (minute) WHERE differs;
 CREATE TABLE ledger_progress (
     one        boolean     PRIMARY KEY DEFAULT true CHECK (one),
     through    timestamptz,
-    balance_at timestamptz
+    balance_at timestamptz,
+    run_number int NOT NULL DEFAULT 0 -- the last run whose open movements were checked
 );
 INSERT INTO ledger_progress DEFAULT VALUES;
 
--- An operation of a payment that is, or was, in doubt. What became of it may be told before it is told that it is in doubt. One that
--- a statement has proven is resolved by the payment service, which is asked a few times; then a person has to look.
+-- An operation of a payment that is, or was, in doubt; what became of it may be told first. One that a statement has proven is resolved by the payment service, which is asked a few times; then a person has to look.
 CREATE TABLE doubt (
     key           uuid        PRIMARY KEY,                    -- of the movement in doubt
     payment_id    text        NOT NULL,
@@ -63,20 +63,22 @@ CREATE TABLE doubt (
 );
 CREATE INDEX doubt_open ON doubt (next_at) WHERE NOT resolved;
 
--- A payout that was proven by a bank statement, and its journal. The intent is durable before the ledger is asked.
+-- A payout that a bank statement has proven, and its journal. The intent is durable before the ledger is asked.
 CREATE TABLE payout_posting (
     account      text        NOT NULL,
     payout_id    text        NOT NULL,
     currency     text        NOT NULL,
     match_id     bigint      NOT NULL,
     amount_minor bigint      NOT NULL,                        -- what arrived; less than zero, what was collected
-    fee_minor    bigint      NOT NULL,                        -- what the provider kept, and the ledger does not have yet
+    fee_minor    bigint      NOT NULL,                        -- what the provider kept, as far as the ledger does not have it
+    adjust_minor bigint      NOT NULL,                        -- what the provider corrected; more than zero to us
+    arrived_on   date        NOT NULL,
     intended_at  timestamptz NOT NULL DEFAULT now(),
-    posted_at    timestamptz,
-    journal_id   text        NOT NULL DEFAULT '',
     attempts     smallint    NOT NULL DEFAULT 0,
     next_at      timestamptz NOT NULL DEFAULT now(),
-    failure      text        NOT NULL DEFAULT '',
+    failure      text        NOT NULL DEFAULT '',             -- why the last attempt was in vain
+    posted_at    timestamptz,
+    journal_id   text        NOT NULL DEFAULT '',
     PRIMARY KEY (account, payout_id, currency),
     CHECK ((posted_at IS NULL) = (journal_id = ''))
 );
