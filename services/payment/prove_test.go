@@ -187,3 +187,36 @@ func TestGetTurnover_ComesToTheBalance(t *testing.T) {
 		}
 	}
 }
+
+// What a statement is recognised by is told with whatever happens to a payment.
+func TestEvents_TellWhatAStatementIsRecognisedBy(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.mustCharge(t, key, "pm_ok")
+	b.mustRefund(t, key)
+	if _, err := b.charge(t, key+"/2", "pm_declined"); err == nil {
+		t.Fatal("the charge is not declined")
+	}
+	refund := b.psp.Journal()[1]
+	events := map[string]proto.Message{"captured": &eventv1.PaymentCaptured{}, "refunded": &eventv1.PaymentRefunded{}, "declined": &eventv1.PaymentDeclined{}}
+	for name, m := range events {
+		if err := proto.Unmarshal(pgtest.Column[[]byte](t, b.db, `SELECT data FROM outbox WHERE name = $1`, name)[0], m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	captured, refunded, declined := events["captured"].(*eventv1.PaymentCaptured), events["refunded"].(*eventv1.PaymentRefunded), events["declined"].(*eventv1.PaymentDeclined)
+	if captured.GetProviderKey() != p.GetProviderKey() || captured.GetProviderChargeId() != p.GetProviderChargeId() || captured.GetProviderCaptureId() != "" {
+		t.Errorf("captured: %v", captured)
+	}
+	if refunded.GetOperationKey() != refund.IdempotencyKey || refunded.GetProviderRefundId() != refund.ID || refunded.GetProviderChargeId() != p.GetProviderChargeId() {
+		t.Errorf("refunded: %v, and the provider has %+v", refunded, refund)
+	}
+	if declined.GetProviderKey() == "" || declined.GetAmount().GetMinorUnits() != 1250 {
+		t.Errorf("declined: %v", declined)
+	}
+	for at, journal := range pgtest.Column[time.Time](t, b.db, `SELECT created_at FROM journal ORDER BY created_at`) {
+		if told := []*timestamppb.Timestamp{captured.GetBookTime(), refunded.GetBookTime()}[at]; !told.AsTime().Equal(journal) {
+			t.Errorf("booked at %s, and told to be at %s", journal, told.AsTime())
+		}
+	}
+}

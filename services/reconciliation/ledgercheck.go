@@ -56,11 +56,13 @@ func (t *ties) compareOnce(ctx context.Context) (again bool, err error) {
 		return false, fmt.Errorf("looking for minutes that differ: %w", err)
 	}
 	slices.SortFunc(differing, time.Time.Compare)
-	for _, from := range slices.CompactFunc(differing, time.Time.Equal) { // a row for each currency and kind
+	differing = slices.CompactFunc(differing, time.Time.Equal) // a row for each currency and kind
+	for _, from := range differing {
 		if err := t.lookInto(ctx, from.UTC()); err != nil {
 			return false, err
 		}
 	}
+	again = again || len(differing) == maxDiffering
 	if err := t.sightMinutes(ctx); err != nil {
 		return false, err
 	}
@@ -135,6 +137,16 @@ func (t *ties) lookInto(ctx context.Context, from time.Time) error {
 	if err != nil {
 		return err
 	}
+	for some := range slices.Chunk(missing, page) {
+		if err := t.takeInMissing(ctx, some); err != nil {
+			return err
+		}
+	}
+	return newStore(t.pool).q.MarkDiffering(ctx, reconciliationdb.MarkDifferingParams{Since: from, Through: from.Add(time.Minute)})
+}
+
+// takeInMissing takes in movements that the ledger has and no event has told.
+func (t *ties) takeInMissing(ctx context.Context, missing []ourMovement) error {
 	if err := t.owners.complete(ctx, missing); err != nil {
 		return err
 	}
@@ -149,7 +161,7 @@ func (t *ties) lookInto(ctx context.Context, from time.Time) error {
 				return err
 			}
 		}
-		return newStore(tx).q.MarkDiffering(ctx, reconciliationdb.MarkDifferingParams{Since: from, Through: from.Add(time.Minute)})
+		return nil
 	})
 }
 

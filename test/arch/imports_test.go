@@ -38,6 +38,7 @@ var purePackages = []string{
 	"services/reconciliation/breaks",
 	"services/reconciliation/match",
 	"services/reconciliation/tieout",
+	"services/reconciliation/rules",
 }
 
 // impure are the packages of the standard library that a decision does not need.

@@ -184,3 +184,22 @@ func TestWindow_LooksAtNoMoreThanTheLimit(t *testing.T) {
 		t.Error(found[0].Nearest)
 	}
 }
+
+func TestStrongID_OfManyRowsTakesWhatIsAloneWithItsAmount(t *testing.T) {
+	t.Parallel()
+	var rows, want strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&rows, "ours a%d %d ref:1\n theirs x%d %d ref:1\n", i, 100+i, i, 100+i)
+		fmt.Fprintf(&want, "strong_id a%d=x%d\n", i, i)
+	}
+	rows.WriteString("ours b 500 ref:1\n ours c 500 ref:1\n theirs y 500 ref:1\n theirs z 500 ref:1\n ours d 600 ref:1\n theirs w 601 ref:1")
+	want.WriteString("AMBIGUOUS b,c|y,z 0\n AMOUNT_OVER d|w 1")
+	example{rows: rows.String(), want: want.String()}.check(t, match.DefaultBank())
+}
+
+func TestStrongID_OfTwoAndTwoOutOfTheWindowIsAmbiguous(t *testing.T) {
+	t.Parallel()
+	example{
+		rows: "ours a 500 ref:1\n ours b 500 ref:1\n theirs x 500 ref:1 day:40\n theirs y 500 ref:1 day:41", want: "AMBIGUOUS a,b|x,y 0",
+	}.check(t, match.DefaultBank())
+}

@@ -22,8 +22,8 @@
 // take no part, and without a counterpart nothing is said of them. Every other row is in exactly one match, or in one finding at
 // least; [Run] proves that of each result before it gives it away.
 //
-// What holds when rows come and go: a match by id depends on nothing but rows that carry the same ids, so that others change
-// nothing about it. When a row goes that is alone in its finding, all matches stay. When a leg of a match goes, the other legs
-// become open, AMBIGUOUS, or are matched with what was open before; no other match changes but one that had been the only one
-// by amount, which can become AMBIGUOUS.
+// What holds when rows come and go. A match by id depends on nothing but the rows that carry the same ids, also through others: all
+// other rows change nothing about it. When a row goes that carries nothing that another one carries, and that is alone in its
+// finding, every match stays. When a leg of a match goes, its other legs become open or AMBIGUOUS, or are matched with what was open
+// before: by amount, because nothing speaks against it any more.
 package match

@@ -62,15 +62,19 @@ func (m *matcher) texts(s *side, places []int32) [][]string {
 	return texts
 }
 
-// maxText is how much of a text is looked at, in bytes.
-const maxText = 1 << 10
+// How much of a text is looked at: bytes, words, and letters of a word that is compared with one that is not the same.
+const (
+	maxText    = 1 << 10
+	maxWords   = 64
+	maxLetters = 32
+)
 
 // words are the runs of letters and the runs of digits of a text, each once: in small letters, and without leading zeros, so
 // that "INV-0042" and "inv 42" are the same. What is neither, and what goes beyond ASCII, only parts them.
 func words(text string) []string {
 	text = strings.ToLower(text[:min(len(text), maxText)])
 	var found []string
-	for from := 0; from < len(text); {
+	for from := 0; from < len(text) && len(found) < maxWords; {
 		class := classOf(text[from])
 		to := from + 1
 		for to < len(text) && classOf(text[to]) == class {
@@ -147,7 +151,7 @@ func common(a, b string) int {
 		return 2 * len(a)
 	case a == b:
 		return len(a)
-	case classOf(a[0]) == digits || classOf(b[0]) == digits:
+	case classOf(a[0]) == digits || classOf(b[0]) == digits || max(len(a), len(b)) > maxLetters:
 		return 0
 	}
 	most := max(len(a), len(b))

@@ -165,7 +165,7 @@ func (s *side) booked() []int32 {
 }
 
 // everySteps is after how many steps of work Progress is told.
-const everySteps = 1 << 16
+const everySteps = 1 << 14
 
 // goOn counts a step of work, and says whether to do it.
 func (m *matcher) goOn() bool {

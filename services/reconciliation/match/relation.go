@@ -81,12 +81,9 @@ func (links *linkTable) relate(ours, theirs *Row) relation {
 				other |= otherID
 			}
 		}
-		switch {
-		case same != 0:
+		if same != 0 {
 			all |= same
-		case other&otherID != 0:
-			all |= otherID
-		default:
+		} else {
 			all |= other
 		}
 	}

@@ -34,6 +34,17 @@ func TestStrongID(t *testing.T) {
 		"not one that is nobody": {rows: "ours a 500 id:1\n theirs x 500 id:1 fee:12", want: "strong_id a=x"},
 		"not one in tolerance": {rows: "ours a 500 id:1 fee:10\n theirs x 500 id:1 fee:12", want: "strong_id a=x",
 			rules: func(r *match.Rules) { r.FeeTolerance = 2 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e.check(t, match.DefaultProvider())
+		})
+	}
+}
+
+func TestStrongID_OfSeveral(t *testing.T) {
+	t.Parallel()
+	for name, e := range map[string]example{
 		"ties a partial capture": {
 			rows: "ours a 600 id:1\n theirs x 1000 id:1 parent:1\n theirs y -400 id:cp parent:1", want: "strong_id a=x,y",
 		},

@@ -367,7 +367,6 @@ func (q *Queries) Cleared(ctx context.Context, arg ClearedParams) error {
 }
 
 const closeByHand = `-- name: CloseByHand :one
-
 WITH legs AS (
     SELECT movement_id FROM match_leg WHERE match_id = $1 AND active
 ), closed AS (
@@ -382,7 +381,6 @@ type CloseByHandParams struct {
 	Last    int32
 }
 
-// Runs: what people decide between them.
 // Has the next run not see the movements of a match, and tells how many of them were not open.
 func (q *Queries) CloseByHand(ctx context.Context, arg CloseByHandParams) (int64, error) {
 	row := q.db.QueryRow(ctx, closeByHand, arg.MatchID, arg.Last)
@@ -692,7 +690,7 @@ func (q *Queries) DifferingMinutes(ctx context.Context, arg DifferingMinutesPara
 const differingSums = `-- name: DifferingSums :many
 SELECT currency, sum(ours_minor)::bigint AS ours_minor, sum(theirs_minor)::bigint AS theirs_minor, count(DISTINCT minute) AS minutes,
        min(minute)::timestamptz AS since
-  FROM ledger_minute WHERE differs GROUP BY currency ORDER BY currency
+  FROM ledger_minute WHERE differs GROUP BY currency HAVING sum(ours_minor) <> sum(theirs_minor) ORDER BY currency
 `
 
 type DifferingSumsRow struct {
@@ -5175,6 +5173,7 @@ func (q *Queries) SetTrouble(ctx context.Context, arg SetTroubleParams) error {
 }
 
 const settledTwins = `-- name: SettledTwins :many
+
 WITH asked AS (
     SELECT m.id, m.partition_id, m.ours, m.kind, m.amount_minor, m.reference, m.payout_id, m.idem_key FROM movement m WHERE m.id = ANY ($1::bigint[])
 ), near AS (
@@ -5205,6 +5204,7 @@ type SettledTwinsParams struct {
 	Last int64
 }
 
+// Statements.
 // Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
 // as theirs, and what was matched with ours that have the same reference as one of ours.
 func (q *Queries) SettledTwins(ctx context.Context, arg SettledTwinsParams) ([]int64, error) {
@@ -5719,7 +5719,7 @@ const unexplained = `-- name: Unexplained :many
 SELECT p.account, p.currency, count(*) AS movements, sum(m.amount_minor)::bigint AS minor, min(m.day)::date AS since
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = o.partition_id
  WHERE o.until_run IS NULL AND p.stage = 1 AND m.ours AND m.standing = 0 AND o.since_run <= $1
-   AND o.movement_id NOT IN (SELECT unnest(f.ours) FROM run_finding f WHERE f.run_number = $1)
+   AND NOT EXISTS (SELECT FROM (SELECT unnest(f.ours) AS id FROM run_finding f WHERE f.run_number = $1) e WHERE e.id = o.movement_id)
  GROUP BY p.account, p.currency ORDER BY p.account, p.currency
 `
 

@@ -303,6 +303,8 @@ SELECT t.id, t.partition_id, t.pass, t.ours_by, t.theirs_by, t.score, t.evidence
 SELECT l.match_id, l.active, m.key, m.ours, m.kind, m.amount_minor, m.fee_minor, m.day, m.provider_id, m.reference, m.payout_id, m.payment_id
   FROM match_leg l JOIN movement m ON m.id = l.movement_id
  WHERE l.match_id = ANY (@ids::bigint[]) ORDER BY l.match_id, m.ours DESC, m.day, m.key;
+-- Statements.
+
 -- name: SettledTwins :many
 -- Movements that earlier runs matched and that may tell that one of these is there twice: ours with the same reference or payout
 -- as theirs, and what was matched with ours that have the same reference as one of ours.
@@ -365,10 +367,6 @@ SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigi
 
 -- name: ReportRun :one
 SELECT number, id, as_of, digest FROM run WHERE state = 2 ORDER BY number DESC LIMIT 1;
-
--- name: LastEndedRun :one
--- A run that was cancelled has left nothing, but people may have decided something after it.
-SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1;
 
 -- name: ReportDays :many
 -- What the days up to one come to: those before the time, and those in it.
@@ -798,7 +796,7 @@ UPDATE ledger_minute SET differs = false WHERE differs AND ours_minor = theirs_m
 -- name: DifferingSums :many
 SELECT currency, sum(ours_minor)::bigint AS ours_minor, sum(theirs_minor)::bigint AS theirs_minor, count(DISTINCT minute) AS minutes,
        min(minute)::timestamptz AS since
-  FROM ledger_minute WHERE differs GROUP BY currency ORDER BY currency;
+  FROM ledger_minute WHERE differs GROUP BY currency HAVING sum(ours_minor) <> sum(theirs_minor) ORDER BY currency;
 
 -- name: PositionsThrough :many
 SELECT currency, coalesce(sum(theirs_minor), 0)::bigint AS minor FROM ledger_minute WHERE minute < @through GROUP BY currency;
@@ -904,7 +902,7 @@ SELECT r.number FROM run r, ledger_progress g
 SELECT p.account, p.currency, count(*) AS movements, sum(m.amount_minor)::bigint AS minor, min(m.day)::date AS since
   FROM open_movement o JOIN movement m ON m.id = o.movement_id JOIN partition p ON p.id = o.partition_id
  WHERE o.until_run IS NULL AND p.stage = 1 AND m.ours AND m.standing = 0 AND o.since_run <= @run_number
-   AND o.movement_id NOT IN (SELECT unnest(f.ours) FROM run_finding f WHERE f.run_number = @run_number)
+   AND NOT EXISTS (SELECT FROM (SELECT unnest(f.ours) AS id FROM run_finding f WHERE f.run_number = @run_number) e WHERE e.id = o.movement_id)
  GROUP BY p.account, p.currency ORDER BY p.account, p.currency;
 
 -- name: SetRunChecked :exec
@@ -1107,7 +1105,9 @@ SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id 
 -- name: ListBreakRefusals :many
 SELECT break_id, refusal FROM break_operation_item WHERE operation_id = @operation_id AND outcome = 2 ORDER BY break_id LIMIT 100;
 
--- Runs: what people decide between them.
+-- name: LastEndedRun :one
+-- A run that was cancelled has left nothing, but people may have decided something after it.
+SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1;
 
 -- name: CloseByHand :one
 -- Has the next run not see the movements of a match, and tells how many of them were not open.

@@ -29,7 +29,7 @@ type Rule struct {
 	Of string
 	// Meaning is what does not go together, for people.
 	Meaning string
-	// Remedy repairs it.
+	// Remedy repairs it, while its saga can be driven; see RemedyIn.
 	Remedy Remedy
 	// found says whether it does not tie, and the money that is not as it should be.
 	found func(Order) (bool, money.Amount)
@@ -187,14 +187,14 @@ func (o Order) Divergences() []Divergence {
 			continue
 		}
 		if found, amount := r.found(o); found {
-			all = append(all, Divergence{Rule: r.Name, What: r.What, Meaning: r.Meaning, Amount: amount, Remedy: r.remedy(o.Phase)})
+			all = append(all, Divergence{Rule: r.Name, What: r.What, Meaning: r.Meaning, Amount: amount, Remedy: r.RemedyIn(o.Phase)})
 		}
 	}
 	return all
 }
 
-// remedy is what repairs it in a phase: a saga that waits for a person is driven, and one that has ended is not.
-func (r Rule) remedy(in Phase) Remedy {
+// RemedyIn is what repairs it in a phase: a saga that waits for a person is driven, and one that has ended is not.
+func (r Rule) RemedyIn(in Phase) Remedy {
 	switch {
 	case in == PhaseParked && r.Remedy != Person:
 		return RetrySaga

@@ -246,15 +246,17 @@ func TestDocs_ShowTheRulesAsTheyAre(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| rule | of | when the saga | does not tie | repaired by |\n|---|---|---|---|---|\n")
 	for _, r := range tieout.Rules() {
-		var phases []string
+		var phases, remedies []string
 		for _, p := range r.Phases {
 			phases = append(phases, map[bool]string{true: "does not exist", false: "is " + p.String()}[p == tieout.PhaseNone])
+			remedies = append(remedies, string(r.RemedyIn(p)))
 		}
+		remedies = slices.Compact(remedies)
 		name := r.Name
 		if r.What != "" {
 			name += ": " + r.What
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, r.Of, strings.Join(phases, ", "), r.Meaning, r.Remedy)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, r.Of, strings.Join(phases, ", "), r.Meaning, strings.Join(remedies, ", "))
 	}
 	committed, err := os.ReadFile(path)
 	if err != nil {

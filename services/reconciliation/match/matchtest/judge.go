@@ -11,6 +11,7 @@ import (
 // Truth is what was planted at one stage, by the keys of rows.
 type Truth struct {
 	groups []group
+	cases  int32
 	of     map[match.Key]place
 }
 
@@ -21,8 +22,8 @@ type group struct {
 	code breaks.Code // empty of a match
 }
 
-// place is what a row belongs to: groups, from 1; 0 for none.
-type place struct{ same, broken int32 }
+// place is what a row belongs to: a case, and groups of it. All count from 1; 0 is none.
+type place struct{ thing, same, broken int32 }
 
 // Part is the rows of one stage, and what is true of them.
 type Part struct {
@@ -50,14 +51,24 @@ func (p *Part) add(c Case, tokens Tokens) {
 		p.Theirs = append(p.Theirs, p.row(l, tokens))
 	}
 	t := &p.Truth
+	t.cases++
+	everything := Legs{upTo(len(c.Ours)), upTo(len(c.Theirs))}
+	c.each(everything, func(k match.Key, at place) { t.of[k] = place{thing: t.cases} }, t.of)
 	for _, legs := range c.Same {
 		t.groups = append(t.groups, group{rows: len(legs.Ours) + len(legs.Theirs), bare: c.Bare})
-		c.each(legs, func(k match.Key, at place) { t.of[k] = place{int32(len(t.groups)), at.broken} }, t.of)
+		c.each(legs, func(k match.Key, at place) { t.of[k] = place{at.thing, int32(len(t.groups)), at.broken} }, t.of)
 	}
 	if c.Code != "" {
 		t.groups = append(t.groups, group{rows: len(c.Broken.Ours) + len(c.Broken.Theirs), code: c.Code})
-		c.each(c.Broken, func(k match.Key, at place) { t.of[k] = place{at.same, int32(len(t.groups))} }, t.of)
+		c.each(c.Broken, func(k match.Key, at place) { t.of[k] = place{at.thing, at.same, int32(len(t.groups))} }, t.of)
 	}
+}
+
+func upTo(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
 }
 
 func (c Case) each(legs Legs, set func(match.Key, place), of map[match.Key]place) {
@@ -220,4 +231,31 @@ func (j *judge) finding(f match.Finding) {
 		j.Wrong++
 		j.say("wrong %s: ours %v, theirs %v, amount %d, nearest %s", f.Code, f.Ours, f.Theirs, f.Amount, f.Nearest)
 	}
+}
+
+// SameMoney says whether all rows of a match belong to one case, as far as they go: what lost a row may be matched with less, and a
+// row that is there twice can be taken for the one that it doubles.
+func (t *Truth) SameMoney(in match.Input, m match.Match) bool {
+	j := judge{Truth: t, in: in}
+	of := int32(0)
+	for key := range j.keys(m.Ours, m.Theirs) {
+		c := t.of[key].thing
+		if of == 0 {
+			of = c
+		} else if of != c {
+			return false
+		}
+	}
+	return true
+}
+
+// LostCounterpart says whether a match has a row that nothing but amount and day linked to a row that is gone.
+func (t *Truth) LostCounterpart(in match.Input, m match.Match, gone match.Key) bool {
+	j := judge{Truth: t, in: in}
+	for key := range j.keys(m.Ours, m.Theirs) {
+		if at := t.of[key]; at.same > 0 && at.same == t.of[gone].same && t.groups[at.same-1].bare {
+			return true
+		}
+	}
+	return false
 }

@@ -3,7 +3,8 @@
 -- from statements for them.
 
 -- What was told of an order, or of a recurring payment: one row each, joined from events that may come in any order and late.
--- Columns that events change are in no index, so that most updates stay within their page.
+-- Columns that events change are in no index, and a transaction may write all rows of a page anew: with half of it left free,
+-- updates stay within their page.
 CREATE TABLE order_fact (
     id                 uuid        PRIMARY KEY,               -- the order's, or the recurring payment's
     recurring          boolean     NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE order_fact (
     look_at            timestamptz,                           -- when it is looked at; NULL when it ties, until something is told
     looks              smallint    NOT NULL DEFAULT 0,        -- how often in vain, since then
     sighted            boolean     NOT NULL DEFAULT false     -- there is a break of it, or was when it was last looked at
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 45);
 CREATE INDEX order_fact_look_at ON order_fact (look_at) WHERE look_at IS NOT NULL;
 
 -- Movements that events tell of come in with one delivery after another: the one that is coming in grows, and is accepted
