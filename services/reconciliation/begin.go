@@ -62,7 +62,7 @@ func (r *reconciliation) beginIn(ctx context.Context, tx *pg.Tx, by string, asOf
 	if err != nil {
 		return RunID{}, fmt.Errorf("beginning run: %w", err)
 	}
-	ended, err := st.q.EndedMatches(ctx, ptr(last.Number+1))
+	ended, err := st.q.EndedMatches(ctx, new(last.Number+1))
 	if err != nil {
 		return RunID{}, fmt.Errorf("looking for matches that were provisional: %w", err)
 	}
@@ -125,5 +125,3 @@ func (s store) undo(ctx context.Context, number, by int32, matches []int64) erro
 	}
 	return nil
 }
-
-func ptr[T any](v T) *T { return &v }

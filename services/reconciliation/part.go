@@ -245,6 +245,9 @@ func (p *part) finding(f match.Finding, attributed map[int32]bool) (found, error
 	for _, j := range f.Theirs {
 		row := &p.in.Theirs[j]
 		made.theirs = append(made.theirs, row.ID)
+		if f.Code == breaks.StateConflict { // by our books, it should not be in the payout
+			f.Effect -= row.Net()
+		}
 		if err == nil {
 			drift, err = plus(drift, -row.Amount)
 		}

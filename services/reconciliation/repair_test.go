@@ -11,10 +11,11 @@ import (
 
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 	"github.com/tieout/tieout/pkg/id"
+	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/reconciliation/breaks"
-	"github.com/tieout/tieout/services/reconciliation/match"
 )
 
 // brokenOrder is the break of an order.
@@ -132,18 +133,25 @@ func TestRepair_AConflictIsAskedAboutAndItsSagaGoesOn(t *testing.T) {
 	}
 }
 
-// onStatement has the movement in doubt of a story matched with a line of a statement, by a pass.
-func (f *tiesFixture) onStatement(s *story, pass match.Pass, minor int64, providerID string) {
+// onStatement has a statement name what is in doubt of a payment, by an id, and a run see it.
+func (f *tiesFixture) onStatement(s *story, minor int64, providerID string) {
 	f.Helper()
-	f.exec(`
-WITH d AS (INSERT INTO delivery (kind, state, rows) VALUES (1, 1, 1) RETURNING id),
-     m AS (INSERT INTO movement (id, key, partition_id, ours, kind, amount_minor, day, line, provider_id)
-           SELECT (d.id::bigint << 32) + 1, gen_random_uuid(), o.partition_id, false, 1, $3, current_date, 7, $4
-             FROM d CROSS JOIN movement o WHERE o.payment_id = $1 AND o.standing = 1 RETURNING id, partition_id),
-     x AS (INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score) SELECT m.id, m.partition_id, $2, 0, 0, 1000 FROM m RETURNING id)
-INSERT INTO match_leg (match_id, movement_id)
-SELECT x.id, m.id FROM x CROSS JOIN m UNION ALL SELECT x.id, o.id FROM x CROSS JOIN movement o WHERE o.payment_id = $1 AND o.standing = 1`,
-		s.paymentID, int16(pass), minor, providerID)
+	ours := pgtest.Column[int64](f.T, f.db, `SELECT id FROM movement WHERE payment_id = $1 AND standing = 1`, s.paymentID)[0]
+	theirs := pgtest.Column[int64](f.T, f.db, `
+WITH d AS (INSERT INTO delivery (kind, state, rows) VALUES (1, 1, 1) RETURNING id)
+INSERT INTO movement (id, key, partition_id, ours, kind, amount_minor, day, line, provider_id)
+SELECT (d.id::bigint << 32) + 1, gen_random_uuid(), o.partition_id, false, 1, $2, current_date, 7, $3 FROM d CROSS JOIN movement o WHERE o.id = $1 RETURNING id`,
+		ours, minor, providerID)[0]
+	err := pg.InTx(f.Context(), f.db, func(tx *pg.Tx) error {
+		_, err := f.sight(f.Context(), tx, watcher{name: "run", scope: "partition/1"}, 1, []sighting{{
+			code: breaks.UnknownResolved, amount: money.Amount{Currency: "GBP"},
+			ours: []sighted{{id: ours, key: uuid.New()}}, theirs: []sighted{{id: theirs, key: uuid.New()}},
+		}}, false)
+		return err
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
 }
 
 func (f *tiesFixture) prove() {
@@ -161,11 +169,10 @@ func TestProofs_ResolveWhatAStatementHas(t *testing.T) {
 	for _, s := range []*story{proven, parked, weak, other, nameless} {
 		f.tell(s.events...)
 	}
-	f.onStatement(proven, match.PassStrongID, 500, "ch_1")
-	f.onStatement(parked, match.PassByHand, 500, "ch_2")
-	f.onStatement(weak, match.PassComposite, 500, "ch_3")
-	f.onStatement(other, match.PassStrongID, 499, "ch_4")
-	f.onStatement(nameless, match.PassStrongID, 500, "")
+	f.onStatement(proven, 500, "ch_1")
+	f.onStatement(parked, 500, "ch_2")
+	f.onStatement(other, 499, "ch_4")
+	f.onStatement(nameless, 500, "")
 	for range proofAttempts + 2 {
 		f.prove()
 		f.exec(`UPDATE doubt SET next_at = now() WHERE key <> (SELECT key FROM doubt WHERE payment_id = $1)`, proven.paymentID)
@@ -178,9 +185,9 @@ func TestProofs_ResolveWhatAStatementHas(t *testing.T) {
 		!strings.HasPrefix(failures[1], "5 BREAK_NOT_REPAIRABLE: the statement says 499") {
 		t.Errorf("failures: %q", failures)
 	}
-	// A person may have done what is not proven by an id alone.
-	if what, err := f.repair(t.Context(), brokenThing{breakID: id.New[breakKind](), key: "break/" + uuid.NewString() + "/1", code: breaks.UnknownResolved, paymentID: weak.paymentID}); err != nil || what != "the payment is captured" {
-		t.Errorf("repaired by %q: %v", what, err)
+	// What a statement has not said anything of is not proven, whoever asks.
+	if what, err := f.repair(t.Context(), brokenThing{breakID: id.New[breakKind](), key: "break/1/1", code: breaks.UnknownResolved, paymentID: weak.paymentID}); err == nil {
+		t.Errorf("repaired by %q", what)
 	}
 	// When the payment tells, it is not in doubt any more.
 	proven.resolve()
@@ -197,7 +204,7 @@ func TestProofs_AreDoneOnceWhateverFails(t *testing.T) {
 			s := f.bill(500).doubt()
 			s.end("parked")
 			f.tell(s.events...)
-			f.onStatement(s, match.PassStrongID, 500, "ch_1")
+			f.onStatement(s, 500, "ch_1")
 			failures := 0
 			f.trouble = func(_ string, applied bool) error {
 				if failures < 2 && applied == (fault == "failed, but applied") {

@@ -3,8 +3,6 @@ package reconciliation
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,7 +33,6 @@ type mv struct {
 	kind                                match.Kind
 	standing                            match.Standing
 	ours, bank                          bool
-	nth                                 int // tells apart what is the same otherwise
 }
 
 // keyOfMv names the movement by what it is.
@@ -258,9 +255,6 @@ SELECT format('%s %s %s %s %s', run_number, since, until, legs, amount_minor) FR
 		"provisional": pgtest.Column[string](f, f.db, `SELECT format('%s %s', match_id, until_run) FROM provisional_match ORDER BY match_id`),
 	}
 }
-
-// tableNames are the tables in their order.
-func tableNames(t map[string][]string) []string { return slices.Sorted(maps.Keys(t)) }
 
 // lock keeps everybody from writing a table, until it is released.
 func (f *runFixture) lock(table string) (release func()) {

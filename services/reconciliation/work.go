@@ -275,7 +275,9 @@ func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
 		if row.Kind != match.KindPayout {
 			continue
 		}
+		// Of a payout that has several rows, the first one has all of it: they are added up.
 		row.Adjust = effects[row.Carriers[match.CarrierPayout]]
+		delete(effects, row.Carriers[match.CarrierPayout])
 		if _, err := plus(row.Amount, row.Adjust); err != nil {
 			return fmt.Errorf("payout %s of %s: %w", movementIDOf(row.Key), p, err)
 		}

@@ -3,8 +3,6 @@ package e2e
 import (
 	"fmt"
 	"sync"
-	"testing"
-	"time"
 
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
@@ -143,12 +141,4 @@ func (tr *traffic) giveBack(f *fixture, captured []*paymentv1.Payment) {
 			}
 		}
 	}
-}
-
-func TestTraffic_Happens(t *testing.T) {
-	f := setup(t)
-	begun := time.Now()
-	tr := &traffic{orders: 500, items: 200, lost: 4}
-	tr.run(f)
-	t.Logf("%v: %v", time.Since(begun), tr.batch.GetProgress())
 }

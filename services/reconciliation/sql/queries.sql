@@ -809,21 +809,21 @@ SELECT m.key FROM (SELECT unnest(@keys::uuid[]) AS key) AS n
 UPDATE order_fact SET look_at = now() + make_interval(secs => @seconds::float8) WHERE id = @id;
 
 -- name: ProvenDoubts :many
--- What is in doubt and matched with a statement: by an id or by hand. Of one payment, where one is named: however it was matched,
--- and however often it was tried.
+-- What is in doubt and that a statement has by an id, which is an open break. Of one payment, where one is named: however often
+-- it was tried.
 SELECT d.key, d.payment_id, d.operation_key, d.attempts, p.currency, m.amount_minor, sum(t.amount_minor)::bigint AS stated_minor,
        coalesce(max(nullif(t.provider_id, '')), max(t.parent_id), '')::text AS provider_id, min(t.line)::int AS line,
        (min(t.key::text))::uuid AS stated_key
-  FROM doubt d
-  JOIN movement m ON m.key = d.key
+  FROM break b
+  JOIN break_movement l ON l.break_id = b.id AND l.ours
+  JOIN movement m ON m.id = l.movement_id
+  JOIN doubt d ON d.key = m.key AND NOT d.resolved
   JOIN partition p ON p.id = m.partition_id
-  JOIN match_leg l ON l.movement_id = m.id AND l.active
-  JOIN match x ON x.id = l.match_id
-  JOIN match_leg o ON o.match_id = l.match_id AND o.active
-  JOIN movement t ON t.id = o.movement_id AND NOT t.ours
- WHERE NOT d.resolved
+  JOIN break_movement o ON o.break_id = b.id AND NOT o.ours
+  JOIN movement t ON t.id = o.movement_id
+ WHERE b.code = 'UNKNOWN_RESOLVED' AND b.state <> 5
    AND CASE WHEN @payment_id::text <> '' THEN d.payment_id = @payment_id::text
-            ELSE d.attempts < @attempts::smallint AND d.next_at <= now() AND x.pass IN (0, 1) END
+            ELSE d.attempts < @attempts::smallint AND d.next_at <= now() END
  GROUP BY d.key, d.payment_id, d.operation_key, d.attempts, d.next_at, p.currency, m.amount_minor
  ORDER BY d.next_at LIMIT @n;
 
