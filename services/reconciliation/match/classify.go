@@ -86,7 +86,7 @@ func (m *matcher) residual(f family) {
 func (m *matcher) mismatches() {
 	m.contradicted()
 	ours, theirs := m.ours.booked(), m.theirs.open
-	among, back := newIndex(m.theirs.rows, theirs), newIndex(m.ours.rows, ours)
+	among, back := newIndex(byAmount, m.theirs.rows, theirs), newIndex(byAmount, m.ours.rows, ours)
 	for _, o := range ours {
 		if !m.goOn() {
 			return
@@ -115,7 +115,7 @@ func (x *index) only(kind Kind, fits func(uint8) bool, s span) (row int32, only 
 	found := 0
 	x.each(kind, fits, s, func(from, to int) bool {
 		found += to - from
-		row = x.points[from].row
+		row = x.entries[from].row
 		return found < 2
 	})
 	return row, found == 1

@@ -45,16 +45,15 @@ func (m *matcher) byReference(p *Pair) {
 
 // point is an open row by its amount and day.
 type point struct {
-	amount  int64
-	day     Day
-	row     int32
-	kind    Kind
-	carries uint8 // which carriers hold something, as bits
-	theirs  bool
+	amount int64
+	day    Day
+	row    int32
+	kind   Kind
+	theirs bool
 }
 
 func pointOf(row *Row, place int32, theirs bool) point {
-	return point{row.Amount, row.Day, place, row.Kind, carries(row), theirs}
+	return point{row.Amount, row.Day, place, row.Kind, theirs}
 }
 
 // byDay takes rows of both sides that are the only open ones with their kind, amount and day.

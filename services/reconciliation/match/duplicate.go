@@ -76,9 +76,7 @@ const maxHints = 64
 // better says.
 func (m *matcher) hint(of *side, open []int32, by *side, others, hints []int32, better func(row, a, b int32) bool) {
 	if len(others) > 1 {
-		others = slices.SortedFunc(slices.Values(others), func(a, b int32) int {
-			return cmp.Or(cmp.Compare(by.rows[a].Amount, by.rows[b].Amount), cmp.Compare(a, b))
-		})
+		others = slices.SortedFunc(slices.Values(others), by.compare)
 	}
 	for _, i := range open {
 		amount := of.rows[i].Amount

@@ -14,9 +14,6 @@ type sumOf struct {
 	of    int     // among how many they were searched
 }
 
-// maxRanges is how many amounts are looked at to gather what may be parts of one row.
-const maxRanges = 256
-
 // subset is pass 6: one row of one side is several of the other. Rows that carry the same are searched first, and as far as the
 // budget goes; of rows that nothing links but amount and days only so few that it is no chance.
 func (m *matcher) subset() {
@@ -46,6 +43,7 @@ func (m *matcher) linkedSubsets(p *Pair, f family) {
 		return
 	}
 	var found, foundOurs []sumOf
+	budget := m.rules.Subset.Budget
 	for _, one := range []struct {
 		places, others []int32
 		side, other    *side
@@ -57,7 +55,8 @@ func (m *matcher) linkedSubsets(p *Pair, f family) {
 	} {
 		for _, i := range one.places {
 			tied := slices.DeleteFunc(slices.Clone(one.others), func(j int32) bool { return !one.ties(i, j) })
-			s := m.rules.Subset.linked(one.other.amounts(tied), one.side.rows[i].Amount)
+			s := m.rules.Subset.linked(one.other.amounts(tied), one.side.rows[i].Amount, budget)
+			budget -= s.spent
 			switch {
 			case s.over:
 				m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours), `{"why":"the search for a subset took too long"}`)
@@ -126,9 +125,9 @@ func (m *matcher) takeSums(ofOurs, ofTheirs []sumOf, by proof) {
 // unlinkedSubsets looks for sums of rows that nothing speaks for but their amounts and days, and nothing against.
 func (m *matcher) unlinkedSubsets() {
 	ours, theirs := m.ours.booked(), m.theirs.open
-	found := m.sumsAmong(&m.ours, ours, newIndex(m.theirs.rows, theirs), &m.theirs, m.links.unrelated,
+	found := m.sumsAmong(&m.ours, ours, newIndex(byDay, m.theirs.rows, theirs), &m.theirs, m.links.unrelated,
 		func(row *Row) span { return m.rules.windowOf(row, row.Amount) })
-	foundOurs := m.sumsAmong(&m.theirs, theirs, newIndex(m.ours.rows, ours), &m.ours,
+	foundOurs := m.sumsAmong(&m.theirs, theirs, newIndex(byDay, m.ours.rows, ours), &m.ours,
 		func(kind Kind, theirs, ours uint8) bool { return m.links.unrelated(kind, ours, theirs) }, m.rules.windowFor)
 	if m.stopped {
 		return
@@ -150,13 +149,12 @@ func (m *matcher) sumsAmong(s *side, places []int32, others *index, other *side,
 		} else {
 			days.least, days.most = row.Amount+1, -1
 		}
-		parts, ranges := []int32(nil), 0
+		var parts []int32
 		others.each(row.Kind, func(carries uint8) bool { return unrelated(row.Kind, carried, carries) }, days, func(from, to int) bool {
-			ranges++
-			for _, p := range others.points[from:min(to, from+maxSubsetRows+1)] {
-				parts = append(parts, p.row)
+			for _, e := range others.entries[from:min(to, from+maxSubsetRows+1)] {
+				parts = append(parts, e.row)
 			}
-			return len(parts) <= m.rules.Subset.Rows && ranges <= maxRanges
+			return len(parts) <= m.rules.Subset.Rows
 		})
 		if len(parts) < 2 || len(parts) > m.rules.Subset.Rows {
 			continue

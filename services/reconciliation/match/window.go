@@ -123,13 +123,13 @@ func (m *matcher) takeNear(p pair, by proof) {
 	}
 }
 
-// graph is the open rows of both sides as nodes that are united with those that may be theirs: first the points of an index of
+// graph is the open rows of both sides as nodes that are united with those that may be theirs: first the entries of an index of
 // theirs, then ours.
 type graph struct {
 	index *index
 	ours  []int32
 	root  []int32
-	// next is, by point, the first one from there that is not united yet with the one behind it: a range is united at the cost
+	// next is, by entry, the first one from there that is not united yet with the one behind it: a range is united at the cost
 	// of what is new in it.
 	next []int32
 }
@@ -137,15 +137,19 @@ type graph struct {
 // components takes the open rows apart into those that may be each other's, and those that could be mixed up with them. It may put
 // rows together that have nothing to do with each other, but never takes apart what has.
 func (m *matcher) components() []family {
-	g := &graph{index: newIndex(m.theirs.rows, m.theirs.open), ours: m.ours.booked()}
-	points := len(g.index.points)
-	g.root, g.next = upTo(points+len(g.ours)), upTo(points)
+	by := byAmount
+	if m.rules.Tolerance != (Tolerance{}) {
+		by = byDay
+	}
+	g := &graph{index: newIndex(by, m.theirs.rows, m.theirs.open), ours: m.ours.booked()}
+	entries := len(g.index.entries)
+	g.root, g.next = upTo(entries+len(g.ours)), upTo(entries)
 	for i, o := range g.ours {
 		row := &m.ours.rows[o]
 		carried := carries(row)
 		fits := func(theirs uint8) bool { return m.links.unrelated(row.Kind, carried, theirs) }
 		unite := func(from, to int) bool {
-			g.unite(int32(points+i), int32(from))
+			g.unite(int32(entries+i), int32(from))
 			g.uniteRange(from, to)
 			return true
 		}
@@ -168,23 +172,20 @@ func (m *matcher) index(x *index, row *Row, fits func(uint8) bool, visit func(fr
 
 // uniteTied unites rows that carry the same and whose amounts are near. Pass 1 did not find them to be the only ones.
 func (m *matcher) uniteTied(g *graph) {
-	points := int32(len(g.index.points))
+	entries := int32(len(g.index.entries))
 	theirsAt, oursAt := make(map[int32]int32), make(map[int32]int32)
 	for i := range m.rules.Carriers {
 		m.eachBucket(&m.rules.Carriers[i], g.ours, m.theirs.open, func(ours, theirs []int32) bool {
 			if len(theirsAt) == 0 {
-				for at := range g.index.points {
-					theirsAt[g.index.points[at].row] = int32(at)
+				for at := range g.index.entries {
+					theirsAt[g.index.entries[at].row] = int32(at)
 				}
 				for at, o := range g.ours {
-					oursAt[o] = points + int32(at)
+					oursAt[o] = entries + int32(at)
 				}
 			}
-			byAmount := func(s *side) func(a, b int32) int {
-				return func(a, b int32) int { return cmp.Compare(s.rows[a].Amount, s.rows[b].Amount) }
-			}
-			slices.SortFunc(ours, byAmount(&m.ours))
-			slices.SortFunc(theirs, byAmount(&m.theirs))
+			slices.SortFunc(ours, m.ours.compare)
+			slices.SortFunc(theirs, m.theirs.compare)
 			united := 0 // theirs up to this one are united with the one before, where they are near to the same of ours
 			for _, o := range ours {
 				s := m.rules.windowOf(&m.ours.rows[o], m.ours.rows[o].Amount)
@@ -227,7 +228,7 @@ func (g *graph) unite(a, b int32) {
 	}
 }
 
-// uniteRange unites the points of a range.
+// uniteRange unites the entries of a range.
 func (g *graph) uniteRange(from, to int) {
 	last := int32(to - 1)
 	for at := findIn(g.next, int32(from)); at < last; at = findIn(g.next, at) {
@@ -238,12 +239,12 @@ func (g *graph) uniteRange(from, to int) {
 
 // families are the components that have rows of both sides.
 func (g *graph) families() []family {
-	points := int32(len(g.index.points))
+	entries := int32(len(g.index.entries))
 	at := make(map[int32]int, len(g.ours))
 	var all []family
 	for i, o := range g.ours {
-		root := g.find(points + int32(i))
-		if root == points+int32(i) {
+		root := g.find(entries + int32(i))
+		if root == entries+int32(i) {
 			continue // it is alone: roots are the least of their components, and theirs come first
 		}
 		n, known := at[root]
@@ -254,9 +255,9 @@ func (g *graph) families() []family {
 		}
 		all[n].ours = append(all[n].ours, o)
 	}
-	for i := range points {
+	for i := range entries {
 		if n, known := at[g.find(i)]; known {
-			all[n].theirs = append(all[n].theirs, g.index.points[i].row)
+			all[n].theirs = append(all[n].theirs, g.index.entries[i].row)
 		}
 	}
 	return all
