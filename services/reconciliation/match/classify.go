@@ -74,7 +74,7 @@ func (m *matcher) residual(f family) {
 	})
 	switch {
 	case sameAmount:
-		m.find(breaks.Ambiguous, f.ours, f.theirs, difference, `{"why":"several carry the same id"}`)
+		m.ambiguous(f, "several carry the same id")
 	case len(f.ours) == 1 && len(f.theirs) == 1:
 		m.find(byDifference(difference), f.ours, f.theirs, difference, "")
 	default:
@@ -93,7 +93,7 @@ func (m *matcher) mismatches() {
 		}
 		row := &m.ours.rows[o]
 		carried := carries(row)
-		s := m.rules.windowOf(row, row.Amount)
+		s := m.rules.windowOf(row)
 		s.least, s.most = row.Amount, row.Amount
 		t, only := among.only(row.Kind, func(theirs uint8) bool { return !m.links.unlikeIDs(row.Kind, carried, theirs) }, s)
 		if !only || !m.links.relate(row, &m.theirs.rows[t]).suspect() {

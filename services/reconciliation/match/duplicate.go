@@ -80,7 +80,7 @@ func (m *matcher) hint(of *side, open []int32, by *side, others, hints []int32, 
 	}
 	for _, i := range open {
 		amount := of.rows[i].Amount
-		at, _ := slices.BinarySearchFunc(others, amount, func(o int32, amount int64) int { return cmp.Compare(by.rows[o].Amount, amount) })
+		at := by.search(others, amount)
 		consider := func(o int32) {
 			if hints[i] == 0 || m.nearer(of, by, i, o, hints[i]-1, better) {
 				hints[i] = o + 1

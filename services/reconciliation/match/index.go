@@ -100,10 +100,21 @@ func (x *index) search(from, to int, first, second int64) int {
 	return from + at
 }
 
-// windowOf is where theirs may be for a row of ours, by an amount.
-func (r *Rules) windowOf(row *Row, amount int64) span {
-	within := r.Tolerance.of(amount)
-	return span{amount - within, amount + within, row.Day - Day(r.Window.Before), row.Day + Day(r.Window.After)}
+// windowsOf are where theirs may be for a row of ours: around its amount, and around what it should be where it is known to be off.
+func (r *Rules) windowsOf(row *Row) []span {
+	spans := []span{r.windowOf(row)}
+	if row.Adjust != 0 {
+		spans = append(spans, spans[0])
+		spans[1].least += row.Adjust
+		spans[1].most += row.Adjust
+	}
+	return spans
+}
+
+// windowOf is where theirs may be for a row of ours, around its amount.
+func (r *Rules) windowOf(row *Row) span {
+	within := r.Tolerance.of(row.Amount)
+	return span{row.Amount - within, row.Amount + within, row.Day - Day(r.Window.Before), row.Day + Day(r.Window.After)}
 }
 
 // windowFor is where ours may be for a row of theirs, with the same amount.

@@ -277,6 +277,12 @@ func (s *side) compare(a, b int32) int {
 	return cmp.Or(cmp.Compare(s.rows[a].Amount, s.rows[b].Amount), cmp.Compare(a, b))
 }
 
+// search is the first of rows in the order of their amounts that has no less.
+func (s *side) search(places []int32, amount int64) int {
+	at, _ := slices.BinarySearchFunc(places, amount, func(i int32, amount int64) int { return cmp.Compare(s.rows[i].Amount, amount) })
+	return at
+}
+
 // lead is how many of the first rows have an amount.
 func (s *side) lead(places []int32, amount int64) (n int) {
 	for n < len(places) && s.rows[places[n]].Amount == amount {

@@ -3,8 +3,6 @@ package match
 import (
 	"slices"
 	"strconv"
-
-	"github.com/tieout/tieout/services/reconciliation/breaks"
 )
 
 // sumOf is one row and rows of the other side that come to it.
@@ -59,10 +57,10 @@ func (m *matcher) linkedSubsets(p *Pair, f family) {
 			budget -= s.spent
 			switch {
 			case s.over:
-				m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours), `{"why":"the search for a subset took too long"}`)
+				m.ambiguous(f, "the search for a subset took too long")
 				return
 			case s.solutions > 1:
-				m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours), `{"why":"several subsets come to the amount"}`)
+				m.ambiguous(f, "several subsets come to the amount")
 				return
 			case s.solutions == 1:
 				*one.found = append(*one.found, sumOf{i, pick(tied, s.first), len(tied)})
@@ -106,9 +104,9 @@ func (m *matcher) takeSums(ofOurs, ofTheirs []sumOf, by proof) {
 	decide := func(s sumOf, ours, theirs []int32, ones, parts map[int32]int) {
 		switch {
 		case s.parts == nil:
-			m.find(breaks.Ambiguous, ours, theirs, m.theirs.sum(theirs)-m.ours.sum(ours), `{"why":"several subsets come to the amount"}`)
+			m.ambiguous(family{ours, theirs}, "several subsets come to the amount")
 		case ones[s.one] > 1 || slices.ContainsFunc(s.parts, func(i int32) bool { return parts[i] > 1 }):
-			m.find(breaks.Ambiguous, ours, theirs, 0, `{"why":"several sums need the same rows"}`)
+			m.ambiguous(family{ours, theirs}, "several sums need the same rows")
 		default:
 			by.evidence = `{"of":` + strconv.Itoa(s.of) + `}`
 			m.take(ours, theirs, by)
@@ -125,8 +123,7 @@ func (m *matcher) takeSums(ofOurs, ofTheirs []sumOf, by proof) {
 // unlinkedSubsets looks for sums of rows that nothing speaks for but their amounts and days, and nothing against.
 func (m *matcher) unlinkedSubsets() {
 	ours, theirs := m.ours.booked(), m.theirs.open
-	found := m.sumsAmong(&m.ours, ours, newIndex(byDay, m.theirs.rows, theirs), &m.theirs, m.links.unrelated,
-		func(row *Row) span { return m.rules.windowOf(row, row.Amount) })
+	found := m.sumsAmong(&m.ours, ours, newIndex(byDay, m.theirs.rows, theirs), &m.theirs, m.links.unrelated, m.rules.windowOf)
 	foundOurs := m.sumsAmong(&m.theirs, theirs, newIndex(byDay, m.ours.rows, ours), &m.ours,
 		func(kind Kind, theirs, ours uint8) bool { return m.links.unrelated(kind, ours, theirs) }, m.rules.windowFor)
 	if m.stopped {

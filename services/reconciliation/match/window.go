@@ -50,12 +50,12 @@ func (m *matcher) difference(ours, theirs *Row) (more int64, near bool) {
 // tooMany finds that there are too many candidates to look at them together. Each row has a finding of its own, so that one row
 // more or less changes no other's.
 func (m *matcher) tooMany(f family, size int) {
-	why := `{"why":"too many rows may be each other's","rows":` + strconv.Itoa(size) + `}`
+	why := strconv.Itoa(size) + " rows may be each other's"
 	for _, o := range f.ours {
-		m.find(breaks.Ambiguous, []int32{o}, nil, -m.ours.rows[o].Amount, why)
+		m.ambiguous(family{ours: []int32{o}}, why)
 	}
 	for _, t := range f.theirs {
-		m.find(breaks.Ambiguous, nil, []int32{t}, m.theirs.rows[t].Amount, why)
+		m.ambiguous(family{theirs: []int32{t}}, why)
 	}
 }
 
@@ -83,14 +83,18 @@ func (m *matcher) resolve(f family) {
 	if m.rules.on(PassFuzzy) && m.in.Text != nil {
 		if similar := m.similar(f); len(similar) > 0 {
 			for _, p := range similar {
-				m.takeNear(p.pair, proof{pass: PassFuzzy, score: int16(p.similarity) * scoreAmount / whole, evidence: p.evidence()})
+				m.takeNear(p.pair, proof{pass: PassFuzzy, score: int16(p.similarity * scoreAmount / whole), evidence: p.evidence()})
 			}
 			m.resolveRest(f)
 			return
 		}
 	}
-	m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours),
-		`{"why":"several are equally good","ours":`+strconv.Itoa(len(f.ours))+`,"theirs":`+strconv.Itoa(len(f.theirs))+`}`)
+	m.ambiguous(f, "several are equally good")
+}
+
+// ambiguous finds that rows cannot be told apart.
+func (m *matcher) ambiguous(f family, why string) {
+	m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours), `{"why":"`+why+`"}`)
 }
 
 // resolveRest looks again at what texts have left of a component.
@@ -148,12 +152,13 @@ func (m *matcher) components() []family {
 		row := &m.ours.rows[o]
 		carried := carries(row)
 		fits := func(theirs uint8) bool { return m.links.unrelated(row.Kind, carried, theirs) }
-		unite := func(from, to int) bool {
-			g.unite(int32(entries+i), int32(from))
-			g.uniteRange(from, to)
-			return true
+		for _, s := range m.rules.windowsOf(row) {
+			g.index.each(row.Kind, fits, s, func(from, to int) bool {
+				g.unite(int32(entries+i), int32(from))
+				g.uniteRange(from, to)
+				return true
+			})
 		}
-		m.index(g.index, row, fits, unite)
 		if !m.goOn() {
 			return nil
 		}
@@ -162,45 +167,54 @@ func (m *matcher) components() []family {
 	return g.families()
 }
 
-// index visits the ranges of theirs that are within the tolerance and the window of a row of ours.
-func (m *matcher) index(x *index, row *Row, fits func(uint8) bool, visit func(from, to int) bool) {
-	x.each(row.Kind, fits, m.rules.windowOf(row, row.Amount), visit)
-	if row.Adjust != 0 {
-		x.each(row.Kind, fits, m.rules.windowOf(row, row.Amount+row.Adjust), visit)
-	}
-}
-
 // uniteTied unites rows that carry the same and whose amounts are near. Pass 1 did not find them to be the only ones.
 func (m *matcher) uniteTied(g *graph) {
-	entries := int32(len(g.index.entries))
 	theirsAt, oursAt := make(map[int32]int32), make(map[int32]int32)
 	for i := range m.rules.Carriers {
 		m.eachBucket(&m.rules.Carriers[i], g.ours, m.theirs.open, func(ours, theirs []int32) bool {
 			if len(theirsAt) == 0 {
-				for at := range g.index.entries {
-					theirsAt[g.index.entries[at].row] = int32(at)
-				}
-				for at, o := range g.ours {
-					oursAt[o] = entries + int32(at)
-				}
+				g.nodes(oursAt, theirsAt)
 			}
-			slices.SortFunc(ours, m.ours.compare)
-			slices.SortFunc(theirs, m.theirs.compare)
-			united := 0 // theirs up to this one are united with the one before, where they are near to the same of ours
-			for _, o := range ours {
-				s := m.rules.windowOf(&m.ours.rows[o], m.ours.rows[o].Amount)
-				from, _ := slices.BinarySearchFunc(theirs, s.least, func(t int32, v int64) int { return cmp.Compare(m.theirs.rows[t].Amount, v) })
-				to, _ := slices.BinarySearchFunc(theirs, s.most+1, func(t int32, v int64) int { return cmp.Compare(m.theirs.rows[t].Amount, v) })
-				if from == to {
-					continue
-				}
-				g.unite(oursAt[o], theirsAt[theirs[from]])
-				for united = max(united, from); united+1 < to; united++ {
-					g.unite(theirsAt[theirs[united]], theirsAt[theirs[united+1]])
-				}
-			}
+			m.uniteBucket(g, ours, theirs, oursAt, theirsAt)
 			return m.goOn()
 		})
+	}
+}
+
+// nodes notes the nodes of rows.
+func (g *graph) nodes(ours, theirs map[int32]int32) {
+	for at := range g.index.entries {
+		theirs[g.index.entries[at].row] = int32(at)
+	}
+	for at, o := range g.ours {
+		ours[o] = int32(len(g.index.entries) + at)
+	}
+}
+
+// uniteBucket unites rows of one id whose amounts are near.
+func (m *matcher) uniteBucket(g *graph, ours, theirs []int32, oursAt, theirsAt map[int32]int32) {
+	type near struct {
+		ours        int32
+		least, most int64
+	}
+	var all []near
+	for _, o := range ours {
+		for _, s := range m.rules.windowsOf(&m.ours.rows[o]) {
+			all = append(all, near{o, s.least, s.most})
+		}
+	}
+	slices.SortFunc(all, func(a, b near) int { return cmp.Compare(a.least, b.least) })
+	slices.SortFunc(theirs, m.theirs.compare)
+	united := 0 // theirs up to this one are united with the one before, where they are near to the same of ours
+	for _, n := range all {
+		from, to := m.theirs.search(theirs, n.least), m.theirs.search(theirs, n.most+1)
+		if from == to {
+			continue
+		}
+		g.unite(oursAt[n.ours], theirsAt[theirs[from]])
+		for united = max(united, from); united+1 < to; united++ {
+			g.unite(theirsAt[theirs[united]], theirsAt[theirs[united+1]])
+		}
 	}
 }
 
