@@ -74,7 +74,7 @@ func (m *matcher) residual(f family) {
 	})
 	switch {
 	case sameAmount:
-		m.find(breaks.Ambiguous, f.ours, f.theirs, difference, `{"why":"several carry the same id"}`)
+		m.ambiguous(f, "several carry the same id")
 	case len(f.ours) == 1 && len(f.theirs) == 1:
 		m.find(byDifference(difference), f.ours, f.theirs, difference, "")
 	default:
@@ -86,14 +86,14 @@ func (m *matcher) residual(f family) {
 func (m *matcher) mismatches() {
 	m.contradicted()
 	ours, theirs := m.ours.booked(), m.theirs.open
-	among, back := newIndex(m.theirs.rows, theirs), newIndex(m.ours.rows, ours)
+	among, back := newIndex(byAmount, m.theirs.rows, theirs), newIndex(byAmount, m.ours.rows, ours)
 	for _, o := range ours {
 		if !m.goOn() {
 			return
 		}
 		row := &m.ours.rows[o]
 		carried := carries(row)
-		s := m.rules.windowOf(row, row.Amount)
+		s := m.rules.windowOf(row)
 		s.least, s.most = row.Amount, row.Amount
 		t, only := among.only(row.Kind, func(theirs uint8) bool { return !m.links.unlikeIDs(row.Kind, carried, theirs) }, s)
 		if !only || !m.links.relate(row, &m.theirs.rows[t]).suspect() {
@@ -115,7 +115,7 @@ func (x *index) only(kind Kind, fits func(uint8) bool, s span) (row int32, only 
 	found := 0
 	x.each(kind, fits, s, func(from, to int) bool {
 		found += to - from
-		row = x.points[from].row
+		row = x.entries[from].row
 		return found < 2
 	})
 	return row, found == 1

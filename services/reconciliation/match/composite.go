@@ -45,23 +45,26 @@ func (m *matcher) byReference(p *Pair) {
 
 // point is an open row by its amount and day.
 type point struct {
-	amount  int64
-	day     Day
-	row     int32
-	kind    Kind
-	carries uint8 // which carriers hold something, as bits
-	theirs  bool
+	amount int64
+	day    Day
+	row    int32
+	kind   Kind
+	theirs bool
 }
 
 func pointOf(row *Row, place int32, theirs bool) point {
-	return point{row.Amount, row.Day, place, row.Kind, carries(row), theirs}
+	return point{row.Amount, row.Day, place, row.Kind, theirs}
 }
 
 // byDay takes rows of both sides that are the only open ones with their kind, amount and day.
 func (m *matcher) byDay() {
 	points := make([]point, 0, len(m.ours.open)+len(m.theirs.open))
 	for _, o := range m.ours.booked() {
-		points = append(points, pointOf(&m.ours.rows[o], o, false))
+		row := &m.ours.rows[o]
+		points = append(points, pointOf(row, o, false))
+		if row.Adjust != 0 { // it may be either; which one is left to pass 4
+			points = append(points, point{row.Amount + row.Adjust, row.Day, o, row.Kind, false})
+		}
 	}
 	for _, t := range m.theirs.open {
 		points = append(points, pointOf(&m.theirs.rows[t], t, true))
@@ -80,7 +83,8 @@ func (m *matcher) byDay() {
 			if points[i].theirs {
 				o, t = t, o
 			}
-			if m.links.relate(&m.ours.rows[o], &m.theirs.rows[t]).possible() {
+			ours := &m.ours.rows[o]
+			if ours.Adjust == 0 && m.links.relate(ours, &m.theirs.rows[t]).possible() {
 				m.take([]int32{o}, []int32{t}, proof{pass: PassComposite, score: scoreAmount, evidence: `{"by":"amount and day"}`})
 			}
 		}

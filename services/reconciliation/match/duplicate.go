@@ -76,13 +76,11 @@ const maxHints = 64
 // better says.
 func (m *matcher) hint(of *side, open []int32, by *side, others, hints []int32, better func(row, a, b int32) bool) {
 	if len(others) > 1 {
-		others = slices.SortedFunc(slices.Values(others), func(a, b int32) int {
-			return cmp.Or(cmp.Compare(by.rows[a].Amount, by.rows[b].Amount), cmp.Compare(a, b))
-		})
+		others = slices.SortedFunc(slices.Values(others), by.compare)
 	}
 	for _, i := range open {
 		amount := of.rows[i].Amount
-		at, _ := slices.BinarySearchFunc(others, amount, func(o int32, amount int64) int { return cmp.Compare(by.rows[o].Amount, amount) })
+		at := by.search(others, amount)
 		consider := func(o int32) {
 			if hints[i] == 0 || m.nearer(of, by, i, o, hints[i]-1, better) {
 				hints[i] = o + 1

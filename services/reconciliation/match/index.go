@@ -5,31 +5,53 @@ import (
 	"slices"
 )
 
+// order is what an index goes by first: a search costs as much as there are different values of that in its span.
+type order bool
+
+const (
+	byAmount order = false // then by day
+	byDay    order = true  // then by amount
+)
+
 // index is rows of one side, so that those of a kind that carry something, with amounts and days in a range, lie together.
 type index struct {
-	points  []point
+	by      order
+	entries []entry
 	shelves []shelf
 }
 
-// shelf is the points of one kind that carry something in the same carriers, in the order of amount, day and key.
+// entry is a row by its amount and day, in the order that the index goes by.
+type entry struct {
+	first, second int64
+	row           int32
+	kind          Kind
+	carries       uint8
+}
+
+// shelf is the entries of one kind that carry something in the same carriers.
 type shelf struct {
 	kind     Kind
 	carries  uint8
 	from, to int
 }
 
-func newIndex(rows []Row, places []int32) *index {
-	x := &index{points: make([]point, 0, len(places))}
+func newIndex(by order, rows []Row, places []int32) *index {
+	x := &index{by: by, entries: make([]entry, 0, len(places))}
 	for _, i := range places {
-		x.points = append(x.points, pointOf(&rows[i], i, false))
+		row := &rows[i]
+		e := entry{row.Amount, int64(row.Day), i, row.Kind, carries(row)}
+		if by == byDay {
+			e.first, e.second = e.second, e.first
+		}
+		x.entries = append(x.entries, e)
 	}
-	slices.SortFunc(x.points, func(a, b point) int {
-		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.carries, b.carries), cmp.Compare(a.amount, b.amount),
-			cmp.Compare(a.day, b.day), cmp.Compare(a.row, b.row))
+	slices.SortFunc(x.entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.carries, b.carries), cmp.Compare(a.first, b.first),
+			cmp.Compare(a.second, b.second), cmp.Compare(a.row, b.row))
 	})
-	for i, p := range x.points {
-		if i == 0 || p.kind != x.points[i-1].kind || p.carries != x.points[i-1].carries {
-			x.shelves = append(x.shelves, shelf{kind: p.kind, carries: p.carries, from: i})
+	for i, e := range x.entries {
+		if i == 0 || e.kind != x.entries[i-1].kind || e.carries != x.entries[i-1].carries {
+			x.shelves = append(x.shelves, shelf{kind: e.kind, carries: e.carries, from: i})
 		}
 		x.shelves[len(x.shelves)-1].to = i + 1
 	}
@@ -38,49 +60,61 @@ func newIndex(rows []Row, places []int32) *index {
 
 // span is what is looked for in an index, all of it inclusive.
 type span struct {
-	least, most int64
+	least, most int64 // amounts
 	from, to    Day
 }
 
-// each visits the ranges of points of a kind within a span, on the shelves whose carriers fit. A range is of one amount. It ends
-// when visit returns false.
+// each visits the ranges of entries of a kind within a span, on the shelves whose carriers fit. It ends when visit returns false.
 func (x *index) each(kind Kind, fits func(carries uint8) bool, s span, visit func(from, to int) bool) {
+	least, most := [2]int64{s.least, int64(s.from)}, [2]int64{s.most, int64(s.to)}
+	if x.by == byDay {
+		least[0], least[1], most[0], most[1] = least[1], least[0], most[1], most[0]
+	}
 	for _, shelf := range x.shelves {
 		if shelf.kind != kind || !fits(shelf.carries) {
 			continue
 		}
-		at := x.search(shelf.from, shelf.to, s.least, s.from)
-		for at < shelf.to && x.points[at].amount <= s.most {
-			amount := x.points[at].amount
-			switch day := x.points[at].day; {
-			case day < s.from:
-				at = x.search(at, shelf.to, amount, s.from)
-				continue
-			case day > s.to:
-				at = x.search(at, shelf.to, amount+1, s.from)
-				continue
+		at := x.search(shelf.from, shelf.to, least[0], least[1])
+		for at < shelf.to && x.entries[at].first <= most[0] {
+			switch first := x.entries[at].first; {
+			case x.entries[at].second < least[1]:
+				at = x.search(at, shelf.to, first, least[1])
+			case x.entries[at].second > most[1]:
+				at = x.search(at, shelf.to, first+1, least[1])
+			default:
+				end := x.search(at, shelf.to, first, most[1]+1)
+				if !visit(at, end) {
+					return
+				}
+				at = end
 			}
-			end := x.search(at, shelf.to, amount, s.to+1)
-			if !visit(at, end) {
-				return
-			}
-			at = end
 		}
 	}
 }
 
-// search is the first point from which on amount and day are not less.
-func (x *index) search(from, to int, amount int64, day Day) int {
-	at, _ := slices.BinarySearchFunc(x.points[from:to], amount, func(p point, amount int64) int {
-		return cmp.Or(cmp.Compare(p.amount, amount), cmp.Compare(p.day, day), 1)
+// search is the first entry from which on neither is less.
+func (x *index) search(from, to int, first, second int64) int {
+	at, _ := slices.BinarySearchFunc(x.entries[from:to], first, func(e entry, first int64) int {
+		return cmp.Or(cmp.Compare(e.first, first), cmp.Compare(e.second, second), 1)
 	})
 	return from + at
 }
 
-// windowOf is where theirs may be for a row of ours, by an amount.
-func (r *Rules) windowOf(row *Row, amount int64) span {
-	within := r.Tolerance.of(amount)
-	return span{amount - within, amount + within, row.Day - Day(r.Window.Before), row.Day + Day(r.Window.After)}
+// windowsOf are where theirs may be for a row of ours: around its amount, and around what it should be where it is known to be off.
+func (r *Rules) windowsOf(row *Row) []span {
+	spans := []span{r.windowOf(row)}
+	if row.Adjust != 0 {
+		spans = append(spans, spans[0])
+		spans[1].least += row.Adjust
+		spans[1].most += row.Adjust
+	}
+	return spans
+}
+
+// windowOf is where theirs may be for a row of ours, around its amount.
+func (r *Rules) windowOf(row *Row) span {
+	within := r.Tolerance.of(row.Amount)
+	return span{row.Amount - within, row.Amount + within, row.Day - Day(r.Window.Before), row.Day + Day(r.Window.After)}
 }
 
 // windowFor is where ours may be for a row of theirs, with the same amount.

@@ -137,7 +137,7 @@ func TestSubset_CountsAllSolutions(t *testing.T) {
 		}
 		rules := Subset{Rows: 40, Complement: rapid.IntRange(0, 3).Draw(t, "complement"), Budget: 1 << 10, Rarity: 1}
 		want, of = countSubsets(items, sum, 2, len(items))
-		if got := rules.linked(items, sum); got.over || got.solutions != want || want == 1 && mask(got.first) != of {
+		if got := rules.linked(items, sum, rules.Budget); got.over || got.solutions != want || want == 1 && mask(got.first) != of {
 			t.Fatalf("of %v come to %d: got %+v, want %d", items, sum, got, want)
 		}
 	})
@@ -150,14 +150,14 @@ func TestSubset_SearchesFortyWithinItsBudget(t *testing.T) {
 		items[i] = 1 << i
 	}
 	rules := Subset{Rows: 40, Complement: 3, Budget: 1 << 21, Rarity: 1}
-	got := rules.linked(items, 0b1010_0000_0000_0000_0000_0000_0000_0000_0001)
+	got := rules.linked(items, 0b1010_0000_0000_0000_0000_0000_0000_0000_0001, 1<<21)
 	if want := []int{0, 33, 35}; got.solutions != 1 || gocmp.Diff(want, got.first) != "" {
 		t.Errorf("got %+v, want %v", got, want)
 	}
-	if rules.Budget--; !rules.linked(items, 5).over {
+	if !rules.linked(items, 5, 1<<21-1).over {
 		t.Error("a sum more than the budget was built")
 	}
-	if got := rules.linked(append(items, 1), 5); got.solutions != 0 || got.over {
+	if got := rules.linked(append(items, 1), 5, 1<<21); got.solutions != 0 || got.over {
 		t.Errorf("more rows than the limit: %+v", got)
 	}
 }
@@ -272,10 +272,10 @@ func TestIndex_FindsWhatIsInASpan(t *testing.T) {
 				want = append(want, int32(i))
 			}
 		}
-		x := newIndex(rows, places)
+		x := newIndex(order(rapid.Bool().Draw(t, "by day")), rows, places)
 		x.each(KindCharge, func(c uint8) bool { return c == 0 }, s, func(from, to int) bool {
-			for _, p := range x.points[from:to] {
-				got = append(got, p.row)
+			for _, e := range x.entries[from:to] {
+				got = append(got, e.row)
 			}
 			return true
 		})
@@ -283,7 +283,7 @@ func TestIndex_FindsWhatIsInASpan(t *testing.T) {
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Fatalf("%+v of %+v: %s", s, rows, diff)
 		}
-		near := x.nearest(&Row{Kind: KindCharge, Amount: least, Day: from})
+		near := newIndex(byAmount, rows, places).nearest(&Row{Kind: KindCharge, Amount: least, Day: from})
 		best := int32(-1)
 		apart := func(i int32) Day { return max(rows[i].Day-from, from-rows[i].Day) }
 		for i := range rows {

@@ -66,7 +66,7 @@ func Run(in Input, r Rules) (Result, error) {
 		return Result{}, err
 	}
 	for _, pass := range []func(){
-		m.strong, m.payouts, m.duplicates, m.composite, m.window, m.subset, m.own, m.residuals, m.mismatches, m.classify,
+		m.strong, m.payouts, m.duplicates, m.composite, m.window, m.subset, m.residuals, m.mismatches, m.own, m.classify,
 	} {
 		pass()
 		m.ours.sweep()

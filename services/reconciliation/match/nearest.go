@@ -13,7 +13,7 @@ type nearest struct {
 }
 
 func (m *matcher) newNearest() *nearest {
-	return &nearest{m: m, ours: newIndex(m.ours.rows, m.ours.booked()), theirs: newIndex(m.theirs.rows, m.theirs.open)}
+	return &nearest{m: m, ours: newIndex(byAmount, m.ours.rows, m.ours.booked()), theirs: newIndex(byAmount, m.theirs.rows, m.theirs.open)}
 }
 
 // toOurs says what came closest to a row of ours; empty for nothing.
@@ -48,26 +48,27 @@ func (n *nearest) toTheirs(t int32) string {
 	return n.m.why(o, t, &n.m.ours, o)
 }
 
-// nearest is the row of the same kind and amount whose day is nearest, and of these the one with the smallest key; -1 for none.
+// nearest is the row of the same kind and amount whose day is nearest, and of these the one with the smallest key; -1 for none. The
+// index goes by amount.
 func (x *index) nearest(row *Row) int32 {
-	best, apart := int32(-1), Day(0)
+	best, apart := int32(-1), int64(0)
 	consider := func(at int, s shelf) {
-		if at < s.from || at >= s.to || x.points[at].amount != row.Amount {
+		if at < s.from || at >= s.to || x.entries[at].first != row.Amount {
 			return
 		}
-		p := x.points[at]
-		if d := max(p.day-row.Day, row.Day-p.day); best < 0 || d < apart || d == apart && p.row < best {
-			best, apart = p.row, d
+		e := x.entries[at]
+		if d := max(e.second-int64(row.Day), int64(row.Day)-e.second); best < 0 || d < apart || d == apart && e.row < best {
+			best, apart = e.row, d
 		}
 	}
 	for _, s := range x.shelves {
 		if s.kind != row.Kind {
 			continue
 		}
-		at := x.search(s.from, s.to, row.Amount, row.Day)
+		at := x.search(s.from, s.to, row.Amount, int64(row.Day))
 		consider(at, s)
 		if at > s.from { // the first with the day before
-			consider(x.search(s.from, s.to, row.Amount, x.points[at-1].day), s)
+			consider(x.search(s.from, s.to, row.Amount, x.entries[at-1].second), s)
 		}
 	}
 	return best

@@ -62,15 +62,18 @@ func TestFinding_NamesTheNearest(t *testing.T) {
 func TestMatch_SaysHowItWasProven(t *testing.T) {
 	t.Parallel()
 	for rows, want := range map[string]string{
-		"ours a 500 key:1\n theirs x 500 key:1":                                         "strong_id key key 1000 ",
-		"ours a 500 id:1\n theirs x 500 parent:1":                                       "strong_id id parent 1000 ",
-		"ours a 500 id:1\n theirs x 500 id:1 day:50":                                    "strong_id id id 950 ",
-		"ours a 500 id:1 fee:3\n theirs x 500 id:1":                                     "strong_id id id 980 ",
-		"ours a 500 ref:1\n theirs x 500 key:1":                                         `composite reference key 950 {"by":"reference and amount"}`,
-		"ours a 500\n theirs x 500":                                                     `composite id id 900 {"by":"amount and day"}`,
-		"ours a 500\n theirs x 500 day:21":                                              "window id id 900 ",
-		"ours a 500 text:INV42\n theirs x 500 text:inv_42\n theirs y 500 settled":       `composite id id 900 {"by":"amount and day"}`,
-		"ours a 500 ref:1\n theirs x 300 ref:1\n theirs y 200 ref:1\n theirs z 1 ref:1": `subset reference reference 900 {"of":3}`,
+		"ours a 500 key:1\n theirs x 500 key:1":                                                  "strong_id key key 1000 ",
+		"ours a 500 id:1\n theirs x 500 parent:1":                                                "strong_id id parent 1000 ",
+		"ours a 500 id:1\n theirs x 500 id:1 day:50":                                             "strong_id id id 950 ",
+		"ours a 500 id:1 fee:3\n theirs x 500 id:1":                                              "strong_id id id 980 ",
+		"ours a 500 ref:1\n theirs x 500 key:1":                                                  `composite reference key 950 {"by":"reference and amount"}`,
+		"ours a 500\n theirs x 500":                                                              `composite id id 900 {"by":"amount and day"}`,
+		"ours a 500\n theirs x 500 day:21":                                                       "window id id 900 ",
+		"ours a 500\n theirs x 500\n theirs y 500 settled":                                       `composite id id 900 {"by":"amount and day"}`,
+		"ours a 500 ref:1\n theirs x 300 ref:1\n theirs y 200 ref:1\n theirs z 1 ref:1":          `subset reference reference 900 {"of":3}`,
+		"ours a 500 text:INV1042\n theirs x 500 text:inv_1042\n theirs y 500 text:inv_1 day:120": `composite id id 900 {"by":"amount and day"}`,
+		"ours a 500 text:INV1042\n theirs x 500 text:inv_1042\n theirs y 500 text:inv_1":         `fuzzy id id 900 {"similarity":1000,"next":0}`,
+		"ours a 500 text:Schneider\n theirs x 500 text:Schneyder\n theirs y 500":                 `fuzzy id id 799 {"similarity":888,"next":0}`,
 		"theirs x -5 fee": `own id id 1000 {"own":"fee"}`,
 	} {
 		in, _ := partition(t, rows)

@@ -147,7 +147,7 @@ func (m *matcher) offCredit(c *credit) {
 	case c.solutions == 1:
 		m.take(c.ours, c.theirs, m.byPayout(scorePart-scoreLate, m.strayEvidence(c)))
 	case c.solutions > 1:
-		m.find(breaks.Ambiguous, c.ours, c.theirs, residual, `{"why":"several sets of strays come to the residual"}`)
+		m.ambiguous(family{c.ours, c.theirs}, "several sets of strays come to the residual")
 	case c.adjust == 0 && len(c.ours) == 1 && len(c.theirs) == 1:
 		m.find(byDifference(residual), c.ours, c.theirs, residual, "")
 	default:

@@ -261,7 +261,7 @@ func TestRun_LosingALegMatchesNothingElse(t *testing.T) {
 
 func TestRun_StopsWhenItIsTold(t *testing.T) {
 	t.Parallel()
-	c := matchtest.Config{Seed: 6, Cases: 150_000}
+	c := matchtest.Config{Seed: 6, Cases: 70_000}
 	in := matchtest.Collect(matchtest.Generate(c), match.StageProvider, 1).Input(c.AsOf())
 	calls, last := 0, int64(0)
 	in.Progress = func(done, all int64) bool {

@@ -82,7 +82,7 @@ type Subset struct {
 	Rows int `json:"rows"`
 	// Complement is how many rows may be left out in the search that comes first, up to 3.
 	Complement int `json:"complement"`
-	// Budget is how many sums one search may build. One that would need more is AMBIGUOUS.
+	// Budget is how many sums may be built for rows that carry the same. Where more would be needed they are AMBIGUOUS.
 	Budget int64 `json:"budget"`
 	// Rarity guards against chance where nothing but amounts speaks for a subset: so many searches like it, among amounts that
 	// have nothing to do with each other, would find one. Subsets are looked at while that holds, the small ones first.

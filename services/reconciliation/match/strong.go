@@ -260,13 +260,8 @@ func (m *matcher) apart(ours []int32) bool {
 // aloneWithAmount visits each row of ours and of theirs that are the only open and booked ones with their amount.
 func (m *matcher) aloneWithAmount(ours, theirs []int32, visit func(o, t int32)) {
 	ours = slices.DeleteFunc(slices.Clone(ours), func(o int32) bool { return m.ours.rows[o].Standing != Booked })
-	byAmount := func(s *side) func(a, b int32) int {
-		return func(a, b int32) int {
-			return cmp.Or(cmp.Compare(s.rows[a].Amount, s.rows[b].Amount), cmp.Compare(a, b))
-		}
-	}
-	slices.SortFunc(ours, byAmount(&m.ours))
-	theirs = slices.SortedFunc(slices.Values(theirs), byAmount(&m.theirs))
+	slices.SortFunc(ours, m.ours.compare)
+	theirs = slices.SortedFunc(slices.Values(theirs), m.theirs.compare)
 	for len(ours) > 0 && len(theirs) > 0 {
 		amount := min(m.ours.rows[ours[0]].Amount, m.theirs.rows[theirs[0]].Amount)
 		o, t := m.ours.lead(ours, amount), m.theirs.lead(theirs, amount)
@@ -275,6 +270,17 @@ func (m *matcher) aloneWithAmount(ours, theirs []int32, visit func(o, t int32)) 
 		}
 		ours, theirs = ours[o:], theirs[t:]
 	}
+}
+
+// compare orders rows by their amounts, and then by their keys.
+func (s *side) compare(a, b int32) int {
+	return cmp.Or(cmp.Compare(s.rows[a].Amount, s.rows[b].Amount), cmp.Compare(a, b))
+}
+
+// search is the first of rows in the order of their amounts that has no less.
+func (s *side) search(places []int32, amount int64) int {
+	at, _ := slices.BinarySearchFunc(places, amount, func(i int32, amount int64) int { return cmp.Compare(s.rows[i].Amount, amount) })
+	return at
 }
 
 // lead is how many of the first rows have an amount.

@@ -3,8 +3,6 @@ package match
 import (
 	"slices"
 	"strconv"
-
-	"github.com/tieout/tieout/services/reconciliation/breaks"
 )
 
 // sumOf is one row and rows of the other side that come to it.
@@ -13,9 +11,6 @@ type sumOf struct {
 	parts []int32 // none where several subsets come to it
 	of    int     // among how many they were searched
 }
-
-// maxRanges is how many amounts are looked at to gather what may be parts of one row.
-const maxRanges = 256
 
 // subset is pass 6: one row of one side is several of the other. Rows that carry the same are searched first, and as far as the
 // budget goes; of rows that nothing links but amount and days only so few that it is no chance.
@@ -46,6 +41,7 @@ func (m *matcher) linkedSubsets(p *Pair, f family) {
 		return
 	}
 	var found, foundOurs []sumOf
+	budget := m.rules.Subset.Budget
 	for _, one := range []struct {
 		places, others []int32
 		side, other    *side
@@ -57,13 +53,14 @@ func (m *matcher) linkedSubsets(p *Pair, f family) {
 	} {
 		for _, i := range one.places {
 			tied := slices.DeleteFunc(slices.Clone(one.others), func(j int32) bool { return !one.ties(i, j) })
-			s := m.rules.Subset.linked(one.other.amounts(tied), one.side.rows[i].Amount)
+			s := m.rules.Subset.linked(one.other.amounts(tied), one.side.rows[i].Amount, budget)
+			budget -= s.spent
 			switch {
 			case s.over:
-				m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours), `{"why":"the search for a subset took too long"}`)
+				m.ambiguous(f, "the search for a subset took too long")
 				return
 			case s.solutions > 1:
-				m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours), `{"why":"several subsets come to the amount"}`)
+				m.ambiguous(f, "several subsets come to the amount")
 				return
 			case s.solutions == 1:
 				*one.found = append(*one.found, sumOf{i, pick(tied, s.first), len(tied)})
@@ -107,9 +104,9 @@ func (m *matcher) takeSums(ofOurs, ofTheirs []sumOf, by proof) {
 	decide := func(s sumOf, ours, theirs []int32, ones, parts map[int32]int) {
 		switch {
 		case s.parts == nil:
-			m.find(breaks.Ambiguous, ours, theirs, m.theirs.sum(theirs)-m.ours.sum(ours), `{"why":"several subsets come to the amount"}`)
+			m.ambiguous(family{ours, theirs}, "several subsets come to the amount")
 		case ones[s.one] > 1 || slices.ContainsFunc(s.parts, func(i int32) bool { return parts[i] > 1 }):
-			m.find(breaks.Ambiguous, ours, theirs, 0, `{"why":"several sums need the same rows"}`)
+			m.ambiguous(family{ours, theirs}, "several sums need the same rows")
 		default:
 			by.evidence = `{"of":` + strconv.Itoa(s.of) + `}`
 			m.take(ours, theirs, by)
@@ -126,9 +123,8 @@ func (m *matcher) takeSums(ofOurs, ofTheirs []sumOf, by proof) {
 // unlinkedSubsets looks for sums of rows that nothing speaks for but their amounts and days, and nothing against.
 func (m *matcher) unlinkedSubsets() {
 	ours, theirs := m.ours.booked(), m.theirs.open
-	found := m.sumsAmong(&m.ours, ours, newIndex(m.theirs.rows, theirs), &m.theirs, m.links.unrelated,
-		func(row *Row) span { return m.rules.windowOf(row, row.Amount) })
-	foundOurs := m.sumsAmong(&m.theirs, theirs, newIndex(m.ours.rows, ours), &m.ours,
+	found := m.sumsAmong(&m.ours, ours, newIndex(byDay, m.theirs.rows, theirs), &m.theirs, m.links.unrelated, m.rules.windowOf)
+	foundOurs := m.sumsAmong(&m.theirs, theirs, newIndex(byDay, m.ours.rows, ours), &m.ours,
 		func(kind Kind, theirs, ours uint8) bool { return m.links.unrelated(kind, ours, theirs) }, m.rules.windowFor)
 	if m.stopped {
 		return
@@ -150,13 +146,12 @@ func (m *matcher) sumsAmong(s *side, places []int32, others *index, other *side,
 		} else {
 			days.least, days.most = row.Amount+1, -1
 		}
-		parts, ranges := []int32(nil), 0
+		var parts []int32
 		others.each(row.Kind, func(carries uint8) bool { return unrelated(row.Kind, carried, carries) }, days, func(from, to int) bool {
-			ranges++
-			for _, p := range others.points[from:min(to, from+maxSubsetRows+1)] {
-				parts = append(parts, p.row)
+			for _, e := range others.entries[from:min(to, from+maxSubsetRows+1)] {
+				parts = append(parts, e.row)
 			}
-			return len(parts) <= m.rules.Subset.Rows && ranges <= maxRanges
+			return len(parts) <= m.rules.Subset.Rows
 		})
 		if len(parts) < 2 || len(parts) > m.rules.Subset.Rows {
 			continue

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -11,14 +12,15 @@ type subsets struct {
 	solutions int
 	// first are the places of the one that was found first, ascending. It says something only where it is the only one.
 	first []int
-	// over says that the budget was used up.
-	over bool
+	// spent is how many sums were built, and over says that there would have been more than the budget.
+	spent int64
+	over  bool
 }
 
 // linked counts the subsets of two items or more that come to a sum, among items that something besides their amounts links to
-// it. Too many items are not searched.
-func (s Subset) linked(items []int64, sum int64) subsets {
-	if len(items) > s.Rows || len(items) < 2 {
+// it. Too many items are not searched. Budget is what is left of it.
+func (s Subset) linked(items []int64, sum, budget int64) subsets {
+	if len(items) > s.Rows || len(items) < 2 || hopeless(items, sum) {
 		return subsets{}
 	}
 	left := -sum
@@ -35,10 +37,30 @@ func (s Subset) linked(items []int64, sum int64) subsets {
 		return subsets{solutions: 2}
 	}
 	half := len(items) / 2
-	if 1<<half+1<<(len(items)-half) > s.Budget {
+	spent := int64(1)<<half + int64(1)<<(len(items)-half)
+	if spent > budget {
 		return subsets{over: true}
 	}
-	return halves(items, sum)
+	found := halves(items, sum)
+	found.spent = spent
+	return found
+}
+
+// hopeless says that no two items of one sign or more come to a sum: the two smallest are too much, or all that are not too much
+// by themselves are too little.
+func hopeless(items []int64, sum int64) bool {
+	sum = max(sum, -sum)
+	total, smallest, next := int64(0), int64(math.MaxInt64), int64(math.MaxInt64)
+	for _, v := range items {
+		if (v < 0) != (items[0] < 0) {
+			return false
+		}
+		if v = max(v, -v); v <= sum {
+			total += v
+			smallest, next = min(smallest, v), min(max(smallest, v), next)
+		}
+	}
+	return next == math.MaxInt64 || smallest+next > sum || total < sum
 }
 
 // byChance counts the subsets of some size at least that come to a sum, among items that nothing but their amounts links to it.

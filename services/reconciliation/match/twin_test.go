@@ -42,15 +42,15 @@ func (w *twin) run() []string {
 		}
 		w.unlinkedSubsets()
 	}
+	for _, p := range w.rules.Carriers {
+		w.eachFamily(p, false, w.residual)
+	}
+	w.mismatches()
 	for t := range w.in.Theirs {
 		if w.theirs[t] == stateOpen && w.theirsOf(t).Standing == match.Booked && slices.Contains(w.rules.Own, w.theirsOf(t).Kind) {
 			w.match(match.PassOwn, nil, []int{t})
 		}
 	}
-	for _, p := range w.rules.Carriers {
-		w.eachFamily(p, false, w.residual)
-	}
-	w.mismatches()
 	w.classify()
 	slices.Sort(w.said)
 	return w.said

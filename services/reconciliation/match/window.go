@@ -50,12 +50,12 @@ func (m *matcher) difference(ours, theirs *Row) (more int64, near bool) {
 // tooMany finds that there are too many candidates to look at them together. Each row has a finding of its own, so that one row
 // more or less changes no other's.
 func (m *matcher) tooMany(f family, size int) {
-	why := `{"why":"too many rows may be each other's","rows":` + strconv.Itoa(size) + `}`
+	why := strconv.Itoa(size) + " rows may be each other's"
 	for _, o := range f.ours {
-		m.find(breaks.Ambiguous, []int32{o}, nil, -m.ours.rows[o].Amount, why)
+		m.ambiguous(family{ours: []int32{o}}, why)
 	}
 	for _, t := range f.theirs {
-		m.find(breaks.Ambiguous, nil, []int32{t}, m.theirs.rows[t].Amount, why)
+		m.ambiguous(family{theirs: []int32{t}}, why)
 	}
 }
 
@@ -83,14 +83,18 @@ func (m *matcher) resolve(f family) {
 	if m.rules.on(PassFuzzy) && m.in.Text != nil {
 		if similar := m.similar(f); len(similar) > 0 {
 			for _, p := range similar {
-				m.takeNear(p.pair, proof{pass: PassFuzzy, score: int16(p.similarity) * scoreAmount / whole, evidence: p.evidence()})
+				m.takeNear(p.pair, proof{pass: PassFuzzy, score: int16(p.similarity * scoreAmount / whole), evidence: p.evidence()})
 			}
 			m.resolveRest(f)
 			return
 		}
 	}
-	m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours),
-		`{"why":"several are equally good","ours":`+strconv.Itoa(len(f.ours))+`,"theirs":`+strconv.Itoa(len(f.theirs))+`}`)
+	m.ambiguous(f, "several are equally good")
+}
+
+// ambiguous finds that rows cannot be told apart.
+func (m *matcher) ambiguous(f family, why string) {
+	m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours), `{"why":"`+why+`"}`)
 }
 
 // resolveRest looks again at what texts have left of a component.
@@ -123,13 +127,13 @@ func (m *matcher) takeNear(p pair, by proof) {
 	}
 }
 
-// graph is the open rows of both sides as nodes that are united with those that may be theirs: first the points of an index of
+// graph is the open rows of both sides as nodes that are united with those that may be theirs: first the entries of an index of
 // theirs, then ours.
 type graph struct {
 	index *index
 	ours  []int32
 	root  []int32
-	// next is, by point, the first one from there that is not united yet with the one behind it: a range is united at the cost
+	// next is, by entry, the first one from there that is not united yet with the one behind it: a range is united at the cost
 	// of what is new in it.
 	next []int32
 }
@@ -137,19 +141,24 @@ type graph struct {
 // components takes the open rows apart into those that may be each other's, and those that could be mixed up with them. It may put
 // rows together that have nothing to do with each other, but never takes apart what has.
 func (m *matcher) components() []family {
-	g := &graph{index: newIndex(m.theirs.rows, m.theirs.open), ours: m.ours.booked()}
-	points := len(g.index.points)
-	g.root, g.next = upTo(points+len(g.ours)), upTo(points)
+	by := byAmount
+	if m.rules.Tolerance != (Tolerance{}) {
+		by = byDay
+	}
+	g := &graph{index: newIndex(by, m.theirs.rows, m.theirs.open), ours: m.ours.booked()}
+	entries := len(g.index.entries)
+	g.root, g.next = upTo(entries+len(g.ours)), upTo(entries)
 	for i, o := range g.ours {
 		row := &m.ours.rows[o]
 		carried := carries(row)
 		fits := func(theirs uint8) bool { return m.links.unrelated(row.Kind, carried, theirs) }
-		unite := func(from, to int) bool {
-			g.unite(int32(points+i), int32(from))
-			g.uniteRange(from, to)
-			return true
+		for _, s := range m.rules.windowsOf(row) {
+			g.index.each(row.Kind, fits, s, func(from, to int) bool {
+				g.unite(int32(entries+i), int32(from))
+				g.uniteRange(from, to)
+				return true
+			})
 		}
-		m.index(g.index, row, fits, unite)
 		if !m.goOn() {
 			return nil
 		}
@@ -158,48 +167,54 @@ func (m *matcher) components() []family {
 	return g.families()
 }
 
-// index visits the ranges of theirs that are within the tolerance and the window of a row of ours.
-func (m *matcher) index(x *index, row *Row, fits func(uint8) bool, visit func(from, to int) bool) {
-	x.each(row.Kind, fits, m.rules.windowOf(row, row.Amount), visit)
-	if row.Adjust != 0 {
-		x.each(row.Kind, fits, m.rules.windowOf(row, row.Amount+row.Adjust), visit)
-	}
-}
-
 // uniteTied unites rows that carry the same and whose amounts are near. Pass 1 did not find them to be the only ones.
 func (m *matcher) uniteTied(g *graph) {
-	points := int32(len(g.index.points))
 	theirsAt, oursAt := make(map[int32]int32), make(map[int32]int32)
 	for i := range m.rules.Carriers {
 		m.eachBucket(&m.rules.Carriers[i], g.ours, m.theirs.open, func(ours, theirs []int32) bool {
 			if len(theirsAt) == 0 {
-				for at := range g.index.points {
-					theirsAt[g.index.points[at].row] = int32(at)
-				}
-				for at, o := range g.ours {
-					oursAt[o] = points + int32(at)
-				}
+				g.nodes(oursAt, theirsAt)
 			}
-			byAmount := func(s *side) func(a, b int32) int {
-				return func(a, b int32) int { return cmp.Compare(s.rows[a].Amount, s.rows[b].Amount) }
-			}
-			slices.SortFunc(ours, byAmount(&m.ours))
-			slices.SortFunc(theirs, byAmount(&m.theirs))
-			united := 0 // theirs up to this one are united with the one before, where they are near to the same of ours
-			for _, o := range ours {
-				s := m.rules.windowOf(&m.ours.rows[o], m.ours.rows[o].Amount)
-				from, _ := slices.BinarySearchFunc(theirs, s.least, func(t int32, v int64) int { return cmp.Compare(m.theirs.rows[t].Amount, v) })
-				to, _ := slices.BinarySearchFunc(theirs, s.most+1, func(t int32, v int64) int { return cmp.Compare(m.theirs.rows[t].Amount, v) })
-				if from == to {
-					continue
-				}
-				g.unite(oursAt[o], theirsAt[theirs[from]])
-				for united = max(united, from); united+1 < to; united++ {
-					g.unite(theirsAt[theirs[united]], theirsAt[theirs[united+1]])
-				}
-			}
+			m.uniteBucket(g, ours, theirs, oursAt, theirsAt)
 			return m.goOn()
 		})
+	}
+}
+
+// nodes notes the nodes of rows.
+func (g *graph) nodes(ours, theirs map[int32]int32) {
+	for at := range g.index.entries {
+		theirs[g.index.entries[at].row] = int32(at)
+	}
+	for at, o := range g.ours {
+		ours[o] = int32(len(g.index.entries) + at)
+	}
+}
+
+// uniteBucket unites rows of one id whose amounts are near.
+func (m *matcher) uniteBucket(g *graph, ours, theirs []int32, oursAt, theirsAt map[int32]int32) {
+	type near struct {
+		ours        int32
+		least, most int64
+	}
+	var all []near
+	for _, o := range ours {
+		for _, s := range m.rules.windowsOf(&m.ours.rows[o]) {
+			all = append(all, near{o, s.least, s.most})
+		}
+	}
+	slices.SortFunc(all, func(a, b near) int { return cmp.Compare(a.least, b.least) })
+	slices.SortFunc(theirs, m.theirs.compare)
+	united := 0 // theirs up to this one are united with the one before, where they are near to the same of ours
+	for _, n := range all {
+		from, to := m.theirs.search(theirs, n.least), m.theirs.search(theirs, n.most+1)
+		if from == to {
+			continue
+		}
+		g.unite(oursAt[n.ours], theirsAt[theirs[from]])
+		for united = max(united, from); united+1 < to; united++ {
+			g.unite(theirsAt[theirs[united]], theirsAt[theirs[united+1]])
+		}
 	}
 }
 
@@ -227,7 +242,7 @@ func (g *graph) unite(a, b int32) {
 	}
 }
 
-// uniteRange unites the points of a range.
+// uniteRange unites the entries of a range.
 func (g *graph) uniteRange(from, to int) {
 	last := int32(to - 1)
 	for at := findIn(g.next, int32(from)); at < last; at = findIn(g.next, at) {
@@ -238,12 +253,12 @@ func (g *graph) uniteRange(from, to int) {
 
 // families are the components that have rows of both sides.
 func (g *graph) families() []family {
-	points := int32(len(g.index.points))
+	entries := int32(len(g.index.entries))
 	at := make(map[int32]int, len(g.ours))
 	var all []family
 	for i, o := range g.ours {
-		root := g.find(points + int32(i))
-		if root == points+int32(i) {
+		root := g.find(entries + int32(i))
+		if root == entries+int32(i) {
 			continue // it is alone: roots are the least of their components, and theirs come first
 		}
 		n, known := at[root]
@@ -254,9 +269,9 @@ func (g *graph) families() []family {
 		}
 		all[n].ours = append(all[n].ours, o)
 	}
-	for i := range points {
+	for i := range entries {
 		if n, known := at[g.find(i)]; known {
-			all[n].theirs = append(all[n].theirs, g.index.points[i].row)
+			all[n].theirs = append(all[n].theirs, g.index.entries[i].row)
 		}
 	}
 	return all

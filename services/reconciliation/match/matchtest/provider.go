@@ -145,8 +145,11 @@ func (g *generator) broken() {
 		g.twiceExternal, g.twiceExternal, g.twiceInternal, g.unsure, g.unsure, g.late, g.mismatch, g.incomplete, g.ambiguous,
 	}
 	plant := plants[g.rand.IntN(len(plants))]
-	ours, theirs := g.drawn(g.amount())
-	plant(ours, theirs)
+	kind, amount := match.KindCharge, g.amount()
+	if n := g.rand.IntN(10); n < 4 {
+		kind, amount = []match.Kind{match.KindRefund, match.KindRefund, match.KindRefund, match.KindChargeback}[n], -amount
+	}
+	plant(g.movement(kind, amount))
 }
 
 func (g *generator) timing(ours, _ Line) {
