@@ -39,6 +39,7 @@ bench: postgres ## Measure sagas, orders, charges and reservations per second, a
 	go test -run '^$$' -bench ReadStock ./services/inventory
 	go test -run '^$$' -bench Reserve -benchtime 20000x ./services/inventory
 	go test -run '^$$' -bench Rebuild -benchtime 1x ./services/inventory
+	go test -run '^$$' -bench Import -benchtime 4x ./services/reconciliation
 	go test -run '^$$' -bench 'Batch/|BesideABatch' -benchtime 1x ./test/e2e
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)

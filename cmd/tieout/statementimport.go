@@ -162,7 +162,7 @@ func (c *cli) importOne(ctx context.Context, r *remote, header *reconciliationv1
 // noteImport says what is to be known of a file that was there, or does not count.
 func (c *cli) noteImport(s importing.Summary) {
 	if s.Duplicate {
-		c.note("duplicate: %s is there already as file %s, and nothing has changed", s.Name, s.FileID)
+		c.note("duplicate: %s is there already as file %s of account %s, and nothing has changed", s.Name, s.FileID, s.Account)
 	}
 	switch s.State {
 	case "quarantined":

@@ -143,7 +143,7 @@ var registry = []Registration{
 	{RunUnderWay, codes.FailedPrecondition, "A reconciliation is under way, and there is one at a time; it is named."},
 	{RunBehind, codes.FailedPrecondition, "The day of the run is before that of the last one, which has judged by it what is due; a simulation may be of any day."},
 	{RunStateRefused, codes.FailedPrecondition, "What is asked of the run is not possible in the state in which it is."},
-	{MovementNotOpen, codes.FailedPrecondition, "A movement is in a match already, or no run has looked at it yet."},
+	{MovementNotOpen, codes.FailedPrecondition, "No run has looked at a movement yet, so that it cannot be decided on."},
 	{StatementStateRefused, codes.FailedPrecondition, "What is asked of the statement or its file is not possible in the state in which it is."},
 	{BreakStateRefused, codes.FailedPrecondition, "What is decided on the break is not possible in the state in which it is."},
 	{BreakResolutionRefused, codes.FailedPrecondition, "Breaks of this code, or of this amount, do not end that way."},

@@ -38,10 +38,10 @@ func benchmarkRun(b *testing.B, rows int) {
 		if f.db, err = pgxpool.New(b.Context(), f.dsn); err != nil {
 			b.Fatal(err)
 		}
-		fill(b, f.db, rows)
-		checkpoint(b, server)
 		f.start()
 		f.reconciliation.runner.pieceSize = pieceSize
+		fill(b, f.db, rows)
+		checkpoint(b, server)
 		b.StartTimer()
 		began := time.Now()
 		made := f.run("2026-11-30")

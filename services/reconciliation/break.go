@@ -235,11 +235,12 @@ func (c *change) releaseMovements(ctx context.Context) error {
 	if c.MatchID == nil {
 		return nil
 	}
-	if _, err := c.store.betweenRuns(ctx); err != nil {
+	last, err := c.store.betweenRuns(ctx)
+	if err != nil {
 		return err
 	}
-	if err := c.store.q.OpenMovementsAgain(ctx, *c.MatchID); err != nil {
-		return fmt.Errorf("opening movements again: %w", err)
+	if err := c.store.openByHand(ctx, last.Number, *c.MatchID); err != nil {
+		return err
 	}
 	c.MatchID = nil
 	return nil
@@ -300,7 +301,8 @@ func (s store) setBreak(ctx context.Context, c *change, verb breaks.Verb) error 
 // matchByHand makes a match of the movements of a break; nil where it has none. BREAK_MOVEMENT_MATCHED where one of them is in
 // another match, RUN_UNDER_WAY while a run looks at them.
 func (s store) matchByHand(ctx context.Context, bid BreakID, evidence string) (*int64, error) {
-	if _, err := s.betweenRuns(ctx); err != nil {
+	last, err := s.betweenRuns(ctx)
+	if err != nil {
 		return nil, err
 	}
 	matchID, err := s.q.InsertHandMatch(ctx, reconciliationdb.InsertHandMatchParams{BreakID: bid.UUID(), Evidence: evidence})
@@ -317,10 +319,7 @@ func (s store) matchByHand(ctx context.Context, bid BreakID, evidence string) (*
 	if elsewhere > 0 {
 		return nil, rpcerr.New(rpcerr.BreakMovementMatched, "%d movements of %s are in another match", elsewhere, bid)
 	}
-	if err := s.q.CloseMovements(ctx, matchID); err != nil {
-		return nil, fmt.Errorf("closing movements: %w", err)
-	}
-	return &matchID, nil
+	return &matchID, s.closeByHand(ctx, last.Number, matchID)
 }
 
 func (s store) insertAction(ctx context.Context, actor, verb, target, reason string) error {

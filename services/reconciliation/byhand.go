@@ -11,25 +11,20 @@ import (
 // What people decide on movements, they decide between two runs: see betweenRuns, which gives the number of the last one. The next
 // run sees what they did.
 
-// closeByHand has movements that a person has matched not be looked at any more. MOVEMENT_NOT_OPEN when one of them is in a match
-// already, or no run has looked at it yet.
-func (s store) closeByHand(ctx context.Context, last int32, match int64, movements []int64) error {
-	n, err := s.q.CloseByHand(ctx, reconciliationdb.CloseByHandParams{Last: last, Movements: movements})
+// closeByHand has the movements of a match that a person made not be looked at any more. MOVEMENT_NOT_OPEN when no run has looked
+// at one of them yet.
+func (s store) closeByHand(ctx context.Context, last int32, match int64) error {
+	others, err := s.q.CloseByHand(ctx, reconciliationdb.CloseByHandParams{Last: last, MatchID: match})
 	if err != nil {
 		return fmt.Errorf("closing movements: %w", err)
 	}
-	if n != int64(len(movements)) {
-		return rpcerr.New(rpcerr.MovementNotOpen, "%d of %d movements are in a match already, or no run has looked at them yet", int64(len(movements))-n, len(movements))
+	if others > 0 {
+		return rpcerr.New(rpcerr.MovementNotOpen, "no run has looked at %d of the movements yet", others)
 	}
-	unsure, err := s.q.InDoubtOf(ctx, movements)
-	if err != nil {
-		return fmt.Errorf("looking for movements in doubt: %w", err)
+	if err := s.q.HoldProvisional(ctx, match); err != nil {
+		return fmt.Errorf("writing provisional matches: %w", err)
 	}
-	held := make([]provisional, len(unsure))
-	for i, movement := range unsure {
-		held[i] = provisional{match, movement}
-	}
-	return s.insertProvisional(ctx, held)
+	return nil
 }
 
 // openByHand undoes a match: its movements are open again, and the next run looks at them.

@@ -85,8 +85,9 @@ func statementToProto(s *statement) *reconciliationv1.Statement {
 		out.Closing, out.ClosingDate = amount(s.currency, s.closing.minor), dayText(s.closing.day)
 	}
 	for _, of := range s.sums {
+		currency := money.Currency(of.Currency)
 		out.Sums = append(out.Sums, &reconciliationv1.StatementSum{
-			Credits: amount(of.Currency, of.Credits), Debits: amount(of.Currency, of.Debits), Fees: amount(of.Currency, of.Fees),
+			Credits: amount(currency, of.Credits), Debits: amount(currency, of.Debits), Fees: amount(currency, of.Fees),
 		})
 	}
 	return out

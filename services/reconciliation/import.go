@@ -175,6 +175,10 @@ func (r *reconciliation) bring(ctx context.Context, from request, h header, mapp
 		return answer, err
 	}
 	err = r.alone(ctx, h.Account, h.Side, func(ctx context.Context) error {
+		// Whoever came in before may have brought it.
+		if answer, err = r.known(ctx, from, header{reading: asked, sha256: h.sha256}, said); !errors.Is(err, errNotThere) {
+			return err
+		}
 		b, err := r.beginImport(ctx, from, h, asked)
 		if err != nil {
 			return err
@@ -231,11 +235,16 @@ func (r *reconciliation) beginImport(ctx context.Context, from request, h header
 // take reads the file and writes what it says.
 func (b *bringing) take(ctx context.Context, mapping *formats.Mapping, in io.Reader) error {
 	hand, wait := b.w.start(ctx)
-	b.t = &taking{h: b.h, delivery: b.w.delivery, payouts: b.w.payouts, hand: hand, moved: map[money.Currency]int64{}}
+	b.t = &taking{
+		h: b.h, delivery: b.w.delivery, payouts: b.w.payouts, pieceRows: b.r.pieceRows, hand: hand, moved: map[money.Currency]int64{},
+	}
 	options := formats.Options{Name: b.h.name, Format: b.h.Format, Currency: b.h.Currency, Mapping: mapping}
 	err := b.t.run(b.r.read(in, options))
 	if failed := wait(); failed != nil {
 		return failed
+	}
+	if err == nil && b.w.pieces < b.w.done {
+		err = errOtherContent
 	}
 	if err != nil {
 		return err

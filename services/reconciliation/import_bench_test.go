@@ -3,10 +3,11 @@ package reconciliation
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"iter"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func BenchmarkImport(b *testing.B) {
 	server := pgtest.Durable(b)
 	for name, of := range map[string]struct {
 		format formats.Format
-		write  func(io.Writer, int)
+		write  func(w io.Writer, n, round int)
 	}{
 		"stripe":  {formats.Stripe, writeStripe},
 		"camt053": {formats.Camt053, writeCamt},
@@ -77,28 +78,39 @@ func benchmarked(b *testing.B, pool *pgxpool.Pool) *reconciliation {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return &reconciliation{pool: pool, read: formats.Read, detect: formats.Detect, imports: imports}
+	return &reconciliation{pool: pool, read: formats.Read, detect: formats.Detect, pieceRows: pieceRows, imports: imports}
 }
 
-func importOnce(b *testing.B, r *reconciliation, format formats.Format, round int, write func(io.Writer, int)) {
-	in, out := io.Pipe()
-	go func() {
-		w := bufio.NewWriterSize(out, 64<<10)
-		write(w, importLines)
-		out.CloseWithError(w.Flush())
-	}()
+// importOnce writes a file and imports it: that of the round, of an account of its own.
+func importOnce(b *testing.B, r *reconciliation, format formats.Format, round int, write func(w io.Writer, n, round int)) {
+	b.Helper()
+	b.StopTimer()
+	file, err := os.Create(filepath.Join(b.TempDir(), fmt.Sprint(round)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	w := bufio.NewWriter(file)
+	write(w, importLines, round)
+	if err := w.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		b.Fatal(err)
+	}
+	b.StartTimer()
 	h := header{name: "bench", reading: reading{Account: fmt.Sprint("account", round), Format: format}}
-	file, _, err := r.importFile(context.WithoutCancel(b.Context()), request{"bench", fmt.Sprintf("import-%06d", round)}, h, in)
+	taken, _, err := r.importFile(b.Context(), request{"bench", fmt.Sprintf("import-%06d", round)}, h, file)
 	if err != nil {
 		b.Skipf("the format is not read: %v", err)
 	}
-	if file.movements != importLines || file.state != fileAccepted {
-		b.Fatalf("took in %d movements, and the file is %s: %s", file.movements, file.state, file.note)
+	if taken.movements != importLines || taken.state != fileAccepted {
+		b.Fatalf("took in %d movements, and the file is %s: %s", taken.movements, taken.state, taken.note)
 	}
 }
 
 // writeStripe writes a report of n charges.
-func writeStripe(w io.Writer, n int) {
+func writeStripe(w io.Writer, n, round int) {
 	fmt.Fprintln(w, "automatic_payout_id,automatic_payout_effective_at_utc,balance_transaction_id,created_utc,available_on_utc,currency,gross,fee,net,"+
 		"reporting_category,source_id,charge_id,payment_intent_id,payment_metadata[order_id],payment_metadata[tieout_key]")
 	var row bytes.Buffer
@@ -108,23 +120,23 @@ func writeStripe(w io.Writer, n int) {
 		fee := gross / 50
 		decimal := func(minor int) string { return fmt.Sprintf("%d.%02d", minor/100, minor%100) }
 		fmt.Fprintf(&row, "po_%07d,2026-01-05 00:00:00,txn_%010d,2026-01-03 10:%02d:%02d,2026-01-05 00:00:00,eur,%s,%s,%s,charge,ch_%010d,ch_%010d,pi_%010d,"+
-			"ord_%010d,saga/sag_%010d/charge\n", i/250, i, i/60%60, i%60, decimal(gross), decimal(fee), decimal(gross-fee), i, i, i, i, i)
+			"ord_%010d,saga/sag_%d_%010d/charge\n", i/250, i, i/60%60, i%60, decimal(gross), decimal(fee), decimal(gross-fee), i, i, i, i, round, i)
 		w.Write(row.Bytes())
 	}
 }
 
 // writeCamt writes a camt.053 of one statement with n credits of 10.00.
-func writeCamt(w io.Writer, n int) {
+func writeCamt(w io.Writer, n, round int) {
 	balance := func(kind string, minor int) string {
 		return fmt.Sprintf(`<Bal><Tp><CdOrPrtry><Cd>%s</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">%d.%02d</Amt><CdtDbtInd>CRDT</CdtDbtInd><Dt><Dt>2026-01-05</Dt></Dt></Bal>`,
 			kind, minor/100, minor%100)
 	}
 	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?>
 <Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><BkToCstmrStmt><GrpHdr><MsgId>B</MsgId><CreDtTm>2026-01-05T00:00:00Z</CreDtTm></GrpHdr>
-<Stmt><Id>B-1</Id><ElctrncSeqNb>1</ElctrncSeqNb><CreDtTm>2026-01-05T00:00:00Z</CreDtTm><Acct><Id><IBAN>DE89370400440532013000</IBAN></Id><Ccy>EUR</Ccy></Acct>
+<Stmt><Id>B-1</Id><ElctrncSeqNb>1</ElctrncSeqNb><CreDtTm>2026-01-05T00:00:00Z</CreDtTm><Acct><Id><IBAN>DE8937040044053201%04d</IBAN></Id><Ccy>EUR</Ccy></Acct>
 %s
 %s
-`, balance("OPBD", 0), balance("CLBD", n*1000))
+`, round, balance("OPBD", 0), balance("CLBD", n*1000))
 	for i := range n {
 		fmt.Fprintf(w, `<Ntry><Amt Ccy="EUR">10.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-01-05</Dt></BookgDt><ValDt><Dt>2026-01-05</Dt></ValDt>`+
 			`<AcctSvcrRef>EUR-%09d</AcctSvcrRef><BkTxCd><Prtry><Cd>BENCH</Cd></Prtry></BkTxCd><NtryDtls><TxDtls><Refs><EndToEndId>E2E-%09d</EndToEndId></Refs>`+
@@ -161,7 +173,7 @@ func BenchmarkImportRows(b *testing.B) {
 	round := 0
 	for b.Loop() {
 		round++
-		importOnce(b, r, formats.Stripe, round, func(w io.Writer, _ int) { fmt.Fprint(w, round) })
+		importOnce(b, r, formats.Stripe, round, func(w io.Writer, _, round int) { fmt.Fprint(w, round) })
 	}
 	b.ReportMetric(float64(b.N*importLines)/b.Elapsed().Seconds(), "lines/s")
 }

@@ -28,12 +28,11 @@ func (r *reconciliation) sweepOnce(ctx context.Context) (again bool, err error) 
 	if err != nil {
 		return false, fmt.Errorf("looking for files to clear: %w", err)
 	}
+	var failed error
 	for _, f := range left {
-		if err := r.clear(ctx, FileID(f)); err != nil {
-			return false, err
-		}
+		failed = errors.Join(failed, r.clear(ctx, FileID(f)))
 	}
-	return false, nil
+	return false, failed
 }
 
 // clearAll does that for the files of an account and side.
@@ -98,15 +97,17 @@ func (s store) droppedRanges(ctx context.Context, fid FileID, delivery int32) ([
 
 // remove removes movements, some at a time.
 func (s store) remove(ctx context.Context, first, last int64) error {
-	for {
-		n, err := s.q.RemoveMovements(ctx, reconciliationdb.RemoveMovementsParams{First: first, Last: last, N: clearPiece})
+	last, err := s.q.LastMovement(ctx, reconciliationdb.LastMovementParams{First: first, Last: last})
+	if err != nil {
+		return fmt.Errorf("looking for movements to remove: %w", err)
+	}
+	for ; first <= last; first += clearPiece {
+		err := s.q.RemoveMovements(ctx, reconciliationdb.RemoveMovementsParams{First: first, Last: min(last, first+clearPiece-1)})
 		if err != nil {
 			return fmt.Errorf("removing movements: %w", err)
 		}
-		if n < clearPiece {
-			return nil
-		}
 	}
+	return nil
 }
 
 // cleared notes that a file is cleared. One that was only to be brought is gone altogether; one that is held may have nothing

@@ -248,10 +248,11 @@ func payoutIn(l *formats.Line) string {
 
 // add adds a line that is booked to what its statement comes to.
 func (s *statement) add(l *formats.Line) {
-	i := slices.IndexFunc(s.sums, func(a sum) bool { return a.Currency == l.Amount.Currency })
+	currency := string(l.Amount.Currency)
+	i := slices.IndexFunc(s.sums, func(a sum) bool { return a.Currency == currency })
 	if i < 0 {
 		i = len(s.sums)
-		s.sums = append(s.sums, sum{Currency: l.Amount.Currency})
+		s.sums = append(s.sums, sum{Currency: currency})
 	}
 	of := &s.sums[i]
 	side := &of.Credits

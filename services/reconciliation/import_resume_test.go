@@ -12,11 +12,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/services/reconciliation/formats"
+	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
 
 // keyed are the keys of all movements, with what they say.
@@ -113,11 +116,15 @@ func TestImport_DoesNotGoOnWithWhatWasReadOtherwise(t *testing.T) {
 	f := setupImports(t)
 	content := reportOf(charges(3 * pieceRows)...)
 	f.breakOff(hashed(providerHeader("report"), content), content, 1)
+	few := false
 	f.reconciliation.read = func(r io.Reader, o formats.Options) iter.Seq2[formats.Part, error] {
 		return func(yield func(formats.Part, error) bool) {
 			for p, err := range readFake(r, o) {
 				if p.Line != nil {
 					p.Line.Fee = 0
+					if few && p.Line.Number > 10 {
+						continue
+					}
 				}
 				if !yield(p, err) {
 					return
@@ -125,10 +132,19 @@ func TestImport_DoesNotGoOnWithWhatWasReadOtherwise(t *testing.T) {
 			}
 		}
 	}
-	if _, err := f.importAs("import-again", hashed(providerHeader("report"), content), content); err == nil {
-		t.Error("went on with what was read otherwise")
+	for _, few = range []bool{false, true} {
+		if _, err := f.importAs("import-again", hashed(providerHeader("report"), content), content); !rpcerr.Is(err, rpcerr.IdempotencyKeyInFlight) {
+			t.Errorf("went on with what was read otherwise, or with less of it: %v", err)
+		}
+		f.wantEmpty()
+		if !few {
+			read := f.reconciliation.read
+			f.reconciliation.read = readFake
+			f.breakOff(hashed(providerHeader("report"), content), content, 1)
+			f.reconciliation.read = read
+		}
 	}
-	f.wantEmpty()
+	few = false
 	file := f.take("accepted", hashed(providerHeader("report"), content), content)
 	if paid := f.count(`SELECT sum(amount_minor)::bigint FROM movement WHERE ours`); paid != 3*pieceRows*1000 || file.GetMovements() != 3*pieceRows {
 		t.Errorf("paid out %d by %v", paid, file)
@@ -188,5 +204,83 @@ func TestImport_NeedsNoMoreMemoryForMoreLines(t *testing.T) {
 	few, many := f.heapOf(3*pieceRows), f.heapOf(15*pieceRows)
 	if grown := int64(many) - int64(few); float64(grown) > 0.3*float64(few) {
 		t.Errorf("%d lines hold %.1f MB, five times as many %.1f MB", 3*pieceRows, float64(few)/1e6, float64(many)/1e6)
+	}
+}
+
+// Whichever COMMIT of an import is lost, before or after it took effect: the same request again ends in what an import that
+// nothing disturbs makes.
+func TestImport_SurvivesTheLossOfEachCommit(t *testing.T) {
+	t.Parallel()
+	lines := append(charges(2*pieceRows), charge("txn_0000007", "po_0"), charge("another", "po_9"))
+	content := reportOf(lines...)
+	undisturbed := newImports(t)
+	want := undisturbed.take("accepted", hashed(providerHeader("report"), content), content)
+	wantKeys := undisturbed.keyed()
+	for name, fault := range pgtest.Faults() {
+		for cut := range 4 { // the file, two pieces, the last piece, the decision
+			t.Run(fmt.Sprintf("%s/%d", name, cut), func(t *testing.T) {
+				f := setupImports(t)
+				pieces := 0
+				f.reconciliation.written = func(*chunk) {
+					if pieces++; pieces == cut {
+						f.faults.SetOnce(fault)
+					}
+				}
+				if cut == 0 {
+					f.faults.SetOnce(fault)
+				}
+				h := hashed(providerHeader("report"), content)
+				if answer, err := f.importAs("import-report", h, content); err == nil {
+					t.Fatalf("lost a commit, and came to %v", answer)
+				}
+				answer, err := f.importAs("import-report", h, content)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := answer.GetFile()
+				if state(got) != "accepted" || got.GetControlHash() != want.GetControlHash() || got.GetMovements() != want.GetMovements() {
+					t.Errorf("got %v, want %v", got, want)
+				}
+				if diff := cmp.Diff(wantKeys, f.keyed()); diff != "" {
+					t.Error("movements differ from those of an import that nothing disturbed")
+				}
+				if n := f.count(`SELECT count(*) FROM statement_file`); n != 1 {
+					t.Errorf("%d files are there", n)
+				}
+				f.wantClean()
+			})
+		}
+	}
+}
+
+// Who brings a file is fenced off when somebody else goes on with it.
+func TestImport_OfAnEarlierAttemptWritesNothingAnyMore(t *testing.T) {
+	f := setupImports(t)
+	h := header{name: "report", sha256: make([]byte, sha256.Size), reading: reading{Account: defaultAccount, Format: formats.Stripe, Side: stageProvider}}
+	first, err := f.reconciliation.beginImport(t.Context(), request{caller: "ann"}, h, h.reading)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := f.reconciliation.beginImport(t.Context(), request{caller: "bob"}, h, h.reading)
+	if err != nil || second.w.file != first.w.file || second.w.attempt != 2 {
+		t.Fatalf("resumed as %v, attempt %d: %v", second.w.file, second.w.attempt, err)
+	}
+	m := movement{delivery: first.w.delivery, place: 1, key: uuid.New(), stage: stageProvider, currency: "EUR", kind: 1, otherDay: noDay}
+	for name, late := range map[string]func() error{
+		"a piece": func() error { return first.w.write(t.Context(), &chunk{rows: []movement{m}}) },
+		"an overlap": func() error {
+			return first.w.writeWhatIsNew(t.Context(), &chunk{rows: []movement{m}}, reconciliationdb.WritePieceParams{})
+		},
+		"a decision": func() error { return newStore(f.db).holdFile(t.Context(), first.w.file, first.w.attempt) },
+	} {
+		if err := late(); !rpcerr.Is(err, rpcerr.IdempotencyKeyInFlight) {
+			t.Errorf("%s of the first attempt: %v", name, err)
+		}
+	}
+	if err := second.w.write(t.Context(), &chunk{rows: []movement{m}}); err != nil {
+		t.Error(err)
+	}
+	if n := f.count(`SELECT count(*) FROM movement`); n != 1 {
+		t.Errorf("%d movements are there", n)
 	}
 }

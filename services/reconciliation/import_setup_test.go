@@ -162,6 +162,7 @@ type importFixture struct {
 	statements     reconciliationv1.StatementServiceClient
 	reconciliation *reconciliation
 	process        *service.Process
+	faults         *pgtest.FaultySwitch // of the process' COMMITs
 }
 
 func setupImports(t *testing.T) *importFixture {
@@ -188,6 +189,7 @@ func (f *importFixture) start() {
 	f.process = servicetest.Start(f.T, service.Service{
 		Name: "reconciliation", Postgres: service.Postgres{DSN: f.dsn, MaxConns: 10}, Migrations: Migrations(),
 		Run: func(ctx context.Context, env *service.Env) (err error) {
+			env.Pool, f.faults = pgtest.Faulty(f.T, env.Pool)
 			if f.reconciliation, err = wire(ctx, env, DefaultConfig()); err != nil {
 				return err
 			}

@@ -20,7 +20,7 @@ const (
 	pieceRows  = 20_000
 	pieceLines = 50_000
 	// maxStatements is how many statements a file may have. They are kept in memory until the file is decided on.
-	maxStatements = 10_000
+	maxStatements = 5000
 	// maxProofs is how many proofs that do not hold are kept of a file.
 	maxProofs = 1000
 	// detectWithin is how much of a file its format is read from, in bytes.
@@ -32,6 +32,7 @@ const (
 type taking struct {
 	h                 header // with its format and side
 	delivery, payouts int32
+	pieceRows         int
 	// hand gives a piece away to be written, and gives an empty one.
 	hand func(*chunk) (*chunk, error)
 
@@ -99,7 +100,7 @@ func (t *taking) run(parts iter.Seq2[formats.Part, error]) error {
 		if err == nil {
 			err = t.part(part)
 		}
-		if err == nil && (len(t.piece.rows) >= pieceRows || t.lines-handed >= pieceLines) {
+		if err == nil && (len(t.piece.rows) >= t.pieceRows || t.lines-handed >= pieceLines) {
 			t.piece.lines = t.lines
 			handed = t.lines
 			t.piece, err = t.hand(t.piece)
@@ -180,7 +181,7 @@ func (t *taking) close(c *formats.Closing) error {
 		return &formats.Error{File: t.h.name, Line: c.Balance.At, Field: "closing balance", Err: errNoDay}
 	}
 	s.closing = &balance{c.Balance.Amount.Minor, dayOf(c.Balance.Date)}
-	if s.opening == nil || slices.ContainsFunc(s.sums, func(of sum) bool { return of.Currency != t.opening }) {
+	if s.opening == nil || slices.ContainsFunc(s.sums, func(of sum) bool { return of.Currency != string(t.opening) }) {
 		return nil
 	}
 	parts := []money.Amount{{Currency: t.opening, Minor: s.opening.minor}}

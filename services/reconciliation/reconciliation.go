@@ -32,9 +32,10 @@ type reconciliation struct {
 	keyTTL   time.Duration      // of clients' keys
 
 	// read and detect are how files are read: those of package formats.
-	read    func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
-	detect  func(head []byte, mapped bool) (formats.Format, bool)
-	written func(*chunk) // is told of each piece of an import that is written; nil for nobody
+	read      func(io.Reader, formats.Options) iter.Seq2[formats.Part, error]
+	detect    func(head []byte, mapped bool) (formats.Format, bool)
+	pieceRows int          // how many movements of a file are written at once
+	written   func(*chunk) // is told of each piece of an import that is written; nil for nobody
 
 	// Of the internal side.
 	tieOut     TieOutConfig

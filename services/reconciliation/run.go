@@ -90,7 +90,7 @@ func newReconciliation(env *service.Env, cfg Config) (*reconciliation, error) {
 	r := &reconciliation{
 		pool: env.Pool, watchers: watch.New(env.Stopping), log: env.Log, key: key, keyTTL: cfg.IdempotencyTTL,
 		outbox: outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter}),
-		read:   formats.Read, detect: formats.Detect, tieOut: cfg.TieOut, policy: breaks.DefaultPolicy(), breakBell: periodic.NewBell(),
+		read:   formats.Read, detect: formats.Detect, pieceRows: pieceRows, tieOut: cfg.TieOut, policy: breaks.DefaultPolicy(), breakBell: periodic.NewBell(),
 		slot: make(chan struct{}, 1), stopping: env.Stopping,
 	}
 	if r.imports, err = newImportMetrics(env.Meter); err != nil {

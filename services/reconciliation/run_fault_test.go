@@ -16,9 +16,9 @@ import (
 	"github.com/tieout/tieout/services/reconciliation/match"
 )
 
-// runStory is what comes in: some of it before a first run, the rest before the second one, which the tests disturb. It has two
+// twoDays is what comes in: some of it before a first run, the rest before the second one, which the tests disturb. It has two
 // accounts, two currencies and both stages, what is open, what was in doubt, and what is there twice.
-func runStory() (before, after []mv) {
+func twoDays() (before, after []mv) {
 	ours, theirs := pairs("ch", 30)
 	pounds, report := pairs("gb", 10)
 	for i := range pounds {
@@ -45,7 +45,7 @@ func runStory() (before, after []mv) {
 func undisturbed(t *testing.T) *runFixture {
 	t.Helper()
 	f := setupRuns(t)
-	before, after := runStory()
+	before, after := twoDays()
 	f.deliver(before...)
 	f.run(asOf)
 	f.deliver(after...)
@@ -60,7 +60,7 @@ func undisturbed(t *testing.T) *runFixture {
 func disturbed(t *testing.T) *runFixture {
 	t.Helper()
 	f := setupRuns(t)
-	before, after := runStory()
+	before, after := twoDays()
 	f.deliver(before...)
 	f.run(asOf)
 	f.deliver(after...)

@@ -74,7 +74,7 @@ func setupRuns(t testing.TB, change ...func(*Config)) *runFixture {
 func (f *runFixture) start() {
 	f.Helper()
 	cfg := servicetest.Config()
-	cfg.NATS.URL = bustest.Server(f).URL()
+	cfg.NATS.URL, cfg.AuditEvery = bustest.Server(f).URL(), time.Hour // movements of these tests are in no events
 	process, err := service.Start(f.Context(), cfg, f.Output(), service.Service{
 		Name: "reconciliation", Postgres: service.Postgres{DSN: f.dsn, MaxConns: 10}, Migrations: Migrations(),
 		Run: func(ctx context.Context, env *service.Env) (err error) {
@@ -396,7 +396,7 @@ INSERT INTO match_leg (match_id, movement_id) SELECT $1, unnest($2::bigint[])`, 
 		if err != nil {
 			return err
 		}
-		return st.closeByHand(f.Context(), last, matchID, movements)
+		return st.closeByHand(f.Context(), last, matchID)
 	})
 	return matchID
 }

@@ -133,10 +133,10 @@ type balance struct {
 
 // sum is what booked lines in one currency come to, in minor units.
 type sum struct {
-	Currency money.Currency `json:"currency"`
-	Credits  int64          `json:"credits"`
-	Debits   int64          `json:"debits"` // less than zero
-	Fees     int64          `json:"fees"`
+	Currency string `json:"currency"` // also one that there is not any more, which a Currency does not read
+	Credits  int64  `json:"credits"`
+	Debits   int64  `json:"debits"` // less than zero
+	Fees     int64  `json:"fees"`
 }
 
 // line is a movement, as people look at it.

@@ -1,6 +1,7 @@
 package reconciliation
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,13 @@ func unnumbered(opening, closing int64, from, to int) *entry {
 	return numbered(0, 0, opening, closing, from, to)
 }
 
+// sibling is of the file that judge is asked about.
+func sibling(e *entry) *entry {
+	of := *e
+	of.file = uuid.Nil
+	return &of
+}
+
 func on(n int) match.Day { return dayOf(day(1)) + match.Day(n) }
 
 func with(e *entry, change func(*entry)) *entry {
@@ -31,19 +39,33 @@ func with(e *entry, change func(*entry)) *entry {
 	return e
 }
 
-func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
-	t.Parallel()
+func seriesOf(entries []*entry) *series {
+	r := newSeries()
+	for _, e := range entries {
+		r.add(e)
+	}
+	return r
+}
+
+// judgement is what is to become of a statement, given others.
+type judgement struct {
+	s      *entry
+	others []*entry
+	want   standing
+	why    string
+}
+
+func repeated(e *entry) { e.overlapping = e.places }
+
+func unbalanced(e *entry) { e.opening, e.closing = nil, nil }
+
+func keyed(e *entry) { e.unkeyed = 0 }
+
+// withNumbers are what is to become of statements with numbers, by what is special about them.
+func withNumbers() map[string]judgement {
 	five := numbered(5, 0, 100, 200, 5, 5)
 	six := numbered(6, 0, 200, 300, 6, 6)
-	repeated := func(e *entry) { e.overlapping = e.places }
-	unbalanced := func(e *entry) { e.opening, e.closing = nil, nil }
-	keyed := func(e *entry) { e.unkeyed = 0 }
-	for name, test := range map[string]struct {
-		s      *entry
-		others []*entry
-		want   standing
-		why    string
-	}{
+	return map[string]judgement{
 		"the first":                      {six, nil, standingTaken, ""},
 		"the next":                       {six, []*entry{five}, standingTaken, ""},
 		"the one before":                 {five, []*entry{six}, standingTaken, ""},
@@ -70,7 +92,13 @@ func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
 			[]*entry{five, numbered(6, 0, 200, 250, 6, 6), numbered(2, 0, 250, 260, 367, 367)}, standingGap, ""},
 		"it covers the days of several": {numbered(2, 0, 50, 400, 1, 30), []*entry{five, six}, standingOverlap, "covers days that stm_"},
 		"two on a day":                  {numbered(6, 0, 200, 300, 5, 5), []*entry{five}, standingTaken, ""},
+	}
+}
 
+// withoutNumbers are those of statements without numbers, or without balances.
+func withoutNumbers() map[string]judgement {
+	five := numbered(5, 0, 100, 200, 5, 5)
+	return map[string]judgement{
 		"without numbers, the next":              {unnumbered(200, 300, 6, 6), []*entry{unnumbered(100, 200, 5, 5)}, standingTaken, ""},
 		"without numbers, one of them":           {unnumbered(200, 300, 6, 6), []*entry{five}, standingTaken, ""},
 		"without numbers, the one before":        {unnumbered(0, 100, 4, 4), []*entry{unnumbered(100, 200, 5, 5)}, standingTaken, ""},
@@ -82,6 +110,10 @@ func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
 			standingGap, "opens with 2.00 EUR, and before it stm_"},
 		"without numbers, a day in the middle": {unnumbered(150, 160, 5, 5), []*entry{unnumbered(100, 200, 3, 9)}, standingOverlap, "covers days"},
 
+		"without numbers, of one file and day": {unnumbered(150, 160, 5, 5), []*entry{sibling(unnumbered(100, 200, 5, 5))}, standingTaken, ""},
+		"without numbers, of one file":         {unnumbered(250, 260, 6, 6), []*entry{sibling(unnumbered(100, 200, 5, 5))}, standingGap, "opens with"},
+		"with numbers, of one file and day":    {numbered(9, 0, 150, 160, 5, 5), []*entry{sibling(five)}, standingGap, "is number 9"},
+
 		"without balances, the first":      {with(unnumbered(0, 0, 5, 5), unbalanced), nil, standingTaken, ""},
 		"without balances, another day":    {with(unnumbered(0, 0, 6, 6), unbalanced), []*entry{five}, standingTaken, ""},
 		"without balances, a day again":    {with(unnumbered(0, 0, 5, 5), unbalanced), []*entry{five}, standingOverlap, "has lines of days"},
@@ -90,16 +122,26 @@ func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
 		"without balances, known by keys":  {with(with(unnumbered(0, 0, 5, 5), unbalanced), keyed), []*entry{with(numbered(5, 0, 1, 2, 5, 5), keyed)}, standingTaken, ""},
 		"without balances, of other keys":  {with(with(unnumbered(0, 0, 5, 5), unbalanced), keyed), []*entry{with(numbered(5, 0, 1, 2, 5, 5), func(e *entry) { e.unkeyed, e.format = 0, formats.MT940 })}, standingOverlap, "has lines of days"},
 		"without balances, without a line": {with(with(unnumbered(0, 0, 5, 5), unbalanced), func(e *entry) { e.first, e.last, e.places = noDay, noDay, 0 }), []*entry{five}, standingTaken, ""},
-	} {
+	}
+}
+
+func TestJudge_SaysWhatContinuesWhat(t *testing.T) {
+	t.Parallel()
+	judgements := withNumbers()
+	maps.Copy(judgements, withoutNumbers())
+	for name, test := range judgements {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := *test.s // others are the same ones in several tests
-			got, why := judgeStatement(&s, test.others, nil)
+			if len(test.others) == 1 && test.others[0].file == uuid.Nil {
+				s.file = uuid.Nil
+			}
+			got, why := judgeStatement(&s, seriesOf(test.others), nil)
 			if got != test.want || !strings.HasPrefix(why, test.why) || got.held() != (why != "" && got != standingRepeats) {
 				t.Errorf("got %d: %q, want %d: %q", got, why, test.want, test.why)
 			}
 			slices.Reverse(test.others)
-			if again, _ := judgeStatement(&s, test.others, nil); again != got {
+			if again, _ := judgeStatement(&s, seriesOf(test.others), nil); again != got {
 				t.Errorf("in another order: got %d, want %d", again, got)
 			}
 		})
@@ -110,10 +152,10 @@ func TestJudge_HoldsWhatHasLinesOfAStatementThatItFollows(t *testing.T) {
 	t.Parallel()
 	five, six := numbered(5, 0, 100, 200, 5, 5), numbered(6, 0, 200, 300, 6, 6)
 	six.overlapping = 1
-	if got, why := judgeStatement(six, []*entry{five}, map[uuid.UUID]bool{five.file: true}); got != standingOverlap || !strings.HasPrefix(why, "has 1 lines that stm_") {
+	if got, why := judgeStatement(six, seriesOf([]*entry{five}), map[uuid.UUID]bool{five.file: true}); got != standingOverlap || !strings.HasPrefix(why, "has 1 lines that stm_") {
 		t.Errorf("got %d: %s", got, why)
 	}
-	if got, _ := judgeStatement(six, []*entry{five}, map[uuid.UUID]bool{uuid.New(): true}); got != standingTaken {
+	if got, _ := judgeStatement(six, seriesOf([]*entry{five}), map[uuid.UUID]bool{uuid.New(): true}); got != standingTaken {
 		t.Errorf("of another account's: got %d", got)
 	}
 }
@@ -159,7 +201,7 @@ func TestSettleAll_TakesAWholeSeriesInAnyOrder(t *testing.T) {
 		}
 		for _, s := range chain {
 			twin := *s
-			if is, _ := judgeStatement(&twin, counted, nil); is != standingOverlap {
+			if is, _ := judgeStatement(&twin, seriesOf(counted), nil); is != standingOverlap {
 				t.Errorf("a second one of number %d is %d", s.sequence, is)
 			}
 		}

@@ -1,6 +1,7 @@
 package reconciliation
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -236,59 +237,75 @@ func contradicting(f *importFixture) []fakePart {
 	}
 }
 
-func TestLists_GiveWhatIsAskedForInPages(t *testing.T) {
-	f := setupImports(t)
-	first := f.take("accepted", bankHeader("first"), bankFile(nth(1), nth(2)))
-	third := f.take("held", bankHeader("fourth"), bankFile(nth(4)))
-	report := f.take("accepted", providerHeader("report"), reportOf(charge("txn_1", "")))
-	names := func(r *reconciliationv1.ListStatementFilesRequest) (all []string) {
-		r.PageSize = 1
-		for {
-			page, err := f.statements.ListStatementFiles(t.Context(), r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, file := range page.GetFiles() {
-				all = append(all, file.GetName())
-			}
-			if r.PageToken = page.GetNextPageToken(); r.PageToken == "" {
-				return all
-			}
+// fileNames lists files, one to a page, and gives their names.
+func (f *importFixture) fileNames(r *reconciliationv1.ListStatementFilesRequest) (all []string) {
+	f.Helper()
+	r.PageSize = 1
+	for {
+		page, err := f.statements.ListStatementFiles(f.Context(), r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range page.GetFiles() {
+			all = append(all, file.GetName())
+		}
+		if r.PageToken = page.GetNextPageToken(); r.PageToken == "" {
+			return all
 		}
 	}
-	if diff := cmp.Diff([]string{"report", "fourth", "first"}, names(&reconciliationv1.ListStatementFilesRequest{})); diff != "" {
+}
+
+// places lists statements, one to a page, and gives the names of their files, their accounts and their numbers.
+func (f *importFixture) places(r *reconciliationv1.ListStatementsRequest, files ...*reconciliationv1.StatementFile) (all []string) {
+	f.Helper()
+	r.PageSize = 1
+	for {
+		page, err := f.statements.ListStatements(f.Context(), r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, s := range page.GetStatements() {
+			for _, file := range files {
+				if file.GetFileId() == s.GetFileId() {
+					all = append(all, fmt.Sprintf("%s %s %d", file.GetName(), s.GetBankAccount(), s.GetNumber()))
+				}
+			}
+		}
+		if r.PageToken = page.GetNextPageToken(); r.PageToken == "" {
+			return all
+		}
+	}
+}
+
+func TestLists_GiveWhatIsAskedForInPages(t *testing.T) {
+	f := setupImports(t)
+	files := []*reconciliationv1.StatementFile{
+		f.take("accepted", bankHeader("first"), bankFile(nth(1), nth(2))), f.take("held", bankHeader("fourth"), bankFile(nth(4))),
+		f.take("accepted", providerHeader("report"), reportOf(charge("txn_1", ""))),
+	}
+	if diff := cmp.Diff([]string{"report", "fourth", "first"}, f.fileNames(&reconciliationv1.ListStatementFilesRequest{})); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	held := &reconciliationv1.ListStatementFilesRequest{State: reconciliationv1.StatementFileState_STATEMENT_FILE_STATE_HELD, Account: "default"}
-	if diff := cmp.Diff([]string{"fourth"}, names(held)); diff != "" {
+	if diff := cmp.Diff([]string{"fourth"}, f.fileNames(held)); diff != "" {
 		t.Errorf("files that are held (-want +got):\n%s", diff)
 	}
-	if got := names(&reconciliationv1.ListStatementFilesRequest{Account: "other"}); got != nil {
+	if got := f.fileNames(&reconciliationv1.ListStatementFilesRequest{Account: "other"}); got != nil {
 		t.Errorf("files of another account: %v", got)
 	}
-	numbers := func(r *reconciliationv1.ListStatementsRequest) (all []string) {
-		r.PageSize = 1
-		for {
-			page, err := f.statements.ListStatements(t.Context(), r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, s := range page.GetStatements() {
-				file := map[string]string{first.GetFileId(): "first", third.GetFileId(): "fourth", report.GetFileId(): "report"}[s.GetFileId()]
-				all = append(all, file+" "+s.GetBankAccount()+" "+string(rune('0'+s.GetNumber())))
-			}
-			if r.PageToken = page.GetNextPageToken(); r.PageToken == "" {
-				return all
-			}
-		}
-	}
-	if diff := cmp.Diff([]string{"report  1", "fourth DE01 1", "first DE01 1", "first DE01 2"}, numbers(&reconciliationv1.ListStatementsRequest{})); diff != "" {
+	want := []string{"report  1", "fourth DE01 1", "first DE01 1", "first DE01 2"}
+	if diff := cmp.Diff(want, f.places(&reconciliationv1.ListStatementsRequest{}, files...)); diff != "" {
 		t.Errorf("statements (-want +got):\n%s", diff)
 	}
 	gap := &reconciliationv1.ListStatementsRequest{BankAccount: "DE01", Standing: reconciliationv1.StatementStanding_STATEMENT_STANDING_GAP}
-	if diff := cmp.Diff([]string{"fourth DE01 1"}, numbers(gap)); diff != "" {
+	if diff := cmp.Diff([]string{"fourth DE01 1"}, f.places(gap, files...)); diff != "" {
 		t.Errorf("statements with a gap (-want +got):\n%s", diff)
 	}
+}
+
+func TestReads_RefuseWhatIsNoTokenOrIsNotThere(t *testing.T) {
+	f := setupImports(t)
+	first := f.take("accepted", bankHeader("first"), bankFile(nth(1)))
 	for _, token := range []string{"!", "eA", "c3RmXzE"} {
 		_, err := f.statements.ListStatements(t.Context(), &reconciliationv1.ListStatementsRequest{PageToken: token})
 		rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_token")
@@ -299,4 +316,6 @@ func TestLists_GiveWhatIsAskedForInPages(t *testing.T) {
 	rpcerrtest.Want(t, err, rpcerr.NotFound, "file_id")
 	_, err = f.statements.GetStatement(t.Context(), &reconciliationv1.GetStatementRequest{StatementId: "x"})
 	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "statement_id")
+	_, err = f.statements.ListStatements(t.Context(), &reconciliationv1.ListStatementsRequest{FileId: "x"})
+	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "file_id")
 }

@@ -142,7 +142,7 @@ func (s store) held(ctx context.Context) (held []*heldFile, others []*entry, err
 			return nil, nil, err
 		}
 		for _, e := range f.statements {
-			if key := e.seriesKey(); !seen[key] {
+			if key := (seriesKey{e.series, e.currency}); !seen[key] {
 				seen[key] = true
 				series.Series, series.Currencies = append(series.Series, key.series), append(series.Currencies, string(key.currency))
 			}

@@ -366,32 +366,27 @@ func (q *Queries) Cleared(ctx context.Context, arg ClearedParams) error {
 	return err
 }
 
-const closeByHand = `-- name: CloseByHand :execrows
-UPDATE open_movement SET until_run = 1 + $1::int, by_hand = true WHERE movement_id = ANY ($2::bigint[]) AND until_run IS NULL
+const closeByHand = `-- name: CloseByHand :one
+WITH legs AS (
+    SELECT movement_id FROM match_leg WHERE match_id = $1 AND active
+), closed AS (
+    UPDATE open_movement o SET until_run = 1 + $2::int, by_hand = true FROM legs
+     WHERE o.movement_id = legs.movement_id AND o.until_run IS NULL
+    RETURNING o.movement_id)
+SELECT ((SELECT count(*) FROM legs) - (SELECT count(*) FROM closed))::bigint AS others
 `
 
 type CloseByHandParams struct {
-	Last      int32
-	Movements []int64
+	MatchID int64
+	Last    int32
 }
 
+// Has the next run not see the movements of a match, and tells how many of them were not open.
 func (q *Queries) CloseByHand(ctx context.Context, arg CloseByHandParams) (int64, error) {
-	result, err := q.db.Exec(ctx, closeByHand, arg.Last, arg.Movements)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const closeMovements = `-- name: CloseMovements :exec
-UPDATE open_movement o SET until_run = (SELECT coalesce(max(number), 0) + 1 FROM run), by_hand = true FROM match_leg l
- WHERE l.match_id = $1 AND o.movement_id = l.movement_id AND o.until_run IS NULL
-`
-
-// From the next run on they are not open; that one does not see them any more.
-func (q *Queries) CloseMovements(ctx context.Context, matchID int64) error {
-	_, err := q.db.Exec(ctx, closeMovements, matchID)
-	return err
+	row := q.db.QueryRow(ctx, closeByHand, arg.MatchID, arg.Last)
+	var others int64
+	err := row.Scan(&others)
+	return others, err
 }
 
 const closeOpen = `-- name: CloseOpen :exec
@@ -1479,6 +1474,18 @@ func (q *Queries) GetStatement(ctx context.Context, id uuid.UUID) (GetStatementR
 	return i, err
 }
 
+const holdProvisional = `-- name: HoldProvisional :exec
+INSERT INTO provisional_match (match_id, movement_id, payment_id, kind, standing, idem_key)
+SELECT l.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE l.match_id = $1 AND l.active AND m.ours AND m.standing <> 0
+`
+
+// Of a match that a person made: what of it is in doubt or refused.
+func (q *Queries) HoldProvisional(ctx context.Context, matchID int64) error {
+	_, err := q.db.Exec(ctx, holdProvisional, matchID)
+	return err
+}
+
 const holdRun = `-- name: HoldRun :execrows
 SELECT FROM run WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling = '' FOR SHARE
 `
@@ -1494,30 +1501,6 @@ func (q *Queries) HoldRun(ctx context.Context, arg HoldRunParams) (int64, error)
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const inDoubtOf = `-- name: InDoubtOf :many
-SELECT id FROM movement WHERE id = ANY ($1::bigint[]) AND ours AND standing <> 0
-`
-
-func (q *Queries) InDoubtOf(ctx context.Context, ids []int64) ([]int64, error) {
-	rows, err := q.db.Query(ctx, inDoubtOf, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []int64{}
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const insertAction = `-- name: InsertAction :exec
@@ -2031,6 +2014,23 @@ func (q *Queries) LastFinishedRun(ctx context.Context) (uuid.UUID, error) {
 	var id uuid.UUID
 	err := row.Scan(&id)
 	return id, err
+}
+
+const lastMovement = `-- name: LastMovement :one
+SELECT coalesce(max(id), $1)::bigint AS last FROM movement WHERE id BETWEEN $1 AND $2
+`
+
+type LastMovementParams struct {
+	First int64
+	Last  int64
+}
+
+// The greatest id there is between these; the first of them for none.
+func (q *Queries) LastMovement(ctx context.Context, arg LastMovementParams) (int64, error) {
+	row := q.db.QueryRow(ctx, lastMovement, arg.First, arg.Last)
+	var last int64
+	err := row.Scan(&last)
+	return last, err
 }
 
 const lastRunToCheck = `-- name: LastRunToCheck :many
@@ -3320,72 +3320,6 @@ func (q *Queries) LockDecisions(ctx context.Context) error {
 	return err
 }
 
-const lockFacts = `-- name: LockFacts :many
-SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
-       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
-       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
-       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
-  FROM order_fact WHERE id = $1 FOR NO KEY UPDATE
-`
-
-type LockFactsRow struct {
-	ID               uuid.UUID
-	Recurring        bool
-	Told             int32
-	ReservationID    uuid.UUID
-	ShipmentID       uuid.UUID
-	PaymentID        uuid.UUID
-	Currency         string
-	TotalMinor       int64
-	AuthorizedMinor  int64
-	CapturedMinor    int64
-	RefundedMinor    int64
-	ChargedBackMinor int64
-	BegunAt          time.Time
-	ToldAt           time.Time
-	Looks            int16
-	Sighted          bool
-	Now              time.Time
-}
-
-func (q *Queries) LockFacts(ctx context.Context, id uuid.UUID) ([]LockFactsRow, error) {
-	rows, err := q.db.Query(ctx, lockFacts, id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []LockFactsRow{}
-	for rows.Next() {
-		var i LockFactsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Recurring,
-			&i.Told,
-			&i.ReservationID,
-			&i.ShipmentID,
-			&i.PaymentID,
-			&i.Currency,
-			&i.TotalMinor,
-			&i.AuthorizedMinor,
-			&i.CapturedMinor,
-			&i.RefundedMinor,
-			&i.ChargedBackMinor,
-			&i.BegunAt,
-			&i.ToldAt,
-			&i.Looks,
-			&i.Sighted,
-			&i.Now,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const lockFile = `-- name: LockFile :one
 SELECT id, state, account, stage, delivery_id, payouts_id, clearing FROM statement_file WHERE id = $1 FOR NO KEY UPDATE
 `
@@ -4022,22 +3956,6 @@ func (q *Queries) OpenByHand(ctx context.Context, arg OpenByHandParams) error {
 	return err
 }
 
-const openMovementsAgain = `-- name: OpenMovementsAgain :exec
-WITH legs AS (
-    UPDATE match_leg SET active = false, undone_run = (SELECT coalesce(max(number), 0) + 1 FROM run) WHERE match_id = $1 AND active
-    RETURNING movement_id
-)
-INSERT INTO open_movement (movement_id, since_run, partition_id)
-SELECT m.id, (SELECT coalesce(max(number), 0) FROM run), m.partition_id FROM legs l JOIN movement m ON m.id = l.movement_id
-    ON CONFLICT (movement_id, since_run) DO UPDATE SET until_run = NULL, by_hand = false
-`
-
-// Undoes a match by hand: the next run sees its movements again.
-func (q *Queries) OpenMovementsAgain(ctx context.Context, matchID int64) error {
-	_, err := q.db.Exec(ctx, openMovementsAgain, matchID)
-	return err
-}
-
 const ownSigningKey = `-- name: OwnSigningKey :one
 SELECT seed FROM signing_key WHERE seed IS NOT NULL
 `
@@ -4421,22 +4339,18 @@ func (q *Queries) RemoveFile(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
-const removeMovements = `-- name: RemoveMovements :execrows
-DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN $1 AND $2 ORDER BY m.id LIMIT $3)
+const removeMovements = `-- name: RemoveMovements :exec
+DELETE FROM movement WHERE id BETWEEN $1 AND $2
 `
 
 type RemoveMovementsParams struct {
 	First int64
 	Last  int64
-	N     int32
 }
 
-func (q *Queries) RemoveMovements(ctx context.Context, arg RemoveMovementsParams) (int64, error) {
-	result, err := q.db.Exec(ctx, removeMovements, arg.First, arg.Last, arg.N)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) RemoveMovements(ctx context.Context, arg RemoveMovementsParams) error {
+	_, err := q.db.Exec(ctx, removeMovements, arg.First, arg.Last)
+	return err
 }
 
 const reopenLegs = `-- name: ReopenLegs :exec
@@ -4461,7 +4375,7 @@ const reportByHand = `-- name: ReportByHand :many
 SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
        max(m.day)::date AS day, count(*) AS movements
   FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
- WHERE t.pass = 0 AND t.partition_id = ANY ($1::int[]) AND m.day <= $2 AND t.id > $3::bigint
+ WHERE t.pass = 0 AND m.partition_id = ANY ($1::int[]) AND m.day <= $2 AND t.id > $3::bigint
  GROUP BY p.stage, t.id
 HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
  ORDER BY t.id, p.stage LIMIT $4
@@ -4935,30 +4849,6 @@ func (q *Queries) ReportTransitLines(ctx context.Context, arg ReportTransitLines
 			return nil, err
 		}
 		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const resolvedDoubts = `-- name: ResolvedDoubts :many
-SELECT key FROM doubt WHERE key = ANY ($1::uuid[]) AND resolved
-`
-
-func (q *Queries) ResolvedDoubts(ctx context.Context, keys []uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, resolvedDoubts, keys)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []uuid.UUID{}
-	for rows.Next() {
-		var key uuid.UUID
-		if err := rows.Scan(&key); err != nil {
-			return nil, err
-		}
-		items = append(items, key)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

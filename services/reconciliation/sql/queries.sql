@@ -409,7 +409,7 @@ SELECT p.stage, f.code, (f.day >= @since)::boolean AS within, count(*) AS count,
 SELECT p.stage, t.id, sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END)::bigint AS amount_minor,
        max(m.day)::date AS day, count(*) AS movements
   FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active JOIN movement m ON m.id = l.movement_id JOIN partition p ON p.id = m.partition_id
- WHERE t.pass = 0 AND t.partition_id = ANY (@places::int[]) AND m.day <= @until AND t.id > @after::bigint
+ WHERE t.pass = 0 AND m.partition_id = ANY (@places::int[]) AND m.day <= @until AND t.id > @after::bigint
  GROUP BY p.stage, t.id
 HAVING sum(CASE WHEN NOT m.ours THEN -m.amount_minor WHEN m.standing = 0 THEN m.amount_minor ELSE 0 END) <> 0
  ORDER BY t.id, p.stage LIMIT @n;
@@ -638,8 +638,8 @@ SELECT greatest(@payouts_id::bigint << 32, (SELECT max(e.id) FROM movement e WHE
 -- name: CountMovements :one
 SELECT count(*) FROM movement WHERE id BETWEEN @first AND @last;
 
--- name: RemoveMovements :execrows
-DELETE FROM movement WHERE id IN (SELECT m.id FROM movement m WHERE m.id BETWEEN @first AND @last ORDER BY m.id LIMIT @n);
+-- name: RemoveMovements :exec
+DELETE FROM movement WHERE id BETWEEN @first AND @last;
 
 -- name: ToClear :one
 SELECT id, state, delivery_id, payouts_id FROM statement_file WHERE id = @id AND clearing;
@@ -1032,21 +1032,6 @@ WITH all_of_it AS (
 )
 SELECT ((SELECT count(*) FROM all_of_it) - (SELECT count(*) FROM legs))::bigint;
 
--- name: CloseMovements :exec
--- From the next run on they are not open; that one does not see them any more.
-UPDATE open_movement o SET until_run = (SELECT coalesce(max(number), 0) + 1 FROM run), by_hand = true FROM match_leg l
- WHERE l.match_id = @match_id AND o.movement_id = l.movement_id AND o.until_run IS NULL;
-
--- name: OpenMovementsAgain :exec
--- Undoes a match by hand: the next run sees its movements again.
-WITH legs AS (
-    UPDATE match_leg SET active = false, undone_run = (SELECT coalesce(max(number), 0) + 1 FROM run) WHERE match_id = @match_id AND active
-    RETURNING movement_id
-)
-INSERT INTO open_movement (movement_id, since_run, partition_id)
-SELECT m.id, (SELECT coalesce(max(number), 0) FROM run), m.partition_id FROM legs l JOIN movement m ON m.id = l.movement_id
-    ON CONFLICT (movement_id, since_run) DO UPDATE SET until_run = NULL, by_hand = false;
-
 -- name: InsertBreakJournal :exec
 INSERT INTO break_journal (break_id, number, key, kind, state, from_account, to_account, currency, amount_minor, reason, asked_by)
 VALUES (@break_id, @number, @key, @kind, @state, @from_account, @to_account, @currency, @amount_minor, @reason, @asked_by);
@@ -1120,22 +1105,19 @@ SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id 
 -- name: ListBreakRefusals :many
 SELECT break_id, refusal FROM break_operation_item WHERE operation_id = @operation_id AND outcome = 2 ORDER BY break_id LIMIT 100;
 
--- name: LockFacts :many
-SELECT id, recurring, told, coalesce(reservation_id, '00000000-0000-0000-0000-000000000000')::uuid AS reservation_id,
-       coalesce(shipment_id, '00000000-0000-0000-0000-000000000000')::uuid AS shipment_id,
-       coalesce(payment_id, '00000000-0000-0000-0000-000000000000')::uuid AS payment_id, currency, total_minor, authorized_minor,
-       captured_minor, refunded_minor, charged_back_minor, begun_at, told_at, looks, sighted, now()::timestamptz AS now
-  FROM order_fact WHERE id = @id FOR NO KEY UPDATE;
-
--- name: ResolvedDoubts :many
-SELECT key FROM doubt WHERE key = ANY (@keys::uuid[]) AND resolved;
-
 -- name: LastEndedRun :one
 -- A run that was cancelled has left nothing, but people may have decided something after it.
 SELECT coalesce(max(number), 0)::int FROM run WHERE state <> 1;
 
--- name: CloseByHand :execrows
-UPDATE open_movement SET until_run = 1 + @last::int, by_hand = true WHERE movement_id = ANY (@movements::bigint[]) AND until_run IS NULL;
+-- name: CloseByHand :one
+-- Has the next run not see the movements of a match, and tells how many of them were not open.
+WITH legs AS (
+    SELECT movement_id FROM match_leg WHERE match_id = @match_id AND active
+), closed AS (
+    UPDATE open_movement o SET until_run = 1 + @last::int, by_hand = true FROM legs
+     WHERE o.movement_id = legs.movement_id AND o.until_run IS NULL
+    RETURNING o.movement_id)
+SELECT ((SELECT count(*) FROM legs) - (SELECT count(*) FROM closed))::bigint AS others;
 
 -- name: OpenByHand :exec
 -- The movements of a match that a person made, or a run, are open again. What was closed since the last run never was.
@@ -1148,5 +1130,12 @@ WITH legs AS (
 INSERT INTO open_movement (movement_id, since_run, partition_id)
 SELECT legs.id, @last::int, legs.partition_id FROM legs WHERE legs.id NOT IN (SELECT movement_id FROM closed);
 
--- name: InDoubtOf :many
-SELECT id FROM movement WHERE id = ANY (@ids::bigint[]) AND ours AND standing <> 0;
+-- name: LastMovement :one
+-- The greatest id there is between these; the first of them for none.
+SELECT coalesce(max(id), @first)::bigint AS last FROM movement WHERE id BETWEEN @first AND @last;
+
+-- name: HoldProvisional :exec
+-- Of a match that a person made: what of it is in doubt or refused.
+INSERT INTO provisional_match (match_id, movement_id, payment_id, kind, standing, idem_key)
+SELECT l.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
+  FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE l.match_id = @match_id AND l.active AND m.ours AND m.standing <> 0;

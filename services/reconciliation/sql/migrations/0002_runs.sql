@@ -153,7 +153,7 @@ CREATE TABLE match (
     score        smallint NOT NULL CHECK (score BETWEEN 0 AND 1000),
     evidence     text     NOT NULL DEFAULT ''                    -- JSON, where pass and carriers do not say all
 );
-CREATE INDEX match_by_hand ON match (partition_id) WHERE pass = 0;
+CREATE INDEX match_made_by_hand ON match (id) WHERE pass = 0;
 
 -- The movements of a match. No movement is in two that are active.
 CREATE TABLE match_leg (
@@ -165,8 +165,8 @@ CREATE TABLE match_leg (
 );
 CREATE UNIQUE INDEX match_leg_active ON match_leg (movement_id) WHERE active;
 CREATE INDEX match_leg_undone ON match_leg (movement_id) WHERE NOT active;
--- Legs lie in the order of their matches, all but for the pieces of a run: a few pages hold those of a match.
-CREATE INDEX match_leg_of_match ON match_leg USING brin (match_id) WITH (pages_per_range = 16, autosummarize = on);
+-- Legs lie in the order of their matches, all but for the pieces of a run and what people match: a few pages hold those of a match.
+CREATE INDEX match_leg_of_match ON match_leg USING brin (match_id int8_minmax_multi_ops) WITH (pages_per_range = 16, autosummarize = on);
 
 -- A match with a movement of ours that is in doubt or refused. When it is told how that ended, the match is undone, and what it
 -- was matched with is looked at again.
