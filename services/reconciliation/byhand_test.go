@@ -33,13 +33,12 @@ func TestByHand_IsSeenByTheNextRun(t *testing.T) {
 		f.wantExplained("EUR")
 	}
 	check("a", "b")
-
 	byHand := f.byHand("a", "b")
 	check()
 	page, err := f.client.ListMatches(t.Context(), &reconciliationv1.ListMatchesRequest{
 		Of: &reconciliationv1.ListMatchesRequest_MovementId{MovementId: movementIDOf(f.keyOf("a")).String()},
 	})
-	if err != nil || len(page.GetMatches()) != 1 || page.GetMatches()[0].GetPass() != reconciliationv1.Pass_PASS_BY_HAND || !page.GetMatches()[0].GetActive() {
+	if m := page.GetMatches(); err != nil || len(m) != 1 || m[0].GetPass() != reconciliationv1.Pass_PASS_BY_HAND || !m[0].GetActive() {
 		t.Errorf("the match by hand is %v, %v", page, err)
 	}
 	f.between(func(st store, last int32) error { return st.openByHand(t.Context(), last, byHand) })
@@ -47,7 +46,6 @@ func TestByHand_IsSeenByTheNextRun(t *testing.T) {
 	f.byHand("a", "b")
 	runs = append(runs, f.run(asOf))
 	check()
-
 	made := pgtest.Column[int64](t, f.db, `SELECT l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id WHERE m.note = 'ours' AND l.active`)[0]
 	f.between(func(st store, last int32) error { return st.openByHand(t.Context(), last, made) })
 	check("ours", "theirs")
@@ -57,13 +55,12 @@ func TestByHand_IsSeenByTheNextRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = pg.InTx(t.Context(), f.reconciliation.pool, func(tx *pg.Tx) error {
+	rpcerrtest.Want(t, pg.InTx(t.Context(), f.reconciliation.pool, func(tx *pg.Tx) error {
 		_, err := newStore(tx).betweenRuns(t.Context())
 		return err
-	})
-	rpcerrtest.Want(t, err, rpcerr.RunUnderWay)
-	_, err = f.client.CancelRun(t.Context(), &reconciliationv1.CancelRunRequest{IdempotencyKey: "cancel-it", RunId: begun.GetRunId(), Reason: "a test"})
-	if err != nil {
+	}), rpcerr.RunUnderWay)
+	cancel := &reconciliationv1.CancelRunRequest{IdempotencyKey: "cancel-it", RunId: begun.GetRunId(), Reason: "a test"}
+	if _, err := f.client.CancelRun(t.Context(), cancel); err != nil {
 		t.Fatal(err)
 	}
 	release()

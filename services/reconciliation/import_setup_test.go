@@ -188,11 +188,13 @@ func (f *importFixture) start() {
 	f.Helper()
 	f.process = servicetest.Start(f.T, service.Service{
 		Name: "reconciliation", Postgres: service.Postgres{DSN: f.dsn, MaxConns: 10}, Migrations: Migrations(),
-		Run: func(ctx context.Context, env *service.Env) (err error) {
+		Run: func(_ context.Context, env *service.Env) (err error) {
 			env.Pool, f.faults = pgtest.Faulty(f.T, env.Pool)
-			if f.reconciliation, err = wire(ctx, env, DefaultConfig()); err != nil {
+			// Without the duties of others, whose commits would be lost in place of an import's.
+			if f.reconciliation, err = newReconciliation(env, DefaultConfig()); err != nil {
 				return err
 			}
+			register(env.GRPC, f.reconciliation)
 			f.reconciliation.read = readFake
 			return nil
 		},
