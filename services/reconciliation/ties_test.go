@@ -219,6 +219,26 @@ func TestLook_VanishesWhenItTiesAgain(t *testing.T) {
 	}
 }
 
+// What is sighted becomes a break, one an order, and is closed when it ties again.
+func TestLook_OpensABreakAndClosesIt(t *testing.T) {
+	f := setupTies(t)
+	f.report = f.reconciliation.sight
+	s := f.place(500).reserve().capture().end("parked")
+	f.tell(s.events...)
+	states := func() string {
+		return fmt.Sprint(pgtest.Column[string](t, f.db, `SELECT concat_ws(' ', code, subject, amount_minor, currency, state) FROM break`))
+	}
+	for range 2 {
+		f.look(2 * time.Hour)
+		wantWords(t, "breaks", states(), fmt.Sprintf("[SAGA_DIVERGENCE %s 500 GBP %d]", s.subject, breaks.Open))
+	}
+	f.tell(s.ship().commit().end("completed").events...)
+	f.look(2 * time.Minute)
+	f.wantState(s, "tied")
+	wantWords(t, "breaks", states(), fmt.Sprintf("[SAGA_DIVERGENCE %s 500 GBP %d]", s.subject, breaks.Resolved))
+	f.wantClean()
+}
+
 func TestLook_AsksAgainWhenAnOwnerDoesNotAnswer(t *testing.T) {
 	f := setupTies(t)
 	s := f.sell(500)

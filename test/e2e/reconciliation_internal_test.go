@@ -71,6 +71,9 @@ SELECT m.kind || ' ' || p.currency || ' ' || sum(m.amount_minor) FROM movement m
 		t.Errorf("what moved at the provider (-journal +movements):\n%s", diff)
 	}
 	f.wantKnownToProvider()
+	if broken := pgtest.Column[string](t, recon, `SELECT code || ' ' || subject || ' ' || detail FROM break`); len(broken) > 0 {
+		t.Errorf("breaks: %q", broken)
+	}
 	f.world.CheckQuiet(t, f.conn)
 }
 
