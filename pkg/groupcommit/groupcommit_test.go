@@ -132,8 +132,9 @@ func TestRun_FinishesWhatWasTakenAndTurnsAwayTheRest(t *testing.T) {
 	t.Parallel()
 	f, gate := setup(t), newGate()
 	g := f.group(groupcommit.Config[string, string]{Writers: 1, Apply: gate.apply})
-	stop := f.run(g)
-	var callers, stopping sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	wait := f.runUntil(ctx, g)
+	var callers sync.WaitGroup
 	callers.Go(func() {
 		if _, err := g.Do(t.Context(), "taken"); err != nil {
 			t.Errorf("taken: %v", err)
@@ -146,10 +147,10 @@ func TestRun_FinishesWhatWasTakenAndTurnsAwayTheRest(t *testing.T) {
 		}
 	})
 	f.awaitWaiting(1)
-	stopping.Go(stop)
+	stop()
 	close(gate.open)
 	callers.Wait()
-	stopping.Wait()
+	wait()
 	_, err := g.Do(t.Context(), "too late")
 	if !errors.Is(err, groupcommit.ErrStopped) || !rpcerr.Is(rpcerr.ToStatus(err).Err(), rpcerr.ShuttingDown) {
 		t.Errorf("after the end: got %v, want ErrStopped, for clients SHUTTING_DOWN", err)

@@ -93,15 +93,21 @@ func (f *fixture) group(cfg groupcommit.Config[string, string]) *group {
 // run runs a group until stop is called, or the test ends.
 func (f *fixture) run(g *group) (stop func()) {
 	ctx, cancel := context.WithCancel(f.Context())
+	wait := f.runUntil(ctx, g)
+	stop = func() { cancel(); wait() }
+	f.Cleanup(stop)
+	return stop
+}
+
+// runUntil runs a group until ctx ends.
+func (f *fixture) runUntil(ctx context.Context, g *group) (wait func()) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := g.Run(ctx); err != nil {
 			f.Errorf("Run: %v", err)
 		}
 	})
-	stop = func() { cancel(); running.Wait() }
-	f.Cleanup(stop)
-	return stop
+	return running.Wait
 }
 
 // measured gives a metric's value; of a histogram the sum.
