@@ -144,7 +144,7 @@ CREATE TABLE operator_action (
     actor  text        NOT NULL CHECK (actor <> ''),
     verb   text        NOT NULL,
     target text        NOT NULL, -- the id of what it was done to
-    reason text        NOT NULL CHECK (reason <> ''),
+    reason text        NOT NULL,
     at     timestamptz NOT NULL DEFAULT now()
 );
 
