@@ -1,6 +1,9 @@
 package match
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Costs of an assignment. The difference in amount comes first, then the days between; leaving a row out costs more than all of
 // that. The sum of 64 of them fits.
@@ -55,17 +58,21 @@ func (m *matcher) cost(o, t int32) int64 {
 
 // assignment gives every row a column of its own so that the costs are least; there are at least as many columns as rows. Only
 // says that no other assignment that differs in a pair below costNone is as cheap.
+//
+// Rows that cost nothing take the columns that are left over: a column that is free has no say in what its potential is, and
+// [solver.without] would go by one that no longer holds.
 func assignment(costs [][]int64) (columnOf []int, only bool) {
+	columnOf = make([]int, len(costs))
+	columns := len(costs[0])
+	costs = append(costs[:len(costs):len(costs)], slices.Repeat([][]int64{make([]int64, columns)}, columns-len(costs))...)
 	s := newSolver(costs)
 	for i := range costs {
 		s.augment(i)
 	}
-	columnOf = make([]int, len(costs))
-	best := int64(0)
+	best := s.cost()
 	for j, i := range s.rowOf[:s.columns] {
-		if i >= 0 {
+		if i < len(columnOf) {
 			columnOf[i] = j
-			best += costs[i][j]
 		}
 	}
 	for i, j := range columnOf {
@@ -76,7 +83,7 @@ func assignment(costs [][]int64) (columnOf []int, only bool) {
 	return columnOf, true
 }
 
-// solver is the Hungarian method: rows are added one by one, each along the cheapest path of changes, which potentials keep track
+// solver is the Hungarian method for as many rows as columns: rows are added one by one, each along the cheapest path of changes, which potentials keep track
 // of. Column number columns is the start of a path and holds the row that is added.
 type solver struct {
 	costs    [][]int64
@@ -149,11 +156,15 @@ func (s *solver) without(i, j int) (cost int64) {
 	s.costs[i][j] = 2 * costNone
 	other.rowOf[j] = -1
 	other.augment(i)
-	for j, i := range other.rowOf[:s.columns] {
-		if i >= 0 {
-			cost += s.costs[i][j]
-		}
-	}
+	cost = other.cost()
 	s.costs[i][j] = forbidden
 	return cost
+}
+
+// cost is what the rows pay for the columns they have.
+func (s *solver) cost() (sum int64) {
+	for j, i := range s.rowOf[:s.columns] {
+		sum += s.costs[i][j]
+	}
+	return sum
 }
