@@ -165,6 +165,9 @@ func (r *runner) finish(ctx context.Context, t tenure, taken reconciliationdb.Ta
 func (r *runner) finished(ctx context.Context, rid RunID, o outcome) {
 	r.watchers.Notify(rid.UUID())
 	st := newStore(r.pool)
+	if _, err := st.db.Exec(ctx, `SELECT brin_summarize_new_values('match_leg_of_match')`); err != nil {
+		r.log.InfoContext(ctx, "the legs of matches are found more slowly until the table is vacuumed", slog.Any("error", err))
+	}
 	made, err := st.run(ctx, rid)
 	if err == nil {
 		r.metrics.finished(ctx, made.endedAt.Sub(made.startedAt), o)

@@ -292,9 +292,14 @@ func (f *runFixture) verify(id string) (*reconciliationv1.Verification, error) {
 	}
 }
 
-// wantVerified runs runs again, and wants them to come to the same.
+// wantVerified runs runs again, and wants them to come to the same, and what must hold of runs to hold.
 func (f *runFixture) wantVerified(all ...*reconciliationv1.Run) {
 	f.Helper()
+	for _, view := range pgtest.Column[string](f, f.db, `SELECT viewname::text FROM pg_views WHERE viewname LIKE 'inv\_6%'`) {
+		if v := pgtest.Column[string](f, f.db, `SELECT id || ': ' || detail FROM `+view); len(v) > 0 {
+			f.Errorf("%s: %v", view, v)
+		}
+	}
 	for _, r := range all {
 		if v, err := f.verify(r.GetRunId()); err != nil || !v.GetHolds() || v.GetMatches() != r.GetMatched() || v.GetComputed() != r.GetDigest() {
 			f.Errorf("run %d does not hold: %v, %v", r.GetNumber(), v, err)

@@ -50,6 +50,7 @@ func TestViews_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		{"billing", billing.Migrations(), healthyBilling, billingPlants},
 		{"billing", billing.Migrations(), healthySchedules, schedulePlants},
 		{"reconciliation", reconciliation.Migrations(), healthyStatements, statementPlants},
+		{"reconciliation", reconciliation.Migrations(), healthyRuns, runPlants},
 		{"reconciliation", reconciliation.Migrations(), healthyTieOut, tieOutPlants},
 	} {
 		for _, p := range append(s.plants, plant{name: "nothing"}, unpublished) {
