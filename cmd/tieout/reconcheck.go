@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -78,11 +77,11 @@ func (c *cli) simulate(ctx context.Context, r *remote, request *reconciliationv1
 	if version, err := strconv.ParseInt(rules, 10, 32); err == nil {
 		request.Rules = &reconciliationv1.SimulateRunRequest_RulesVersion{RulesVersion: int32(version)}
 	} else if rules != "" {
-		document, err := os.ReadFile(rules)
+		document, err := c.rulesDocument(rules)
 		if err != nil {
-			return fmt.Errorf("reading the rules: %w", err)
+			return err
 		}
-		request.Rules = &reconciliationv1.SimulateRunRequest_RulesDocument{RulesDocument: string(document)}
+		request.Rules = &reconciliationv1.SimulateRunRequest_RulesDocument{RulesDocument: document}
 	}
 	stream, err := reconciliations(r).SimulateRun(ctx, request)
 	if err != nil {

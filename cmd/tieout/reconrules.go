@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 )
@@ -52,7 +55,8 @@ func (c *cli) reconRulesPutCommand() *cobra.Command {
 
   tieout recon run --dry-run --rules FILE
 
-The file is JSON; what is not in it is as in the rules that a system begins with ("recon rules get 1").`,
+The file is JSON, or YAML when its name ends in .yaml or .yml; what is not in it is as in the rules that a system begins with
+("recon rules get 1").`,
 	}
 	file := cmd.Flags().StringP("file", "f", "", "the file; - for stdin (required)")
 	note := cmd.Flags().String("note", "", "what is other than before")
@@ -60,22 +64,41 @@ The file is JSON; what is not in it is as in the rules that a system begins with
 		if *file == "" {
 			return nil, usageError{errors.New("-f FILE is missing; - reads stdin")}
 		}
-		stream, closeFile, err := c.openStream(*file)
+		document, err := c.rulesDocument(*file)
 		if err != nil {
 			return nil, err
 		}
-		defer closeFile()
-		document, err := io.ReadAll(stream)
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", *file, err)
-		}
 		request := &reconciliationv1.PutRuleSetRequest{
 			// The same file with the same note is one version.
-			IdempotencyKey: fmt.Sprintf("rules/%x", sha256.Sum256(append(document, *note...))), Document: string(document), Note: *note,
+			IdempotencyKey: fmt.Sprintf("rules/%x", sha256.Sum256([]byte(document+"\x00"+*note))), Document: document, Note: *note,
 		}
 		answer, _, err := send(ctx, r, reconciliations(r).PutRuleSet, request)
 		return answer.GetRuleSet(), err
 	})
+}
+
+// rulesDocument reads a file of rules, and gives it as JSON.
+func (c *cli) rulesDocument(name string) (string, error) {
+	stream, closeFile, err := c.openStream(name)
+	if err != nil {
+		return "", err
+	}
+	defer closeFile()
+	document, err := io.ReadAll(stream)
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", name, err)
+	}
+	if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" {
+		return string(document), nil
+	}
+	var content map[string]any
+	if err := yaml.Unmarshal(document, &content); err != nil {
+		return "", usageError{fmt.Errorf("reading %s: %w", name, err)}
+	}
+	if document, err = json.Marshal(content); err != nil {
+		return "", usageError{fmt.Errorf("reading %s: %w", name, err)}
+	}
+	return string(document), nil
 }
 
 func (c *cli) reconRulesActivateCommand() *cobra.Command {

@@ -103,7 +103,7 @@ type tableCopy struct {
 
 // copies are what a partition came to, table by table.
 func (p *part) copies(number int32) []tableCopy {
-	days := p.dayRows(number)
+	days, kept := p.dayRows(number), slices.Concat(p.findings, p.adjusted)
 	spans := make([]span, 0, len(p.transit))
 	for s := range p.transit {
 		spans = append(spans, s)
@@ -112,8 +112,8 @@ func (p *part) copies(number int32) []tableCopy {
 		{
 			"run_finding",
 			[]string{"run_number", "partition_id", "place", "code", "matched", "ours", "theirs", "amount_minor", "drift_minor", "day", "payout_id", "effect_minor", "nearest"},
-			pgx.CopyFromSlice(len(p.findings), func(i int) ([]any, error) {
-				f := p.findings[i]
+			pgx.CopyFromSlice(len(kept), func(i int) ([]any, error) {
+				f := kept[i]
 				return []any{number, p.id, int32(i), string(f.code), f.matched, ids(f.ours), ids(f.theirs), f.amount, f.drift, dateTo(f.day), f.payout, f.effect, f.nearest}, nil
 			}),
 		},

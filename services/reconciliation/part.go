@@ -40,6 +40,7 @@ type part struct {
 	raw                    []match.Finding
 	mismatches             []found      // in another currency for them
 	mismatched             []mismatched // what of it payouts may lack
+	adjusted               []found      // payouts that were paid out otherwise than reported, as was found about their lines
 }
 
 // span is the time in which something is on its way, the last day not included.
@@ -119,7 +120,7 @@ func (p *part) note(m match.Match, number int32) error {
 	p.theirsMatched += int64(len(m.Theirs))
 	p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
 	p.canon.flush()
-	last := p.lastDay(m.Ours, m.Theirs)
+	last, left := p.lastDay(m.Ours, m.Theirs), int64(0)
 	for _, i := range m.Ours {
 		row := &p.in.Ours[i]
 		if p.oursDone[i] {
@@ -130,7 +131,7 @@ func (p *part) note(m match.Match, number int32) error {
 			p.provisional = append(p.provisional, provisional{id, row.ID})
 			continue
 		}
-		if err := p.onItsWay(row.Day, last, row.Amount); err != nil {
+		if err := p.onItsWay(row.Day, last, row.Amount, &left); err != nil {
 			return err
 		}
 	}
@@ -144,17 +145,34 @@ func (p *part) note(m match.Match, number int32) error {
 			if err := p.ours.onDay(*row); err != nil { // our books take it over
 				return err
 			}
+			continue
 		}
-		if err := p.onItsWay(row.Day, last, -row.Amount); err != nil {
+		if err := p.onItsWay(row.Day, last, -row.Amount, &left); err != nil {
 			return err
 		}
+	}
+	if left != 0 && p.stage == stageBank && (m.Pass == match.PassPayout || m.Pass == match.PassOwn) {
+		ours, theirs := p.idsOf(m)
+		p.adjusted = append(p.adjusted, found{code: codeAdjusted, matched: true, ours: ours, theirs: theirs, drift: left, day: last})
 	}
 	return nil
 }
 
-func (p *part) onItsWay(since, until match.Day, amount int64) error {
-	if since == until {
-		return nil
+// idsOf gives the ids of the movements of a match.
+func (p *part) idsOf(m match.Match) (ours, theirs []int64) {
+	for _, i := range m.Ours {
+		ours = append(ours, p.in.Ours[i].ID)
+	}
+	for _, j := range m.Theirs {
+		theirs = append(theirs, p.in.Theirs[j].ID)
+	}
+	return ours, theirs
+}
+
+// onItsWay adds what a leg moves to what is left of its match, and to what was on its way until its last day.
+func (p *part) onItsWay(since, until match.Day, amount int64, left *int64) (err error) {
+	if *left, err = plus(*left, amount); err != nil || since == until {
+		return err
 	}
 	t := p.transit[span{since, until}]
 	total, err := plus(t.amount, amount)

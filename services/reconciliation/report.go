@@ -20,6 +20,7 @@ import (
 // The codes of explanations that are no breaks.
 const (
 	codeByHand    = "BY_HAND"    // what is left of matches that people made
+	codeAdjusted  = "ADJUSTED"   // payouts that were paid out otherwise than reported, as was found about their lines
 	codeInTransit = "IN_TRANSIT" // on its way between two days
 )
 

@@ -80,7 +80,7 @@ func (m mv) with(change func(*mv)) mv {
 // TestReport_ExplainsEveryCent has chance decide what comes in, when, and with which differences, and looks at every day.
 func TestReport_ExplainsEveryCent(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(4) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			f := setupRuns(t)
@@ -90,6 +90,16 @@ func TestReport_ExplainsEveryCent(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 7))
 			day := func() string { return fmt.Sprintf("2026-11-%02d", 8+random.IntN(20)) }
 			var waiting []mv
+			var reported, paid [6]int64 // by payout
+			report := func(line mv, isTrue bool) {
+				n := random.IntN(len(reported))
+				line.payout = fmt.Sprintf("po_%d", n)
+				reported[n] += line.amount - line.fee
+				if isTrue {
+					paid[n] += line.amount - line.fee
+				}
+				waiting = append(waiting, line)
+			}
 			for i := range 60 {
 				m := mv{id: fmt.Sprintf("ch_%d", i), amount: int64(1 + random.IntN(500)), payment: fmt.Sprintf("pay_%d", i), ours: true, day: day()}
 				if random.IntN(8) == 0 {
@@ -101,18 +111,21 @@ func TestReport_ExplainsEveryCent(t *testing.T) {
 				waiting = append(waiting, m)
 				theirs := mv{id: m.id, amount: m.amount + int64(random.IntN(3)-1)*int64(random.IntN(2)), fee: int64(random.IntN(6)), day: day()}
 				switch random.IntN(6) {
-				case 0: // theirs is missing
-				case 1:
-					waiting = append(waiting, theirs, mv{id: "x" + m.id, amount: 9, day: day()}, mv{kind: match.KindFee, id: "f" + m.id, amount: -3, day: day()})
+				case 0: // it is not in the report
+					paid[random.IntN(len(paid))] += m.amount * int64(random.IntN(2))
+				case 1: // so is something that we do not know
+					report(theirs, true)
+					report(mv{id: "x" + m.id, amount: 9, day: day()}, random.IntN(2) == 0)
+					report(mv{kind: match.KindFee, id: "f" + m.id, amount: -3, day: day()}, true)
 				default:
-					waiting = append(waiting, theirs)
+					report(theirs, true)
 				}
 			}
-			for i := range 6 {
-				p := mv{bank: true, kind: match.KindPayout, payout: fmt.Sprintf("po_%d", i), amount: int64(100 + i), ours: true, day: day()}
-				waiting = append(waiting, p)
+			for i := range reported {
+				p := mv{bank: true, kind: match.KindPayout, payout: fmt.Sprintf("po_%d", i), amount: reported[i], ours: true, day: day()}
+				waiting = append(waiting, p, mv{bank: true, kind: match.KindFee, id: fmt.Sprintf("bank_%d", i), amount: -1, day: day()})
 				if p.ours = false; i > 0 {
-					p.day = day()
+					p.day, p.amount = day(), paid[i]
 					waiting = append(waiting, p)
 				}
 			}

@@ -172,13 +172,8 @@ type storedMatch struct {
 
 // movementsOf are the ids of the movements of a match, ascending.
 func (p *part) movementsOf(m match.Match) []int64 {
-	all := make([]int64, 0, len(m.Ours)+len(m.Theirs))
-	for _, i := range m.Ours {
-		all = append(all, p.in.Ours[i].ID)
-	}
-	for _, j := range m.Theirs {
-		all = append(all, p.in.Theirs[j].ID)
-	}
+	ours, theirs := p.idsOf(m)
+	all := slices.Concat(ours, theirs)
 	slices.Sort(all)
 	return all
 }

@@ -2577,7 +2577,7 @@ func (q *Queries) ListFiles(ctx context.Context, arg ListFilesParams) ([]ListFil
 
 const listFindings = `-- name: ListFindings :many
 SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
- WHERE run_number = $1 AND partition_id = $2 ORDER BY place
+ WHERE run_number = $1 AND partition_id = $2 AND code <> 'ADJUSTED' ORDER BY place
 `
 
 type ListFindingsParams struct {
@@ -2594,6 +2594,7 @@ type ListFindingsRow struct {
 	Nearest     string
 }
 
+// What becomes breaks: how payouts were adjusted is explained by what was found about their lines.
 func (q *Queries) ListFindings(ctx context.Context, arg ListFindingsParams) ([]ListFindingsRow, error) {
 	rows, err := q.db.Query(ctx, listFindings, arg.RunNumber, arg.PartitionID)
 	if err != nil {
@@ -5255,7 +5256,7 @@ func (q *Queries) StageOfBreak(ctx context.Context, breakID uuid.UUID) (int16, e
 
 const storedFindings = `-- name: StoredFindings :many
 SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
- WHERE f.partition_id = ANY ($1::int[]) AND f.day <= $2
+ WHERE f.partition_id = ANY ($1::int[]) AND f.day <= $2 AND f.code <> 'ADJUSTED'
    AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
    AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
  GROUP BY f.partition_id, f.code

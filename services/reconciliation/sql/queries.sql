@@ -118,8 +118,9 @@ SELECT u.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
 UPDATE run SET telling = true WHERE number = @number AND epoch = @epoch AND state = 1 AND cancelling = '';
 
 -- name: ListFindings :many
+-- What becomes breaks: how payouts were adjusted is explained by what was found about their lines.
 SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
- WHERE run_number = @run_number AND partition_id = @partition_id ORDER BY place;
+ WHERE run_number = @run_number AND partition_id = @partition_id AND code <> 'ADJUSTED' ORDER BY place;
 
 -- name: ListSighted :many
 SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY (@ids::bigint[]);
@@ -357,7 +358,7 @@ SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
 -- name: StoredFindings :many
 -- What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
 SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
- WHERE f.partition_id = ANY (@places::int[]) AND f.day <= @until
+ WHERE f.partition_id = ANY (@places::int[]) AND f.day <= @until AND f.code <> 'ADJUSTED'
    AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
    AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
  GROUP BY f.partition_id, f.code;

@@ -297,7 +297,8 @@ type ReportExplanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "provider" or "bank".
 	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
-	// The code of breaks, or "BY_HAND" for what is left of matches that people made.
+	// The code of breaks; "BY_HAND" for what is left of matches that people made; "REOPENED" for what was matched, and is not any
+	// more; "ADJUSTED" for payouts that were paid out otherwise than reported, as was found about their lines.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// How many lines.
 	Count int64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
@@ -371,7 +372,7 @@ type ReportLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "provider" or "bank".
 	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
-	// The code of breaks; "BY_HAND"; "IN_TRANSIT"; or empty for what nothing explains.
+	// As of an explanation; "IN_TRANSIT"; or empty for what nothing explains.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// How much more our books say because of it.
 	Amount *v1.Amount `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`

@@ -92,8 +92,9 @@ CREATE TABLE run_piece (
     PRIMARY KEY (run_number, partition_id, piece)
 );
 
--- What a run has found not to be as it should be. Findings on movements that are matched are kept: no later run sees them. The
--- others are found again as long as they hold, so those of runs before the last one are dropped.
+-- What a run has found not to be as it should be; and as ADJUSTED, payouts that were paid out otherwise than reported. Findings on
+-- movements that are matched are kept: no later run sees them. The others are found again as long as they hold, so those of runs
+-- before the last one are dropped.
 CREATE TABLE run_finding (
     run_number   int      NOT NULL,
     partition_id int      NOT NULL,
