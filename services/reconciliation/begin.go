@@ -24,7 +24,7 @@ const (
 
 // begin begins a run as of a day, empty for today. Its inputs are fixed with it; whoever runs runs goes on with it.
 func (r *reconciliation) begin(ctx context.Context, from request, asOf string) (RunID, error) {
-	day := asDay(time.Now())
+	day := dayOf(time.Now())
 	if asOf != "" {
 		var err error
 		if day, err = parseDay("as_of", asOf); err != nil {
@@ -44,9 +44,9 @@ func (r *reconciliation) beginIn(ctx context.Context, tx *pg.Tx, by string, asOf
 	if err != nil {
 		return RunID{}, err
 	}
-	if last.AsOf.Valid && asOf < dateFrom(last.AsOf) {
+	if last.AsOf.Valid && asOf < dayIn(last.AsOf) {
 		return RunID{}, rpcerr.New(rpcerr.RunBehind, "%s is before %s, by which the last run has judged what is due; a simulation may be of any day",
-			dayText(asOf), dayText(dateFrom(last.AsOf)))
+			dayText(asOf), dayText(dayIn(last.AsOf)))
 	}
 	active, err := st.q.ActiveRules(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *reconciliation) beginIn(ctx context.Context, tx *pg.Tx, by string, asOf
 	}
 	rid := id.New[runKind]()
 	err = st.q.InsertRun(ctx, reconciliationdb.InsertRunParams{
-		Number: last.Number + 1, ID: rid.UUID(), AsOf: dateTo(asOf), Rules: active, BegunBy: by,
+		Number: last.Number + 1, ID: rid.UUID(), AsOf: dateOf(asOf), Rules: active, BegunBy: by,
 	})
 	if err != nil {
 		return RunID{}, fmt.Errorf("beginning run: %w", err)

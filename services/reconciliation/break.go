@@ -150,7 +150,7 @@ func (r *reconciliation) decide(ctx context.Context, tx *pg.Tx, bid BreakID, act
 		if order, err = r.planJournal(ctx, c); err != nil {
 			return err
 		}
-		if order.kind != journalRepair && r.policy.NeedsApproval(held.amount) {
+		if order.kind != journalRepair && r.policy().NeedsApproval(held.amount) {
 			verb = breaks.Propose
 		}
 	}

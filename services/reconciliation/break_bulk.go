@@ -105,7 +105,7 @@ func (r *reconciliation) planBreaks(ctx context.Context, c planBreaksCommand) (*
 
 // freeze makes the breaks of a selection the items of an operation, and sums them up.
 func (r *reconciliation) freeze(ctx context.Context, st store, oid BreakOperationID, s selection) error {
-	c := s.condition(r.policy, today())
+	c := s.condition(r.policy(), today())
 	c.args = append(c.args, oid.UUID())
 	items := fmt.Sprintf("INSERT INTO break_operation_item (operation_id, break_id) SELECT $%d::uuid, b.id FROM break b%s", len(c.args), c.where())
 	if _, err := st.db.Exec(ctx, items, c.args...); err != nil {

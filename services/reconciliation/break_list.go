@@ -78,7 +78,7 @@ const listedBreaks = `SELECT b.id, b.code, b.watcher, b.scope, b.subject, b.acco
 // listBreaks gives up to n breaks of a selection behind one, by what they are pressing whatever their age, and then by age. The
 // severity that is shown depends on the age too, and so a page is not strictly in its order.
 func (r *reconciliation) listBreaks(ctx context.Context, s selection, behind BreakID, n int32) ([]*broken, error) {
-	c := s.condition(r.policy, today())
+	c := s.condition(r.policy(), today())
 	if !behind.IsZero() {
 		last, err := newStore(r.pool).getBreak(ctx, behind)
 		if err != nil {
@@ -106,7 +106,7 @@ func today() breaks.Day { return breaks.DayOf(time.Now()) }
 
 // age is how many business days a break has been there.
 func (r *reconciliation) age(b *broken) int {
-	return r.policy.Age(breaks.DayOf(b.OpenedOn.Time), today())
+	return r.policy().Age(breaks.DayOf(b.OpenedOn.Time), today())
 }
 
 // brokenInFull is a break with all that is known of it.

@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/match"
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
-	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
 // concluded implements sink: what a partition came to besides its matches is written in one transaction.
@@ -114,7 +111,7 @@ func (p *part) copies(number int32) []tableCopy {
 			[]string{"run_number", "partition_id", "place", "code", "matched", "ours", "theirs", "amount_minor", "drift_minor", "day", "payout_id", "effect_minor", "nearest"},
 			pgx.CopyFromSlice(len(kept), func(i int) ([]any, error) {
 				f := kept[i]
-				return []any{number, p.id, int32(i), string(f.code), f.matched, ids(f.ours), ids(f.theirs), f.amount, f.drift, dateTo(f.day), f.payout, f.effect, f.nearest}, nil
+				return []any{number, p.id, int32(i), string(f.code), f.matched, ids(f.ours), ids(f.theirs), f.amount, f.drift, dateOf(f.day), f.payout, f.effect, f.nearest}, nil
 			}),
 		},
 		{
@@ -126,7 +123,7 @@ func (p *part) copies(number int32) []tableCopy {
 			pgx.CopyFromSlice(len(spans), func(i int) ([]any, error) {
 				s := spans[i]
 				t := p.transit[s]
-				return []any{number, p.id, dateTo(s.since), dateTo(s.until), t.legs, t.amount}, nil
+				return []any{number, p.id, dateOf(s.since), dateOf(s.until), t.legs, t.amount}, nil
 			}),
 		},
 		{
@@ -146,7 +143,7 @@ func (p *part) dayRows(number int32) (rows [][]any) {
 			if side.ours {
 				fees = 0 // what is expected, and no fact
 			}
-			rows = append(rows, []any{number, p.id, side.ours, int16(key.kind), dateTo(key.day), t.movements, t.amount, fees})
+			rows = append(rows, []any{number, p.id, side.ours, int16(key.kind), dateOf(key.day), t.movements, t.amount, fees})
 		}
 	}
 	return rows
@@ -159,15 +156,6 @@ func ids(all []int64) []int64 {
 	}
 	return all
 }
-
-// dateTo makes a day a parameter.
-func dateTo(d match.Day) pgtype.Date { return pgtype.Date{Time: timeOfDay(d), Valid: true} }
-
-// dateFrom gives the day of a column that is not NULL.
-func dateFrom(d pgtype.Date) match.Day { return match.Day(rules.DateOf(d.Time)) }
-
-// timeOfDay is the begin of a day in UTC.
-func timeOfDay(d match.Day) time.Time { return time.Unix(int64(d)*24*60*60, 0).UTC() }
 
 // codesOf reads how often what was found, by code.
 func codesOf(text []byte) ([]codeCount, error) {

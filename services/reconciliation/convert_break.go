@@ -38,7 +38,7 @@ func (s *breakServer) toProto(b *broken) *reconciliationv1.Break {
 	age := s.reconciliation.age(b)
 	severity := breaks.Severity(b.BaseSeverity)
 	if b.state != breaks.Resolved {
-		severity = s.reconciliation.policy.Severity(severity, age)
+		severity = s.reconciliation.policy().Severity(severity, age)
 	}
 	return &reconciliationv1.Break{
 		BreakId: b.id().String(), Code: b.Code, State: reconciliationv1.BreakState(b.state), Resolution: reconciliationv1.BreakResolution(b.resolution),

@@ -19,7 +19,7 @@ func reportToProto(r *balanceReport) *reconciliationv1.Report {
 	}
 	if r.run != nil {
 		m.RunId, m.RunNumber = RunID(r.run.ID).String(), r.run.Number
-		m.RunAsOf, m.Digest = dayText(dateFrom(r.run.AsOf)), hex.EncodeToString(r.run.Digest)
+		m.RunAsOf, m.Digest = dayText(dayIn(r.run.AsOf)), hex.EncodeToString(r.run.Digest)
 	}
 	for _, e := range r.effects {
 		m.Effects = append(m.Effects, &reconciliationv1.ReportEffect{Kind: e.kind.String(), Count: e.count, Amount: of(e.amount)})

@@ -133,7 +133,7 @@ func (r *runner) finish(ctx context.Context, t tenure, taken reconciliationdb.Ta
 	if err != nil {
 		return fmt.Errorf("reading what the run came to: %w", err)
 	}
-	digest, o, err := runDigest(t.number, dateFrom(taken.AsOf), by.hash, results)
+	digest, o, err := runDigest(t.number, dayIn(taken.AsOf), by.hash, results)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (r *runner) finish(ctx context.Context, t tenure, taken reconciliationdb.Ta
 			return fmt.Errorf("dropping what was needed on the way: %w", err)
 		}
 		tx.AfterCommit(func() { r.finished(ctx, RunID(taken.ID), o) })
-		return r.outbox.Write(ctx, tx, eventRunFinished(RunID(taken.ID), t.number, dateFrom(taken.AsOf), o, digest))
+		return r.outbox.Write(ctx, tx, eventRunFinished(RunID(taken.ID), t.number, dayIn(taken.AsOf), o, digest))
 	})
 }
 

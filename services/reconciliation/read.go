@@ -47,7 +47,7 @@ func (s store) runs(ctx context.Context, before, n int32) ([]*run, error) {
 
 func runOf(row reconciliationdb.GetRunRow) *run {
 	r := &run{
-		id: RunID(row.ID), number: row.Number, state: runState(row.State), asOf: dateFrom(row.AsOf), rules: row.Rules, movements: row.Rows,
+		id: RunID(row.ID), number: row.Number, state: runState(row.State), asOf: dayIn(row.AsOf), rules: row.Rules, movements: row.Rows,
 		telling: row.Telling, begunBy: row.BegunBy, cancelling: row.Cancelling, trouble: row.Trouble, startedAt: row.StartedAt,
 		digest: row.Digest, publicKey: row.PublicKey, signature: row.Signature, byPass: make([]int64, match.NumPasses-1),
 	}
@@ -219,7 +219,7 @@ func (s store) matches(ctx context.Context, q matchQuery) ([]*matched, error) {
 		m := byID[l.MatchID]
 		m.active = l.Active
 		m.movements = append(m.movements, matchedMovement{
-			id: MovementID(l.Key), ours: l.Ours, kind: match.Kind(l.Kind), fee: l.FeeMinor, day: dateFrom(l.Day), providerID: l.ProviderID,
+			id: MovementID(l.Key), ours: l.Ours, kind: match.Kind(l.Kind), fee: l.FeeMinor, day: dayIn(l.Day), providerID: l.ProviderID,
 			amount:    money.Amount{Currency: money.Currency(m.partition.currency), Minor: l.AmountMinor},
 			reference: l.Reference, payoutID: l.PayoutID, payment: l.PaymentID,
 		})

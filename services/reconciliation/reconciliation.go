@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -43,7 +44,7 @@ type reconciliation struct {
 	currencies sync.Map // whose partitions at the provider are known to be there
 
 	// Of breaks.
-	policy    breaks.Policy            // how they are judged
+	judging   atomic.Pointer[judging]  // how they are judged
 	poster    journalPoster            // nil where journals cannot be posted
 	repairers map[breaks.Code]repairer // what drives on what caused one
 	breakBell periodic.Bell            // there may be journals to post, or an operation to carry out

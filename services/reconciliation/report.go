@@ -127,7 +127,7 @@ func (r *reconciliation) report(ctx context.Context, q reportQuery) (made *balan
 
 // days reads the balances. Until conclude, closing and closingTheirs are what the books and the others say, and drift is nothing.
 func (r *reporter) days(ctx context.Context, made *balanceReport) error {
-	rows, err := r.q.ReportDays(ctx, reconciliationdb.ReportDaysParams{Since: dateTo(r.from), Places: r.places, Run: r.number, Until: dateTo(r.to)})
+	rows, err := r.q.ReportDays(ctx, reconciliationdb.ReportDaysParams{Since: dateOf(r.from), Places: r.places, Run: r.number, Until: dateOf(r.to)})
 	if err != nil {
 		return fmt.Errorf("reading balances: %w", err)
 	}
@@ -167,7 +167,7 @@ func (r *reporter) days(ctx context.Context, made *balanceReport) error {
 
 // notes reads what was found about what is matched. A fee that is more than expected is no fee by our books.
 func (r *reporter) notes(ctx context.Context, made *balanceReport) error {
-	rows, err := r.q.ReportNotes(ctx, reconciliationdb.ReportNotesParams{Since: dateTo(r.from), Places: r.places, Run: r.number, Until: dateTo(r.to)})
+	rows, err := r.q.ReportNotes(ctx, reconciliationdb.ReportNotesParams{Since: dateOf(r.from), Places: r.places, Run: r.number, Until: dateOf(r.to)})
 	if err != nil {
 		return fmt.Errorf("reading what was found: %w", err)
 	}
@@ -188,7 +188,7 @@ func (r *reporter) notes(ctx context.Context, made *balanceReport) error {
 
 // open reads what is open, and what is on its way.
 func (r *reporter) open(ctx context.Context, made *balanceReport) error {
-	rows, err := r.q.ReportOpen(ctx, reconciliationdb.ReportOpenParams{Places: r.places, Run: r.number, Finished: r.finished, Until: dateTo(r.to)})
+	rows, err := r.q.ReportOpen(ctx, reconciliationdb.ReportOpenParams{Places: r.places, Run: r.number, Finished: r.finished, Until: dateOf(r.to)})
 	if err != nil {
 		return fmt.Errorf("reading what is open: %w", err)
 	}
@@ -201,7 +201,7 @@ func (r *reporter) open(ctx context.Context, made *balanceReport) error {
 			r.explain(made, stage(row.Stage), row.Code, row.Count, row.AmountMinor)
 		}
 	}
-	transit, err := r.q.ReportTransit(ctx, reconciliationdb.ReportTransitParams{Places: r.places, Run: r.number, Until: dateTo(r.to)})
+	transit, err := r.q.ReportTransit(ctx, reconciliationdb.ReportTransitParams{Places: r.places, Run: r.number, Until: dateOf(r.to)})
 	if err != nil {
 		return fmt.Errorf("reading what is on its way: %w", err)
 	}
@@ -213,7 +213,7 @@ func (r *reporter) open(ctx context.Context, made *balanceReport) error {
 
 // byHand reads what is left of matches that people made.
 func (r *reporter) byHand(ctx context.Context, made *balanceReport) error {
-	rows, err := r.q.ReportByHand(ctx, reconciliationdb.ReportByHandParams{Places: r.places, Until: dateTo(r.to), After: math.MinInt64, N: math.MaxInt32})
+	rows, err := r.q.ReportByHand(ctx, reconciliationdb.ReportByHandParams{Places: r.places, Until: dateOf(r.to), After: math.MinInt64, N: math.MaxInt32})
 	if err != nil {
 		return fmt.Errorf("reading matches by hand: %w", err)
 	}

@@ -74,12 +74,12 @@ func (r *reconciliation) reportLines(ctx context.Context, q reportQuery, after l
 
 func (r *reporter) openLines(ctx context.Context, after lineKey, n int32) ([]*reportLine, error) {
 	rows, err := r.q.ReportOpenLines(ctx, reconciliationdb.ReportOpenLinesParams{
-		Run: r.number, Finished: r.finished, Places: r.places, Until: dateTo(r.to), After: after.a, N: n,
+		Run: r.number, Finished: r.finished, Places: r.places, Until: dateOf(r.to), After: after.a, N: n,
 	})
 	lines := make([]*reportLine, len(rows))
 	for i, row := range rows {
 		lines[i] = &reportLine{
-			at: lineKey{section: linesOpen, a: row.ID}, stage: stage(row.Stage), code: row.Code, amount: row.AmountMinor, day: dateFrom(row.Day),
+			at: lineKey{section: linesOpen, a: row.ID}, stage: stage(row.Stage), code: row.Code, amount: row.AmountMinor, day: dayIn(row.Day),
 			movements: 1, ids: []MovementID{MovementID(row.Key)}, reference: row.Reference, providerID: row.ProviderID, paymentID: row.PaymentID,
 		}
 	}
@@ -88,7 +88,7 @@ func (r *reporter) openLines(ctx context.Context, after lineKey, n int32) ([]*re
 
 func (r *reporter) noteLines(ctx context.Context, after lineKey, n int32) ([]*reportLine, error) {
 	rows, err := r.q.ReportNoteLines(ctx, reconciliationdb.ReportNoteLinesParams{
-		Run: r.number, Places: r.places, Until: dateTo(r.to), AfterPartition: int32(after.a), AfterRun: int32(after.b), AfterPlace: int32(after.c), N: n,
+		Run: r.number, Places: r.places, Until: dateOf(r.to), AfterPartition: int32(after.a), AfterRun: int32(after.b), AfterPlace: int32(after.c), N: n,
 	})
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (r *reporter) noteLines(ctx context.Context, after lineKey, n int32) ([]*re
 	for i, row := range rows {
 		l := &reportLine{
 			at: lineKey{linesNotes, int64(row.PartitionID), int64(row.RunNumber), int64(row.Place)}, stage: stage(row.Stage), code: row.Code,
-			amount: row.DriftMinor, day: dateFrom(row.Day), movements: int64(len(row.Movements)),
+			amount: row.DriftMinor, day: dayIn(row.Day), movements: int64(len(row.Movements)),
 		}
 		for _, id := range row.Movements[:min(len(row.Movements), maxNamed)] {
 			m := byID[id]
@@ -131,12 +131,12 @@ func (r *reporter) byHandLines(ctx context.Context, after lineKey, n int32) ([]*
 	if behind == 0 {
 		behind = math.MinInt64 // matches by hand have ids less than zero
 	}
-	rows, err := r.q.ReportByHand(ctx, reconciliationdb.ReportByHandParams{Places: r.places, Until: dateTo(r.to), After: behind, N: n})
+	rows, err := r.q.ReportByHand(ctx, reconciliationdb.ReportByHandParams{Places: r.places, Until: dateOf(r.to), After: behind, N: n})
 	lines := make([]*reportLine, len(rows))
 	for i, row := range rows {
 		lines[i] = &reportLine{
 			at: lineKey{section: linesByHand, a: row.ID}, stage: stage(row.Stage), code: codeByHand, amount: row.AmountMinor,
-			day: dateFrom(row.Day), movements: row.Movements,
+			day: dayIn(row.Day), movements: row.Movements,
 		}
 	}
 	return lines, err
@@ -144,7 +144,7 @@ func (r *reporter) byHandLines(ctx context.Context, after lineKey, n int32) ([]*
 
 // transitLines are few: a line for each pair of days. They come all at once, behind what was sent of them.
 func (r *reporter) transitLines(ctx context.Context, after lineKey, n int32) ([]*reportLine, error) {
-	rows, err := r.q.ReportTransitLines(ctx, reconciliationdb.ReportTransitLinesParams{Places: r.places, Run: r.number, Until: dateTo(r.to)})
+	rows, err := r.q.ReportTransitLines(ctx, reconciliationdb.ReportTransitLinesParams{Places: r.places, Run: r.number, Until: dateOf(r.to)})
 	var lines []*reportLine
 	for i, row := range rows {
 		if int64(i) < after.a || len(lines) == int(n) {
@@ -152,7 +152,7 @@ func (r *reporter) transitLines(ctx context.Context, after lineKey, n int32) ([]
 		}
 		lines = append(lines, &reportLine{
 			at: lineKey{section: linesTransit, a: int64(i) + 1}, stage: stage(row.Stage), code: codeInTransit, amount: row.AmountMinor,
-			day: dateFrom(row.Since), until: dateFrom(row.Until), movements: row.Legs,
+			day: dayIn(row.Since), until: dayIn(row.Until), movements: row.Legs,
 		})
 	}
 	return lines, err

@@ -88,48 +88,7 @@ func TestReport_ExplainsEveryCent(t *testing.T) {
 				s.Fees = []rules.Fee{{About: rules.About{Kind: match.KindCharge}, RatePPM: 10_000, Rounding: rules.Down}}
 			})
 			random := rand.New(rand.NewPCG(seed, 7))
-			day := func() string { return fmt.Sprintf("2026-11-%02d", 8+random.IntN(20)) }
-			var waiting []mv
-			var reported, paid [6]int64 // by payout
-			report := func(line mv, isTrue bool) {
-				n := random.IntN(len(reported))
-				line.payout = fmt.Sprintf("po_%d", n)
-				reported[n] += line.amount - line.fee
-				if isTrue {
-					paid[n] += line.amount - line.fee
-				}
-				waiting = append(waiting, line)
-			}
-			for i := range 60 {
-				m := mv{id: fmt.Sprintf("ch_%d", i), amount: int64(1 + random.IntN(500)), payment: fmt.Sprintf("pay_%d", i), ours: true, day: day()}
-				if random.IntN(8) == 0 {
-					m.standing = match.Standing(1 + random.IntN(2))
-					known := m
-					known.standing, known.note = match.Booked, "known"
-					waiting = append(waiting, known)
-				}
-				waiting = append(waiting, m)
-				theirs := mv{id: m.id, amount: m.amount + int64(random.IntN(3)-1)*int64(random.IntN(2)), fee: int64(random.IntN(6)), day: day()}
-				switch random.IntN(6) {
-				case 0: // it is not in the report
-					paid[random.IntN(len(paid))] += m.amount * int64(random.IntN(2))
-				case 1: // so is something that we do not know
-					report(theirs, true)
-					report(mv{id: "x" + m.id, amount: 9, day: day()}, random.IntN(2) == 0)
-					report(mv{kind: match.KindFee, id: "f" + m.id, amount: -3, day: day()}, true)
-				default:
-					report(theirs, true)
-				}
-			}
-			for i := range reported {
-				p := mv{bank: true, kind: match.KindPayout, payout: fmt.Sprintf("po_%d", i), amount: reported[i], ours: true, day: day()}
-				waiting = append(waiting, p, mv{bank: true, kind: match.KindFee, id: fmt.Sprintf("bank_%d", i), amount: -1, day: day()})
-				if p.ours = false; i > 0 {
-					p.day, p.amount = day(), paid[i]
-					waiting = append(waiting, p)
-				}
-			}
-			random.Shuffle(len(waiting), func(i, j int) { waiting[i], waiting[j] = waiting[j], waiting[i] })
+			waiting := byChance(random)
 			var runs []*reconciliationv1.Run
 			for len(waiting) > 0 {
 				n := min(len(waiting), 30+random.IntN(30))
@@ -141,6 +100,50 @@ func TestReport_ExplainsEveryCent(t *testing.T) {
 			f.wantVerified(runs...)
 		})
 	}
+}
+
+// byChance is what comes in, in any order: charges, some of them in doubt or refused at first; a report that lacks some and has
+// others; its payouts; and a bank that pays out what is true.
+func byChance(random *rand.Rand) (all []mv) {
+	day := func() string { return fmt.Sprintf("2026-11-%02d", 8+random.IntN(20)) }
+	var reported, paid [6]int64 // by payout
+	report := func(line mv, isTrue bool) {
+		n := random.IntN(len(reported))
+		line.payout, line.day = fmt.Sprintf("po_%d", n), day()
+		reported[n] += line.amount - line.fee
+		if isTrue {
+			paid[n] += line.amount - line.fee
+		}
+		all = append(all, line)
+	}
+	for i := range 60 {
+		m := mv{id: fmt.Sprintf("ch_%d", i), amount: int64(1 + random.IntN(500)), payment: fmt.Sprintf("pay_%d", i), ours: true, day: day()}
+		if random.IntN(8) == 0 {
+			m.standing = match.Standing(1 + random.IntN(2))
+			all = append(all, m.with(func(m *mv) { m.standing, m.note = match.Booked, "known" }))
+		}
+		all = append(all, m)
+		theirs := mv{id: m.id, amount: m.amount + int64(random.IntN(3)-1)*int64(random.IntN(2)), fee: int64(random.IntN(6))}
+		switch random.IntN(6) {
+		case 0: // it is not in the report
+			paid[random.IntN(len(paid))] += m.amount * int64(random.IntN(2))
+		case 1: // so is something that we do not know
+			report(theirs, true)
+			report(mv{id: "x" + m.id, amount: 9}, random.IntN(2) == 0)
+			report(mv{kind: match.KindFee, id: "f" + m.id, amount: -3}, true)
+		default:
+			report(theirs, true)
+		}
+	}
+	for i := range reported {
+		p := mv{bank: true, kind: match.KindPayout, payout: fmt.Sprintf("po_%d", i), amount: reported[i], ours: true, day: day()}
+		all = append(all, p, mv{bank: true, kind: match.KindFee, id: fmt.Sprintf("bank_%d", i), amount: -1, day: day()})
+		if i > 0 {
+			all = append(all, p.with(func(p *mv) { p.ours, p.day, p.amount = false, day(), paid[i] }))
+		}
+	}
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
 }
 
 func TestReport_SaysWhatItIsOf(t *testing.T) {

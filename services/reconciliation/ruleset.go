@@ -14,6 +14,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 	"github.com/tieout/tieout/services/reconciliation/rules"
 )
@@ -57,6 +58,42 @@ func (r *reconciliation) ensureRules(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("writing the first rules: %w", err)
 	}
+	return r.judgeByActive(ctx)
+}
+
+// judging is how breaks are judged, as a version of the rules has it.
+type judging struct {
+	version int32
+	policy  breaks.Policy
+}
+
+// policy is how breaks are judged.
+func (r *reconciliation) policy() breaks.Policy {
+	if by := r.judging.Load(); by != nil {
+		return by.policy
+	}
+	return breaks.DefaultPolicy()
+}
+
+// judgeByActive has breaks judged by the rules that are active. Replicas notice those that another one has activated before long.
+func (r *reconciliation) judgeByActive(ctx context.Context) error {
+	st := newStore(r.pool)
+	active, err := st.q.ActiveRules(ctx)
+	if err != nil {
+		return fmt.Errorf("reading which rules are active: %w", err)
+	}
+	if by := r.judging.Load(); by != nil && by.version == active {
+		return nil
+	}
+	found, err := st.ruleSet(ctx, active)
+	if err != nil {
+		return err
+	}
+	set, err := found.parse()
+	if err != nil {
+		return err
+	}
+	r.judging.Store(&judging{active, set.Policy()})
 	return nil
 }
 
@@ -102,7 +139,10 @@ func (r *reconciliation) activateRules(ctx context.Context, from request, versio
 		}
 		return struct{}{}, versionName(version), nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return r.judgeByActive(ctx)
 }
 
 // ruleSet gives a version; 0 for the active one. NOT_FOUND when there is none.

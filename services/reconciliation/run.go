@@ -12,7 +12,6 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
-	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/formats"
 )
 
@@ -90,7 +89,7 @@ func newReconciliation(env *service.Env, cfg Config) (*reconciliation, error) {
 	r := &reconciliation{
 		pool: env.Pool, watchers: watch.New(env.Stopping), log: env.Log, key: key, keyTTL: cfg.IdempotencyTTL,
 		outbox: outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter}),
-		read:   formats.Read, detect: formats.Detect, pieceRows: pieceRows, tieOut: cfg.TieOut, policy: breaks.DefaultPolicy(), breakBell: periodic.NewBell(),
+		read:   formats.Read, detect: formats.Detect, pieceRows: pieceRows, tieOut: cfg.TieOut, breakBell: periodic.NewBell(),
 		slot: make(chan struct{}, 1), stopping: env.Stopping,
 	}
 	if r.imports, err = newImportMetrics(env.Meter); err != nil {

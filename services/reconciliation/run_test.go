@@ -17,6 +17,7 @@ import (
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/match"
 	"github.com/tieout/tieout/services/reconciliation/rules"
 )
@@ -85,7 +86,7 @@ func TestRun_JudgesWhatIsDueByItsDay(t *testing.T) {
 	f := setupRuns(t)
 	version := f.putRules(func(s *rules.Set) {
 		s.Due = []rules.Due{{Stage: match.StageProvider, BusinessDays: 2}}
-		s.Holidays = []rules.Date{rules.Date(mustDay(t, "2026-11-26"))}
+		s.Holidays = []breaks.Day{breaks.Day(mustDay(t, "2026-11-26"))}
 	})
 	f.deliver(mv{ours: true, id: "ch_1", amount: 5, day: "2026-11-25"}) // a Wednesday; due on Monday
 	for _, c := range []struct{ asOf, code string }{{"2026-11-30", "TIMING_OPEN"}, {"2026-12-01", "MISSING_AT_PROVIDER"}} {

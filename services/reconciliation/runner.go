@@ -40,6 +40,9 @@ func (r *runner) run(ctx context.Context) error {
 
 // runOnce goes on with the run that is under way to its end, if nobody else does.
 func (r *runner) runOnce(ctx context.Context) (again bool, err error) {
+	if err := r.judgeByActive(ctx); err != nil {
+		return false, err
+	}
 	if _, err := newStore(r.pool).q.RunUnderWay(ctx); errors.Is(err, pgx.ErrNoRows) {
 		r.lock.Release()
 		return r.beginByItself(ctx)
@@ -126,7 +129,7 @@ func (r *runner) match(ctx context.Context, t tenure, taken reconciliationdb.Tak
 		return err
 	}
 	into.pieceSize, into.wrote = r.pieceSize, func() { r.watchers.Notify(taken.ID) }
-	w := work{pool: r.pool, source: from, rules: set, asOf: dateFrom(taken.AsOf), into: into, also: also, seen: func(int) {}}
+	w := work{pool: r.pool, source: from, rules: set, asOf: dayIn(taken.AsOf), into: into, also: also, seen: func(int) {}}
 	return w.do(ctx)
 }
 
@@ -145,7 +148,7 @@ func (r *runner) beginByItself(ctx context.Context) (again bool, err error) {
 		return false, nil
 	}
 	err = pg.InTx(ctx, r.pool, func(tx *pg.Tx) error {
-		_, err := r.beginIn(ctx, tx, serviceName, dateFrom(waiting.Today))
+		_, err := r.beginIn(ctx, tx, serviceName, dayIn(waiting.Today))
 		return err
 	})
 	return err == nil, err

@@ -8,7 +8,6 @@ import (
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/match"
-	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
 // RunID identifies a run.
@@ -97,14 +96,11 @@ func matchID(run int32, place int64) int64 { return int64(run)<<32 | place }
 // maxPlace is the last place there may be. Matches that people make have ids less than zero.
 const maxPlace = 1<<31 - 1
 
-// asDay gives a time's day, in UTC.
-func asDay(t time.Time) match.Day { return match.Day(rules.DateOf(t)) }
-
-// parseDay reads a day of a request; today in UTC where it is empty and may be.
+// parseDay reads a day of a request.
 func parseDay(field, text string) (match.Day, error) {
-	d, err := rules.ParseDate(text)
-	if err != nil {
-		return 0, rpcerr.ForField(rpcerr.RequestInvalid, field, "%v", err)
+	var d breaks.Day
+	if err := d.UnmarshalText([]byte(text)); err != nil || d.Time().Year() < 1 {
+		return 0, rpcerr.ForField(rpcerr.RequestInvalid, field, "%.20q is not a day like 2026-12-25", text)
 	}
 	return match.Day(d), nil
 }

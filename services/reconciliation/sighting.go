@@ -55,8 +55,8 @@ type seen struct {
 //
 // However many there are, it takes a constant number of statements. What is not due yet is no break and is left out.
 func (r *reconciliation) sight(ctx context.Context, tx *pg.Tx, w watcher, run int32, sightings []sighting, vanish bool) (seen, error) {
-	s := &sight{store: newStore(tx), policy: r.policy, watcher: w, run: run}
-	s.columns.add(r.policy, sightings)
+	s := &sight{store: newStore(tx), policy: r.policy(), watcher: w, run: run}
+	s.columns.add(s.policy, sightings)
 	if err := s.open(ctx); err != nil {
 		return seen{}, err
 	}

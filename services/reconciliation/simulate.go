@@ -136,14 +136,14 @@ func (s store) countInputs(ctx context.Context, from source) (n int64, err error
 
 // compareWith reads what is stored.
 func (s store) compareWith(ctx context.Context, out *simulated, partitions map[partitionID]partition, places []partitionID) error {
-	passes, err := s.q.StoredPasses(ctx, reconciliationdb.StoredPassesParams{Places: places, Until: dateTo(out.asOf)})
+	passes, err := s.q.StoredPasses(ctx, reconciliationdb.StoredPassesParams{Places: places, Until: dateOf(out.asOf)})
 	if err != nil {
 		return fmt.Errorf("counting matches: %w", err)
 	}
 	for _, row := range passes {
 		out.pass(partitions[row.PartitionID], match.Pass(row.Pass)).stored += row.Matches
 	}
-	findings, err := s.q.StoredFindings(ctx, reconciliationdb.StoredFindingsParams{Places: places, Until: dateTo(out.asOf)})
+	findings, err := s.q.StoredFindings(ctx, reconciliationdb.StoredFindingsParams{Places: places, Until: dateOf(out.asOf)})
 	if err != nil {
 		return fmt.Errorf("counting what was found: %w", err)
 	}
@@ -195,7 +195,7 @@ func (s *simulator) done([]*part) (matches int64, done bool) { return 0, false }
 
 // matches implements sink.
 func (s *simulator) matches(ctx context.Context, p *part, all iter.Seq2[match.Match, error]) error {
-	rows, err := s.store.q.StoredLegs(ctx, reconciliationdb.StoredLegsParams{PartitionID: p.id, Until: dateTo(s.out.asOf)})
+	rows, err := s.store.q.StoredLegs(ctx, reconciliationdb.StoredLegsParams{PartitionID: p.id, Until: dateOf(s.out.asOf)})
 	if err != nil {
 		return fmt.Errorf("reading what is matched: %w", err)
 	}
@@ -312,7 +312,7 @@ func (s *simulator) concluded(_ context.Context, p *part) error {
 
 // simulationOf says what is to be simulated: by a version of the rules, a document, or neither for the active ones.
 func (r *reconciliation) simulationOf(ctx context.Context, version int32, document, asOf, account string) (s simulation, err error) {
-	s.account, s.asOf = account, asDay(time.Now())
+	s.account, s.asOf = account, dayOf(time.Now())
 	if asOf != "" {
 		if s.asOf, err = parseDay("as_of", asOf); err != nil {
 			return s, err

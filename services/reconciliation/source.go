@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/tieout/tieout/services/reconciliation/match"
-	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
 // source is which movements are matched: the inputs of a stored run, or for a simulation all that came in up to a day.
@@ -29,7 +28,7 @@ func (s source) inputs() string {
 		return fmt.Sprintf(`(
 SELECT %s, d.run_number IS NOT NULL AS open
   FROM movement m JOIN delivery d ON d.id = (m.id >> 32)::int
- WHERE d.state = 1 AND m.day <= '%s'%s) AS i`, columns, rules.Date(s.until), in(" AND m.partition_id", s.places))
+ WHERE d.state = 1 AND m.day <= '%s'%s) AS i`, columns, dayText(s.until), in(" AND m.partition_id", s.places))
 	}
 	taken := "movement m WHERE true"
 	if !s.whole {
@@ -59,7 +58,7 @@ func endedBy(by, other string) string {
 func (s source) settled() string {
 	seen := fmt.Sprintf("sd.run_number <= %d", s.run)
 	if s.run == 0 {
-		seen = fmt.Sprintf("sd.state = 1 AND s.day <= '%s'", rules.Date(s.until))
+		seen = fmt.Sprintf("sd.state = 1 AND s.day <= '%s'", dayText(s.until))
 	}
 	// A value and not EXISTS: that may be planned as a hash of all payments, for the few that are in doubt.
 	return fmt.Sprintf(`(i.standing <> %d AND i.payment_id <> '' AND coalesce((

@@ -233,6 +233,9 @@ func TestRules_AreVersionedAndNeverChange(t *testing.T) {
 			t.Errorf("%s was possible", change)
 		}
 	}
+	if holidays := f.reconciliation.policy().Holidays; len(holidays) != 1 {
+		t.Errorf("breaks are judged with the holidays %v", holidays)
+	}
 	f.deliver(mv{kind: match.KindFee, id: "fee_1", amount: -5})
 	if made := f.run(asOf); made.GetRulesVersion() != 2 || made.GetMatchedByPass()[0].GetPass() != reconciliationv1.Pass_PASS_OWN {
 		t.Errorf("the run came to %v", made)

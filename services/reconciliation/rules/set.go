@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/match"
 )
 
@@ -22,8 +23,17 @@ type Set struct {
 	Fees []Fee `json:"fees"`
 	// RefusedDays is for how many days after it was due it is looked for a counterpart of what is said to have failed.
 	RefusedDays int `json:"refused_days"`
-	// Holidays are dates that are no business days, besides Saturdays and Sundays.
-	Holidays []Date `json:"holidays"`
+	// Holidays are days that are no business days, besides Saturdays and Sundays.
+	Holidays []breaks.Day `json:"holidays"`
+	// Breaks says how breaks are judged; its holidays are those of the set.
+	Breaks breaks.Policy `json:"breaks"`
+}
+
+// Policy is how breaks are judged by the set.
+func (s Set) Policy() breaks.Policy {
+	p := s.Breaks
+	p.Holidays = s.Holidays
+	return p
 }
 
 // About says which movements an entry is about.
@@ -75,7 +85,7 @@ func Default() Set {
 	return Set{
 		Provider: match.DefaultProvider(), Bank: match.DefaultBank(),
 		Due:  []Due{{Stage: match.StageProvider, BusinessDays: 2}, {Stage: match.StageBank, BusinessDays: 3}},
-		Fees: []Fee{}, RefusedDays: 30, Holidays: []Date{},
+		Fees: []Fee{}, RefusedDays: 30, Holidays: []breaks.Day{}, Breaks: breaks.DefaultPolicy(),
 	}
 }
 
@@ -171,6 +181,12 @@ func (s Set) Validate() error {
 			wrong(at+".currency", "a fixed part is an amount of a currency, and none is named")
 		}
 		f.validate(at, wrong)
+	}
+	if err := s.Policy().Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("breaks: %w", err))
+	}
+	if len(s.Breaks.Holidays) > 0 {
+		wrong("breaks.holidays", "they are the holidays of the set")
 	}
 	if s.RefusedDays < 0 || s.RefusedDays > maxRefusedDays {
 		wrong("refused_days", "%d is not 0 to %d", s.RefusedDays, maxRefusedDays)
