@@ -186,6 +186,10 @@ func TestRun_LeavesOutWhatWasInDoubt(t *testing.T) {
 				t.Errorf("breaks (-want +got):\n%s", diff)
 			}
 			f.wantExplained("EUR")
+			f.exec(`INSERT INTO doubt (key, payment_id, operation_key) SELECT key, payment_id, 'k' FROM movement WHERE standing = 1`)
+			if proven, err := newStore(f.db).provenDoubts(t.Context(), ""); err != nil || len(proven) != 1 || proven[0].stated != 500 || proven[0].providerID != "ch_1" {
+				t.Errorf("what the statement proves is %+v, %v", proven, err)
+			}
 			known := doubt
 			known.standing, known.note = c.then, "known"
 			f.deliver(known, mv{ours: true, id: "ch_2", amount: 7, payment: "pay_2", standing: match.Refused, note: "refused"})

@@ -843,14 +843,13 @@ SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(
   JOIN movement m ON m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295
   JOIN partition p ON p.id = m.partition_id
   JOIN match_leg l ON l.movement_id = m.id AND l.active
-  JOIN run r ON r.number = (l.match_id >> 32)::int AND r.state = 2
  CROSS JOIN LATERAL (
        SELECT coalesce(sum(o.amount_minor) FILTER (WHERE o.ours), 0)::bigint AS ours_minor,
               coalesce(sum(o.amount_minor) FILTER (WHERE NOT o.ours), 0)::bigint AS theirs_minor,
               count(DISTINCT o.payout_id) FILTER (WHERE o.ours) AS payouts, count(*) FILTER (WHERE NOT o.ours) AS lines,
               coalesce(max(o.day) FILTER (WHERE NOT o.ours), 'epoch')::date AS arrived_on
          FROM match_leg k JOIN movement o ON o.id = k.movement_id WHERE k.match_id = l.match_id AND k.active) AS s
- WHERE d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2
+ WHERE (l.match_id < 0 OR EXISTS (SELECT FROM run r WHERE r.number = (l.match_id >> 32)::int AND r.state = 2)) AND d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2
    AND NOT EXISTS (SELECT FROM payout_posting y WHERE y.account = p.account AND y.payout_id = m.payout_id AND y.currency = p.currency)
  GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
  ORDER BY d.id, m.payout_id LIMIT @n;
