@@ -146,6 +146,27 @@ func byChance(random *rand.Rand) (all []mv) {
 	return all
 }
 
+// TestReport_ExplainsWhatIsInTheWrongCurrency has a charge in euros reported, and paid out, in dollars; the bank has it in euros.
+func TestReport_ExplainsWhatIsInTheWrongCurrency(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	payout := mv{bank: true, kind: match.KindPayout, day: "2026-11-12"}
+	f.deliver(mv{ours: true, id: "ch_1", amount: 10_000}, mv{ours: true, id: "ch_2", amount: 5_000})
+	f.deliver(
+		mv{id: "ch_1", amount: 10_000, fee: 100, currency: "USD", payout: "po_1"}, mv{id: "ch_2", amount: 5_000, payout: "po_2"},
+		payout.with(func(p *mv) { p.ours, p.currency, p.payout, p.amount = true, "USD", "po_1", 9_900 }),
+		payout.with(func(p *mv) { p.ours, p.payout, p.amount = true, "po_2", 5_000 }),
+	)
+	f.deliver(payout.with(func(p *mv) { p.payout, p.amount = "po_2", 15_000 }))
+	made := f.run(asOf)
+	if diff := cmp.Diff(map[string]int64{"CURRENCY_MISMATCH": 1}, breaksOf(made)); diff != "" {
+		t.Errorf("breaks (-want +got):\n%s", diff)
+	}
+	f.wantExplained("EUR")
+	f.wantExplained("USD")
+	f.wantVerified(made)
+}
+
 func TestReport_SaysWhatItIsOf(t *testing.T) {
 	t.Parallel()
 	f := setupRuns(t)

@@ -61,6 +61,15 @@ func (r *reconciliation) ensureRules(ctx context.Context) error {
 	return r.judgeByActive(ctx)
 }
 
+// judgeByActive has breaks judged by the rules that are active. Replicas notice before long which ones another has activated.
+func (r *reconciliation) judgeByActive(ctx context.Context) error {
+	active, err := newStore(r.pool).q.ActiveRules(ctx)
+	if err != nil {
+		return fmt.Errorf("reading which rules are active: %w", err)
+	}
+	return r.judgeBy(ctx, active)
+}
+
 // judging is how breaks are judged, as a version of the rules has it.
 type judging struct {
 	version int32
@@ -75,17 +84,12 @@ func (r *reconciliation) policy() breaks.Policy {
 	return breaks.DefaultPolicy()
 }
 
-// judgeByActive has breaks judged by the rules that are active. Replicas notice those that another one has activated before long.
-func (r *reconciliation) judgeByActive(ctx context.Context) error {
-	st := newStore(r.pool)
-	active, err := st.q.ActiveRules(ctx)
-	if err != nil {
-		return fmt.Errorf("reading which rules are active: %w", err)
-	}
-	if by := r.judging.Load(); by != nil && by.version == active {
+// judgeBy has breaks judged by a version of the rules, from now on.
+func (r *reconciliation) judgeBy(ctx context.Context, version int32) error {
+	if by := r.judging.Load(); by != nil && by.version == version {
 		return nil
 	}
-	found, err := st.ruleSet(ctx, active)
+	found, err := newStore(r.pool).ruleSet(ctx, version)
 	if err != nil {
 		return err
 	}
@@ -93,7 +97,7 @@ func (r *reconciliation) judgeByActive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.judging.Store(&judging{active, set.Policy()})
+	r.judging.Store(&judging{version, set.Policy()})
 	return nil
 }
 

@@ -17,8 +17,9 @@ import (
 const (
 	// runLock is the advisory lock of the replica that goes on with the run; such locks are per database.
 	runLock = 7_403_003
-	// runEvery is how soon a replica notices a run that nobody told it of, or that another one has left.
-	runEvery = 2 * time.Second
+	// runEvery is how soon a replica notices a run that nobody told it of, or that another one has left, and rules that another one
+	// has activated.
+	runEvery = 3 * time.Second
 )
 
 // runner goes on with the run that is under way. The replica that holds the lock does; the epoch, which every write carries, is
@@ -40,14 +41,16 @@ func (r *runner) run(ctx context.Context) error {
 
 // runOnce goes on with the run that is under way to its end, if nobody else does.
 func (r *runner) runOnce(ctx context.Context) (again bool, err error) {
-	if err := r.judgeByActive(ctx); err != nil {
+	standing, err := newStore(r.pool).q.Standing(ctx)
+	if err != nil {
+		return false, fmt.Errorf("looking for a run: %w", err)
+	}
+	if err := r.judgeBy(ctx, standing.Rules); err != nil {
 		return false, err
 	}
-	if _, err := newStore(r.pool).q.RunUnderWay(ctx); errors.Is(err, pgx.ErrNoRows) {
+	if !standing.UnderWay {
 		r.lock.Release()
 		return r.beginByItself(ctx)
-	} else if err != nil {
-		return false, fmt.Errorf("looking for a run: %w", err)
 	}
 	held, err := r.lock.Acquire(ctx)
 	if err != nil || !held {

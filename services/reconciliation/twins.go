@@ -8,12 +8,12 @@ import (
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
 
-// unproven gives the ids of rows that are in no match, or in one that goes by amounts: if they are there twice, because an earlier
-// run has matched what carries the same, they must not be taken for something else.
+// unproven gives the ids of rows that are in no match, or in one that goes by amounts alone: if they are there twice, because an
+// earlier run has matched what carries the same, they must not be taken for something else.
 func unproven(in *match.Input, result *match.Result) (all []int64) {
 	ours, theirs := make([]bool, len(in.Ours)), make([]bool, len(in.Theirs))
 	for m := range result.Matches() {
-		if m.Pass != match.PassStrongID && m.Pass != match.PassPayout && m.Pass != match.PassOwn {
+		if m.Pass > match.PassPayout && m.Pass != match.PassOwn || m.Pass == match.PassComposite && !sameReference(in, m) {
 			continue
 		}
 		for _, i := range m.Ours {
@@ -34,6 +34,12 @@ func unproven(in *match.Input, result *match.Result) (all []int64) {
 		}
 	}
 	return all
+}
+
+// sameReference says whether a match is of two rows with the same reference.
+func sameReference(in *match.Input, m match.Match) bool {
+	ours, theirs := in.Ours[m.Ours[0]].Carriers[match.CarrierReference], in.Theirs[m.Theirs[0]].Carriers[match.CarrierReference]
+	return len(m.Ours) == 1 && len(m.Theirs) == 1 && ours == theirs && !ours.IsZero()
 }
 
 // twins adds the rows that earlier runs have matched and that carry what unproven rows carry. It tells whether there are any.

@@ -5253,6 +5253,23 @@ func (q *Queries) StageOfBreak(ctx context.Context, breakID uuid.UUID) (int16, e
 	return column_1, err
 }
 
+const standing = `-- name: Standing :one
+SELECT (SELECT version FROM rule_activation ORDER BY id DESC LIMIT 1)::int AS rules, EXISTS (SELECT FROM run WHERE state = 1) AS under_way
+`
+
+type StandingRow struct {
+	Rules    int32
+	UnderWay bool
+}
+
+// The version of the rules that is active, and whether a run is under way.
+func (q *Queries) Standing(ctx context.Context) (StandingRow, error) {
+	row := q.db.QueryRow(ctx, standing)
+	var i StandingRow
+	err := row.Scan(&i.Rules, &i.UnderWay)
+	return i, err
+}
+
 const storedFindings = `-- name: StoredFindings :many
 SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
  WHERE f.partition_id = ANY ($1::int[]) AND f.day <= $2 AND f.code <> 'ADJUSTED'

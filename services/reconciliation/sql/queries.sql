@@ -79,6 +79,10 @@ UPDATE match_leg SET active = false, undone_run = @number::int WHERE match_id = 
 -- name: RunUnderWay :one
 SELECT number, id FROM run WHERE state = 1;
 
+-- name: Standing :one
+-- The version of the rules that is active, and whether a run is under way.
+SELECT (SELECT version FROM rule_activation ORDER BY id DESC LIMIT 1)::int AS rules, EXISTS (SELECT FROM run WHERE state = 1) AS under_way;
+
 -- name: TakeRun :one
 UPDATE run SET epoch = epoch + 1 WHERE state = 1 RETURNING number, id, epoch, as_of, rules, rows, telling, cancelling;
 
