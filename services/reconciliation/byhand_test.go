@@ -10,7 +10,6 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
-	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
@@ -50,21 +49,7 @@ func TestByHand_IsSeenByTheNextRun(t *testing.T) {
 	f.between(func(st store, last int32) error { return st.openByHand(t.Context(), last, made) })
 	check("ours", "theirs")
 	before := f.tables()
-	release := f.lock("run_day")
-	begun, err := f.begin(asOf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rpcerrtest.Want(t, pg.InTx(t.Context(), f.reconciliation.pool, func(tx *pg.Tx) error {
-		_, err := newStore(tx).betweenRuns(t.Context())
-		return err
-	}), rpcerr.RunUnderWay)
-	cancel := &reconciliationv1.CancelRunRequest{IdempotencyKey: "cancel-it", RunId: begun.GetRunId(), Reason: "a test"}
-	if _, err := f.client.CancelRun(t.Context(), cancel); err != nil {
-		t.Fatal(err)
-	}
-	release()
-	f.until(begun.GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
+	f.cancelled()
 	before["run"] = append(before["run"], "3 3 ")
 	if diff := cmp.Diff(before, f.tables()); diff != "" {
 		t.Errorf("what is left of the cancelled run (-before +after):\n%s", diff)

@@ -228,16 +228,7 @@ func TestRun_LooksAgainAtWhatAPersonMatchedInDoubt(t *testing.T) {
 	f.deliver(known)
 	before := f.tables()
 
-	release := f.lock("run_day")
-	begun, err := f.begin(asOf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.client.CancelRun(t.Context(), &reconciliationv1.CancelRunRequest{IdempotencyKey: "cancel-it", RunId: begun.GetRunId(), Reason: "a test"}); err != nil {
-		t.Fatal(err)
-	}
-	release()
-	f.until(begun.GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
+	f.cancelled()
 	before["run"] = append(before["run"], "3 3 ")
 	if diff := cmp.Diff(before, f.tables()); diff != "" {
 		t.Errorf("what is left of the cancelled run (-before +after):\n%s", diff)

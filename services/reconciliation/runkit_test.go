@@ -16,6 +16,8 @@ import (
 	"github.com/tieout/tieout/pkg/bus/bustest"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/services/reconciliation/match"
@@ -420,4 +422,26 @@ func (f *runFixture) between(do func(st store, last int32) error) {
 func (f *runFixture) keyOf(note string) match.Key {
 	f.Helper()
 	return match.Key(pgtest.Column[uuid.UUID](f, f.db, `SELECT key FROM movement WHERE note = $1`, note)[0])
+}
+
+// cancelled begins a run that cannot end, wants nobody to decide anything by hand meanwhile, and cancels it.
+func (f *runFixture) cancelled() {
+	f.Helper()
+	f.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the disk is full'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON run_partition FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	begun, err := f.begin(asOf)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.until(begun.GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetTrouble() != "" })
+	rpcerrtest.Want(f, pg.InTx(f.Context(), f.reconciliation.pool, func(tx *pg.Tx) error {
+		_, err := newStore(tx).betweenRuns(f.Context())
+		return err
+	}), rpcerr.RunUnderWay)
+	cancel := &reconciliationv1.CancelRunRequest{IdempotencyKey: "cancel-" + begun.GetRunId(), RunId: begun.GetRunId(), Reason: "a test"}
+	if _, err := f.client.CancelRun(f.Context(), cancel); err != nil {
+		f.Fatal(err)
+	}
+	f.until(begun.GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
+	f.exec(`DROP TRIGGER refuse ON run_partition; DROP FUNCTION refuse`)
 }
