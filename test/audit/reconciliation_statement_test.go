@@ -27,7 +27,7 @@ SELECT (m.delivery::bigint << 32) + m.place, gen_random_uuid(), p.id, m.ours, m.
                (3, 3, 2, false, 9, 0, 0, ''), (3, 4, 2, false, 9, 7, 0, ''), (4, 1, 2, false, 9, 1, 0, ''), (5, 1, 2, false, 9, 1, 0, '')
        ) AS m (delivery, place, stage, ours, kind, minor, fee, payout) JOIN partition p ON p.stage = m.stage;
 INSERT INTO operator_action (id, actor, verb, target, reason) VALUES
-    (gen_random_uuid(), 'ann', 'release', 'stm_' || %[6]s, ''), (gen_random_uuid(), 'ann', 'drop', 'stf_' || %[5]s, '');`,
+    (gen_random_uuid(), 'ann', 'release', 'stm_' || %[6]s, 'why'), (gen_random_uuid(), 'ann', 'drop', 'stf_' || %[5]s, 'why');`,
 	uuid(1), uuid(2), uuid(3), uuid(4), uuid(5), uuid(6))
 
 var statementPlants = []plant{
