@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -81,11 +82,15 @@ func (r *reconciliation) importFile(ctx context.Context, from request, h header,
 	return found, answer.Duplicate, err
 }
 
-// malformed is a file that cannot be read, as who brings it is told.
+// malformed is a file that cannot be read, as who brings it is told: in a header, which takes text, and not much of it.
 func malformed(e *formats.Error) error {
-	return rpcerr.ForField(rpcerr.FileMalformed, "chunk", "%v", e).
-		With("file", e.File).With("line", strconv.Itoa(e.Line)).With("field", e.Field)
+	said := func(text string) string { return clip(strings.ToValidUTF8(text, "\uFFFD"), maxSaid) }
+	return rpcerr.ForField(rpcerr.FileMalformed, "chunk", "%s", said(e.Error())).
+		With("file", e.File).With("line", strconv.Itoa(e.Line)).With("field", said(e.Field))
 }
+
+// maxSaid is how much is told of what is wrong with a file, in bytes.
+const maxSaid = 600
 
 // check refuses what the contract cannot, and reads the mapping.
 func (h header) check() (*formats.Mapping, error) {

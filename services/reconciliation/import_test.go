@@ -286,6 +286,8 @@ func TestImport_RefusesWhatCannotBeReadAndLeavesNothing(t *testing.T) {
 		field, text string
 	}{
 		"what the format cannot read": {fakeFile(fakePart{Line: 3, Field: ":61:", Wrong: "is no line"}), ":61:", "bad:3: :61:: is no line"},
+		"what nobody can tell": {fakeFile(fakePart{Line: 3, Field: "\xff", Wrong: strings.Repeat("x", 9000)}), "\uFFFD",
+			"bad:3: \uFFFD: " + strings.Repeat("x", maxSaid-len("bad:3: \uFFFD: "))},
 		"a reference that is too long": {line(func(l *formats.Line) { l.Reference = strings.Repeat("x", maxID+1) }), "reference",
 			"bad:20003: reference: has 501 bytes, and more than 500 are too many"},
 		"an id with a NUL":     {line(func(l *formats.Line) { l.ProviderID = "a\x00b" }), "provider_id", "bad:20003: provider_id: is no text"},

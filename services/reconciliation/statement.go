@@ -26,7 +26,7 @@ type statementKind struct{}
 // Prefix implements id.Kind.
 func (statementKind) Prefix() string { return "stm" }
 
-// deliveryKind is what a delivery brings, as in the database.
+// What a delivery brings, as in the database.
 const (
 	deliveryFile    = 1
 	deliveryPayouts = 2
