@@ -243,10 +243,11 @@ func (w *work) match(ctx context.Context, p *part) error {
 // adjust says of payouts by how much they are off, as the provider stage has it, in this work and in earlier runs; and which
 // movements the provider misses.
 func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
-	effects := map[match.Token]int64{}
+	effects, refused := map[match.Token]int64{}, map[match.Token]int64{}
 	for _, of := range provider {
 		if of.currency == p.currency {
 			maps.Copy(effects, of.effects)
+			maps.Copy(refused, of.refused)
 			p.in.Stray = of.strays
 			for _, m := range of.mismatched {
 				if _, known := p.ours.payouts[m.payout]; !known {
@@ -276,9 +277,15 @@ func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
 			continue
 		}
 		// Of a payout that has several rows, the first one has all of it: they are added up.
-		row.Adjust = effects[row.Carriers[match.CarrierPayout]]
-		delete(effects, row.Carriers[match.CarrierPayout])
-		if _, err := plus(row.Amount, row.Adjust); err != nil {
+		payout := row.Carriers[match.CarrierPayout]
+		row.Adjust, row.Refused = effects[payout], refused[payout]
+		delete(effects, payout)
+		delete(refused, payout)
+		adjusted, err := plus(row.Amount, row.Adjust)
+		if err == nil {
+			_, err = plus(adjusted, row.Refused)
+		}
+		if err != nil {
 			return fmt.Errorf("payout %s of %s: %w", movementIDOf(row.Key), p, err)
 		}
 	}

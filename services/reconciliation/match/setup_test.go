@@ -60,6 +60,8 @@ func (n *named) row(t testing.TB, text string) match.Row {
 			row.Fee, row.FeeKnown = number, true
 		case name == "adjust":
 			row.Adjust = number
+		case name == "unpaid":
+			row.Refused = number
 		case name == "text":
 			n.texts[row.Key], err = strings.ReplaceAll(value, "_", " "), nil
 		case standings[name] != 0:

@@ -38,11 +38,14 @@ func (m *matcher) candidates(o, t int32) bool {
 }
 
 // difference is what theirs is more than ours, and whether that is within the tolerance. Of a payout whose report is known to be
-// off, the amount that ties better counts.
+// off, the amount that ties best counts.
 func (m *matcher) difference(ours, theirs *Row) (more int64, near bool) {
-	more = theirs.Amount - ours.Amount
-	if adjusted := more - ours.Adjust; max(adjusted, -adjusted) < max(more, -more) {
-		more = adjusted
+	reported := theirs.Amount - ours.Amount
+	more = reported
+	for _, off := range ours.offs() {
+		if adjusted := reported - off; max(adjusted, -adjusted) < max(more, -more) {
+			more = adjusted
+		}
 	}
 	return more, max(more, -more) <= m.rules.Tolerance.of(ours.Amount)
 }
