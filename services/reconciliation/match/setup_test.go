@@ -80,7 +80,13 @@ func (n *named) row(t testing.TB, text string) match.Row {
 func partition(t testing.TB, text string) (match.Input, *named) {
 	t.Helper()
 	n := &named{map[match.Key]string{}, map[match.Key]string{}}
-	in := match.Input{AsOf: today, Text: func(row match.Row) string { return n.texts[row.Key] }}
+	in := match.Input{AsOf: today, Texts: func(rows []match.Row) []string {
+		texts := make([]string, len(rows))
+		for i, row := range rows {
+			texts[i] = n.texts[row.Key]
+		}
+		return texts
+	}}
 	for line := range strings.Lines(text) {
 		whose, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch whose {

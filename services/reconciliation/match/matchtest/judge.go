@@ -92,7 +92,13 @@ func (p *Part) row(l Line, tokens Tokens) match.Row {
 
 // Input is the part as matching takes it.
 func (p *Part) Input(asOf match.Day) match.Input {
-	return match.Input{Ours: p.Ours, Theirs: p.Theirs, AsOf: asOf, Text: func(row match.Row) string { return p.texts[row.Key] }}
+	return match.Input{Ours: p.Ours, Theirs: p.Theirs, AsOf: asOf, Texts: func(rows []match.Row) []string {
+		texts := make([]string, len(rows))
+		for i, row := range rows {
+			texts[i] = p.texts[row.Key]
+		}
+		return texts
+	}}
 }
 
 // Verdict is how good a result is. Groups are matches and breaks alike; what is AMBIGUOUS is counted by itself, and neither right
