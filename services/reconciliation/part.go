@@ -23,7 +23,7 @@ type part struct {
 	// first is the place of its first match in the run.
 	first int64
 	// What it comes to. These are complete when it has concluded.
-	matches                int64
+	result                 *match.Result
 	byPass                 [match.NumPasses]int64
 	oursMatched            int64
 	theirsMatched          int64
@@ -68,8 +68,8 @@ type found struct {
 }
 
 // begin puts the heading of the canonical text: what the inputs are.
-func (p *part) begin(first int64, findings []match.Finding) {
-	p.first, p.raw, p.effects, p.refused = first, findings, map[match.Token]int64{}, map[match.Token]int64{}
+func (p *part) begin(first int64, result *match.Result) {
+	p.first, p.result, p.raw, p.effects, p.refused = first, result, result.Findings, map[match.Token]int64{}, map[match.Token]int64{}
 	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
 	p.transit, p.adjusted = map[span]transitTotal{}, map[int32]found{}
 	c := newCanon()
@@ -100,27 +100,31 @@ func (p *part) begin(first int64, findings []match.Finding) {
 
 func compareKeys(a, b match.Key) int { return bytes.Compare(a[:], b[:]) }
 
-// take passes matches on and notes what they come to.
-func (p *part) take(matches iter.Seq[match.Match], number int32) iter.Seq2[match.Match, error] {
-	return func(yield func(match.Match, error) bool) {
-		for m := range matches {
-			err := p.note(m, number)
-			if !yield(m, err) || err != nil {
-				return
-			}
-		}
+// all are the matches in the order of their places: as their movements came in, for that is the order in which the database has
+// them side by side.
+func (p *part) all() iter.Seq[match.Match] { return p.result.MatchesByID(&p.in) }
+
+// note notes what the matches of a run come to.
+func (p *part) note(number int32) error {
+	for m := range p.result.Matches() {
+		p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
+		p.canon.flush()
 	}
+	place := p.first
+	for m := range p.all() {
+		if err := p.noteOne(m, matchID(number, place)); err != nil {
+			return err
+		}
+		place++
+	}
+	return nil
 }
 
-// note notes one match.
-func (p *part) note(m match.Match, number int32) error {
-	id := matchID(number, p.first+p.matches)
-	p.matches++
+// noteOne notes what one match comes to.
+func (p *part) noteOne(m match.Match, id int64) error {
 	p.byPass[m.Pass]++
 	p.oursMatched += int64(len(m.Ours))
 	p.theirsMatched += int64(len(m.Theirs))
-	p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
-	p.canon.flush()
 	last, left := p.lastDay(m.Ours, m.Theirs), int64(0)
 	for _, i := range m.Ours {
 		row := &p.in.Ours[i]
@@ -197,7 +201,7 @@ func (p *part) lastDay(ours, theirs []int32) (last match.Day) {
 	return last
 }
 
-// conclude says what is left, and lets the rows go.
+// conclude says what is left.
 func (p *part) conclude(asOf match.Day, refusedDays int) error {
 	attributed := map[int32]bool{}
 	for _, f := range p.raw {
@@ -215,9 +219,14 @@ func (p *part) conclude(asOf match.Day, refusedDays int) error {
 	p.findings = append(p.findings, p.mismatches...)
 	p.digest = p.canon.sum()
 	p.leave(asOf, refusedDays)
-	p.in, p.oursDone, p.theirsDone, p.raw = match.Input{}, nil, nil, nil
-	p.ours.rows, p.theirs.rows = nil, nil
+	p.raw = nil
 	return nil
+}
+
+// release lets the rows go.
+func (p *part) release() {
+	p.in, p.result, p.oursDone, p.theirsDone = match.Input{}, nil, nil, nil
+	p.ours.rows, p.theirs.rows = nil, nil
 }
 
 // leave says which movements are open from now on, and which are not any more.

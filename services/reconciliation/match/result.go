@@ -97,15 +97,44 @@ func (r *Result) Len() int { return len(r.records) }
 func (r *Result) Matches() iter.Seq[Match] {
 	return func(yield func(Match) bool) {
 		for _, at := range r.order {
-			rec := &r.records[at]
-			split, end := rec.at+rec.ours, rec.at+rec.ours+rec.theirs
-			if !yield(Match{
-				Ours: r.legs[rec.at:split:split], Theirs: r.legs[split:end:end], Pass: rec.pass,
-				OursBy: rec.oursBy, TheirsBy: rec.theirsBy, Score: rec.score, Evidence: r.evidence[rec.evidence],
-			}) {
+			if !yield(r.match(at)) {
 				return
 			}
 		}
+	}
+}
+
+// MatchesByID gives the matches in the order of the ID of one of their rows, of ours where there are any: as they came in.
+func (r *Result) MatchesByID(in *Input) iter.Seq[Match] {
+	type placed struct {
+		id int64
+		at int32
+	}
+	all := make([]placed, len(r.order))
+	for i, at := range r.order {
+		rec := &r.records[at]
+		if first := r.legs[rec.at]; rec.ours > 0 {
+			all[i] = placed{in.Ours[first].ID, at}
+		} else {
+			all[i] = placed{in.Theirs[first].ID, at}
+		}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.id, b.id) })
+	return func(yield func(Match) bool) {
+		for _, p := range all {
+			if !yield(r.match(p.at)) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Result) match(at int32) Match {
+	rec := &r.records[at]
+	split, end := rec.at+rec.ours, rec.at+rec.ours+rec.theirs
+	return Match{
+		Ours: r.legs[rec.at:split:split], Theirs: r.legs[split:end:end], Pass: rec.pass,
+		OursBy: rec.oursBy, TheirsBy: rec.theirsBy, Score: rec.score, Evidence: r.evidence[rec.evidence],
 	}
 }
 
