@@ -101,7 +101,7 @@ type tableCopy struct {
 
 // copies are what a partition came to, table by table.
 func (p *part) copies(number int32) []tableCopy {
-	days, kept := p.dayRows(number), slices.Clone(p.findings)
+	days, kept := p.dayRows(number), slices.Concat(p.findings, p.converted)
 	for _, row := range slices.Sorted(maps.Keys(p.adjusted)) {
 		kept = append(kept, p.adjusted[row])
 	}

@@ -38,9 +38,13 @@ type part struct {
 	leftOpen, closed       []int64               // ids: not open before, and not any more
 	oursCount, theirsCount int64
 	canon                  *canon
+	byItself               match.Result
 	raw                    []match.Finding
-	mismatches             []found         // in another currency for them
+	crossed                []found         // about movements of another currency
+	crossing               []byte          // what of it is canonical
 	mismatched             []mismatched    // what of it payouts may lack
+	conversions            []match.Match   // halves of what is in another currency on the other side
+	converted              []found         // their drift
 	adjusted               map[int32]found // by their first row: payouts that were paid out otherwise than reported, as was found about their lines
 }
 
@@ -67,9 +71,15 @@ type found struct {
 	effect          int64
 }
 
+// decided takes what the partition comes to by itself.
+func (p *part) decided(result match.Result) {
+	p.byItself, p.raw = result, result.Findings
+	p.effects, p.refused = map[match.Token]int64{}, map[match.Token]int64{}
+}
+
 // begin puts the heading of the canonical text: what the inputs are.
-func (p *part) begin(first int64, findings []match.Finding) {
-	p.first, p.raw, p.effects, p.refused = first, findings, map[match.Token]int64{}, map[match.Token]int64{}
+func (p *part) begin(first int64) {
+	p.first = first
 	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
 	p.transit, p.adjusted = map[span]transitTotal{}, map[int32]found{}
 	c := newCanon()
@@ -101,26 +111,37 @@ func (p *part) begin(first int64, findings []match.Finding) {
 func compareKeys(a, b match.Key) int { return bytes.Compare(a[:], b[:]) }
 
 // take passes matches on and notes what they come to.
-func (p *part) take(matches iter.Seq[match.Match], number int32) iter.Seq2[match.Match, error] {
+func (p *part) take(number int32) iter.Seq2[match.Match, error] {
 	return func(yield func(match.Match, error) bool) {
-		for m := range matches {
-			err := p.note(m, number)
+		for m := range p.byItself.Matches() {
+			err := p.note(m, p.count(m, number))
 			if !yield(m, err) || err != nil {
+				return
+			}
+		}
+		for _, m := range p.conversions {
+			p.count(m, number)
+			if !yield(m, p.noteConversion(m)) {
 				return
 			}
 		}
 	}
 }
 
-// note notes one match.
-func (p *part) note(m match.Match, number int32) error {
-	id := matchID(number, p.first+p.matches)
+// count counts a match, and gives its id.
+func (p *part) count(m match.Match, number int32) (id int64) {
+	id = matchID(number, p.first+p.matches)
 	p.matches++
 	p.byPass[m.Pass]++
 	p.oursMatched += int64(len(m.Ours))
 	p.theirsMatched += int64(len(m.Theirs))
 	p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
 	p.canon.flush()
+	return id
+}
+
+// note notes one match.
+func (p *part) note(m match.Match, id int64) error {
 	last, left := p.lastDay(m.Ours, m.Theirs), int64(0)
 	for _, i := range m.Ours {
 		row := &p.in.Ours[i]
@@ -199,6 +220,7 @@ func (p *part) lastDay(ours, theirs []int32) (last match.Day) {
 
 // conclude says what is left, and lets the rows go.
 func (p *part) conclude(asOf match.Day, refusedDays int) error {
+	p.canon.text = append(p.canon.text, p.crossing...)
 	attributed := map[int32]bool{}
 	for _, f := range p.raw {
 		made, err := p.finding(f, attributed)
@@ -212,10 +234,10 @@ func (p *part) conclude(asOf match.Day, refusedDays int) error {
 	for row := range attributed { // what was found about the match says it all
 		delete(p.adjusted, row)
 	}
-	p.findings = append(p.findings, p.mismatches...)
+	p.findings = append(p.findings, p.crossed...)
 	p.digest = p.canon.sum()
 	p.leave(asOf, refusedDays)
-	p.in, p.oursDone, p.theirsDone, p.raw = match.Input{}, nil, nil, nil
+	p.in, p.byItself, p.oursDone, p.theirsDone, p.raw = match.Input{}, match.Result{}, nil, nil, nil
 	p.ours.rows, p.theirs.rows = nil, nil
 	return nil
 }

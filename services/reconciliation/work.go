@@ -155,10 +155,16 @@ func (w *work) account(ctx context.Context, parts []*part) error {
 				return fmt.Errorf("matching %s: %w", p, err)
 			}
 		}
+		if err := converted(side, w.rules, w.asOf); err != nil {
+			return err
+		}
 		if err := acrossCurrencies(side, w.rules); err != nil {
 			return err
 		}
 		for _, p := range side {
+			if err := w.hand(ctx, p); err != nil {
+				return fmt.Errorf("writing what %s comes to: %w", p, err)
+			}
 			if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
 				return fmt.Errorf("concluding %s: %w", p, err)
 			}
@@ -216,7 +222,7 @@ func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitio
 	return nil
 }
 
-// match matches a partition and hands the matches on.
+// match matches a partition by itself.
 func (w *work) match(ctx context.Context, p *part) error {
 	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
 	texts := &texts{pool: w.pool, ctx: ctx}
@@ -232,8 +238,14 @@ func (w *work) match(ctx context.Context, p *part) error {
 	if err := errors.Join(err, texts.err); err != nil {
 		return err
 	}
-	p.begin(w.place, result.Findings)
-	if err := w.into.matches(ctx, p, p.take(result.Matches(), w.source.run)); err != nil {
+	p.decided(result)
+	return nil
+}
+
+// hand hands the matches of a partition on.
+func (w *work) hand(ctx context.Context, p *part) error {
+	p.begin(w.place)
+	if err := w.into.matches(ctx, p, p.take(w.source.run)); err != nil {
 		return err
 	}
 	w.place += p.matches

@@ -43,7 +43,7 @@ const (
 )
 
 // Match is rows that are the same money. The places are indices into Input.Ours and Input.Theirs after the run, in ascending
-// order. One of the two is empty only in matches of PassOwn.
+// order. One of the two is empty only in matches of PassOwn, and of what is in another currency on the other side.
 type Match struct {
 	Ours, Theirs []int32
 	Pass         Pass
