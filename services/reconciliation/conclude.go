@@ -72,7 +72,7 @@ func (p *part) row(number int32) (reconciliationdb.InsertRunPartitionParams, err
 		byPass = append(byPass, int32(n))
 	}
 	return reconciliationdb.InsertRunPartitionParams{
-		RunNumber: number, PartitionID: p.id, FirstPlace: int32(p.first), Matches: int32(p.result.Len()), ByPass: byPass,
+		RunNumber: number, PartitionID: p.id, FirstPlace: int32(p.first), Matches: int32(p.matches()), ByPass: byPass,
 		Ours: int32(p.oursCount), Theirs: int32(p.theirsCount), OursMatched: int32(p.oursMatched), TheirsMatched: int32(p.theirsMatched),
 		Settled: int32(p.settled), Breaks: found, Digest: p.digest,
 	}, nil
@@ -101,7 +101,7 @@ type tableCopy struct {
 
 // copies are what a partition came to, table by table.
 func (p *part) copies(number int32) []tableCopy {
-	days, kept := p.dayRows(number), slices.Clone(p.findings)
+	days, kept := p.dayRows(number), slices.Concat(p.findings, p.converted)
 	for _, row := range slices.Sorted(maps.Keys(p.adjusted)) {
 		kept = append(kept, p.adjusted[row])
 	}

@@ -168,10 +168,16 @@ func (w *work) side(ctx context.Context, side, provider []*part) error {
 			return fmt.Errorf("matching %s: %w", p, err)
 		}
 	}
+	if err := converted(side, w.rules, w.asOf); err != nil {
+		return err
+	}
 	if err := acrossCurrencies(side, w.rules); err != nil {
 		return err
 	}
 	for _, p := range side {
+		if err := w.note(p); err != nil {
+			return fmt.Errorf("noting what %s comes to: %w", p, err)
+		}
 		if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
 			return fmt.Errorf("concluding %s: %w", p, err)
 		}
@@ -239,7 +245,7 @@ func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitio
 	return nil
 }
 
-// match matches a partition.
+// match matches a partition by itself.
 func (w *work) match(ctx context.Context, p *part) error {
 	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
 	texts := &texts{pool: w.pool, ctx: ctx}
@@ -255,11 +261,17 @@ func (w *work) match(ctx context.Context, p *part) error {
 	if err := errors.Join(err, texts.err); err != nil {
 		return err
 	}
-	p.begin(w.place, &result)
+	p.decided(result)
+	return nil
+}
+
+// note notes what a partition comes to, with what was found across partitions.
+func (w *work) note(p *part) error {
+	p.begin(w.place)
 	if err := p.note(w.source.run); err != nil {
 		return err
 	}
-	w.place += int64(p.result.Len())
+	w.place += p.matches()
 	return nil
 }
 

@@ -43,7 +43,7 @@ const (
 )
 
 // Match is rows that are the same money. The places are indices into Input.Ours and Input.Theirs after the run, in ascending
-// order. One of the two is empty only in matches of PassOwn.
+// order. One of the two is empty only in matches of PassOwn, and of what is in another currency on the other side.
 type Match struct {
 	Ours, Theirs []int32
 	Pass         Pass
@@ -87,6 +87,7 @@ type Result struct {
 	records  []record
 	evidence []string
 	order    []int32 // of records
+	byID     []int32 // records by the IDs of their rows, when somebody has asked
 }
 
 // Len is the number of matches.
@@ -104,8 +105,21 @@ func (r *Result) Matches() iter.Seq[Match] {
 	}
 }
 
-// MatchesByID gives the matches in the order of the ID of one of their rows, of ours where there are any: as they came in.
+// MatchesByID gives the matches in the order of the ID of one of their rows, of ours where there are any.
 func (r *Result) MatchesByID(in *Input) iter.Seq[Match] {
+	if r.byID == nil {
+		r.byID = r.orderByID(in)
+	}
+	return func(yield func(Match) bool) {
+		for _, at := range r.byID {
+			if !yield(r.match(at)) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Result) orderByID(in *Input) []int32 {
 	type placed struct {
 		id int64
 		at int32
@@ -120,13 +134,11 @@ func (r *Result) MatchesByID(in *Input) iter.Seq[Match] {
 		}
 	}
 	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.id, b.id) })
-	return func(yield func(Match) bool) {
-		for _, p := range all {
-			if !yield(r.match(p.at)) {
-				return
-			}
-		}
+	order := make([]int32, len(all))
+	for i, p := range all {
+		order[i] = p.at
 	}
+	return order
 }
 
 func (r *Result) match(at int32) Match {
