@@ -122,9 +122,45 @@ func TestDeadLetters_KeepPoisonAndHoldNothingUp(t *testing.T) {
 		t.Errorf("%d dead letters of the timeline (%v), want 6", len(open.GetDeadLetters()), err)
 	}
 
+	f.wantNothingVanished(js, "reconciliation", "reconciliation-facts")
+	f.wantNothingVanished(js, "billing", "billing-results")
 	f.redriveTwice(desk, letters["that the database refusesorchestrator-timeline"])
 	f.discardAll(desk, "state = open")
 	f.world.CheckInvariants(t, f.conn)
+}
+
+// wantNothingVanished wants each message that a consumer was given to be among the events it has seen, or a dead letter.
+func (f *fixture) wantNothingVanished(js jetstream.JetStream, service, name string) {
+	f.Helper()
+	var subjects []string
+	waittest.Until(f.T, name+" has nothing left to do", func() bool {
+		c, err := js.Consumer(f.Context(), bus.Stream, name)
+		if err != nil {
+			return false
+		}
+		subjects = c.CachedInfo().Config.FilterSubjects
+		return c.CachedInfo().NumPending == 0 && c.CachedInfo().NumAckPending == 0
+	})
+	stream, err := js.Stream(f.Context(), bus.Stream)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var given uint64
+	for _, s := range subjects {
+		info, err := stream.Info(f.Context(), jetstream.WithSubjectFilter(s))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, n := range info.State.Subjects {
+			given += n
+		}
+	}
+	kept := pgtest.Column[uint64](f.T, f.world.Pool[service], `
+SELECT (SELECT count(*) FROM inbox WHERE consumer = '`+name+`') + (SELECT count(*) FROM dead_letter WHERE consumer = '`+name+`' AND event_id IS NULL)`)[0]
+	f.Logf("%s was given %d messages and has kept %d", name, given, kept)
+	if given != kept {
+		f.Errorf("%s was given %d messages and has kept %d", name, given, kept)
+	}
 }
 
 func publish(t *testing.T, js jetstream.JetStream, msg *nats.Msg) {
