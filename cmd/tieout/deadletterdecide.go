@@ -180,7 +180,7 @@ func (c *cli) decideOnLetters(ctx context.Context, rs []*remote, o *deadLetterOr
 			c.note("nothing was done: this is the plan. Until %s it is carried out by: %s deadletter operation apply %s --yes",
 				instant(op.GetExpireTime()), c.program, op.GetOperationId())
 		}
-		if err := errors.Join(w.Write(op), w.Flush()); err != nil {
+		if err := w.Write(op); err != nil {
 			return err
 		}
 	}

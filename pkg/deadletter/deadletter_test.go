@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	deadletterv1 "github.com/tieout/tieout/gen/tieout/deadletter/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -113,7 +112,7 @@ func TestRedrive_WhatFailsAgainIsADeadLetterAgain(t *testing.T) {
 func TestRedrive_BlamesNoEventForTheDatabase(t *testing.T) {
 	b := setup(t)
 	id := b.bury("books", "pay_1")[0].GetDeadLetterId()
-	b.breakOn(&pgconn.PgError{Code: "40001"}, "pay_1")
+	b.breakOn(errSession, "pay_1")
 	if answer, err := b.redrive("redrive/1", id); err == nil {
 		t.Fatalf("got %v", answer)
 	}

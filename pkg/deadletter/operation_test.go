@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	deadletterv1 "github.com/tieout/tieout/gen/tieout/deadletter/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -135,7 +134,7 @@ func TestOperation_GoesOnAfterAFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.breakOn(nil, "pay_1", "pay_3")
-	b.breakOn(&pgconn.PgError{Code: "40001"}, "pay_2")
+	b.breakOn(errSession, "pay_2")
 	before := b.failed()
 	if err := b.apply("apply/0001", plans[0].GetOperationId()); err != nil {
 		t.Fatal(err)

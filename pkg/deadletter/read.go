@@ -16,7 +16,6 @@ import (
 
 	"github.com/tieout/tieout/pkg/filter"
 	"github.com/tieout/tieout/pkg/inbox"
-	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -114,41 +113,32 @@ func parsePlace(key string) (place, error) {
 	return place{service, before}, nil
 }
 
-// listing is a piece of a list: up to n+1 dead letters of one service, and where the list goes on behind that service.
-type listing struct {
-	filter.Filter
-	letters []letter
-	next    string // as a token; empty when there is no further service
-}
-
-// list gives the piece behind a token, the newest first. Services that have nothing are passed over.
-func (d *Desk) list(ctx context.Context, text, token string, n int32) (l listing, err error) {
+// list gives the dead letters behind a token, up to n+1, with the filter that the next token belongs to.
+func (d *Desk) list(ctx context.Context, text, token string, n int32) (found []letter, f filter.Filter, err error) {
 	for _, b := range d.boxes {
-		if l.Filter, err = filter.Parse(text, b.fields()); err != nil {
-			return l, err
+		if f, err = filter.Parse(text, b.fields()); err != nil {
+			return nil, f, err
 		}
-		if len(l.letters) > 0 {
-			l.next = rpc.PageToken(l.PageKey(place{b.service, math.MaxInt64}.String()))
-			return l, nil
-		}
-		from, err := filter.PageBehind(l.Filter, token, place{before: math.MaxInt64}, parsePlace)
+		from, err := filter.PageBehind(f, token, place{before: math.MaxInt64}, parsePlace)
 		if err != nil {
-			return l, err
+			return nil, f, err
 		}
 		if from.service != "" && from.service != b.service {
 			continue
 		}
 		token = ""
-		if l.letters, err = b.list(ctx, l.Filter, from.before, n); err != nil {
-			return l, err
+		more, err := b.list(ctx, f, from.before, n+1-int32(len(found))) //nolint:gosec // not more than n+1
+		if err != nil {
+			return nil, f, err
 		}
+		found = append(found, more...)
 	}
-	return l, nil
+	return found, f, nil
 }
 
-// list gives up to n+1 dead letters that came before one, the newest first, without payload and headers.
+// list gives up to n dead letters that came before one, the newest first, without payload and headers.
 func (b *box) list(ctx context.Context, f filter.Filter, before int64, n int32) ([]letter, error) {
-	args := append(slices.Clone(f.Args), before, n+1)
+	args := append(slices.Clone(f.Args), before, n)
 	query := fmt.Sprintf("%s left(d.error, %d) FROM dead_letter d WHERE (%s) AND d.id < $%d ORDER BY d.id DESC LIMIT $%d",
 		letterColumns, listedError, f.Where, len(args)-1, len(args))
 	rows, err := b.pool.Query(ctx, query, args...)

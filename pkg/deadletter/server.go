@@ -16,15 +16,14 @@ type server struct {
 // ListDeadLetters implements deadletterv1.DeadLetterServiceServer.
 func (s *server) ListDeadLetters(ctx context.Context, r *deadletterv1.ListDeadLettersRequest) (*deadletterv1.ListDeadLettersResponse, error) {
 	n := rpc.PageSize(r.GetPageSize())
-	l, err := s.desk.list(ctx, r.GetFilter(), r.GetPageToken(), n)
+	found, f, err := s.desk.list(ctx, r.GetFilter(), r.GetPageToken(), n)
 	if err != nil {
 		return nil, err
 	}
-	page, _ := rpc.Page(l.letters, n, letterToProto, (*deadletterv1.DeadLetter).GetDeadLetterId)
-	next := l.next
-	if len(page) < len(l.letters) {
-		last := l.letters[len(page)-1]
-		next = rpc.PageToken(l.PageKey(place{last.service, last.number}.String()))
+	page, next := rpc.Page(found, n, letterToProto, (*deadletterv1.DeadLetter).GetDeadLetterId)
+	if next != "" { // which is to tell where in which database
+		last := found[len(page)-1]
+		next = rpc.PageToken(f.PageKey(place{last.service, last.number}.String()))
 	}
 	return &deadletterv1.ListDeadLettersResponse{DeadLetters: page, NextPageToken: next}, nil
 }

@@ -33,7 +33,11 @@ var effects = pg.Migrations{Name: "effects", FS: fstest.MapFS{"0001_effect.sql":
 CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, subject text NOT NULL);
 `)}}}
 
-var errBroken = errors.New("the books are closed")
+var (
+	errBroken = errors.New("the books are closed")
+	// errSession has the consumer end its session with the database.
+	errSession = errors.New("the session ends")
+)
 
 // bundle is a process with two services that consume events, and somebody at its desk.
 type bundle struct {
@@ -82,7 +86,9 @@ func (b *bundle) handle(ctx context.Context, tx *pg.Tx, events []bus.Event) erro
 			return err
 		}
 		if err := b.broken[e.Subject]; err != nil {
-			b.fails++
+			if b.fails++; err == errSession {
+				_, err = tx.Exec(ctx, `SELECT pg_terminate_backend(pg_backend_pid())`)
+			}
 			return err
 		}
 	}

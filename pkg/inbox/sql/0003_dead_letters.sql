@@ -90,7 +90,7 @@ CREATE TRIGGER dead_letter_is_kept BEFORE DELETE OR TRUNCATE ON dead_letter
     FOR EACH STATEMENT EXECUTE FUNCTION dead_letters_are_kept();
 
 CREATE OR REPLACE VIEW inv_32_no_dead_letters AS
-SELECT d.id::text AS id, format('%s at consumer %s since %s: %s', d.subject, d.consumer, d.created_at, d.error) AS detail
+SELECT 'dlt_' || d.uid AS id, format('%s at consumer %s since %s: %s', d.subject, d.consumer, d.created_at, d.error) AS detail
   FROM dead_letter d WHERE d.state = 1;
 
 CREATE VIEW inv_32_failed_events_are_kept AS
@@ -114,8 +114,8 @@ COMMENT ON VIEW inv_9_dead_letter_actions_are_append_only IS 'A: A trigger refus
 CREATE VIEW inv_36_dead_letters_of_operators AS
 WITH last AS (
     SELECT DISTINCT ON (a.dead_letter_id) a.dead_letter_id, a.outcome FROM dead_letter_action a ORDER BY a.dead_letter_id, a.number DESC)
-SELECT d.id::text AS id, format('dead letter %s of consumer %s is in state %s, and what people last did with it came to %s',
-                                d.uid, d.consumer, d.state, coalesce(l.outcome::text, 'nothing')) AS detail
+SELECT 'dlt_' || d.uid AS id, format('of consumer %s is in state %s, and what people last did with it came to %s',
+                                     d.consumer, d.state, coalesce(l.outcome::text, 'nothing')) AS detail
   FROM dead_letter d LEFT JOIN last l ON l.dead_letter_id = d.id
  WHERE d.state <> CASE WHEN l.outcome IN (1, 2) THEN 2 WHEN l.outcome = 4 THEN 3 ELSE 1 END;
 COMMENT ON VIEW inv_36_dead_letters_of_operators IS 'A: The state of a dead letter is what a person made of it, who is on record with a reason.';

@@ -38,8 +38,7 @@ const (
 // people decide about them. It needs no NATS: what is redriven is handed to the consumer from the row, in the transaction that
 // ends the dead letter.
 type DeadLetterServiceClient interface {
-	// Lists dead letters without payload and headers, service by service, the newest first. A page may be short, or empty, and
-	// not be the last: that is the one without a token.
+	// Lists dead letters without payload and headers, service by service, the newest first.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
 	// Returns one dead letter, with payload, headers and what people did with it.
 	GetDeadLetter(ctx context.Context, in *GetDeadLetterRequest, opts ...grpc.CallOption) (*GetDeadLetterResponse, error)
@@ -145,8 +144,7 @@ func (c *deadLetterServiceClient) GetDeadLetterOperation(ctx context.Context, in
 // people decide about them. It needs no NATS: what is redriven is handed to the consumer from the row, in the transaction that
 // ends the dead letter.
 type DeadLetterServiceServer interface {
-	// Lists dead letters without payload and headers, service by service, the newest first. A page may be short, or empty, and
-	// not be the last: that is the one without a token.
+	// Lists dead letters without payload and headers, service by service, the newest first.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
 	// Returns one dead letter, with payload, headers and what people did with it.
 	GetDeadLetter(context.Context, *GetDeadLetterRequest) (*GetDeadLetterResponse, error)
