@@ -153,13 +153,11 @@ func (d *Desk) findOperation(ctx context.Context, text string) (*box, operation,
 	if err != nil {
 		return nil, operation{}, rpcerr.ForField(rpcerr.RequestInvalid, "operation_id", "%v", err)
 	}
-	for _, b := range d.boxes {
-		op, err := b.operation(ctx, oid)
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return b, op, err
-		}
+	b, op, err := search(d, func(b *box) (operation, error) { return b.operation(ctx, oid) })
+	if err == nil && b == nil {
+		err = rpcerr.ForField(rpcerr.NotFound, "operation_id", "there is no operation %s", oid)
 	}
-	return nil, operation{}, rpcerr.ForField(rpcerr.NotFound, "operation_id", "there is no operation %s", oid)
+	return b, op, err
 }
 
 const (

@@ -164,13 +164,27 @@ func (d *Desk) find(ctx context.Context, text string) (*box, letter, error) {
 	if err != nil {
 		return nil, letter{}, err
 	}
+	b, l, err := search(d, func(b *box) (letter, error) { return b.read(ctx, b.pool, lid, "") })
+	if err == nil && b == nil {
+		err = rpcerr.ForField(rpcerr.NotFound, "dead_letter_id", "there is no dead letter %s", lid)
+	}
+	return b, l, err
+}
+
+// search looks for something in all boxes, and gives no box when none has it. A database that cannot be reached is in nobody's
+// way whose dead letter is in another.
+func search[T any](d *Desk, look func(*box) (T, error)) (*box, T, error) {
+	var none T
+	var errs []error
 	for _, b := range d.boxes {
-		l, err := b.read(ctx, b.pool, lid, "")
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return b, l, err
+		switch found, err := look(b); {
+		case err == nil:
+			return b, found, nil
+		case !errors.Is(err, pgx.ErrNoRows):
+			errs = append(errs, err)
 		}
 	}
-	return nil, letter{}, rpcerr.ForField(rpcerr.NotFound, "dead_letter_id", "there is no dead letter %s", lid)
+	return nil, none, errors.Join(errs...)
 }
 
 // read gives a dead letter, whole but for its actions. Lock is how its row is locked.
