@@ -46,7 +46,7 @@ func TestViews_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		{"inventory", inventory.Migrations(), healthyInventory, inventoryPlants},
 		{"payment", payment.Migrations(), healthyPayment, paymentPlants},
 		{"shipment", shipment.Migrations(), healthyShipment, shipmentPlants},
-		{"orchestrator", orchestrator.Migrations(), healthyOrchestrator(), orchestratorPlants()},
+		{"orchestrator", orchestrator.Migrations(), healthyOrchestrator(), append(orchestratorPlants(), deadLetterPlants...)},
 		{"billing", billing.Migrations(), healthyBilling, billingPlants},
 		{"billing", billing.Migrations(), healthySchedules, schedulePlants},
 		{"reconciliation", reconciliation.Migrations(), healthyStatements, statementPlants},
