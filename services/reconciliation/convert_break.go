@@ -164,12 +164,12 @@ func eventBreakOpened(id uuid.UUID, s sighting, base breaks.Severity) bus.Event 
 	})
 }
 
-func eventBreakReopened(id uuid.UUID, code, reason string) bus.Event {
-	return breakEvent(id, "reopened", "", &eventv1.BreakReopened{BreakId: BreakID(id).String(), Code: code, Reason: reason})
+func eventBreakReopened(id uuid.UUID, code, orderID, reason string) bus.Event {
+	return breakEvent(id, "reopened", orderID, &eventv1.BreakReopened{BreakId: BreakID(id).String(), Code: code, Reason: reason})
 }
 
-func eventBreakResolved(id uuid.UUID, code string, by breaks.Resolution, result string) bus.Event {
-	return breakEvent(id, "resolved", "", &eventv1.BreakResolved{
+func eventBreakResolved(id uuid.UUID, code, orderID string, by breaks.Resolution, result string) bus.Event {
+	return breakEvent(id, "resolved", orderID, &eventv1.BreakResolved{
 		BreakId: BreakID(id).String(), Code: code, Resolution: by.String(), Result: result,
 	})
 }

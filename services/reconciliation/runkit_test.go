@@ -205,22 +205,27 @@ SELECT m.note FROM open_movement o JOIN movement m ON m.id = o.movement_id WHERE
 // putRules makes rules active: the default ones with a change.
 func (f *runFixture) putRules(change func(*rules.Set)) int32 {
 	f.Helper()
+	return putRules(f, f.client, change)
+}
+
+func putRules(t testing.TB, client reconciliationv1.ReconciliationServiceClient, change func(*rules.Set)) int32 {
+	t.Helper()
 	set := rules.Default()
 	change(&set)
 	document, err := set.Document()
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	put, err := f.client.PutRuleSet(f.Context(), &reconciliationv1.PutRuleSetRequest{IdempotencyKey: "put-" + uuid.NewString(), Document: string(document)})
+	put, err := client.PutRuleSet(t.Context(), &reconciliationv1.PutRuleSetRequest{IdempotencyKey: "put-" + uuid.NewString(), Document: string(document)})
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	version := put.GetRuleSet().GetVersion()
-	_, err = f.client.ActivateRuleSet(f.Context(), &reconciliationv1.ActivateRuleSetRequest{
+	_, err = client.ActivateRuleSet(t.Context(), &reconciliationv1.ActivateRuleSetRequest{
 		IdempotencyKey: "activate-" + uuid.NewString(), Version: version, Reason: "a test wants it",
 	})
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	return version
 }

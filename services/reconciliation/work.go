@@ -270,16 +270,27 @@ func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
 			return fmt.Errorf("payout %s of %s: %w", payout, p, err)
 		}
 	}
-	for i := range p.ours.rows {
-		row := &p.ours.rows[i]
-		if row.Kind != match.KindPayout {
-			continue
+	if err := adjustRows(p.ours.rows, effects); err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	return nil
+}
+
+// adjustRows puts what payouts are off with their rows. Of a payout that has several rows, the first one by key has all of it: they
+// are added up, and the digest is the same in whatever order they were loaded.
+func adjustRows(rows []match.Row, effects map[match.Token]int64) error {
+	var payouts []*match.Row
+	for i := range rows {
+		if rows[i].Kind == match.KindPayout {
+			payouts = append(payouts, &rows[i])
 		}
-		// Of a payout that has several rows, the first one has all of it: they are added up.
+	}
+	slices.SortFunc(payouts, func(a, b *match.Row) int { return compareKeys(a.Key, b.Key) })
+	for _, row := range payouts {
 		row.Adjust = effects[row.Carriers[match.CarrierPayout]]
 		delete(effects, row.Carriers[match.CarrierPayout])
 		if _, err := plus(row.Amount, row.Adjust); err != nil {
-			return fmt.Errorf("payout %s of %s: %w", movementIDOf(row.Key), p, err)
+			return fmt.Errorf("payout %s: %w", movementIDOf(row.Key), err)
 		}
 	}
 	return nil

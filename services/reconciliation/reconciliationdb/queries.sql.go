@@ -2164,8 +2164,8 @@ func (q *Queries) LegsOfMatches(ctx context.Context, ids []int64) ([]LegsOfMatch
 }
 
 const linesOfPayouts = `-- name: LinesOfPayouts :many
-SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8), 0)::bigint AS adjust_minor,
-       coalesce(sum(CASE WHEN x.kind = 5 THEN x.fee_minor - x.amount_minor WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
+SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8 AND n.own), 0)::bigint AS adjust_minor,
+       coalesce(sum(CASE WHEN x.kind = 5 THEN CASE WHEN n.own THEN x.fee_minor - x.amount_minor END WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
                          ELSE x.fee_minor END), 0)::bigint AS fee_minor
   FROM statement_file f
   JOIN movement x ON x.id BETWEEN (f.delivery_id::bigint << 32) AND (f.delivery_id::bigint << 32) + 4294967295
@@ -2174,6 +2174,9 @@ SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kin
        SELECT sum(b.fee_minor)::bigint AS fee_minor
          FROM match_leg l JOIN match_leg k ON k.match_id = l.match_id AND k.active JOIN movement b ON b.id = k.movement_id AND b.ours
         WHERE x.kind IN (3, 4) AND l.movement_id = x.id AND l.active) AS o ON true
+ CROSS JOIN LATERAL (
+       SELECT x.kind IN (5, 8) AND EXISTS (
+              SELECT FROM match_leg l JOIN match m ON m.id = l.match_id WHERE l.movement_id = x.id AND l.active AND m.pass = 7) AS own) AS n
  WHERE f.payouts_id = $1::int AND x.payout_id = ANY ($2::text[]) AND NOT x.ours AND q.stage = 1
  GROUP BY x.payout_id, q.currency
 `
@@ -2191,8 +2194,8 @@ type LinesOfPayoutsRow struct {
 }
 
 // What the lines of a file's payouts come to that is no money of payments: fees, as far as the ledger does not have them with the
-// movements that they are matched with, and what the provider corrected. The fee of a dispute is the ledger's own matter until the
-// dispute is matched.
+// movements that they are matched with, and what the provider corrected. What the rules do not take for the provider's own (pass 7)
+// is a break, and booked when somebody decides on it. The fee of a dispute is the ledger's own matter until the dispute is matched.
 func (q *Queries) LinesOfPayouts(ctx context.Context, arg LinesOfPayoutsParams) ([]LinesOfPayoutsRow, error) {
 	rows, err := q.db.Query(ctx, linesOfPayouts, arg.PayoutsDelivery, arg.PayoutIds)
 	if err != nil {
@@ -3421,7 +3424,7 @@ func (q *Queries) LockRuns(ctx context.Context) error {
 }
 
 const lockSeen = `-- name: LockSeen :many
-SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+SELECT b.id, b.code, b.order_id, b.state, b.resolution, b.last_event,
        ((b.watcher, b.scope, b.account, b.currency, b.amount_minor, b.matched, b.detail)
          IS DISTINCT FROM ($1::text, $2::text, w.account, w.currency, w.amount_minor, w.matched, w.detail)
         OR w.order_id NOT IN ('', b.order_id) OR w.payment_id NOT IN ('', b.payment_id))::boolean AS changed
@@ -3449,6 +3452,7 @@ type LockSeenParams struct {
 type LockSeenRow struct {
 	ID         uuid.UUID
 	Code       string
+	OrderID    string
 	State      int16
 	Resolution int16
 	LastEvent  int32
@@ -3479,6 +3483,7 @@ func (q *Queries) LockSeen(ctx context.Context, arg LockSeenParams) ([]LockSeenR
 		if err := rows.Scan(
 			&i.ID,
 			&i.Code,
+			&i.OrderID,
 			&i.State,
 			&i.Resolution,
 			&i.LastEvent,
@@ -3495,7 +3500,7 @@ func (q *Queries) LockSeen(ctx context.Context, arg LockSeenParams) ([]LockSeenR
 }
 
 const lockUnseen = `-- name: LockUnseen :many
-SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+SELECT b.id, b.code, b.order_id, b.state, b.resolution, b.last_event,
        (EXISTS (SELECT FROM break_movement m WHERE m.break_id = b.id) AND NOT EXISTS (
            SELECT FROM break_movement m WHERE m.break_id = b.id
               AND NOT EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.movement_id AND l.active)))::boolean AS movements_matched
@@ -3507,6 +3512,7 @@ SELECT b.id, b.code, b.state, b.resolution, b.last_event,
 type LockUnseenRow struct {
 	ID               uuid.UUID
 	Code             string
+	OrderID          string
 	State            int16
 	Resolution       int16
 	LastEvent        int32
@@ -3526,6 +3532,7 @@ func (q *Queries) LockUnseen(ctx context.Context, ids []uuid.UUID) ([]LockUnseen
 		if err := rows.Scan(
 			&i.ID,
 			&i.Code,
+			&i.OrderID,
 			&i.State,
 			&i.Resolution,
 			&i.LastEvent,
