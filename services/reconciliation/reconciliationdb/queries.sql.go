@@ -247,6 +247,25 @@ func (q *Queries) BeginTelling(ctx context.Context, arg BeginTellingParams) (int
 	return result.RowsAffected(), nil
 }
 
+const cancelBreakOperation = `-- name: CancelBreakOperation :execrows
+UPDATE break_operation SET state = 5, cancelled_by = $1, cancel_reason = $2, ended_at = now()
+ WHERE id = $3 AND (state = 2 OR state = 1 AND expires_at > now())
+`
+
+type CancelBreakOperationParams struct {
+	Actor  string
+	Reason string
+	ID     uuid.UUID
+}
+
+func (q *Queries) CancelBreakOperation(ctx context.Context, arg CancelBreakOperationParams) (int64, error) {
+	result, err := q.db.Exec(ctx, cancelBreakOperation, arg.Actor, arg.Reason, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const cancelledRun = `-- name: CancelledRun :execrows
 UPDATE run SET state = 3, ended_at = now(), trouble = '' WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling <> ''
 `
@@ -1181,25 +1200,30 @@ func (q *Queries) GetBreak(ctx context.Context, id uuid.UUID) (Break, error) {
 }
 
 const getBreakOperation = `-- name: GetBreakOperation :one
-SELECT id, state, filter, decision, planned_by, planned_at, expires_at, applied_by, ended_at, matched, done, refused
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END)::smallint AS state, filter, decision, planned_by,
+       planned_at, expires_at, applied_by, applied_at, ended_at, matched, done, refused, cancelled_by, cancel_reason
   FROM break_operation WHERE id = $1
 `
 
 type GetBreakOperationRow struct {
-	ID        uuid.UUID
-	State     int16
-	Filter    []byte
-	Decision  []byte
-	PlannedBy string
-	PlannedAt time.Time
-	ExpiresAt time.Time
-	AppliedBy string
-	EndedAt   *time.Time
-	Matched   int64
-	Done      int64
-	Refused   int64
+	ID           uuid.UUID
+	State        int16
+	Filter       string
+	Decision     []byte
+	PlannedBy    string
+	PlannedAt    time.Time
+	ExpiresAt    time.Time
+	AppliedBy    string
+	AppliedAt    *time.Time
+	EndedAt      *time.Time
+	Matched      int64
+	Done         int64
+	Refused      int64
+	CancelledBy  string
+	CancelReason string
 }
 
+// A plan that was not applied in time is expired also before somebody has written that down.
 func (q *Queries) GetBreakOperation(ctx context.Context, id uuid.UUID) (GetBreakOperationRow, error) {
 	row := q.db.QueryRow(ctx, getBreakOperation, id)
 	var i GetBreakOperationRow
@@ -1212,10 +1236,13 @@ func (q *Queries) GetBreakOperation(ctx context.Context, id uuid.UUID) (GetBreak
 		&i.PlannedAt,
 		&i.ExpiresAt,
 		&i.AppliedBy,
+		&i.AppliedAt,
 		&i.EndedAt,
 		&i.Matched,
 		&i.Done,
 		&i.Refused,
+		&i.CancelledBy,
+		&i.CancelReason,
 	)
 	return i, err
 }
@@ -1612,7 +1639,7 @@ VALUES ($1, 1, $2, $3, $4, now() + make_interval(secs => $5::float8))
 
 type InsertBreakOperationParams struct {
 	ID         uuid.UUID
-	Filter     []byte
+	Filter     string
 	Decision   []byte
 	PlannedBy  string
 	TtlSeconds float64
@@ -2423,6 +2450,72 @@ func (q *Queries) ListBreakMovements(ctx context.Context, breakID uuid.UUID) ([]
 	return items, nil
 }
 
+const listBreakOperations = `-- name: ListBreakOperations :many
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END)::smallint AS state, filter, decision, planned_by,
+       planned_at, expires_at, applied_by, applied_at, ended_at, matched, done, refused, cancelled_by, cancel_reason
+  FROM break_operation WHERE id < $1 ORDER BY id DESC LIMIT $2
+`
+
+type ListBreakOperationsParams struct {
+	Before uuid.UUID
+	N      int32
+}
+
+type ListBreakOperationsRow struct {
+	ID           uuid.UUID
+	State        int16
+	Filter       string
+	Decision     []byte
+	PlannedBy    string
+	PlannedAt    time.Time
+	ExpiresAt    time.Time
+	AppliedBy    string
+	AppliedAt    *time.Time
+	EndedAt      *time.Time
+	Matched      int64
+	Done         int64
+	Refused      int64
+	CancelledBy  string
+	CancelReason string
+}
+
+// Newest first: ids are UUIDv7.
+func (q *Queries) ListBreakOperations(ctx context.Context, arg ListBreakOperationsParams) ([]ListBreakOperationsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakOperations, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakOperationsRow{}
+	for rows.Next() {
+		var i ListBreakOperationsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Filter,
+			&i.Decision,
+			&i.PlannedBy,
+			&i.PlannedAt,
+			&i.ExpiresAt,
+			&i.AppliedBy,
+			&i.AppliedAt,
+			&i.EndedAt,
+			&i.Matched,
+			&i.Done,
+			&i.Refused,
+			&i.CancelledBy,
+			&i.CancelReason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listBreakRefusals = `-- name: ListBreakRefusals :many
 SELECT break_id, refusal FROM break_operation_item WHERE operation_id = $1 AND outcome = 2 ORDER BY break_id LIMIT 100
 `
@@ -2453,25 +2546,25 @@ func (q *Queries) ListBreakRefusals(ctx context.Context, operationID uuid.UUID) 
 }
 
 const listBreakTotals = `-- name: ListBreakTotals :many
-SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id = $1 ORDER BY currency
+SELECT operation_id, currency, count, sum_minor FROM break_operation_total
+ WHERE operation_id = ANY ($1::uuid[]) ORDER BY operation_id, currency
 `
 
-type ListBreakTotalsRow struct {
-	Currency string
-	Count    int64
-	SumMinor int64
-}
-
-func (q *Queries) ListBreakTotals(ctx context.Context, operationID uuid.UUID) ([]ListBreakTotalsRow, error) {
-	rows, err := q.db.Query(ctx, listBreakTotals, operationID)
+func (q *Queries) ListBreakTotals(ctx context.Context, operationIds []uuid.UUID) ([]BreakOperationTotal, error) {
+	rows, err := q.db.Query(ctx, listBreakTotals, operationIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListBreakTotalsRow{}
+	items := []BreakOperationTotal{}
 	for rows.Next() {
-		var i ListBreakTotalsRow
-		if err := rows.Scan(&i.Currency, &i.Count, &i.SumMinor); err != nil {
+		var i BreakOperationTotal
+		if err := rows.Scan(
+			&i.OperationID,
+			&i.Currency,
+			&i.Count,
+			&i.SumMinor,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -1102,12 +1102,25 @@ UPDATE break_operation SET done = done + @done, refused = refused + @refused,
        state = CASE WHEN @ended::boolean THEN 3 ELSE state END, ended_at = CASE WHEN @ended::boolean THEN now() END
  WHERE id = @id;
 
+-- name: CancelBreakOperation :execrows
+UPDATE break_operation SET state = 5, cancelled_by = @actor, cancel_reason = @reason, ended_at = now()
+ WHERE id = @id AND (state = 2 OR state = 1 AND expires_at > now());
+
 -- name: GetBreakOperation :one
-SELECT id, state, filter, decision, planned_by, planned_at, expires_at, applied_by, ended_at, matched, done, refused
+-- A plan that was not applied in time is expired also before somebody has written that down.
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END)::smallint AS state, filter, decision, planned_by,
+       planned_at, expires_at, applied_by, applied_at, ended_at, matched, done, refused, cancelled_by, cancel_reason
   FROM break_operation WHERE id = @id;
 
+-- name: ListBreakOperations :many
+-- Newest first: ids are UUIDv7.
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END)::smallint AS state, filter, decision, planned_by,
+       planned_at, expires_at, applied_by, applied_at, ended_at, matched, done, refused, cancelled_by, cancel_reason
+  FROM break_operation WHERE id < @before ORDER BY id DESC LIMIT @n;
+
 -- name: ListBreakTotals :many
-SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id = @operation_id ORDER BY currency;
+SELECT operation_id, currency, count, sum_minor FROM break_operation_total
+ WHERE operation_id = ANY (@operation_ids::uuid[]) ORDER BY operation_id, currency;
 
 -- name: ListBreakRefusals :many
 SELECT break_id, refusal FROM break_operation_item WHERE operation_id = @operation_id AND outcome = 2 ORDER BY break_id LIMIT 100;
