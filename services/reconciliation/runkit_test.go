@@ -49,8 +49,10 @@ type runFixture struct {
 	reconciliation *reconciliation
 	stop           func()
 	client         reconciliationv1.ReconciliationServiceClient
+	breaks         reconciliationv1.BreakServiceClient
 	keys           int
 	config         Config
+	tampered       bool // the test has changed what the service wrote
 }
 
 // setupRuns starts the service on a database of its own. Runs are written in pieces of three matches.
@@ -65,6 +67,11 @@ func setupRuns(t testing.TB, change ...func(*Config)) *runFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.db.Close)
+	t.Cleanup(func() {
+		if !f.tampered {
+			wantWhole(t, f.db, breakViews)
+		}
+	})
 	f.start()
 	return f
 }
@@ -93,7 +100,8 @@ func (f *runFixture) start() {
 		}
 	})
 	f.Cleanup(f.stop)
-	f.client = reconciliationv1.NewReconciliationServiceClient(servicetest.Dial(f, process, "op"))
+	conn := servicetest.Dial(f, process, "op")
+	f.client, f.breaks = reconciliationv1.NewReconciliationServiceClient(conn), reconciliationv1.NewBreakServiceClient(conn)
 }
 
 // deliver has movements come in together, as an accepted delivery.

@@ -1682,7 +1682,7 @@ func (q *Queries) InsertHandLegs(ctx context.Context, arg InsertHandLegsParams) 
 
 const insertHandMatch = `-- name: InsertHandMatch :one
 INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
-SELECT (SELECT coalesce(max(number), 0)::bigint << 32 FROM run) + nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, $1
+SELECT -nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, $1
   FROM break_movement b JOIN movement m ON m.id = b.movement_id
  WHERE b.break_id = $2 HAVING count(*) > 0
 RETURNING id
@@ -1693,7 +1693,7 @@ type InsertHandMatchParams struct {
 	BreakID  uuid.UUID
 }
 
-// Makes a match of all movements of a break; no row where it has none.
+// Makes a match of all movements of a break; no row where it has none. Its id is less than zero: it is no run's.
 func (q *Queries) InsertHandMatch(ctx context.Context, arg InsertHandMatchParams) (int64, error) {
 	row := q.db.QueryRow(ctx, insertHandMatch, arg.Evidence, arg.BreakID)
 	var id int64

@@ -1021,9 +1021,9 @@ SELECT coalesce(min(p.stage), 0)::smallint FROM break_movement b JOIN movement m
  WHERE b.break_id = @break_id;
 
 -- name: InsertHandMatch :one
--- Makes a match of all movements of a break; no row where it has none.
+-- Makes a match of all movements of a break; no row where it has none. Its id is less than zero: it is no run's.
 INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
-SELECT (SELECT coalesce(max(number), 0)::bigint << 32 FROM run) + nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, @evidence
+SELECT -nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, @evidence
   FROM break_movement b JOIN movement m ON m.id = b.movement_id
  WHERE b.break_id = @break_id HAVING count(*) > 0
 RETURNING id;
