@@ -36,6 +36,55 @@ func (f *breakFixture) list(filter string, size int32, names map[string]string) 
 	}
 }
 
+// queue are the breaks of the test below that are not resolved, the most pressing first, and listedBy those that filters hold for.
+const queue = "large file old small"
+
+var listedBy = map[string]string{
+	"":                                      queue,
+	" ":                                     queue,
+	"severity >= low":                       queue,
+	"severity = critical":                   "large old",
+	"severity = BREAK_SEVERITY_HIGH":        "file",
+	"severity != critical":                  "file small",
+	"severity <= high":                      "file small",
+	"severity > high":                       "large old",
+	"severity < low":                        "",
+	"severity > critical":                   "",
+	"severity = low":                        "",
+	"severity = medium":                     "small", // by its code
+	"age_days >= 5":                         "old",
+	"age_days < 5":                          "large file small",
+	"age_days = 0":                          "large file small",
+	"age_days >= 0":                         queue,
+	`create_time < "2020-01-01T00:00:00Z"`:  "",
+	`update_time > "2020-01-01T00:00:00Z"`:  queue,
+	"state = resolved":                      "gone done",
+	"state != resolved":                     queue,
+	"state = open":                          "large file old",
+	"state = acknowledged":                  "small",
+	"resolution = accepted":                 "done",
+	"resolution != accepted AND amount < 0": "large gone old small",
+	"severity = critical AND resolution = written_off": "", // what is resolved does not age
+	"code = missing_at_provider":                       "large old small",
+	"code != MISSING_AT_PROVIDER":                      "file",
+	"account = default AND currency = gbp":             "large old small",
+	`account = ""`:                                     "file",
+	"amount < -2":                                      "large old",
+	"amount = 0":                                       "file",
+	"assignee = bob":                                   "small",
+	`assignee = "" AND order_id : *`:                   "large old",
+	"snoozed = true":                                   "large",
+	"snoozed = false":                                  "file old small",
+	"matched = true":                                   "",
+	"order_id = ord_1":                                 "large old small",
+	"payment_id = pay_1":                               "file",
+	"subject : STF":                                    "file",
+	"note : because":                                   "large small",
+	"watcher = import":                                 "file",
+	"run_number = 1 AND NOT severity = critical":       "file small",
+	"code = BATCH_CONTROL OR severity = medium AND assignee = bob": "small", // OR binds more tightly
+}
+
 func TestBreak_IsListedByWhatIsPressingAndByAFilter(t *testing.T) {
 	f := setupBreaks(t)
 	names := map[string]string{}
@@ -58,52 +107,7 @@ func TestBreak_IsListedByWhatIsPressingAndByAFilter(t *testing.T) {
 	f.must(f.ann, small, &reconciliationv1.BreakDecision{Verb: assign, Assignee: "bob"})
 	f.must(f.ann, large, &reconciliationv1.BreakDecision{Verb: snooze, SnoozeUntilTime: timestamppb.New(time.Now().Add(time.Hour))})
 
-	const queue = "large file old small"
-	for filter, want := range map[string]string{
-		"":                                      queue,
-		" ":                                     queue,
-		"severity >= low":                       queue,
-		"severity = critical":                   "large old",
-		"severity = BREAK_SEVERITY_HIGH":        "file",
-		"severity != critical":                  "file small",
-		"severity <= high":                      "file small",
-		"severity > high":                       "large old",
-		"severity < low":                        "",
-		"severity > critical":                   "",
-		"severity = low":                        "",
-		"severity = medium":                     "small", // by its code
-		"age_days >= 5":                         "old",
-		"age_days < 5":                          "large file small",
-		"age_days = 0":                          "large file small",
-		"age_days >= 0":                         queue,
-		`create_time < "2020-01-01T00:00:00Z"`:  "",
-		`update_time > "2020-01-01T00:00:00Z"`:  queue,
-		"state = resolved":                      "gone done",
-		"state != resolved":                     queue,
-		"state = open":                          "large file old",
-		"state = acknowledged":                  "small",
-		"resolution = accepted":                 "done",
-		"resolution != accepted AND amount < 0": "large gone old small",
-		"severity = critical AND resolution = written_off": "", // what is resolved does not age
-		"code = missing_at_provider":                       "large old small",
-		"code != MISSING_AT_PROVIDER":                      "file",
-		"account = default AND currency = gbp":             "large old small",
-		`account = ""`:                                     "file",
-		"amount < -2":                                      "large old",
-		"amount = 0":                                       "file",
-		"assignee = bob":                                   "small",
-		`assignee = "" AND order_id : *`:                   "large old",
-		"snoozed = true":                                   "large",
-		"snoozed = false":                                  "file old small",
-		"matched = true":                                   "",
-		"order_id = ord_1":                                 "large old small",
-		"payment_id = pay_1":                               "file",
-		"subject : STF":                                    "file",
-		"note : because":                                   "large small",
-		"watcher = import":                                 "file",
-		"run_number = 1 AND NOT severity = critical":       "file small",
-		"code = BATCH_CONTROL OR severity = medium AND assignee = bob": "small", // OR binds more tightly
-	} {
+	for filter, want := range listedBy {
 		if got := f.list(filter, 0, names); got != want {
 			t.Errorf("%s: got %q, want %q", filter, got, want)
 		}
