@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,7 +101,10 @@ type tableCopy struct {
 
 // copies are what a partition came to, table by table.
 func (p *part) copies(number int32) []tableCopy {
-	days, kept := p.dayRows(number), slices.Concat(p.findings, p.adjusted)
+	days, kept := p.dayRows(number), slices.Clone(p.findings)
+	for _, row := range slices.Sorted(maps.Keys(p.adjusted)) {
+		kept = append(kept, p.adjusted[row])
+	}
 	spans := make([]span, 0, len(p.transit))
 	for s := range p.transit {
 		spans = append(spans, s)

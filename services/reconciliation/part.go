@@ -32,15 +32,16 @@ type part struct {
 	provisional            []provisional
 	findings               []found
 	digest                 []byte
-	effects                map[match.Token]int64 // by payout, what its findings say that it is off
+	effects                map[match.Token]int64 // by payout, what its findings say that it is off,
+	refused                map[match.Token]int64 // and what it is off besides if what we refused was not paid out
 	strays                 []match.Row           // of ours that the provider misses
 	leftOpen, closed       []int64               // ids: not open before, and not any more
 	oursCount, theirsCount int64
 	canon                  *canon
 	raw                    []match.Finding
-	mismatches             []found      // in another currency for them
-	mismatched             []mismatched // what of it payouts may lack
-	adjusted               []found      // payouts that were paid out otherwise than reported, as was found about their lines
+	mismatches             []found         // in another currency for them
+	mismatched             []mismatched    // what of it payouts may lack
+	adjusted               map[int32]found // by their first row: payouts that were paid out otherwise than reported, as was found about their lines
 }
 
 // span is the time in which something is on its way, the last day not included.
@@ -68,9 +69,9 @@ type found struct {
 
 // begin puts the heading of the canonical text: what the inputs are.
 func (p *part) begin(first int64, findings []match.Finding) {
-	p.first, p.raw, p.effects = first, findings, map[match.Token]int64{}
+	p.first, p.raw, p.effects, p.refused = first, findings, map[match.Token]int64{}, map[match.Token]int64{}
 	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
-	p.transit = map[span]transitTotal{}
+	p.transit, p.adjusted = map[span]transitTotal{}, map[int32]found{}
 	c := newCanon()
 	c.word("partition").word(p.stage.String()).quoted(p.account).word(p.currency).end()
 	for _, side := range []struct {
@@ -86,13 +87,13 @@ func (p *part) begin(first int64, findings []match.Finding) {
 	}
 	var off []match.Row
 	for _, row := range p.in.Ours {
-		if row.Adjust != 0 {
+		if row.Adjust != 0 || row.Refused != 0 {
 			off = append(off, row)
 		}
 	}
 	slices.SortFunc(off, func(a, b match.Row) int { return compareKeys(a.Key, b.Key) })
 	for _, row := range off {
-		c.word("adjust").bytes(row.Key[:]).number(row.Adjust).end()
+		c.word("adjust").bytes(row.Key[:]).number(row.Adjust).number(row.Refused).end()
 	}
 	p.canon = c
 }
@@ -151,9 +152,9 @@ func (p *part) note(m match.Match, number int32) error {
 			return err
 		}
 	}
-	if left != 0 && p.stage == stageBank && (m.Pass == match.PassPayout || m.Pass == match.PassOwn) {
+	if left != 0 && p.stage == stageBank && len(m.Ours) > 0 {
 		ours, theirs := p.idsOf(m)
-		p.adjusted = append(p.adjusted, found{code: codeAdjusted, matched: true, ours: ours, theirs: theirs, drift: left, day: last})
+		p.adjusted[m.Ours[0]] = found{code: codeAdjusted, matched: true, ours: ours, theirs: theirs, drift: left, day: last}
 	}
 	return nil
 }
@@ -207,6 +208,9 @@ func (p *part) conclude(asOf match.Day, refusedDays int) error {
 		p.findings = append(p.findings, made)
 		p.canon.text = f.AppendCanonical(p.canon.text, &p.in)
 		p.canon.flush()
+	}
+	for row := range attributed { // what was found about the match says it all
+		delete(p.adjusted, row)
 	}
 	p.findings = append(p.findings, p.mismatches...)
 	p.digest = p.canon.sum()
@@ -263,8 +267,8 @@ func (p *part) finding(f match.Finding, attributed map[int32]bool) (found, error
 	for _, j := range f.Theirs {
 		row := &p.in.Theirs[j]
 		made.theirs = append(made.theirs, row.ID)
-		if f.Code == breaks.StateConflict { // by our books, it should not be in the payout
-			f.Effect -= row.Net()
+		if f.Code == breaks.StateConflict && !f.Payout.IsZero() && err == nil { // by our books, it should not be in the payout
+			p.refused[f.Payout], err = plus(p.refused[f.Payout], -row.Net())
 		}
 		if err == nil {
 			drift, err = plus(drift, -row.Amount)

@@ -219,8 +219,8 @@ func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitio
 // match matches a partition and hands the matches on.
 func (w *work) match(ctx context.Context, p *part) error {
 	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
-	texts := &texts{pool: w.pool, ctx: ctx, known: map[int64]string{}}
-	p.in.AsOf, p.in.Text, p.in.Progress = w.asOf, texts.of, func(_, _ int64) bool { return ctx.Err() == nil }
+	texts := &texts{pool: w.pool, ctx: ctx}
+	p.in.AsOf, p.in.Texts, p.in.Progress = w.asOf, texts.of, func(_, _ int64) bool { return ctx.Err() == nil }
 	result, err := match.Run(p.in, rulesOf(p.stage, w.rules))
 	if err != nil {
 		return errors.Join(err, texts.err)
@@ -243,10 +243,11 @@ func (w *work) match(ctx context.Context, p *part) error {
 // adjust says of payouts by how much they are off, as the provider stage has it, in this work and in earlier runs; and which
 // movements the provider misses.
 func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
-	effects := map[match.Token]int64{}
+	effects, refused := map[match.Token]int64{}, map[match.Token]int64{}
 	for _, of := range provider {
 		if of.currency == p.currency {
 			maps.Copy(effects, of.effects)
+			maps.Copy(refused, of.refused)
 			p.in.Stray = of.strays
 			for _, m := range of.mismatched {
 				if _, known := p.ours.payouts[m.payout]; !known {
@@ -270,15 +271,15 @@ func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
 			return fmt.Errorf("payout %s of %s: %w", payout, p, err)
 		}
 	}
-	if err := adjustRows(p.ours.rows, effects); err != nil {
+	if err := adjustRows(p.ours.rows, effects, refused); err != nil {
 		return fmt.Errorf("%s: %w", p, err)
 	}
 	return nil
 }
 
-// adjustRows puts what payouts are off with their rows. Of a payout that has several rows, the first one by key has all of it: they
-// are added up, and the digest is the same in whatever order they were loaded.
-func adjustRows(rows []match.Row, effects map[match.Token]int64) error {
+// adjustRows puts what payouts are off, and what of it is refused, with their rows. Of a payout that has several rows, the first one by
+// key has all of it: they are added up, and the digest is the same in whatever order they were loaded.
+func adjustRows(rows []match.Row, effects, refused map[match.Token]int64) error {
 	var payouts []*match.Row
 	for i := range rows {
 		if rows[i].Kind == match.KindPayout {
@@ -287,33 +288,40 @@ func adjustRows(rows []match.Row, effects map[match.Token]int64) error {
 	}
 	slices.SortFunc(payouts, func(a, b *match.Row) int { return compareKeys(a.Key, b.Key) })
 	for _, row := range payouts {
-		row.Adjust = effects[row.Carriers[match.CarrierPayout]]
-		delete(effects, row.Carriers[match.CarrierPayout])
-		if _, err := plus(row.Amount, row.Adjust); err != nil {
+		payout := row.Carriers[match.CarrierPayout]
+		row.Adjust, row.Refused = effects[payout], refused[payout]
+		delete(effects, payout)
+		delete(refused, payout)
+		adjusted, err := plus(row.Amount, row.Adjust)
+		if err == nil {
+			_, err = plus(adjusted, row.Refused)
+		}
+		if err != nil {
 			return fmt.Errorf("payout %s: %w", movementIDOf(row.Key), err)
 		}
 	}
 	return nil
 }
 
-// texts are what rows say in words, read when somebody asks.
+// texts are what rows say in words.
 type texts struct {
-	pool  *pgxpool.Pool
-	ctx   context.Context // of the work: what asks has none
-	known map[int64]string
-	err   error
+	pool *pgxpool.Pool
+	ctx  context.Context // of the work: what asks has none
+	err  error           // that ends the work
 }
 
-// of gives the text of a row; an error is kept, and ends the work.
-func (t *texts) of(row match.Row) string {
-	text, known := t.known[row.ID]
-	if known || t.err != nil {
-		return text
+// of gives the texts of rows.
+func (t *texts) of(rows []match.Row) []string {
+	all, ids, byID := make([]string, len(rows)), make([]int64, len(rows)), make(map[int64]int, len(rows))
+	for i, row := range rows {
+		ids[i], byID[row.ID] = row.ID, i
 	}
-	text, err := newStore(t.pool).q.MovementText(t.ctx, row.ID)
+	found, err := newStore(t.pool).q.MovementTexts(t.ctx, ids)
 	if err != nil {
-		t.err = fmt.Errorf("reading the text of a movement: %w", err)
+		t.err = errors.Join(t.err, fmt.Errorf("reading the texts of movements: %w", err))
 	}
-	t.known[row.ID] = text
-	return text
+	for _, m := range found {
+		all[byID[m.ID]] = m.Text
+	}
+	return all
 }

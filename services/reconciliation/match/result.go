@@ -18,9 +18,9 @@ type Input struct {
 	Stray []Row
 	// AsOf is the day on which it is judged what is due.
 	AsOf Day
-	// Text gives the references and remittance information of a row, as it was written, for the few rows where tokens are not
-	// enough. It must give the same text for the same row each time.
-	Text func(Row) string
+	// Texts gives the references and remittance information of rows, as they were written, for the few rows where tokens are not
+	// enough: of each a text, the same for the same row each time.
+	Texts func([]Row) []string
 	// Progress, where it is given, is told now and then how many rows are decided, of how many. When it returns false, the run
 	// ends with ErrStopped.
 	Progress func(done, all int64) (goOn bool)

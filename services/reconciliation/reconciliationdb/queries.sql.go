@@ -3896,15 +3896,34 @@ func (q *Queries) MeasureOverlap(ctx context.Context, arg MeasureOverlapParams) 
 	return err
 }
 
-const movementText = `-- name: MovementText :one
-SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = $1
+const movementTexts = `-- name: MovementTexts :many
+SELECT id, concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, ''))::text AS text
+  FROM movement WHERE id = ANY ($1::bigint[])
 `
 
-func (q *Queries) MovementText(ctx context.Context, id int64) (string, error) {
-	row := q.db.QueryRow(ctx, movementText, id)
-	var concat_ws string
-	err := row.Scan(&concat_ws)
-	return concat_ws, err
+type MovementTextsRow struct {
+	ID   int64
+	Text string
+}
+
+func (q *Queries) MovementTexts(ctx context.Context, ids []int64) ([]MovementTextsRow, error) {
+	rows, err := q.db.Query(ctx, movementTexts, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MovementTextsRow{}
+	for rows.Next() {
+		var i MovementTextsRow
+		if err := rows.Scan(&i.ID, &i.Text); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const nextBreakItems = `-- name: NextBreakItems :many

@@ -201,8 +201,9 @@ SELECT t.first, t.last, NOT EXISTS (
        SELECT FROM delivery d WHERE d.id BETWEEN t.first AND t.last AND d.run_number IS DISTINCT FROM @run_number::int) AS whole
   FROM (SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = @run_number::int) t;
 
--- name: MovementText :one
-SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = @id;
+-- name: MovementTexts :many
+SELECT id, concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, ''))::text AS text
+  FROM movement WHERE id = ANY (@ids::bigint[]);
 
 -- name: EarlierEffects :many
 -- By how much payouts are off because of movements that earlier runs have matched.
