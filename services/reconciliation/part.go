@@ -23,7 +23,6 @@ type part struct {
 	// first is the place of its first match in the run.
 	first int64
 	// What it comes to. These are complete when it has concluded.
-	matches                int64
 	byPass                 [match.NumPasses]int64
 	oursMatched            int64
 	theirsMatched          int64
@@ -38,9 +37,13 @@ type part struct {
 	leftOpen, closed       []int64               // ids: not open before, and not any more
 	oursCount, theirsCount int64
 	canon                  *canon
+	byItself               match.Result
 	raw                    []match.Finding
-	mismatches             []found         // in another currency for them
+	crossed                []found         // about movements of another currency
+	crossing               []byte          // what of it is canonical
 	mismatched             []mismatched    // what of it payouts may lack
+	conversions            []match.Match   // halves of what is in another currency on the other side
+	converted              []found         // their drift
 	adjusted               map[int32]found // by their first row: payouts that were paid out otherwise than reported, as was found about their lines
 }
 
@@ -67,9 +70,15 @@ type found struct {
 	effect          int64
 }
 
+// decided takes what the partition comes to by itself.
+func (p *part) decided(result match.Result) {
+	p.byItself, p.raw = result, result.Findings
+	p.effects, p.refused = map[match.Token]int64{}, map[match.Token]int64{}
+}
+
 // begin puts the heading of the canonical text: what the inputs are.
-func (p *part) begin(first int64, findings []match.Finding) {
-	p.first, p.raw, p.effects, p.refused = first, findings, map[match.Token]int64{}, map[match.Token]int64{}
+func (p *part) begin(first int64) {
+	p.first = first
 	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
 	p.transit, p.adjusted = map[span]transitTotal{}, map[int32]found{}
 	c := newCanon()
@@ -100,27 +109,59 @@ func (p *part) begin(first int64, findings []match.Finding) {
 
 func compareKeys(a, b match.Key) int { return bytes.Compare(a[:], b[:]) }
 
-// take passes matches on and notes what they come to.
-func (p *part) take(matches iter.Seq[match.Match], number int32) iter.Seq2[match.Match, error] {
-	return func(yield func(match.Match, error) bool) {
-		for m := range matches {
-			err := p.note(m, number)
-			if !yield(m, err) || err != nil {
+// matches is how many matches the partition comes to: by itself, and halves of conversions.
+func (p *part) matches() int64 { return int64(p.byItself.Len() + len(p.conversions)) }
+
+// all are the matches in the order of their places: as their movements came in, for that is the order in which the database has
+// them side by side, and then halves of conversions.
+func (p *part) all() iter.Seq[match.Match] {
+	return func(yield func(match.Match) bool) {
+		for m := range p.byItself.MatchesByID(&p.in) {
+			if !yield(m) {
+				return
+			}
+		}
+		for _, m := range p.conversions {
+			if !yield(m) {
 				return
 			}
 		}
 	}
 }
 
-// note notes one match.
-func (p *part) note(m match.Match, number int32) error {
-	id := matchID(number, p.first+p.matches)
-	p.matches++
+// note notes what the matches of a run come to.
+func (p *part) note(number int32) error {
+	place := p.first
+	for m := range p.byItself.MatchesByID(&p.in) {
+		p.count(m)
+		if err := p.noteOne(m, matchID(number, place)); err != nil {
+			return err
+		}
+		place++
+	}
+	for m := range p.byItself.Matches() {
+		p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
+		p.canon.flush()
+	}
+	for _, m := range p.conversions {
+		p.count(m)
+		p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
+		p.canon.flush()
+		if err := p.noteConversion(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *part) count(m match.Match) {
 	p.byPass[m.Pass]++
 	p.oursMatched += int64(len(m.Ours))
 	p.theirsMatched += int64(len(m.Theirs))
-	p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
-	p.canon.flush()
+}
+
+// noteOne notes what one match comes to.
+func (p *part) noteOne(m match.Match, id int64) error {
 	last, left := p.lastDay(m.Ours, m.Theirs), int64(0)
 	for _, i := range m.Ours {
 		row := &p.in.Ours[i]
@@ -197,8 +238,9 @@ func (p *part) lastDay(ours, theirs []int32) (last match.Day) {
 	return last
 }
 
-// conclude says what is left, and lets the rows go.
+// conclude says what is left.
 func (p *part) conclude(asOf match.Day, refusedDays int) error {
+	p.canon.text = append(p.canon.text, p.crossing...)
 	attributed := map[int32]bool{}
 	for _, f := range p.raw {
 		made, err := p.finding(f, attributed)
@@ -212,12 +254,17 @@ func (p *part) conclude(asOf match.Day, refusedDays int) error {
 	for row := range attributed { // what was found about the match says it all
 		delete(p.adjusted, row)
 	}
-	p.findings = append(p.findings, p.mismatches...)
+	p.findings = append(p.findings, p.crossed...)
 	p.digest = p.canon.sum()
 	p.leave(asOf, refusedDays)
-	p.in, p.oursDone, p.theirsDone, p.raw = match.Input{}, nil, nil, nil
-	p.ours.rows, p.theirs.rows = nil, nil
+	p.raw = nil
 	return nil
+}
+
+// release lets the rows go.
+func (p *part) release() {
+	p.in, p.byItself, p.oursDone, p.theirsDone = match.Input{}, match.Result{}, nil, nil
+	p.ours.rows, p.theirs.rows = nil, nil
 }
 
 // leave says which movements are open from now on, and which are not any more.

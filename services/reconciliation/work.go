@@ -38,8 +38,8 @@ type work struct {
 type sink interface {
 	// done says whether all that the partitions of an account come to is there already, and how many matches they have.
 	done(account []*part) (matches int64, done bool)
-	// matches takes the matches of a partition, in their order.
-	matches(ctx context.Context, p *part, all iter.Seq2[match.Match, error]) error
+	// matches takes the matches of a partition, in the order of their places in the run.
+	matches(ctx context.Context, p *part) error
 	// concluded takes what a partition came to, after its matches.
 	concluded(ctx context.Context, p *part) error
 }
@@ -131,41 +131,70 @@ func (w *work) parts(ctx context.Context) ([]*part, error) {
 	}), nil
 }
 
-// account matches an account: at the provider, then across currencies, then at the bank.
+// account matches an account: at the provider, then across currencies, then at the bank. While what the provider's side comes to
+// is stored, the bank's is matched.
 func (w *work) account(ctx context.Context, parts []*part) error {
 	split := slices.IndexFunc(parts, func(p *part) bool { return p.stage == stageBank })
 	if split < 0 {
 		split = len(parts)
 	}
 	provider, bank := parts[:split], parts[split:]
+	storing, ctx := errgroup.WithContext(ctx)
+	storing.SetLimit(1)
 	for _, side := range [][]*part{provider, bank} {
 		if len(side) == 0 {
 			continue
 		}
-		if err := w.load(ctx, side); err != nil {
-			return err
+		if err := w.side(ctx, side, provider); err != nil {
+			return cmp.Or(storing.Wait(), err)
 		}
-		for _, p := range side {
-			if p.stage == stageBank {
-				if err := w.adjust(ctx, p, provider); err != nil {
-					return err
-				}
-			}
-			if err := w.match(ctx, p); err != nil {
-				return fmt.Errorf("matching %s: %w", p, err)
-			}
-		}
-		if err := acrossCurrencies(side, w.rules); err != nil {
-			return err
-		}
-		for _, p := range side {
-			if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
-				return fmt.Errorf("concluding %s: %w", p, err)
-			}
-			if err := w.into.concluded(ctx, p); err != nil {
+		storing.Go(func() error { return w.store(ctx, side) })
+	}
+	return storing.Wait()
+}
+
+// side matches the partitions of one stage of an account.
+func (w *work) side(ctx context.Context, side, provider []*part) error {
+	if err := w.load(ctx, side); err != nil {
+		return err
+	}
+	for _, p := range side {
+		if p.stage == stageBank {
+			if err := w.adjust(ctx, p, provider); err != nil {
 				return err
 			}
 		}
+		if err := w.match(ctx, p); err != nil {
+			return fmt.Errorf("matching %s: %w", p, err)
+		}
+	}
+	if err := converted(side, w.rules, w.asOf); err != nil {
+		return err
+	}
+	if err := acrossCurrencies(side, w.rules); err != nil {
+		return err
+	}
+	for _, p := range side {
+		if err := w.note(p); err != nil {
+			return fmt.Errorf("noting what %s comes to: %w", p, err)
+		}
+		if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
+			return fmt.Errorf("concluding %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// store hands on what partitions came to, and lets their rows go.
+func (w *work) store(ctx context.Context, side []*part) error {
+	for _, p := range side {
+		if err := w.into.matches(ctx, p); err != nil {
+			return err
+		}
+		if err := w.into.concluded(ctx, p); err != nil {
+			return err
+		}
+		p.release()
 	}
 	return nil
 }
@@ -216,7 +245,7 @@ func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitio
 	return nil
 }
 
-// match matches a partition and hands the matches on.
+// match matches a partition by itself.
 func (w *work) match(ctx context.Context, p *part) error {
 	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
 	texts := &texts{pool: w.pool, ctx: ctx}
@@ -232,11 +261,17 @@ func (w *work) match(ctx context.Context, p *part) error {
 	if err := errors.Join(err, texts.err); err != nil {
 		return err
 	}
-	p.begin(w.place, result.Findings)
-	if err := w.into.matches(ctx, p, p.take(result.Matches(), w.source.run)); err != nil {
+	p.decided(result)
+	return nil
+}
+
+// note notes what a partition comes to, with what was found across partitions.
+func (w *work) note(p *part) error {
+	p.begin(w.place)
+	if err := p.note(w.source.run); err != nil {
 		return err
 	}
-	w.place += p.matches
+	w.place += p.matches()
 	return nil
 }
 
