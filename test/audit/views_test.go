@@ -51,6 +51,7 @@ func TestViews_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		{"billing", billing.Migrations(), healthySchedules, schedulePlants},
 		{"reconciliation", reconciliation.Migrations(), healthyStatements, statementPlants},
 		{"reconciliation", reconciliation.Migrations(), healthyRuns, runPlants},
+		{"reconciliation", reconciliation.Migrations(), healthyRuns + healthyBreaks, breakPlants},
 		{"reconciliation", reconciliation.Migrations(), healthyTieOut, tieOutPlants},
 	} {
 		for _, p := range append(s.plants, plant{name: "nothing"}, unpublished) {
