@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/tieout/tieout/pkg/quota"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
 
@@ -34,11 +36,15 @@ type ServerConfig struct {
 	Telemetry *telemetry.Telemetry
 	// Tracers names the service or process that the server's spans belong to.
 	Tracers trace.TracerProvider
+	// Quotas and Gate decide which calls are let in. Optional, each.
+	Quotas *quota.Quotas
+	Gate   *shed.Gate
 }
 
 // Server is a gRPC server with the interceptors of the system. Services register on it.
 type Server struct {
 	*grpc.Server
+	admission admission
 }
 
 // NewServer makes a server that serves nothing yet but reflection.
@@ -47,8 +53,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &serverInterceptors{log: cfg.Log, validator: validator}
-	s := &Server{grpc.NewServer(
+	a := admission{quotas: cfg.Quotas, gate: cfg.Gate}
+	in := &serverInterceptors{log: cfg.Log, validator: validator, admission: a}
+	s := &Server{admission: a, Server: grpc.NewServer(
 		grpc.StatsHandler(otelgrpc.NewServerHandler(
 			otelgrpc.WithTracerProvider(cfg.Tracers),
 			otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
@@ -74,7 +81,11 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	names := make([]string, 0, len(desc.Methods)+len(desc.Streams))
 	for i, m := range desc.Methods {
 		names = append(names, m.MethodName)
-		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: receiving(m.Handler)}
+		h := receiving(m.Handler)
+		if declared, ours := declaredBy(Options("/" + desc.ServiceName + "/" + m.MethodName)); ours {
+			h = s.admission.admitting(declared, h)
+		}
+		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: h}
 	}
 	for _, m := range desc.Streams {
 		names = append(names, m.StreamName)

@@ -74,6 +74,8 @@ const (
 	BreakMovementMatched    Reason = "BREAK_MOVEMENT_MATCHED"
 	BreakSamePerson         Reason = "BREAK_SAME_PERSON"
 	DestinationDown         Reason = "DESTINATION_DOWN"
+	Overloaded              Reason = "OVERLOADED"
+	QuotaExceeded           Reason = "QUOTA_EXCEEDED"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
 	Cancelled               Reason = "CANCELLED"
@@ -151,6 +153,8 @@ var registry = []Registration{
 	{BreakMovementMatched, codes.FailedPrecondition, "A movement of the break is in another match; that one is undone first, or the next run closes the break."},
 	{BreakSamePerson, codes.PermissionDenied, "Who asked for a journal does not approve it; a second person does."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
+	{Overloaded, codes.Unavailable, "There is more work than can be done, and other work goes first; nothing was done. Ask again after the time that is told."},
+	{QuotaExceeded, codes.ResourceExhausted, "The caller has used up what it may do in the time; the limit is named, and nothing was done. Ask again after the time that is told."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},
 	{Cancelled, codes.Canceled, "The caller went away; the outcome is not known to it."},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/shed"
 )
 
 // Service is one of the system's services, ready to run in a process.
@@ -61,6 +62,14 @@ func (e *Env) Go(name string, duty func(context.Context) error) {
 			e.process.fail(fmt.Errorf("%s: %s: %w", e.Name, name, err))
 		}
 	})
+}
+
+// Backlog has new work refused while there is too much of what earlier calls brought. The service says how long pieces of
+// it wait.
+func (e *Env) Backlog(cfg shed.BacklogConfig) *shed.Backlog {
+	b := shed.NewBacklog(cfg)
+	e.process.gate.Before(b)
+	return b
 }
 
 // Dial connects to another service, through a circuit breaker: in memory when it runs in this process and addr

@@ -23,7 +23,9 @@ import (
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
 
@@ -43,6 +45,8 @@ type Process struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
 	server    *rpc.Server
+	quotas    *quota.Quotas
+	gate      *shed.Gate
 	auditor   *audit.Auditor
 	health    *health.Server
 	mux       *http.ServeMux
@@ -92,8 +96,7 @@ func (p *Process) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.server, err = rpc.NewServer(rpc.ServerConfig{Log: p.log, Telemetry: p.telemetry, Tracers: p.telemetry.Tracers(p.name())})
-	if err != nil {
+	if err := p.serveCalls(dutyCtx, js.Conn()); err != nil {
 		return err
 	}
 	p.health = health.NewServer()
@@ -176,7 +179,7 @@ func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.Jet
 	}
 	tracers := p.telemetry.Tracers(s.Name)
 	pool, err := pg.Open(ctx, pg.Config{
-		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, ApplicationName: "tieout " + s.Name,
+		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, Reserved: s.Postgres.MaxConns / 4, ApplicationName: "tieout " + s.Name,
 		Tracer: otelpgx.NewTracer(otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(p.telemetry.Meters)),
 	})
 	if err != nil {
