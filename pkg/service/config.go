@@ -28,6 +28,9 @@ type Config struct {
 	AuditEvery time.Duration `koanf:"audit_every"`
 	// StartTimeout is how long Postgres may take to answer at start.
 	StartTimeout time.Duration `koanf:"start_timeout"`
+	// DrainDelay is how long the process goes on taking calls at stop after its health says that it does not, for
+	// balancers that only look from time to time. 0 where clients are told, as gRPC clients are.
+	DrainDelay time.Duration `koanf:"drain_delay"`
 	// StopTimeout is how long calls in flight may take to finish at stop; duties have 5 s more.
 	StopTimeout time.Duration `koanf:"stop_timeout"`
 }
@@ -83,6 +86,9 @@ func (c Config) Validate() error {
 	}
 	if c.NATS.Replicas < 1 {
 		errs = append(errs, fmt.Errorf("nats.replicas: %d is not 1 or more", c.NATS.Replicas))
+	}
+	if c.DrainDelay < 0 {
+		errs = append(errs, errors.New("drain_delay must not be less than zero"))
 	}
 	if c.StopTimeout <= 0 || c.StartTimeout <= 0 || c.AuditEvery <= 0 {
 		errs = append(errs, errors.New("audit_every, start_timeout and stop_timeout must be more than zero"))

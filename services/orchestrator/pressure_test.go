@@ -101,7 +101,7 @@ func TestPlaceOrder_IsRefusedWhileTooManyAreUnderWay(t *testing.T) {
 	var placed []string
 	var refusal error
 	for refusal == nil && len(placed) < 2000 {
-		answer, err := c.orders.PlaceOrder(t.Context(), placeRequest(fmt.Sprintf("order-%d", len(placed))))
+		answer, err := c.orders.PlaceOrder(t.Context(), placeRequest(fmt.Sprintf("order-%04d", len(placed))))
 		if refusal = err; err == nil {
 			placed = append(placed, answer.GetOrder().GetOrderId())
 		}
