@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 
 	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"
 	"github.com/tieout/tieout/pkg/pg"
@@ -64,16 +65,28 @@ func (d declared) classOf(md metadata.MD) shed.Class {
 	return c
 }
 
+// refusal is why a call would be refused at once; nil for one that may be let in.
+func (a admission) refusal(ctx context.Context, d declared) error {
+	if a.quotas != nil && !d.ofService {
+		if err := a.quotas.Take(ctx, Caller(ctx), d.class); err != nil {
+			return err
+		}
+	}
+	if a.gate == nil {
+		return nil
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	return a.gate.Refusal(ctx, d.classOf(md))
+}
+
 // admit lets a call in. It has to leave when it has ended. The context it goes on with has its class, and yields to
 // started work at the database if the class does.
 func (a admission) admit(ctx context.Context, d declared) (_ context.Context, leave func(), err error) {
+	if err := refusalOf(ctx); err != nil {
+		return ctx, nil, err
+	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	c := d.classOf(md)
-	if a.quotas != nil && !d.ofService {
-		if err := a.quotas.Take(ctx, Caller(ctx), d.class); err != nil {
-			return ctx, nil, err
-		}
-	}
 	leave = func() {}
 	if a.gate != nil {
 		if leave, err = a.gate.Enter(ctx, shed.Call{Class: c, Should: d.should}); err != nil {
@@ -86,12 +99,45 @@ func (a admission) admit(ctx context.Context, d declared) (_ context.Context, le
 	return ctx, leave, nil
 }
 
+type refusalKey struct{}
+
+// refusalOf is why a call was refused when it came; nil for one that was not.
+func refusalOf(ctx context.Context) error {
+	err, _ := ctx.Value(refusalKey{}).(error)
+	return err
+}
+
+// doorkeeper looks at a call when it comes, before telemetry does: tracing and measuring a call costs more than refusing
+// it, and refusals are counted anyway.
+type doorkeeper struct {
+	stats.Handler // of the calls that may be let in
+	admission     admission
+	methods       map[string]declared // by full name; complete before the server serves
+}
+
+// TagRPC implements stats.Handler.
+func (k *doorkeeper) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if d, ours := k.methods[info.FullMethodName]; ours {
+		if err := k.admission.refusal(ctx, d); err != nil {
+			return context.WithValue(ctx, refusalKey{}, err)
+		}
+	}
+	return k.Handler.TagRPC(ctx, info)
+}
+
+// HandleRPC implements stats.Handler.
+func (k *doorkeeper) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	if refusalOf(ctx) == nil {
+		k.Handler.HandleRPC(ctx, s)
+	}
+}
+
 // admitting is a unary handler for calls that are let in; the request of one that is not is never decoded.
 func (a admission) admitting(d declared, h grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, in grpc.UnaryServerInterceptor) (any, error) {
 		ctx, leave, err := a.admit(ctx, d)
 		if err != nil {
-			_ = grpc.SetTrailer(ctx, pushback(err))
+			_ = grpc.SetTrailer(ctx, pushback(err)) // it fails only outside a call
 			return nil, rpcerr.ToStatus(err).Err()
 		}
 		defer leave()

@@ -45,6 +45,7 @@ type ServerConfig struct {
 type Server struct {
 	*grpc.Server
 	admission admission
+	methods   map[string]declared
 }
 
 // NewServer makes a server that serves nothing yet but reflection.
@@ -55,11 +56,13 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	a := admission{quotas: cfg.Quotas, gate: cfg.Gate}
 	in := &serverInterceptors{log: cfg.Log, validator: validator, admission: a}
-	s := &Server{admission: a, Server: grpc.NewServer(
-		grpc.StatsHandler(otelgrpc.NewServerHandler(
-			otelgrpc.WithTracerProvider(cfg.Tracers),
-			otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
-			otelgrpc.WithPropagators(cfg.Telemetry.Propagator))),
+	methods := map[string]declared{}
+	measured := otelgrpc.NewServerHandler(
+		otelgrpc.WithTracerProvider(cfg.Tracers),
+		otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
+		otelgrpc.WithPropagators(cfg.Telemetry.Propagator))
+	s := &Server{admission: a, methods: methods, Server: grpc.NewServer(
+		grpc.StatsHandler(&doorkeeper{Handler: measured, admission: a, methods: methods}),
 		grpc.ChainUnaryInterceptor(in.unary),
 		grpc.ChainStreamInterceptor(in.stream),
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)}),
@@ -82,16 +85,26 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	for i, m := range desc.Methods {
 		names = append(names, m.MethodName)
 		h := receiving(m.Handler)
-		if declared, ours := declaredBy(Options("/" + desc.ServiceName + "/" + m.MethodName)); ours {
+		if declared, ours := s.declare(desc.ServiceName, m.MethodName); ours {
 			h = s.admission.admitting(declared, h)
 		}
 		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: h}
 	}
 	for _, m := range desc.Streams {
 		names = append(names, m.StreamName)
+		s.declare(desc.ServiceName, m.StreamName)
 	}
 	if err := checkDeclared(d.ServiceName, names); err != nil {
 		panic(err)
 	}
 	s.Server.RegisterService(&d, impl)
+}
+
+// declare notes what a method declares; false for one that is not ours.
+func (s *Server) declare(service, method string) (d declared, ours bool) {
+	name := "/" + service + "/" + method
+	if d, ours = declaredBy(Options(name)); ours {
+		s.methods[name] = d
+	}
+	return d, ours
 }

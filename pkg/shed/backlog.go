@@ -69,6 +69,14 @@ func (b *Backlog) takes(c Class) bool {
 	return true
 }
 
+// isFull tells whether it takes no more of a class.
+func (b *Backlog) isFull(c Class) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count(b.config.Now())
+	return b.underWay >= c.ceiling(b.limit.Value())
+}
+
 // count counts again if it is time. It needs mu.
 func (b *Backlog) count(now time.Time) {
 	if now.Sub(b.counted) >= countEvery {

@@ -78,7 +78,7 @@ type Call struct {
 // Enter lets a call in, at once or after a moment. It has to leave when it has ended. OVERLOADED when there is no room for
 // one of its class; then nothing was done.
 func (g *Gate) Enter(ctx context.Context, c Call) (leave func(), err error) {
-	for _, b := range g.full(c.Class) {
+	for _, b := range g.addedTo(c.Class) {
 		if !b.takes(c.Class) {
 			return nil, g.refuse(ctx, c.Class, "backlog")
 		}
@@ -102,8 +102,25 @@ func (g *Gate) Enter(ctx context.Context, c Call) (leave func(), err error) {
 	return g.leaver(c), nil
 }
 
-// full gives the backlogs that a class adds to.
-func (g *Gate) full(c Class) []*Backlog {
+// Refusal is why a call of a class would be refused at once: OVERLOADED, counted as a refusal; nil when it may be let in,
+// or has to wait to know.
+func (g *Gate) Refusal(ctx context.Context, c Class) error {
+	for _, b := range g.addedTo(c) {
+		if b.isFull(c) {
+			return g.refuse(ctx, c, "backlog")
+		}
+	}
+	g.mu.Lock()
+	hopeless := !g.hasRoom(c) && g.ahead(c) > c.patience()
+	g.mu.Unlock()
+	if hopeless {
+		return g.refuse(ctx, c, "limit")
+	}
+	return nil
+}
+
+// addedTo gives the backlogs that a class adds to.
+func (g *Gate) addedTo(c Class) []*Backlog {
 	if !c.begins() {
 		return nil
 	}
