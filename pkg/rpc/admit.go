@@ -5,9 +5,11 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/tap"
 
 	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"
 	"github.com/tieout/tieout/pkg/pg"
@@ -107,20 +109,39 @@ func refusalOf(ctx context.Context) error {
 	return err
 }
 
-// doorkeeper looks at a call when it comes, before telemetry does: tracing and measuring a call costs more than refusing
-// it, and refusals are counted anyway.
+// politely is how many refusals a second are answered by the call's own goroutine, with the pushback trailer. In a flood the
+// others end where their headers were read, which costs half as much; the status and its RetryInfo are the same.
+const politely = 500
+
+// doorkeeper looks at a call when its headers have come, before telemetry does: tracing and measuring a call costs more
+// than refusing it, and refusals are counted anyway.
 type doorkeeper struct {
 	stats.Handler // of the calls that may be let in
 	admission     admission
 	methods       map[string]declared // by full name; complete before the server serves
+	polite        *rate.Limiter
+}
+
+// look is a tap.ServerInHandle. It runs where the connection is read, and does not wait.
+func (k *doorkeeper) look(ctx context.Context, info *tap.Info) (context.Context, error) {
+	d, ours := k.methods[info.FullMethodName]
+	if !ours {
+		return ctx, nil
+	}
+	err := k.admission.refusal(ctx, d)
+	switch {
+	case err == nil:
+		return ctx, nil
+	case k.polite.Allow():
+		return context.WithValue(ctx, refusalKey{}, err), nil
+	}
+	return nil, rpcerr.ToStatus(err).Err()
 }
 
 // TagRPC implements stats.Handler.
 func (k *doorkeeper) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	if d, ours := k.methods[info.FullMethodName]; ours {
-		if err := k.admission.refusal(ctx, d); err != nil {
-			return context.WithValue(ctx, refusalKey{}, err)
-		}
+	if refusalOf(ctx) != nil {
+		return ctx
 	}
 	return k.Handler.TagRPC(ctx, info)
 }

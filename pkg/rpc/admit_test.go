@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,6 +108,44 @@ func TestServer_RefusesWhatIsTooMuch(t *testing.T) {
 	leave()
 	if _, err := f.inventory().GetStock(t.Context(), &inventoryv1.GetStockRequest{Sku: "A1"}); err != nil {
 		t.Errorf("when there is room again: %v", err)
+	}
+}
+
+// In a flood, refusals are cheaper and say the same, but for the trailer.
+func TestServer_RefusesAFlood(t *testing.T) {
+	t.Parallel()
+	f, gate := setupAdmission(t, 100, &warehouse{getStock: answerStock, reserve: answerReserve})
+	gate.Before(shed.NewBacklog(shed.BacklogConfig{
+		Name: "orders", UnderWay: func() int { return 10 }, Target: time.Second, Limit: shed.LimitConfig{Min: 10, Initial: 10, Max: 10},
+	}))
+	client := f.inventory()
+	lowered := metadata.AppendToOutgoingContext(t.Context(), "x-request-priority", "new")
+	var curt atomic.Int64
+	var callers sync.WaitGroup
+	for range 20 {
+		callers.Go(func() {
+			for range 200 {
+				var trailer metadata.MD
+				_, err := client.Reserve(lowered, someReserve(), grpc.Trailer(&trailer))
+				if e, ok := rpcerr.FromError(err); !ok || e.Reason != rpcerr.Overloaded || e.RetryAfter <= 0 {
+					t.Errorf("got %v, want OVERLOADED with RetryInfo", err)
+					return
+				}
+				if len(trailer.Get("grpc-retry-pushback-ms")) == 0 {
+					curt.Add(1)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	if n := curt.Load(); n == 0 || n > 3500 {
+		t.Errorf("%d of 4000 refusals came without the trailer, want those behind the first 500 of a second", n)
+	}
+	if _, err := client.Reserve(t.Context(), someReserve()); err != nil {
+		t.Errorf("work that was started: %v", err)
+	}
+	if _, err := client.GetStock(t.Context(), &inventoryv1.GetStockRequest{Sku: "A1"}); err != nil {
+		t.Errorf("a read: %v", err)
 	}
 }
 

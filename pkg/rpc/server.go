@@ -7,6 +7,7 @@ import (
 	"buf.build/go/protovalidate"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	protocodec "google.golang.org/grpc/encoding/proto"
@@ -61,8 +62,10 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		otelgrpc.WithTracerProvider(cfg.Tracers),
 		otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
 		otelgrpc.WithPropagators(cfg.Telemetry.Propagator))
+	keeper := &doorkeeper{Handler: measured, admission: a, methods: methods, polite: rate.NewLimiter(politely, politely)}
 	s := &Server{admission: a, methods: methods, Server: grpc.NewServer(
-		grpc.StatsHandler(&doorkeeper{Handler: measured, admission: a, methods: methods}),
+		grpc.InTapHandle(keeper.look),
+		grpc.StatsHandler(keeper),
 		grpc.ChainUnaryInterceptor(in.unary),
 		grpc.ChainStreamInterceptor(in.stream),
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)}),
