@@ -34,6 +34,7 @@ batches: postgres ## Kill services at random while batches of 20,000 payments ru
 overload: postgres ## Put up to ten times the measured capacity on the whole system, and print what came of it (about five minutes)
 	@mkdir -p bin
 	go test -count=1 -timeout 30m -v ./test/overload -overload.for 30s -overload.table $(CURDIR)/bin/overload.md
+
 reconcile: postgres ## Place 5,000 orders, plant what may be wrong in what the provider and the bank say of them, and find it (about two minutes)
 	go test -count=1 -v -timeout 30m -run TestReconciliation_Finds ./test/e2e -e2e.recon-orders=5000
 
