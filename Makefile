@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile bench gen lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload bench gen lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,10 @@ schedules: postgres ## Run ten thousand random schedules of faults against payme
 
 batches: postgres ## Kill services at random while batches of 20,000 payments run, with ten seeds (about half an hour)
 	go test -count=1 -timeout 3h -v -run ServicesWhileABatchRuns ./test/fault -fault.batch-items=20000 -fault.batch-seeds=10
+
+overload: postgres ## Put up to ten times the measured capacity on the whole system, and print what came of it (about five minutes)
+	@mkdir -p bin
+	go test -count=1 -timeout 30m -v ./test/overload -overload.for 30s -overload.table $(CURDIR)/bin/overload.md
 
 reconcile: postgres ## Place 5,000 orders, plant what may be wrong in what the provider and the bank say of them, and find it (about two minutes)
 	go test -count=1 -v -timeout 30m -run TestReconciliation_Finds ./test/e2e -e2e.recon-orders=5000

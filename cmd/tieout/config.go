@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -38,8 +39,10 @@ const (
 )
 
 func defaultConfig() Config {
+	process := service.DefaultConfig()
+	process.Quotas.Exempt = serviceNames()
 	return Config{
-		Config:         service.DefaultConfig(),
+		Config:         process,
 		Orchestrator:   orchestrator.DefaultConfig(),
 		Inventory:      inventory.DefaultConfig(),
 		Payment:        payment.DefaultConfig(),
@@ -126,24 +129,22 @@ func addListenFlags(cmd *cobra.Command) {
 	cmd.Flags().Bool("insecure", false, "serve on addresses that other machines can reach, although callers are not authenticated")
 }
 
+// configFile is the file that the configuration is read from; empty for none.
+func (c *cli) configFile(cmd *cobra.Command) string {
+	return cmp.Or(cmd.Flag("config").Value.String(), c.getenv(envConfig))
+}
+
 // loadConfig reads the configuration from everywhere.
 func (c *cli) loadConfig(cmd *cobra.Command) (Config, error) {
 	cfg := defaultConfig()
-	file, err := cmd.Flags().GetString("config")
-	if err != nil {
-		return cfg, err
-	}
-	if file == "" {
-		file = c.getenv(envConfig)
-	}
 	flags := map[string]any{}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if key, ok := listenFlags[f.Name]; ok {
 			flags[key] = f.Value.String()
 		}
 	})
-	err = service.Load(&cfg, service.Sources{
-		File: file, Environ: c.environ, Ignore: []string{envAddr, envConfig, envCaller}, Flags: flags,
+	err := service.Load(&cfg, service.Sources{
+		File: c.configFile(cmd), Environ: c.environ, Ignore: []string{envAddr, envConfig, envCaller}, Flags: flags,
 	})
 	if err != nil {
 		return cfg, usageError{err}

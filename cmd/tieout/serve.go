@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/service"
 )
 
@@ -23,7 +24,8 @@ and a NATS that run already. Their databases must be migrated: tieout migrate up
 
 Configuration comes from a YAML file, from variables, and from flags, the later ones being stronger:
 grpc.addr in the file is TIEOUT_GRPC_ADDR. A variable with _FILE behind its name names a file that
-holds the value. A service that runs elsewhere is named by orchestrator.inventory_addr and the like.`,
+holds the value. A service that runs elsewhere is named by orchestrator.inventory_addr and the like.
+The quotas of callers are read again when the file changes, and at SIGHUP.`,
 	}
 	configFlag(cmd)
 	addListenFlags(cmd)
@@ -42,7 +44,7 @@ holds the value. A service that runs elsewhere is named by orchestrator.inventor
 		if err := needDSN(chosen); err != nil {
 			return err
 		}
-		return c.serve(cmd.Context(), cfg.Config, chosen)
+		return c.serve(cmd, cfg.Config, chosen)
 	}
 	return cmd
 }
@@ -62,8 +64,9 @@ func needDSN(chosen []service.Service) error {
 	return nil
 }
 
-// serve runs services until ctx ends or a duty fails.
-func (c *cli) serve(ctx context.Context, cfg service.Config, chosen []service.Service) error {
+// serve runs services until the command's context ends or a duty fails.
+func (c *cli) serve(cmd *cobra.Command, cfg service.Config, chosen []service.Service) error {
+	ctx := cmd.Context()
 	p, err := service.Start(ctx, cfg, c.stderr, chosen...)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -76,6 +79,12 @@ func (c *cli) serve(ctx context.Context, cfg service.Config, chosen []service.Se
 		names[i] = s.Name
 	}
 	p.Log().Info("serving", slog.Any("services", names), slog.String("grpc", p.GRPCAddr()), slog.String("http", p.HTTPAddr()))
+	following, stopFollowing := context.WithCancel(ctx)
+	defer stopFollowing()
+	go followQuotas(following, p, c.configFile(cmd), func() (quota.Config, error) {
+		again, err := c.loadConfig(cmd)
+		return again.Quotas, err
+	})
 	var failure error
 	select {
 	case <-ctx.Done():

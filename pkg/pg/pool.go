@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 )
@@ -38,6 +40,8 @@ type Config struct {
 	DSN string
 	// MaxConns is the most connections the pool holds. 0 means 10.
 	MaxConns int32
+	// Reserved is how many of them work that yields ([Yielding]) leaves to other work. 0 is none.
+	Reserved int32
 	// ApplicationName is what pg_stat_activity and the server's log call these connections. Empty leaves what the DSN says.
 	ApplicationName string
 	// Tracer sees every statement. Optional.
@@ -70,7 +74,9 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	cc := pc.ConnConfig
 	cc.ConnectTimeout = cmp.Or(cc.ConnectTimeout, connectTimeout)
 	cc.OnNotice = noteUnreplicatedCommit
-	cc.Tracer = cfg.Tracer
+	if cc.Tracer = cfg.Tracer; cfg.Reserved > 0 {
+		cc.Tracer = multitracer.New(tracers(cfg.Tracer, &reserve{others: make(chan struct{}, max(1, pc.MaxConns-cfg.Reserved))})...)
+	}
 	for name, value := range sessionDefaults {
 		if _, set := cc.RuntimeParams[name]; !set {
 			cc.RuntimeParams[name] = value
@@ -84,6 +90,10 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("opening database pool: %w", err)
 	}
 	return pool, nil
+}
+
+func tracers(all ...pgx.QueryTracer) []pgx.QueryTracer {
+	return slices.DeleteFunc(all, func(t pgx.QueryTracer) bool { return t == nil })
 }
 
 // WaitReady returns when the database answers. It asks again with growing pauses, at least once a second, until ctx

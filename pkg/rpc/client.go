@@ -18,6 +18,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/failpoint"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
 
@@ -73,13 +74,16 @@ func Dial(cfg ClientConfig) (*grpc.ClientConn, error) {
 // never left (DESTINATION_DOWN) from one whose answer was lost.
 func unaryClient(cfg ClientConfig) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		ctx = metadata.AppendToOutgoingContext(ctx, callerHeader, cfg.Caller)
+		ctx = withSender(ctx, cfg.Caller)
 		if _, ok := ctx.Deadline(); !ok {
 			if d := defaultDeadline(Options(method)); d > 0 {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, d)
 				defer cancel()
 			}
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= hopMargin {
+			return rpcerr.New(rpcerr.DeadlineTooShort, "less than %s left before the deadline; nothing was sent to %s", hopMargin, cfg.Destination)
 		}
 		var p peer.Peer
 		failpoint.Hit(failpoint.Before, "rpc", method)
@@ -94,8 +98,17 @@ func unaryClient(cfg ClientConfig) grpc.UnaryClientInterceptor {
 
 func streamClient(cfg ClientConfig) grpc.StreamClientInterceptor {
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-		return stream(metadata.AppendToOutgoingContext(ctx, callerHeader, cfg.Caller), desc, cc, method, opts...)
+		return stream(withSender(ctx, cfg.Caller), desc, cc, method, opts...)
 	}
+}
+
+// withSender says who calls, and what the call is worth: as much as the work that it is part of.
+func withSender(ctx context.Context, caller string) context.Context {
+	ctx = metadata.AppendToOutgoingContext(ctx, callerHeader, caller)
+	if c := shed.ClassOf(ctx); c != 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, priorityHeader, c.String())
+	}
+	return ctx
 }
 
 // down is the error of a call that was not sent. The cause, which names addresses, is for the log and not for

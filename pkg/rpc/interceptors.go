@@ -25,6 +25,7 @@ const hopMargin = 20 * time.Millisecond
 type serverInterceptors struct {
 	log       *slog.Logger
 	validator protovalidate.Validator
+	admission admission
 }
 
 func (in *serverInterceptors) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
@@ -42,8 +43,12 @@ func (in *serverInterceptors) unary(ctx context.Context, req any, info *grpc.Una
 }
 
 func (in *serverInterceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	defer func() { err = in.answer(ss.Context(), info.FullMethod, recover(), err) }()
+	ctx := ss.Context()
+	defer func() { err = in.answer(ctx, info.FullMethod, recover(), err) }()
 	o := Options(info.FullMethod)
+	if ss, err = in.admission.admitStream(ss, o); err != nil {
+		return err
+	}
 	return handler(srv, &checkedStream{
 		ServerStream: ss, first: func(m any) error { return in.check(o, m) }, further: in.checkFields,
 	})

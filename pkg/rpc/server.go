@@ -7,12 +7,15 @@ import (
 	"buf.build/go/protovalidate"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/tieout/tieout/pkg/quota"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
 
@@ -34,11 +37,16 @@ type ServerConfig struct {
 	Telemetry *telemetry.Telemetry
 	// Tracers names the service or process that the server's spans belong to.
 	Tracers trace.TracerProvider
+	// Quotas and Gate decide which calls are let in. Optional, each.
+	Quotas *quota.Quotas
+	Gate   *shed.Gate
 }
 
 // Server is a gRPC server with the interceptors of the system. Services register on it.
 type Server struct {
 	*grpc.Server
+	admission admission
+	methods   map[string]declared
 }
 
 // NewServer makes a server that serves nothing yet but reflection.
@@ -47,12 +55,17 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &serverInterceptors{log: cfg.Log, validator: validator}
-	s := &Server{grpc.NewServer(
-		grpc.StatsHandler(otelgrpc.NewServerHandler(
-			otelgrpc.WithTracerProvider(cfg.Tracers),
-			otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
-			otelgrpc.WithPropagators(cfg.Telemetry.Propagator))),
+	a := admission{quotas: cfg.Quotas, gate: cfg.Gate}
+	in := &serverInterceptors{log: cfg.Log, validator: validator, admission: a}
+	methods := map[string]declared{}
+	measured := otelgrpc.NewServerHandler(
+		otelgrpc.WithTracerProvider(cfg.Tracers),
+		otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
+		otelgrpc.WithPropagators(cfg.Telemetry.Propagator))
+	keeper := &doorkeeper{Handler: measured, admission: a, methods: methods, polite: rate.NewLimiter(politely, politely)}
+	s := &Server{admission: a, methods: methods, Server: grpc.NewServer(
+		grpc.InTapHandle(keeper.look),
+		grpc.StatsHandler(keeper),
 		grpc.ChainUnaryInterceptor(in.unary),
 		grpc.ChainStreamInterceptor(in.stream),
 		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(protocodec.Name)}),
@@ -74,13 +87,27 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	names := make([]string, 0, len(desc.Methods)+len(desc.Streams))
 	for i, m := range desc.Methods {
 		names = append(names, m.MethodName)
-		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: receiving(m.Handler)}
+		h := receiving(m.Handler)
+		if declared, ours := s.declare(desc.ServiceName, m.MethodName); ours {
+			h = s.admission.admitting(declared, h)
+		}
+		d.Methods[i] = grpc.MethodDesc{MethodName: m.MethodName, Handler: h}
 	}
 	for _, m := range desc.Streams {
 		names = append(names, m.StreamName)
+		s.declare(desc.ServiceName, m.StreamName)
 	}
 	if err := checkDeclared(d.ServiceName, names); err != nil {
 		panic(err)
 	}
 	s.Server.RegisterService(&d, impl)
+}
+
+// declare notes what a method declares; false for one that is not ours.
+func (s *Server) declare(service, method string) (d declared, ours bool) {
+	name := "/" + service + "/" + method
+	if d, ours = declaredBy(Options(name)); ours {
+		s.methods[name] = d
+	}
+	return d, ours
 }

@@ -76,6 +76,8 @@ const (
 	DeadLetterEnded         Reason = "DEAD_LETTER_ENDED"
 	DeadLetterNoConsumer    Reason = "DEAD_LETTER_NO_CONSUMER"
 	DestinationDown         Reason = "DESTINATION_DOWN"
+	Overloaded              Reason = "OVERLOADED"
+	QuotaExceeded           Reason = "QUOTA_EXCEEDED"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
 	Cancelled               Reason = "CANCELLED"
@@ -155,6 +157,8 @@ var registry = []Registration{
 	{DeadLetterEnded, codes.FailedPrecondition, "The event of the dead letter took effect; it is not discarded any more."},
 	{DeadLetterNoConsumer, codes.FailedPrecondition, "The process has no consumer of the name that the dead letter has; it can be discarded."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
+	{Overloaded, codes.Unavailable, "There is more work than can be done, and other work goes first; nothing was done. Ask again after the time that is told."},
+	{QuotaExceeded, codes.ResourceExhausted, "The caller has used up what it may do in the time; the limit is named, and nothing was done. Ask again after the time that is told."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},
 	{Cancelled, codes.Canceled, "The caller went away; the outcome is not known to it."},

@@ -116,6 +116,7 @@ Every error is a gRPC status with a message that is safe to show, and with detai
 | ErrorInfo | ` + "`domain`" + ` is ` + "`" + rpcerr.Domain + "`" + `; ` + "`reason`" + ` is one of those below and is never renamed: branch on it |
 | BadRequest | which fields of the request are wrong, by path: ` + "`lines[2].sku`" + ` |
 | PreconditionFailure | the same for FAILED_PRECONDITION |
+| QuotaFailure | which limit is used up, and what it is: ` + "`caller:shop/class:new`" + ` |
 | RetryInfo | how long to wait before asking again |
 | ResourceInfo | the thing that the error is about |
 
@@ -125,6 +126,7 @@ What a code means for the request:
 |---|---|---|
 | INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION | was refused and changed nothing | not unchanged |
 | ABORTED | is being worked on, or lost a race | yes, under the same idempotency key |
+| RESOURCE_EXHAUSTED | was refused and changed nothing | yes, after the time in RetryInfo |
 | UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, INTERNAL | may have happened or not | yes, under the same idempotency key |
 `)
 	var all []rpcerr.Registration
@@ -145,7 +147,7 @@ What a code means for the request:
 func rank(c codes.Code) int {
 	order := []codes.Code{
 		codes.InvalidArgument, codes.NotFound, codes.FailedPrecondition, codes.Aborted,
-		codes.Unavailable, codes.DeadlineExceeded, codes.Canceled,
+		codes.ResourceExhausted, codes.Unavailable, codes.DeadlineExceeded, codes.Canceled,
 	}
 	if i := slices.Index(order, c); i >= 0 {
 		return i

@@ -23,7 +23,7 @@ type Error struct {
 	Reason  Reason
 	Message string
 	// Fields names the request's fields that are wrong, by path ("lines[2].sku"); sent as PreconditionFailure for
-	// FAILED_PRECONDITION, as BadRequest otherwise.
+	// FAILED_PRECONDITION, as QuotaFailure for RESOURCE_EXHAUSTED, where they name limits, and as BadRequest otherwise.
 	Fields []Field
 	// Metadata is ErrorInfo.metadata: further facts for machines, with lowerCamelCase keys.
 	Metadata map[string]string
@@ -114,7 +114,14 @@ func (e *Error) GRPCStatus() *status.Status {
 }
 
 func (e *Error) fieldDetail() protoadapt.MessageV1 {
-	if e.Code() == codes.FailedPrecondition {
+	switch e.Code() {
+	case codes.ResourceExhausted:
+		d := &errdetails.QuotaFailure{}
+		for _, f := range e.Fields {
+			d.Violations = append(d.Violations, &errdetails.QuotaFailure_Violation{Subject: f.Path, Description: f.Description})
+		}
+		return d
+	case codes.FailedPrecondition:
 		d := &errdetails.PreconditionFailure{}
 		for _, f := range e.Fields {
 			d.Violations = append(d.Violations, &errdetails.PreconditionFailure_Violation{
@@ -171,6 +178,10 @@ func FromError(err error) (*Error, bool) {
 				e.Fields = append(e.Fields, Field{v.GetField(), v.GetDescription()})
 			}
 		case *errdetails.PreconditionFailure:
+			for _, v := range d.GetViolations() {
+				e.Fields = append(e.Fields, Field{v.GetSubject(), v.GetDescription()})
+			}
+		case *errdetails.QuotaFailure:
 			for _, v := range d.GetViolations() {
 				e.Fields = append(e.Fields, Field{v.GetSubject(), v.GetDescription()})
 			}

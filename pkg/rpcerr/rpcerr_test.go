@@ -66,6 +66,10 @@ func TestError_BlamesFieldsInTheDetailThatFitsTheCode(t *testing.T) {
 	} else if v := d.GetFieldViolations()[0]; v.GetField() != "lines[0].unit_price" || v.GetDescription() != "is 0" || v.GetReason() != "AMOUNT_NOT_POSITIVE" {
 		t.Errorf("got %v", v)
 	}
+	spent := rpcerr.ForField(rpcerr.QuotaExceeded, "caller:shop/class:new", "4 calls a second")
+	if d, ok := spent.GRPCStatus().Details()[1].(*errdetails.QuotaFailure); !ok || d.GetViolations()[0].GetSubject() != "caller:shop/class:new" {
+		t.Errorf("got %v, want QuotaFailure that names the limit", spent.GRPCStatus().Details()[1])
+	}
 	failed := rpcerr.ForField(rpcerr.InsufficientStock, "A1", "none left")
 	if d, ok := failed.GRPCStatus().Details()[1].(*errdetails.PreconditionFailure); !ok {
 		t.Errorf("got %T, want PreconditionFailure", failed.GRPCStatus().Details()[1])

@@ -6,6 +6,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/tieout/tieout/pkg/quota"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
 
@@ -17,12 +19,19 @@ type Config struct {
 	Events    Events           `koanf:"events"`
 	Log       Log              `koanf:"log"`
 	Telemetry telemetry.Config `koanf:"telemetry"`
+	// CallLimit bounds how many calls are let in at once; between its bounds the number is found by trying.
+	CallLimit shed.LimitConfig `koanf:"call_limit"`
+	// Quotas are how much callers may ask for. They can be replaced while the process runs.
+	Quotas quota.Config `koanf:"quotas"`
 	// Insecure allows listeners that other machines can reach, although callers are not authenticated.
 	Insecure bool `koanf:"insecure"`
 	// AuditEvery is how often the invariants of the services' databases are checked for the metrics.
 	AuditEvery time.Duration `koanf:"audit_every"`
 	// StartTimeout is how long Postgres may take to answer at start.
 	StartTimeout time.Duration `koanf:"start_timeout"`
+	// DrainDelay is how long the process goes on taking calls at stop after its health says that it does not, for
+	// balancers that only look from time to time. 0 where clients are told, as gRPC clients are.
+	DrainDelay time.Duration `koanf:"drain_delay"`
 	// StopTimeout is how long calls in flight may take to finish at stop; duties have 5 s more.
 	StopTimeout time.Duration `koanf:"stop_timeout"`
 }
@@ -58,7 +67,8 @@ type Log struct {
 type Postgres struct {
 	// DSN is a connection URL, postgres://role:password@host:port/database.
 	DSN string `koanf:"dsn"`
-	// MaxConns is how many connections the service keeps at most.
+	// MaxConns is how many connections the service keeps at most. A quarter of them is for work that was started: new work
+	// and reads do not take them.
 	MaxConns int32 `koanf:"max_conns"`
 }
 
@@ -89,9 +99,16 @@ func (c Config) Validate() error {
 	if c.Events.MaxAttempts < 1 {
 		errs = append(errs, fmt.Errorf("events.max_attempts: %d is not 1 or more", c.Events.MaxAttempts))
 	}
+	if c.DrainDelay < 0 {
+		errs = append(errs, errors.New("drain_delay must not be less than zero"))
+	}
 	if c.StopTimeout <= 0 || c.StartTimeout <= 0 || c.AuditEvery <= 0 {
 		errs = append(errs, errors.New("audit_every, start_timeout and stop_timeout must be more than zero"))
 	}
+	if err := c.CallLimit.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("call_limit: %w", err))
+	}
+	errs = append(errs, c.Quotas.Validate())
 	errs = append(errs, c.checkListener("grpc.addr", c.GRPC), c.checkListener("http.addr", c.HTTP))
 	return errors.Join(errs...)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/shed"
 )
 
 // Service is one of the system's services, ready to run in a process.
@@ -72,6 +73,14 @@ func (e *Env) Consume(c inbox.Consumer) {
 	in := inbox.New(inbox.Config{Pool: e.Pool, Log: e.Log, Meter: e.Meter, Tracer: e.Tracer}, c)
 	e.process.letters.Add(e.Name, e.Pool, in)
 	e.Go(c.Name, func(ctx context.Context) error { return in.Run(ctx, e.JetStream) })
+}
+
+// Backlog has new work refused while there is too much of what earlier calls brought. The service says how long pieces of
+// it wait.
+func (e *Env) Backlog(cfg shed.BacklogConfig) *shed.Backlog {
+	b := shed.NewBacklog(cfg)
+	e.process.gate.Before(b)
+	return b
 }
 
 // Dial connects to another service, through a circuit breaker: in memory when it runs in this process and addr

@@ -24,7 +24,9 @@ import (
 	"github.com/tieout/tieout/pkg/deadletter"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
 
@@ -44,6 +46,8 @@ type Process struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
 	server    *rpc.Server
+	quotas    *quota.Quotas
+	gate      *shed.Gate
 	auditor   *audit.Auditor
 	letters   *deadletter.Desk
 	health    *health.Server
@@ -94,8 +98,7 @@ func (p *Process) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.server, err = rpc.NewServer(rpc.ServerConfig{Log: p.log, Telemetry: p.telemetry, Tracers: p.telemetry.Tracers(p.name())})
-	if err != nil {
+	if err := p.serveCalls(dutyCtx, js.Conn()); err != nil {
 		return err
 	}
 	p.health = health.NewServer()
@@ -184,7 +187,7 @@ func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.Jet
 	}
 	tracers := p.telemetry.Tracers(s.Name)
 	pool, err := pg.Open(ctx, pg.Config{
-		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, ApplicationName: "tieout " + s.Name,
+		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, Reserved: s.Postgres.MaxConns / 4, ApplicationName: "tieout " + s.Name,
 		Tracer: otelpgx.NewTracer(otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(p.telemetry.Meters)),
 	})
 	if err != nil {

@@ -63,7 +63,7 @@ func (p *Process) serveOperations() {
 // dutyTimeout is how long duties may take to end once they were cancelled.
 const dutyTimeout = 5 * time.Second
 
-// Stop ends the process in order: no new work, calls in flight finished (up to the configured time), duties
+// Stop ends the process in order: its health says so, streams that would last are told to come back, no new calls, calls in flight finished (up to the configured time), duties
 // ended, connections closed. It may be called once.
 func (p *Process) Stop() error {
 	close(p.stopping)
@@ -71,6 +71,7 @@ func (p *Process) Stop() error {
 		p.health.Shutdown()
 	}
 	if p.server != nil {
+		time.Sleep(p.config.DrainDelay)
 		p.drain()
 	}
 	p.cancel()

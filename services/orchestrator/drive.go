@@ -14,6 +14,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -46,9 +47,9 @@ const (
 	maxAwaited = untilSomeoneLooks
 )
 
-// call carries out the commands of a batch, which are all of one lane, in one call. Sent is false when nothing of the
-// batch was sent.
-func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, sent bool) {
+// call carries out the commands of a batch, which are all of one lane, in one call. NotSent is why nothing of the batch
+// was sent, if nothing was.
+func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, notSent error) {
 	calls, spans := make([]stepCall, len(batch)), make([]trace.Span, len(batch))
 	var timeout time.Duration
 	for i, w := range batch {
@@ -60,9 +61,9 @@ func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, sent b
 		spans[i] = e.span(&calls[i], w, step.Name)
 		timeout = max(timeout, patienceOf(step, w.command.Op).Timeout)
 	}
-	ctx, cancel := context.WithTimeout(e.shards.parent, timeout)
+	ctx, cancel := context.WithTimeout(shed.WithClass(e.shards.parent, classOf(l.call)), timeout)
 	defer cancel()
-	begun := time.Now()
+	begun, sent := time.Now(), false
 	answers, err := l.do(ctx, calls)
 	outcomes = make([]saga.Outcome, len(batch))
 	counts := map[saga.OutcomeKind]int{}
@@ -80,10 +81,15 @@ func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, sent b
 			outcomes[i].Kind = 0
 		}
 		counts[outcomes[i].Kind]++
-		rpc.EndItem(spans[i], a.err)
+		if rpc.EndItem(spans[i], a.err); !sent {
+			notSent = a.err
+		}
 	}
 	e.metrics.called(ctx, l.call, counts, time.Since(begun))
-	return outcomes, sent
+	if sent {
+		return outcomes, nil
+	}
+	return outcomes, notSent
 }
 
 func patienceOf(s saga.Step, op saga.Op) saga.Retry {

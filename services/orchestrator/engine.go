@@ -15,6 +15,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/periodic"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
@@ -40,6 +41,7 @@ type engine struct {
 	transitions *transitions
 	shards      *shards
 	waker       *waker
+	backlog     *shed.Backlog
 	lanes       map[string]*lane // by call
 	reader      *reader
 	timers      *timers
@@ -50,6 +52,7 @@ type engine struct {
 
 	mu      sync.Mutex
 	halted  bool // nothing more is begun
+	asleep  int  // how many of the live wait for a time
 	live    map[SagaID]*live
 	pending map[uuid.UUID]*live // those that wait for a participant to tell, by what they are for
 }
@@ -222,7 +225,10 @@ func (e *engine) nudge(sagaID SagaID) bool {
 // due is called with a saga whose time has come.
 func (e *engine) due(l *live) {
 	e.mu.Lock()
-	l.waiting = false
+	if l.waiting {
+		l.waiting = false
+		e.asleep--
+	}
 	delete(e.pending, l.view.subject)
 	e.mu.Unlock()
 	e.advance(l)
@@ -235,7 +241,8 @@ func (e *engine) wait(l *live, until time.Time) {
 	if l.isPending() {
 		e.pending[l.view.subject] = l
 	}
-	if l.waiting = true; l.nudged {
+	l.waiting = true
+	if e.asleep++; l.nudged {
 		until = time.Time{}
 	}
 	e.timers.add(l, until)
@@ -302,7 +309,7 @@ func (e *engine) next(l *live) {
 	case saga.Record:
 		e.begin(func() { e.write([]*live{l}, [][]saga.Event{{c.Event}}) })
 	default:
-		e.lanes[callOf(l.def.Steps[c.Step], c.Op)].push(waiting{l, c})
+		e.lanes[callOf(l.def.Steps[c.Step], c.Op)].push(waiting{live: l, command: c})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -36,10 +37,11 @@ type participants struct {
 	effects map[string]string // key → executed | undone
 	taken   map[string]string // key of an authorization → that of its capture
 	batches map[string][]int  // how many requests each call carried, by call
+	classes map[string]int    // how many calls came, by call and class
 }
 
 func newParticipants(t testing.TB) *participants {
-	return &participants{t: t, counts: map[string]int{}, effects: map[string]string{}, taken: map[string]string{}}
+	return &participants{t: t, counts: map[string]int{}, effects: map[string]string{}, taken: map[string]string{}, classes: map[string]int{}}
 }
 
 // services are the fakes as services of a process.
@@ -148,6 +150,7 @@ func each[Q rpc.Item, A any, R any](ctx context.Context, p *participants, name s
 		p.batches = map[string][]int{}
 	}
 	p.batches[name] = append(p.batches[name], len(requests))
+	p.classes[name+" "+shed.ClassOf(ctx).String()]++
 	p.mu.Unlock()
 	answers := rpc.Batch(ctx, requests, func(ctx context.Context, good []Q) []rpc.Answered[A] {
 		out := make([]rpc.Answered[A], len(good))

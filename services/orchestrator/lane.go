@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -38,25 +40,31 @@ type lane struct {
 	call   string
 	do     action
 	yields bool
+	// retries is how much of what its participant left unknown is asked again.
+	retries shed.RetryBudget
 
 	mu      sync.Mutex
 	queue   []waiting
 	flights int
 	limit   int // of the next batch; below maxBatch while the lane comes back
 	blocked int // how often in a row nothing could be sent
-	timer   *time.Timer
+	// pushedBack says that nothing could be sent because the participant has too much to do.
+	pushedBack bool
+	timer      *time.Timer
 }
 
 // waiting is a saga in a lane with the command that is to be carried out.
 type waiting struct {
 	*live
 	command saga.Command
+	since   time.Time // when it came, or the lane came back
 }
 
 // push has a saga's command carried out.
 func (l *lane) push(w waiting) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	w.since = time.Now()
 	l.queue = append(l.queue, w)
 	if !l.yields {
 		l.engine.lastStep.Store(time.Now().UnixNano())
@@ -114,24 +122,31 @@ func (l *lane) rest(d time.Duration) {
 
 // carry makes one call for a batch, and has what came of it written on a goroutine of its own.
 func (l *lane) carry(batch []waiting) {
-	batch = l.sift(batch)
+	batch = l.budgeted(l.sift(batch))
 	if len(batch) == 0 {
 		return
 	}
 	if !l.engine.shards.leased() {
-		l.block(batch)
+		l.block(batch, nil)
 		return
 	}
-	outcomes, sent := l.engine.call(l, batch)
+	queued := time.Since(batch[0].since)
+	outcomes, notSent := l.engine.call(l, batch)
 	if l.engine.isStopping() {
 		return // handing over: whoever drives next asks again
 	}
-	if !sent {
-		l.block(batch)
+	if notSent != nil {
+		l.block(batch, notSent)
 		return
 	}
 	l.unblock()
-	l.engine.begin(func() { l.engine.conclude(batch, outcomes) })
+	answered := time.Now()
+	l.engine.begin(func() {
+		l.engine.conclude(batch, outcomes)
+		if !l.yields {
+			l.engine.backlog.Waited(queued + time.Since(answered))
+		}
+	})
 }
 
 // sift takes out the sagas that are not to make this call any more: they were changed meanwhile, or their deadline
@@ -150,9 +165,10 @@ func (l *lane) sift(batch []waiting) []waiting {
 }
 
 // block puts a batch back to the front, and lets nothing leave for a while.
-func (l *lane) block(batch []waiting) {
+func (l *lane) block(batch []waiting, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.pushedBack = rpcerr.Is(why, rpcerr.Overloaded)
 	l.queue = append(batch[:len(batch):len(batch)], l.queue...)
 	l.blocked++
 	l.limit = 1
@@ -173,6 +189,9 @@ func (l *lane) comeBack() {
 	l.queue = nil
 	l.mu.Unlock()
 	queue = l.sift(queue)
+	for i := range queue {
+		queue[i].since = time.Now()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queue = append(queue, l.queue...)
@@ -186,7 +205,7 @@ func (l *lane) unblock() {
 	defer l.mu.Unlock()
 	if l.blocked > 0 {
 		l.engine.log.Info("sagas go on", slog.String("call", l.call), slog.Int("waiting", len(l.queue)))
-		l.blocked = 0
+		l.blocked, l.pushedBack = 0, false
 	}
 	l.limit = min(2*l.limit, maxBatch)
 	l.launch()

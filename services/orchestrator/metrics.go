@@ -17,6 +17,7 @@ type engineMetrics struct {
 	calls    metric.Float64Histogram
 	outcomes metric.Int64Counter
 	events   metric.Int64Counter
+	held     metric.Int64Counter
 }
 
 func newEngineMetrics(m metric.Meter) (engineMetrics, error) {
@@ -27,7 +28,9 @@ func newEngineMetrics(m metric.Meter) (engineMetrics, error) {
 		metric.WithDescription("Steps and compensations that calls carried, by call and outcome."))
 	events, err3 := m.Int64Counter("tieout.saga.events",
 		metric.WithDescription("Events recorded, by type: started sagas, steps done, compensations, parked sagas."))
-	return engineMetrics{calls: calls, outcomes: outcomes, events: events}, errors.Join(err1, err2, err3)
+	held, err4 := m.Int64Counter("tieout.saga.retries.held",
+		metric.WithDescription("Times that a step was not asked again yet because it would be beyond the retry budget, by call."))
+	return engineMetrics{calls: calls, outcomes: outcomes, events: events, held: held}, errors.Join(err1, err2, err3, err4)
 }
 
 // observe shows what is in memory: the sagas, and those that wait in each lane.
@@ -67,6 +70,11 @@ func (m engineMetrics) called(ctx context.Context, call string, counts map[saga.
 	for kind, n := range counts {
 		m.outcomes.Add(ctx, int64(n), metric.WithAttributes(name, attribute.String("outcome", cmp.Or(kind.String(), "not sent"))))
 	}
+}
+
+// heldBack counts a retry that is beyond the budget.
+func (m engineMetrics) heldBack(call string) {
+	m.held.Add(context.Background(), 1, metric.WithAttributes(attribute.String("call", call)))
 }
 
 // recorded counts the events of transitions that are durable.

@@ -165,6 +165,8 @@ func TestSaga_Faults(t *testing.T) {
 		"capture failed, but applied":            {lost(callCapture, rpcerr.PaymentOutcomeUnknown, 3, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
 		"commit failed, but applied":             {lost(callCommit, rpcerr.Internal, 2, true), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
 		"authorize not sent for a while":         {lost(callAuthorize, rpcerr.DestinationDown, 3, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"authorize not sent, too much to do":     {lost(callAuthorize, rpcerr.Overloaded, 3, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
+		"authorize not sent, beyond a quota":     {lost(callAuthorize, rpcerr.QuotaExceeded, 2, false), orderv1.OrderState_ORDER_STATE_COMPLETED, done},
 		"authorize unknown to the end, applied":  {lost(callAuthorize, rpcerr.PaymentOutcomeUnknown, 99, true), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone undone   "},
 		"authorize unknown to the end, not done": {lost(callAuthorize, rpcerr.PaymentOutcomeUnknown, 99, false), orderv1.OrderState_ORDER_STATE_COMPENSATED, "undone undone   "},
 	}

@@ -37,6 +37,8 @@ var notSent = map[rpcerr.Reason]bool{
 	rpcerr.DestinationDown:  true,
 	rpcerr.DeadlineTooShort: true,
 	rpcerr.ShuttingDown:     true,
+	rpcerr.Overloaded:       true,
+	rpcerr.QuotaExceeded:    true,
 }
 
 // classify tells what came of a call, and whether anything was sent. A request that is in flight under its key is one

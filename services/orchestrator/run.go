@@ -80,6 +80,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 		shards: newShards(env.Pool, env.Log, cfg.Lease, waker.freed),
 	}
 	engine.prepare(actions)
+	engine.backlog = env.Backlog(engine.backlogConfig())
 	o := &orchestrator{
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
 		keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/tieout/tieout/pkg/quota"
+	"github.com/tieout/tieout/pkg/service"
+)
+
+// lookEvery is how often the configuration file is looked at for a change: where files are mounted, nobody sends signals.
+const lookEvery = 5 * time.Second
+
+// followQuotas replaces the quotas of a running process when the configuration file has changed, or at SIGHUP, until ctx
+// ends. A file that cannot be used is logged, and the quotas stay as they are.
+func followQuotas(ctx context.Context, p *service.Process, file string, load func() (quota.Config, error)) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	seen := versionOf(file)
+	for {
+		asked := false
+		select {
+		case <-hup:
+			asked = true
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		now := versionOf(file)
+		if !asked && now == seen {
+			continue
+		}
+		seen = now
+		quotas, err := load()
+		if err == nil {
+			err = p.SetQuotas(quotas)
+		}
+		if err != nil {
+			p.Log().Error("the configuration cannot be read again, quotas stay as they are", slog.Any("error", err))
+		}
+	}
+}
+
+// version tells one content of a file from another.
+type version struct {
+	modified time.Time
+	size     int64
+}
+
+func versionOf(file string) version {
+	info, err := os.Stat(file)
+	if err != nil {
+		return version{}
+	}
+	return version{info.ModTime(), info.Size()}
+}

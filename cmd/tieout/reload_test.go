@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	auditv1 "github.com/tieout/tieout/gen/tieout/audit/v1"
+	"github.com/tieout/tieout/pkg/quota"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
+)
+
+// TestServe_FollowsTheQuotasInItsFile changes the file by hand: at a signal, and without one after a while.
+func TestServe_FollowsTheQuotasInItsFile(t *testing.T) {
+	own := make(chan os.Signal, 100)
+	signal.Notify(own, syscall.SIGHUP) // one that came too early would end the test
+	defer signal.Stop(own)
+	file := filepath.Join(t.TempDir(), "tieout.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("log: {level: warn}\n")
+	c := &cli{environ: []string{"TIEOUT_CONFIG=" + file}}
+	cmd, _, err := newRoot(c).Find([]string{"serve"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := servicetest.Config()
+	p := servicetest.StartWith(t, cfg)
+	go followQuotas(t.Context(), p, c.configFile(cmd), func() (quota.Config, error) {
+		again, err := c.loadConfig(cmd)
+		return again.Quotas, err
+	})
+	client := auditv1.NewAuditServiceClient(servicetest.Dial(t, p, "shop"))
+	refused := func() bool {
+		stream, err := client.RunAudit(t.Context(), &auditv1.RunAuditRequest{})
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		return rpcerr.Is(err, rpcerr.QuotaExceeded)
+	}
+	if refused() {
+		t.Fatal("refused without a quota")
+	}
+	hangUp := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("quotas: {rules: [{caller: '*', class: read, rate: 0.001, burst: 1}]}\n")
+	waittest.Until(t, "the quota holds", func() bool { hangUp(); return refused() })
+	write("quotas: {rules: [{caller: '*', class: read, rate: nonsense}]}\n")
+	hangUp()
+	if !refused() {
+		t.Error("a file that cannot be used ended the quota")
+	}
+	began := time.Now()
+	write("log: {level: warn}\n")
+	waittest.Until(t, "the quota is gone", func() bool { return !refused() })
+	if took := time.Since(began); took > 2*lookEvery {
+		t.Errorf("the change was noticed after %v", took)
+	}
+}

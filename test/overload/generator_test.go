@@ -1,0 +1,266 @@
+package overload
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
+	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/test/systemtest"
+)
+
+const (
+	skus  = 200
+	conns = 8
+	// underWay is how many orders are kept under way while the capacity is measured.
+	underWay = 1000
+	// lookEvery is how often is looked how many orders have ended.
+	lookEvery = 50 * time.Millisecond
+	// patience is how long a client waits for an answer.
+	patience = 10 * time.Second
+	// maxOut is how many calls the generator has out at most.
+	maxOut = 50_000
+)
+
+// classes are the calls that come, and how many of each come for an order. Those that finish something come at the same
+// rate whatever the load.
+var classes = []struct {
+	name string
+	part float64
+}{{"finish", 0.01}, {"new", 1}, {"read", 0.05}, {"batch", 0.05}}
+
+// generator is clients without end.
+type generator struct {
+	*testing.T
+	system *systemtest.Dev
+	orders []orderv1.OrderServiceClient
+	conn   *grpc.ClientConn
+	next   atomic.Int64
+
+	mu           sync.Mutex
+	acknowledged []string
+}
+
+func newGenerator(t *testing.T, system *systemtest.Dev) *generator {
+	t.Helper()
+	g := &generator{T: t, system: system}
+	for range conns {
+		g.conn = servicetest.DialAddr(t, system.Ready.GRPC, "load")
+		g.orders = append(g.orders, orderv1.NewOrderServiceClient(g.conn))
+	}
+	return g
+}
+
+func sku(n int64) string { return fmt.Sprintf("SKU-%03d", n%skus) }
+
+// receive fills the store.
+func (g *generator) receive() {
+	g.Helper()
+	r := &inventoryv1.ReceiveStockRequest{IdempotencyKey: "receive-all"}
+	for i := range int64(skus) {
+		r.Lines = append(r.Lines, &inventoryv1.StockLine{Sku: sku(i), Quantity: 1 << 30})
+	}
+	if _, err := inventoryv1.NewInventoryServiceClient(g.conn).ReceiveStock(g.Context(), r); err != nil {
+		g.Fatal(err)
+	}
+}
+
+// call makes one call of a class.
+func (g *generator) call(ctx context.Context, class string) error {
+	n := g.next.Add(1)
+	client := g.orders[n%conns]
+	switch class {
+	case "new":
+		answer, err := client.PlaceOrder(ctx, &orderv1.PlaceOrderRequest{
+			IdempotencyKey: fmt.Sprintf("order-%010d", n), CustomerId: "c-1", PaymentMethod: "pm_ok", ShipTo: &commonv1.Address{Country: "GB"},
+			Lines: []*orderv1.OrderLine{{Sku: sku(n), Quantity: 1, UnitPrice: &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: 255}}},
+		})
+		if err == nil {
+			g.mu.Lock()
+			g.acknowledged = append(g.acknowledged, answer.GetOrder().GetOrderId())
+			g.mu.Unlock()
+		}
+		return err
+	case "finish":
+		_, err := client.CancelOrder(ctx, &orderv1.CancelOrderRequest{IdempotencyKey: fmt.Sprintf("cancel-%010d", n), OrderId: g.someOrder()})
+		if status.Code(err) == codes.FailedPrecondition {
+			return nil // it has ended, which is an answer
+		}
+		return err
+	case "batch":
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-request-priority", "batch")
+	}
+	_, err := client.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: g.someOrder()})
+	return err
+}
+
+// someOrder is one of the last that were acknowledged.
+func (g *generator) someOrder() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := len(g.acknowledged)
+	if n == 0 {
+		return "ord_019a0000-0000-7000-8000-000000000000"
+	}
+	return g.acknowledged[n-1-rand.IntN(min(n, 1000))]
+}
+
+// ended reads from the metrics how many orders have ended so far.
+func (g *generator) ended() (n float64) {
+	g.Helper()
+	r, err := http.NewRequestWithContext(g.Context(), http.MethodGet, g.system.Ready.Metrics, nil)
+	if err != nil {
+		g.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		g.Fatal(err)
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		line := lines.Text()
+		if strings.HasPrefix(line, "tieout_saga_events_total{") && (strings.Contains(line, `type="completed"`) || strings.Contains(line, `type="compensated"`)) {
+			value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+			if err != nil {
+				g.Fatalf("metric %q: %v", line, err)
+			}
+			n += value
+		}
+	}
+	return n
+}
+
+// capacity measures how many orders end a second while there are always enough under way, and some reads.
+func (g *generator) capacity(d time.Duration) float64 {
+	g.Helper()
+	var calling sync.WaitGroup
+	var placed atomic.Int64
+	var atWarm float64
+	var warm time.Time
+	began, ended := time.Now(), g.ended()
+	before := ended
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for now := range ticker.C {
+		ended = g.ended()
+		if warm.IsZero() && now.Sub(began) > d/3 {
+			warm, atWarm = now, ended
+		}
+		if now.Sub(began) > d {
+			calling.Wait()
+			return (ended - atWarm) / now.Sub(warm).Seconds()
+		}
+		for range underWay - int(float64(placed.Load())-(ended-before)) {
+			placed.Add(1)
+			calling.Go(func() {
+				if g.call(g.Context(), "new") != nil {
+					placed.Add(-1)
+				}
+				for _, class := range []string{"read", "batch"} {
+					if rand.Float64() < 0.05 {
+						_ = g.call(g.Context(), class)
+					}
+				}
+			})
+		}
+	}
+	return 0
+}
+
+// run has calls come in an open loop.
+func (g *generator) run(load, capacity float64, d time.Duration) *result {
+	g.Helper()
+	r := newResult(load, d)
+	ctx, cancel := context.WithTimeout(g.Context(), d)
+	defer cancel()
+	var out, calls sync.WaitGroup
+	var waiting atomic.Int64
+	for _, c := range classes {
+		rate := capacity * c.part
+		if c.name != "finish" {
+			rate *= load
+		}
+		out.Go(func() {
+			everyNow(ctx, rate, func(due time.Time) {
+				if waiting.Add(1) > maxOut {
+					waiting.Add(-1)
+					r.note(c.name, due, errNotSent)
+					return
+				}
+				calls.Go(func() {
+					defer waiting.Add(-1)
+					callCtx, done := context.WithDeadline(g.Context(), due.Add(patience))
+					defer done()
+					r.note(c.name, due, g.call(callCtx, c.name))
+				})
+			})
+		})
+	}
+	g.follow(ctx, r)
+	out.Wait()
+	calls.Wait()
+	return r
+}
+
+// follow takes note of memory, and of how many orders end in the last four fifths of the time.
+func (g *generator) follow(ctx context.Context, r *result) {
+	g.Helper()
+	ticker := time.NewTicker(4 * lookEvery)
+	defer ticker.Stop()
+	began, first, since := time.Now(), -1.0, time.Time{}
+	for {
+		select {
+		case now := <-ticker.C:
+			r.memory = max(r.memory, memory(g.system.PID))
+			if first < 0 && now.Sub(began) > r.lasted/5 {
+				first, since = g.ended(), time.Now()
+			}
+		case <-ctx.Done():
+			if first >= 0 {
+				r.goodput = (g.ended() - first) / time.Since(since).Seconds()
+			}
+			return
+		}
+	}
+}
+
+// everyNow calls do at random times, so many a second on average, each with the time at which it was due.
+func everyNow(ctx context.Context, rate float64, do func(due time.Time)) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for due := time.Now(); ; due = due.Add(time.Duration(rand.ExpFloat64() / rate * float64(time.Second))) {
+		if wait := time.Until(due); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return
+			}
+		} else if ctx.Err() != nil {
+			return
+		}
+		do(due)
+	}
+}
+
+// refused tells whether a call was refused for there being too much.
+func refused(err error) bool {
+	return rpcerr.Is(err, rpcerr.Overloaded) || rpcerr.Is(err, rpcerr.QuotaExceeded)
+}

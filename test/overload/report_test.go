@@ -1,0 +1,138 @@
+package overload
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/status"
+)
+
+// errNotSent is a call that the generator could not send any more.
+var errNotSent = errors.New("the generator has too many calls out")
+
+// result is what came of one load.
+type result struct {
+	load    float64
+	lasted  time.Duration
+	goodput float64 // orders that ended a second
+	memory  int64   // bytes, at the most
+
+	mu      sync.Mutex
+	answers map[string]*answers
+}
+
+// answers are what came of the calls of a class, with how long each took.
+type answers struct {
+	done, refused []time.Duration
+	failed        map[string]int
+}
+
+func newResult(load float64, d time.Duration) *result {
+	r := &result{load: load, lasted: d, answers: map[string]*answers{}}
+	for _, c := range classes {
+		r.answers[c.name] = &answers{failed: map[string]int{}}
+	}
+	return r
+}
+
+// note takes note of a call that was due at a time and has ended.
+func (r *result) note(class string, due time.Time, err error) {
+	took := time.Since(due)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.answers[class]
+	switch {
+	case err == nil:
+		a.done = append(a.done, took)
+	case refused(err):
+		a.refused = append(a.refused, took)
+	case errors.Is(err, errNotSent):
+		a.failed["not sent"]++
+	default:
+		a.failed[status.Code(err).String()]++
+	}
+}
+
+func (a *answers) sent() int {
+	n := len(a.done) + len(a.refused)
+	for _, m := range a.failed {
+		n += m
+	}
+	return n
+}
+
+// percentile of durations, in milliseconds.
+func percentile(all []time.Duration, p int) string {
+	if len(all) == 0 {
+		return "–"
+	}
+	slices.Sort(all)
+	return fmt.Sprintf("%.1f", float64(all[(len(all)-1)*p/100].Microseconds())/1000)
+}
+
+// report is all loads of a run.
+type report struct {
+	capacity float64
+	phases   []*result
+}
+
+// String is the report as tables of Markdown and a plot.
+func (r *report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Capacity: %.0f orders a second.\n\n", r.capacity)
+	b.WriteString("| load | goodput /s | of capacity | memory MiB | class | sent /s | done | refused | failed | done p50 ms | p99 | refused p99 |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, p := range r.phases {
+		for i, c := range classes {
+			whole := "| | | | "
+			if i == 0 {
+				whole = fmt.Sprintf("| %g× | %.0f | %.0f %% | %d ", p.load, p.goodput, 100*p.goodput/r.capacity, p.memory>>20)
+			}
+			a := p.answers[c.name]
+			failed := 0
+			for _, n := range a.failed {
+				failed += n
+			}
+			fmt.Fprintf(&b, "%s| %s | %.0f | %d | %d | %d | %s | %s | %s |\n", whole, c.name, float64(a.sent())/p.lasted.Seconds(),
+				len(a.done), len(a.refused), failed, percentile(a.done, 50), percentile(a.done, 99), percentile(a.refused, 99))
+		}
+	}
+	b.WriteString("\n```mermaid\nxychart-beta\n  title \"Orders that end a second, by load\"\n")
+	var loads, goodput []string
+	for _, p := range r.phases {
+		loads, goodput = append(loads, fmt.Sprintf("\"%g×\"", p.load)), append(goodput, fmt.Sprintf("%.0f", p.goodput))
+	}
+	fmt.Fprintf(&b, "  x-axis [%s]\n  y-axis \"orders/s\"\n  bar [%s]\n```\n", strings.Join(loads, ", "), strings.Join(goodput, ", "))
+	return b.String()
+}
+
+func (r *report) print(t *testing.T) {
+	t.Helper()
+	t.Log("\n" + r.String())
+	for _, p := range r.phases {
+		for _, c := range classes {
+			if failed := p.answers[c.name].failed; len(failed) > 0 {
+				t.Logf("at %g×, class %s failed: %v", p.load, c.name, failed)
+			}
+		}
+	}
+}
+
+// check holds what must hold on any machine: what finishes something gets through, and orders go on being worked off. How
+// fast that is, the table says.
+func (r *report) check(t *testing.T) {
+	t.Helper()
+	for _, p := range r.phases {
+		if a := p.answers["finish"]; len(a.refused)*200 > a.sent() {
+			t.Errorf("at %g×, %d of %d calls that finish something were refused", p.load, len(a.refused), a.sent())
+		}
+		if p.load >= 1 && p.goodput < r.capacity/4 {
+			t.Errorf("at %g×, %.0f orders ended a second of %.0f that could", p.load, p.goodput, r.capacity)
+		}
+	}
+}
