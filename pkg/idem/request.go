@@ -86,6 +86,14 @@ func (r Request) differing(stored []byte) []string {
 	return names
 }
 
+// Same refuses another request under the same key that is not the same, as a replay would: IDEMPOTENCY_KEY_REUSED.
+func (r Request) Same(other Request) error {
+	if fields := other.differing(r.fingerprint()); len(fields) > 0 {
+		return other.reused(fields)
+	}
+	return nil
+}
+
 func (r Request) reused(fields []string) *rpcerr.Error {
 	e := rpcerr.New(rpcerr.IdempotencyKeyReused,
 		"idempotency_key was used for another request, which differs in %s", strings.Join(fields, ", "))

@@ -75,6 +75,7 @@ const (
 	BreakSamePerson         Reason = "BREAK_SAME_PERSON"
 	DeadLetterEnded         Reason = "DEAD_LETTER_ENDED"
 	DeadLetterNoConsumer    Reason = "DEAD_LETTER_NO_CONSUMER"
+	IntakeUnavailable       Reason = "INTAKE_UNAVAILABLE"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	Overloaded              Reason = "OVERLOADED"
 	QuotaExceeded           Reason = "QUOTA_EXCEEDED"
@@ -156,6 +157,7 @@ var registry = []Registration{
 	{BreakSamePerson, codes.PermissionDenied, "Who asked for a journal does not approve it; a second person does."},
 	{DeadLetterEnded, codes.FailedPrecondition, "The event of the dead letter took effect; it is not discarded any more."},
 	{DeadLetterNoConsumer, codes.FailedPrecondition, "The process has no consumer of the name that the dead letter has; it can be discarded."},
+	{IntakeUnavailable, codes.Unavailable, "Neither the database nor the intake stream has taken the order in, or has said so; ask again under the same key."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{Overloaded, codes.Unavailable, "There is more work than can be done, and other work goes first; nothing was done. Ask again after the time that is told."},
 	{QuotaExceeded, codes.ResourceExhausted, "The caller has used up what it may do in the time; the limit is named, and nothing was done. Ask again after the time that is told."},

@@ -46,7 +46,7 @@ type Listener struct {
 type NATS struct {
 	// URL of the server, or several separated by commas.
 	URL string `koanf:"url"`
-	// Replicas of the stream EVENTS: 1, or 3 on a cluster.
+	// Replicas of the streams: 1, or 3 on a cluster.
 	Replicas int `koanf:"replicas"`
 }
 

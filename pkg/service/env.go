@@ -45,6 +45,8 @@ type Env struct {
 	Pool *pgxpool.Pool
 	// JetStream is the process' connection to NATS. The server may be down: what needs it keeps trying.
 	JetStream jetstream.JetStream
+	// StreamReplicas is how many servers keep a copy of a stream.
+	StreamReplicas int
 	// GRPC takes the service's RPCs.
 	GRPC grpc.ServiceRegistrar
 	// HTTP takes what the service serves over HTTP, beside the process' metrics and health.

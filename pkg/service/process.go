@@ -207,7 +207,7 @@ func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.Jet
 		Name: s.Name, Log: p.log.With(slog.String("service", s.Name)),
 		Tracer: tracers.Tracer("github.com/tieout/tieout/services/" + s.Name),
 		Meter:  p.telemetry.Meters.Meter("github.com/tieout/tieout/services/" + s.Name),
-		Pool:   pool, JetStream: js, GRPC: p.server, HTTP: p.mux, Stopping: p.stopping,
+		Pool:   pool, JetStream: js, StreamReplicas: p.config.NATS.Replicas, GRPC: p.server, HTTP: p.mux, Stopping: p.stopping,
 		ctx: dutyCtx, process: p,
 	})
 }

@@ -84,7 +84,7 @@ func amountToProto(a money.Amount) *commonv1.Amount {
 
 func orderToProto(v orderView) *orderv1.Order {
 	o := &orderv1.Order{
-		OrderId: v.id.String(), SagaId: v.sagaID.String(), State: orderStates[v.phase], CustomerId: v.customerID,
+		OrderId: v.id.String(), SagaId: v.sagaID.String(), State: stateOf(v), CustomerId: v.customerID,
 		Total: amountToProto(v.total), PaymentMethod: v.paymentMethod, ShipTo: addressToProto(v.shipTo),
 		CreateTime: timestamppb.New(v.createdAt), UpdateTime: timestamppb.New(v.updatedAt), Cause: v.cause,
 	}
@@ -92,6 +92,13 @@ func orderToProto(v orderView) *orderv1.Order {
 		o.Lines = append(o.Lines, &orderv1.OrderLine{Sku: l.SKU, Quantity: l.Quantity, UnitPrice: amountToProto(l.UnitPrice)})
 	}
 	return o
+}
+
+func stateOf(v orderView) orderv1.OrderState {
+	if v.queued {
+		return orderv1.OrderState_ORDER_STATE_QUEUED
+	}
+	return orderStates[v.phase]
 }
 
 func timelineToProto(entries []timelineEntry) []*orderv1.TimelineEntry {

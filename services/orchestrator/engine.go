@@ -42,13 +42,15 @@ type engine struct {
 	shards      *shards
 	waker       *waker
 	backlog     *shed.Backlog
-	lanes       map[string]*lane // by call
-	reader      *reader
-	timers      *timers
-	stopping    <-chan struct{} // closes before the servers of this process are drained
-	rescan      periodic.Bell   // shards were taken
-	running     sync.WaitGroup  // what is under way for sagas
-	lastStep    atomic.Int64    // when a step of an order was last about to be sent, in Unix nanoseconds
+	// databaseIsAway says whether nothing can be written at present.
+	databaseIsAway func() bool
+	lanes          map[string]*lane // by call
+	reader         *reader
+	timers         *timers
+	stopping       <-chan struct{} // closes before the servers of this process are drained
+	rescan         periodic.Bell   // shards were taken
+	running        sync.WaitGroup  // what is under way for sagas
+	lastStep       atomic.Int64    // when a step of an order was last about to be sent, in Unix nanoseconds
 
 	mu      sync.Mutex
 	halted  bool // nothing more is begun

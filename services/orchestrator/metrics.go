@@ -33,6 +33,24 @@ func newEngineMetrics(m metric.Meter) (engineMetrics, error) {
 	return engineMetrics{calls: calls, outcomes: outcomes, events: events, held: held}, errors.Join(err1, err2, err3, err4)
 }
 
+// intakeMetrics count orders that the database was not there for.
+type intakeMetrics struct{ taken, moved metric.Int64Counter }
+
+func newIntakeMetrics(m metric.Meter) (intakeMetrics, error) {
+	taken, err1 := m.Int64Counter("tieout.intake.queued",
+		metric.WithDescription("Orders that the intake stream took in while the database could not be reached."))
+	moved, err2 := m.Int64Counter("tieout.intake.drained", metric.WithDescription("Orders that were moved from the intake stream to the database."))
+	return intakeMetrics{taken, moved}, errors.Join(err1, err2)
+}
+
+func (m intakeMetrics) queued(ctx context.Context, replayed bool) {
+	if !replayed {
+		m.taken.Add(ctx, 1)
+	}
+}
+
+func (m intakeMetrics) drained(ctx context.Context, n int) { m.moved.Add(ctx, int64(n)) }
+
 // observe shows what is in memory: the sagas, and those that wait in each lane.
 func (e *engine) observe(m metric.Meter) error {
 	sagas, err1 := m.Int64ObservableGauge("tieout.saga.live", metric.WithDescription("Sagas that this replica drives."))

@@ -10,6 +10,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
@@ -20,6 +21,9 @@ type orchestrator struct {
 	outbox    *outbox.Outbox
 	engine    *engine
 	intake    *intake
+	database  *rpc.Breaker // whether the database is there
+	standby   *standby
+	metrics   intakeMetrics
 	catalogue *catalogue
 	watchers  *watch.Watchers
 	bulk      *bulk
@@ -92,6 +96,8 @@ type orderView struct {
 	phase     saga.Phase
 	cause     string
 	updatedAt time.Time
+	// queued says that the order waits in the intake stream for the database.
+	queued bool
 }
 
 // sagaView is a saga as its row says.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/groupcommit"
@@ -32,12 +33,14 @@ type placing struct {
 	order   order
 	// traceparent is the trace of the call, which the saga goes on in.
 	traceparent string
+	// begunAt is when the saga begins, if not when the order was accepted.
+	begunAt time.Time
 }
 
 type intake = groupcommit.Group[placing, idem.Answer[OrderID]]
 
 // place makes an order and its saga durable, together with the others that are being placed, and has the saga
-// driven. A replay gives the order as it was when it was accepted.
+// driven. A replay gives the order as it was when it was accepted. Where the database is away, the intake stream takes the order in.
 func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, error) {
 	total, err := totalOf(c.lines)
 	if err != nil {
@@ -51,11 +54,17 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 		return orderView{}, err
 	}
 	placed := order{id: id.New[orderKind](), sagaID: id.New[sagaKind](), createdAt: clock()}
-	placed.subject = subject{
-		reference: placed.id.String(), customerID: c.customerID, paymentMethod: c.paymentMethod, total: total, lines: c.lines, shipTo: c.shipTo,
-	}
+	placed.subject = c.subject(placed.id, total)
 	traceparent, _ := bus.TraceContext(ctx)
-	answer, err := o.intake.Do(ctx, placing{request: r, order: placed, traceparent: traceparent})
+	p := placing{request: r, order: placed, traceparent: traceparent}
+	var answer idem.Answer[OrderID]
+	err = o.withDatabase(ctx, func(ctx context.Context) (err error) {
+		answer, err = o.intake.Do(ctx, p)
+		return err
+	})
+	if isAway(err) && ctx.Err() == nil {
+		return o.queue(ctx, c, p, err)
+	}
 	if err != nil {
 		return orderView{}, err
 	}
@@ -82,7 +91,7 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 		def := o.newest
 		for n, i := range fresh {
 			p := batch[i]
-			t, err := begin(def, sagaView{id: p.order.sagaID, subject: p.order.id.UUID(), traceparent: p.traceparent, createdAt: p.order.createdAt})
+			t, err := begin(def, sagaView{id: p.order.sagaID, subject: p.order.id.UUID(), traceparent: p.traceparent, createdAt: p.begun()})
 			if err != nil {
 				return nil, err
 			}
@@ -104,6 +113,14 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 	})
 }
 
+// begun is when the saga of the order begins.
+func (p placing) begun() time.Time {
+	if p.begunAt.IsZero() {
+		return p.order.createdAt
+	}
+	return p.begunAt
+}
+
 // begin is the first transition of a saga.
 func begin(def saga.Definition, v sagaView) (transition, error) {
 	first := saga.Start(def, v.createdAt)
@@ -114,6 +131,13 @@ func begin(def saga.Definition, v sagaView) (transition, error) {
 	v.definition, v.deadline = keyOf(def), state.Deadline
 	v.become(def, state, first.At)
 	return transition{view: v, events: []saga.Event{first}, state: state, after: v}, nil
+}
+
+// subject is what the saga of the order is for.
+func (c placeCommand) subject(orderID OrderID, total money.Amount) subject {
+	return subject{
+		reference: orderID.String(), customerID: c.customerID, paymentMethod: c.paymentMethod, total: total, lines: c.lines, shipTo: c.shipTo,
+	}
 }
 
 func (c placeCommand) idempotency(o *orchestrator) (idem.Request, error) {

@@ -23,12 +23,11 @@ func (o *orchestrator) getOrder(ctx context.Context, orderID string) (orderView,
 	if err != nil {
 		return orderView{}, nil, err
 	}
-	st := newStore(o.pool)
-	v, err := st.order(ctx, oid)
-	if err != nil {
-		return orderView{}, nil, err
+	v, err := o.orderOf(ctx, oid)
+	if err != nil || v.queued {
+		return v, nil, err
 	}
-	timeline, err := st.timeline(ctx, oid)
+	timeline, err := newStore(o.pool).timeline(ctx, v.id)
 	return v, timeline, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
@@ -79,11 +80,19 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 		definitions: known, watchers: watchers, waker: waker, stopping: env.Stopping,
 		shards: newShards(env.Pool, env.Log, cfg.Lease, waker.freed),
 	}
+	database, err := databaseBreaker(rpc.BreakerConfig{Log: env.Log, Meter: env.Meter})
+	if err != nil {
+		return nil, err
+	}
+	engine.databaseIsAway = func() bool { return database.State() == rpc.BreakerOpen }
 	engine.prepare(actions)
 	engine.backlog = env.Backlog(engine.backlogConfig())
 	o := &orchestrator{
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
-		keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1],
+		keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1], database: database, standby: &standby{js: env.JetStream},
+	}
+	if o.metrics, err = newIntakeMetrics(env.Meter); err != nil {
+		return nil, err
 	}
 	o.bulk = &bulk{pool: env.Pool, watchers: watchers, log: env.Log, wake: periodic.NewBell(), load: engine.loadAll, record: engine.record, recorded: o.recorded}
 	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
@@ -103,6 +112,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 	env.Consume(timelineConsumer(engine.told))
 	env.Go("engine", engine.run)
 	env.Go("bulk operations", o.bulk.run)
+	env.Go("intake drain", (&drainer{orchestrator: o, log: env.Log, replicas: env.StreamReplicas}).run)
 	return o, nil
 }
 

@@ -125,6 +125,29 @@ func (s store) order(ctx context.Context, orderID OrderID) (orderView, error) {
 	return orderOf(row)
 }
 
+// orderByAlias gives an order by an id that it was given besides its own.
+func (s store) orderByAlias(ctx context.Context, orderID OrderID) (orderView, error) {
+	row, err := s.q.GetOrderByAlias(ctx, orderID.UUID())
+	if errors.Is(err, pgx.ErrNoRows) {
+		return orderView{}, noOrder(orderID)
+	}
+	if err != nil {
+		return orderView{}, fmt.Errorf("reading order: %w", err)
+	}
+	return orderOf(orchestratordb.GetOrderRow(row))
+}
+
+func (s store) insertAliases(ctx context.Context, aliases map[OrderID]OrderID) error {
+	var p orchestratordb.InsertOrderAliasesParams
+	for alias, orderID := range aliases {
+		p.Ids, p.OrderIds = append(p.Ids, alias.UUID()), append(p.OrderIds, orderID.UUID())
+	}
+	if err := s.q.InsertOrderAliases(ctx, p); err != nil {
+		return fmt.Errorf("writing further ids of orders: %w", err)
+	}
+	return nil
+}
+
 func (s store) orders(ctx context.Context, before OrderID, n int32) ([]orderView, error) {
 	rows, err := s.q.ListOrders(ctx, orchestratordb.ListOrdersParams{Before: uuid.UUID(before), N: n})
 	if err != nil {

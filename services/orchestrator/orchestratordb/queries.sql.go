@@ -272,6 +272,48 @@ func (q *Queries) GetOrder(ctx context.Context, id uuid.UUID) (GetOrderRow, erro
 	return i, err
 }
 
+const getOrderByAlias = `-- name: GetOrderByAlias :one
+SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
+       s.phase, s.cause, s.updated_at
+  FROM order_alias a JOIN orders o ON o.id = a.order_id JOIN saga s ON s.id = o.saga_id
+ WHERE a.id = $1
+`
+
+type GetOrderByAliasRow struct {
+	ID            uuid.UUID
+	SagaID        uuid.UUID
+	CustomerID    string
+	PaymentMethod string
+	Currency      string
+	TotalMinor    int64
+	Lines         []byte
+	ShipTo        []byte
+	CreatedAt     time.Time
+	Phase         int16
+	Cause         string
+	UpdatedAt     time.Time
+}
+
+func (q *Queries) GetOrderByAlias(ctx context.Context, id uuid.UUID) (GetOrderByAliasRow, error) {
+	row := q.db.QueryRow(ctx, getOrderByAlias, id)
+	var i GetOrderByAliasRow
+	err := row.Scan(
+		&i.ID,
+		&i.SagaID,
+		&i.CustomerID,
+		&i.PaymentMethod,
+		&i.Currency,
+		&i.TotalMinor,
+		&i.Lines,
+		&i.ShipTo,
+		&i.CreatedAt,
+		&i.Phase,
+		&i.Cause,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const getSagaOf = `-- name: GetSagaOf :one
 SELECT saga_id FROM saga_subject WHERE id = $1
 `
@@ -368,6 +410,20 @@ func (q *Queries) InsertOperatorActions(ctx context.Context, arg InsertOperatorA
 		arg.Ats,
 		arg.OperationID,
 	)
+	return err
+}
+
+const insertOrderAliases = `-- name: InsertOrderAliases :exec
+INSERT INTO order_alias (id, order_id) SELECT unnest($1::uuid[]), unnest($2::uuid[]) ON CONFLICT (id) DO NOTHING
+`
+
+type InsertOrderAliasesParams struct {
+	Ids      []uuid.UUID
+	OrderIds []uuid.UUID
+}
+
+func (q *Queries) InsertOrderAliases(ctx context.Context, arg InsertOrderAliasesParams) error {
+	_, err := q.db.Exec(ctx, insertOrderAliases, arg.Ids, arg.OrderIds)
 	return err
 }
 

@@ -10,6 +10,15 @@ SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_min
   FROM orders o JOIN saga s ON s.id = o.saga_id
  WHERE o.id = @id;
 
+-- name: GetOrderByAlias :one
+SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
+       s.phase, s.cause, s.updated_at
+  FROM order_alias a JOIN orders o ON o.id = a.order_id JOIN saga s ON s.id = o.saga_id
+ WHERE a.id = @id;
+
+-- name: InsertOrderAliases :exec
+INSERT INTO order_alias (id, order_id) SELECT unnest(@ids::uuid[]), unnest(@order_ids::uuid[]) ON CONFLICT (id) DO NOTHING;
+
 -- name: ListOrders :many
 -- Newest first: ids are UUIDv7.
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,

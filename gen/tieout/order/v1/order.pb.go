@@ -43,6 +43,9 @@ const (
 	OrderState_ORDER_STATE_COMPENSATED OrderState = 4
 	// Waits for an operator, with a reason.
 	OrderState_ORDER_STATE_PARKED OrderState = 5
+	// Accepted and durable, in the intake stream: the database cannot be reached at present, and the order is worked on when that is
+	// back.
+	OrderState_ORDER_STATE_QUEUED OrderState = 6
 )
 
 // Enum value maps for OrderState.
@@ -54,6 +57,7 @@ var (
 		3: "ORDER_STATE_COMPLETED",
 		4: "ORDER_STATE_COMPENSATED",
 		5: "ORDER_STATE_PARKED",
+		6: "ORDER_STATE_QUEUED",
 	}
 	OrderState_value = map[string]int32{
 		"ORDER_STATE_UNSPECIFIED":  0,
@@ -62,6 +66,7 @@ var (
 		"ORDER_STATE_COMPLETED":    3,
 		"ORDER_STATE_COMPENSATED":  4,
 		"ORDER_STATE_PARKED":       5,
+		"ORDER_STATE_QUEUED":       6,
 	}
 )
 
@@ -979,7 +984,7 @@ const file_tieout_order_v1_order_proto_rawDesc = "" +
 	"\x11WatchOrderRequest\x12\"\n" +
 	"\border_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aorderId\"B\n" +
 	"\x12WatchOrderResponse\x12,\n" +
-	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order*\xb3\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order*\xcb\x01\n" +
 	"\n" +
 	"OrderState\x12\x1b\n" +
 	"\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
@@ -987,7 +992,8 @@ const file_tieout_order_v1_order_proto_rawDesc = "" +
 	"\x18ORDER_STATE_COMPENSATING\x10\x02\x12\x19\n" +
 	"\x15ORDER_STATE_COMPLETED\x10\x03\x12\x1b\n" +
 	"\x17ORDER_STATE_COMPENSATED\x10\x04\x12\x16\n" +
-	"\x12ORDER_STATE_PARKED\x10\x052\x86\x04\n" +
+	"\x12ORDER_STATE_PARKED\x10\x05\x12\x16\n" +
+	"\x12ORDER_STATE_QUEUED\x10\x062\x86\x04\n" +
 	"\fOrderService\x12e\n" +
 	"\n" +
 	"PlaceOrder\x12\".tieout.order.v1.PlaceOrderRequest\x1a#.tieout.order.v1.PlaceOrderResponse\"\x0e\xea\xf9\x18\n" +
