@@ -78,6 +78,7 @@ const (
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
 	Cancelled               Reason = "CANCELLED"
 	ShuttingDown            Reason = "SHUTTING_DOWN"
+	WatchNotRead            Reason = "WATCH_NOT_READ"
 	Internal                Reason = "INTERNAL"
 )
 
@@ -155,6 +156,7 @@ var registry = []Registration{
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},
 	{Cancelled, codes.Canceled, "The caller went away; the outcome is not known to it."},
 	{ShuttingDown, codes.Unavailable, "The server is stopping; ask again, another one answers."},
+	{WatchNotRead, codes.Aborted, "What a watch sends was not read for too long; watch again behind the cursor that is named."},
 	{Internal, codes.Internal, "Something went wrong that the caller can do nothing about; the outcome is not known."},
 }
 

@@ -94,6 +94,14 @@ func orderToProto(v orderView) *orderv1.Order {
 	return o
 }
 
+func sightingToProto(s sighting) *orderv1.WatchOrderResponse {
+	out := &orderv1.WatchOrderResponse{Cursor: s.cursor}
+	if s.order != nil {
+		out.Order = orderToProto(*s.order)
+	}
+	return out
+}
+
 func timelineToProto(entries []timelineEntry) []*orderv1.TimelineEntry {
 	out := make([]*orderv1.TimelineEntry, len(entries))
 	for i, e := range entries {

@@ -22,6 +22,7 @@ type orchestrator struct {
 	intake    *intake
 	catalogue *catalogue
 	watchers  *watch.Watchers
+	orders    *watch.Hub[orderAt] // those that are watched
 	bulk      *bulk
 	recurring *recurringIntake
 	keyTTL    time.Duration   // of clients' keys
@@ -92,6 +93,7 @@ type orderView struct {
 	phase     saga.Phase
 	cause     string
 	updatedAt time.Time
+	seq       int64 // of its saga's last event
 }
 
 // sagaView is a saga as its row says.

@@ -827,7 +827,9 @@ func (x *CancelOrderResponse) GetOrder() *Order {
 type WatchOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order's id.
-	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The cursor of an earlier answer about the order, to go on behind it; empty to begin with the order as it stands.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -869,11 +871,20 @@ func (x *WatchOrderRequest) GetOrderId() string {
 	return ""
 }
 
-// WatchOrderResponse is the order at one moment.
+func (x *WatchOrderRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// WatchOrderResponse is the order at one moment, or a heartbeat.
 type WatchOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order as it stood, without its timeline.
-	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// The order as it stood, without its timeline; absent in a heartbeat.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// Where the watch is: what was sent up to here is not sent again to who goes on with it. Opaque.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -913,6 +924,13 @@ func (x *WatchOrderResponse) GetOrder() *Order {
 		return x.Order
 	}
 	return nil
+}
+
+func (x *WatchOrderResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
 }
 
 var File_tieout_order_v1_order_proto protoreflect.FileDescriptor
@@ -975,11 +993,13 @@ const file_tieout_order_v1_order_proto_rawDesc = "" +
 	"\border_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aorderId\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"C\n" +
 	"\x13CancelOrderResponse\x12,\n" +
-	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order\"7\n" +
+	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order\"Y\n" +
 	"\x11WatchOrderRequest\x12\"\n" +
-	"\border_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aorderId\"B\n" +
+	"\border_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aorderId\x12 \n" +
+	"\x06cursor\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06cursor\"Z\n" +
 	"\x12WatchOrderResponse\x12,\n" +
-	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order*\xb3\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor*\xb3\x01\n" +
 	"\n" +
 	"OrderState\x12\x1b\n" +
 	"\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
