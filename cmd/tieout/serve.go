@@ -50,7 +50,7 @@ holds the value. A service that runs elsewhere is named by orchestrator.inventor
 // needDSN refuses services that were not told their database: Postgres' own defaults would be somebody else's.
 func needDSN(chosen []service.Service) error {
 	var errs []error
-	for _, s := range chosen {
+	for _, s := range withDatabase(chosen) {
 		if s.Postgres.DSN == "" {
 			errs = append(errs, fmt.Errorf("%s.postgres.dsn is not set (%s%s_POSTGRES_DSN, or _FILE behind it)",
 				s.Name, service.EnvPrefix, strings.ToUpper(s.Name)))

@@ -73,7 +73,7 @@ func Dial(cfg ClientConfig) (*grpc.ClientConn, error) {
 // never left (DESTINATION_DOWN) from one whose answer was lost.
 func unaryClient(cfg ClientConfig) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		ctx = metadata.AppendToOutgoingContext(ctx, callerHeader, cfg.Caller)
+		ctx = named(ctx, cfg.Caller)
 		if _, ok := ctx.Deadline(); !ok {
 			if d := defaultDeadline(Options(method)); d > 0 {
 				var cancel context.CancelFunc
@@ -92,9 +92,26 @@ func unaryClient(cfg ClientConfig) grpc.UnaryClientInterceptor {
 	}
 }
 
+// onBehalfOf is the key of a context's caller.
+type onBehalfOf struct{}
+
+// AsCaller has the calls of a context made in the name of a caller, and not in the connection's own: by a gateway, which
+// passes on what others ask. The name is up to 128 printable ASCII characters.
+func AsCaller(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, onBehalfOf{}, name)
+}
+
+// named names the caller of a call: the context's, or else the connection's.
+func named(ctx context.Context, caller string) context.Context {
+	if name, ok := ctx.Value(onBehalfOf{}).(string); ok {
+		caller = name
+	}
+	return metadata.AppendToOutgoingContext(ctx, callerHeader, caller)
+}
+
 func streamClient(cfg ClientConfig) grpc.StreamClientInterceptor {
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-		return stream(metadata.AppendToOutgoingContext(ctx, callerHeader, cfg.Caller), desc, cc, method, opts...)
+		return stream(named(ctx, cfg.Caller), desc, cc, method, opts...)
 	}
 }
 

@@ -157,11 +157,14 @@ func toStatus(method string, err error) *status.Status {
 // apart, until callers are authenticated.
 const callerHeader = "tieout-caller"
 
-// Caller is who makes the call that ctx belongs to; "anonymous" when it does not say.
+// Anonymous is the caller who does not say who it is.
+const Anonymous = "anonymous"
+
+// Caller is who makes the call that ctx belongs to; Anonymous when it does not say.
 func Caller(ctx context.Context) string {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if names := md.Get(callerHeader); len(names) == 1 && names[0] != "" && len(names[0]) <= 128 {
 		return names[0]
 	}
-	return "anonymous"
+	return Anonymous
 }

@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -937,7 +938,7 @@ var File_tieout_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_tieout_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x1btieout/order/v1/order.proto\x12\x0ftieout.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\x8e\x01\n" +
+	"\x1btieout/order/v1/order.proto\x12\x0ftieout.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\x8e\x01\n" +
 	"\tOrderLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12#\n" +
 	"\bquantity\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00R\bquantity\x12?\n" +
@@ -1007,21 +1008,23 @@ const file_tieout_order_v1_order_proto_rawDesc = "" +
 	"\x18ORDER_STATE_COMPENSATING\x10\x02\x12\x19\n" +
 	"\x15ORDER_STATE_COMPLETED\x10\x03\x12\x1b\n" +
 	"\x17ORDER_STATE_COMPENSATED\x10\x04\x12\x16\n" +
-	"\x12ORDER_STATE_PARKED\x10\x052\x86\x04\n" +
-	"\fOrderService\x12e\n" +
+	"\x12ORDER_STATE_PARKED\x10\x052\x96\x05\n" +
+	"\fOrderService\x12z\n" +
 	"\n" +
-	"PlaceOrder\x12\".tieout.order.v1.PlaceOrderRequest\x1a#.tieout.order.v1.PlaceOrderResponse\"\x0e\xea\xf9\x18\n" +
+	"PlaceOrder\x12\".tieout.order.v1.PlaceOrderRequest\x1a#.tieout.order.v1.PlaceOrderResponse\"#\xea\xf9\x18\n" +
 	"\b\x02\x10\x03\x18\x01\"\x02\b\n" +
-	"\x12]\n" +
-	"\bGetOrder\x12 .tieout.order.v1.GetOrderRequest\x1a!.tieout.order.v1.GetOrderResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12c\n" +
+	"\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v1/orders\x12z\n" +
+	"\bGetOrder\x12 .tieout.order.v1.GetOrderRequest\x1a!.tieout.order.v1.GetOrderResponse\")\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{order_id}\x12u\n" +
 	"\n" +
-	"ListOrders\x12\".tieout.order.v1.ListOrdersRequest\x1a#.tieout.order.v1.ListOrdersResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
-	"\x12h\n" +
-	"\vCancelOrder\x12#.tieout.order.v1.CancelOrderRequest\x1a$.tieout.order.v1.CancelOrderResponse\"\x0e\xea\xf9\x18\n" +
+	"ListOrders\x12\".tieout.order.v1.ListOrdersRequest\x1a#.tieout.order.v1.ListOrdersResponse\"\x1e\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/orders\x12\x8f\x01\n" +
+	"\vCancelOrder\x12#.tieout.order.v1.CancelOrderRequest\x1a$.tieout.order.v1.CancelOrderResponse\"5\xea\xf9\x18\n" +
 	"\b\x02\x10\x01\x18\x01\"\x02\b\n" +
-	"\x12a\n" +
+	"\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/orders/{order_id}:cancel\x12\x84\x01\n" +
 	"\n" +
-	"WatchOrder\x12\".tieout.order.v1.WatchOrderRequest\x1a#.tieout.order.v1.WatchOrderResponse\"\b\xea\xf9\x18\x04\b\x02\x10\x040\x01B\xb5\x01\n" +
+	"WatchOrder\x12\".tieout.order.v1.WatchOrderRequest\x1a#.tieout.order.v1.WatchOrderResponse\"+\xea\xf9\x18\x04\b\x02\x10\x04\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/orders/{order_id}/watch0\x01B\xb5\x01\n" +
 	"\x13com.tieout.order.v1B\n" +
 	"OrderProtoP\x01Z4github.com/tieout/tieout/gen/tieout/order/v1;orderv1\xa2\x02\x03TOX\xaa\x02\x0fTieout.Order.V1\xca\x02\x0fTieout\\Order\\V1\xe2\x02\x1bTieout\\Order\\V1\\GPBMetadata\xea\x02\x11Tieout::Order::V1b\x06proto3"
 
