@@ -66,6 +66,15 @@ func (s *checkedStream) RecvMsg(m any) error {
 	return check(m)
 }
 
+// SendMsg implements grpc.ServerStream. That the client's connection is gone is no fault of the server's.
+func (s *checkedStream) SendMsg(m any) error {
+	err := s.ServerStream.SendMsg(m)
+	if status.Code(err) == codes.Unavailable {
+		return rpcerr.New(rpcerr.Cancelled, "the client is gone")
+	}
+	return err
+}
+
 // withBudget shortens the deadline by the hop's margin, and refuses what is hopeless before it begins.
 func withBudget(ctx context.Context, byDefault time.Duration) (context.Context, context.CancelFunc, error) {
 	deadline, ok := ctx.Deadline()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +17,9 @@ import (
 )
 
 const (
-	// readAtOnce is how many things one read is of at most.
-	readAtOnce = 500
+	// readAtOnce is how many things that have changed one read is of at most, and sweptAtOnce how many more it may be of that
+	// are only looked after: few, for who waits for a change waits for the read that is under way.
+	readAtOnce, sweptAtOnce = 500, 100
 	// sweepEvery is how often all that is followed is read without being told of a change: what tells may be lost.
 	sweepEvery = 10 * time.Second
 	// lookEvery is how often is looked whether that is due, and how soon what could not be read is read again.
@@ -42,8 +45,10 @@ type HubConfig[V Versioned] struct {
 // of what came meanwhile he is given the newest.
 type Hub[V Versioned] struct {
 	HubConfig[V]
-	wake  periodic.Bell
-	swept time.Time // the duty's
+	wake periodic.Bell
+	// The duty's: since when all that is followed is looked after, and what of it is left.
+	swept time.Time
+	left  []uuid.UUID
 
 	mu      sync.Mutex
 	byID    map[uuid.UUID][]*seat[V]
@@ -105,7 +110,7 @@ func (h *Hub[V]) Run(ctx context.Context) error {
 	return periodic.Duty{Name: "watches", Every: lookEvery, Log: h.Log, Wake: h.wake, RunOnce: h.runOnce}.Run(ctx)
 }
 
-// runOnce reads some of what has changed; when that is due, all that is followed has.
+// runOnce reads some of what has changed, and some of what is to be looked after.
 func (h *Hub[V]) runOnce(ctx context.Context) (again bool, err error) {
 	ids := h.take()
 	if len(ids) == 0 {
@@ -120,20 +125,19 @@ func (h *Hub[V]) runOnce(ctx context.Context) (again bool, err error) {
 func (h *Hub[V]) take() []uuid.UUID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Since(h.swept) >= sweepEvery {
-		h.swept = time.Now()
-		for id := range h.byID {
-			h.changed[id] = struct{}{}
-		}
+	if len(h.left) == 0 && time.Since(h.swept) >= sweepEvery {
+		h.swept, h.left = time.Now(), slices.Collect(maps.Keys(h.byID))
 	}
-	ids := make([]uuid.UUID, 0, min(readAtOnce, len(h.changed)))
+	also := min(sweptAtOnce, len(h.left))
+	ids := make([]uuid.UUID, 0, min(readAtOnce, len(h.changed))+also)
 	for id := range h.changed {
-		if len(ids) == cap(ids) {
+		if len(ids) == readAtOnce {
 			break
 		}
 		delete(h.changed, id)
 		ids = append(ids, id)
 	}
+	ids, h.left = append(ids, h.left[:also]...), h.left[also:]
 	return ids
 }
 
@@ -169,7 +173,7 @@ func (h *Hub[V]) give(ids []uuid.UUID, found map[uuid.UUID]V, err error) {
 func (h *Hub[V]) Follow(ctx context.Context, id uuid.UUID, told Told[V]) error {
 	s := h.sit(id)
 	defer h.leave(id, s)
-	heartbeat := time.NewTimer(h.Heartbeat)
+	heartbeat := time.NewTimer(h.pause())
 	defer heartbeat.Stop()
 	for {
 		select {
@@ -186,9 +190,13 @@ func (h *Hub[V]) Follow(ctx context.Context, id uuid.UUID, told Told[V]) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		heartbeat.Reset(h.Heartbeat)
+		heartbeat.Reset(h.pause())
 	}
 }
+
+// pause is how long a follower is told nothing: up to a quarter less than a heartbeat's time, so that those who came
+// together are not told together for ever.
+func (h *Hub[V]) pause() time.Duration { return h.Heartbeat - rand.N(h.Heartbeat/4+1) }
 
 // tell tells a follower what its seat was given.
 func (h *Hub[V]) tell(ctx context.Context, s *seat[V], news func(V) (bool, error)) (done bool, err error) {
