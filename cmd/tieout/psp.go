@@ -44,9 +44,9 @@ func (c *cli) servePSP(ctx context.Context, addr, journal string) error {
 
 // settlementOrder is what a settlement is to be, and where it goes.
 type settlementOrder struct {
-	psp, format, file, currency string
-	plant                       int
-	seed                        uint64
+	psp, format, file, currency, convert string
+	plant                                int
+	seed                                 uint64
 }
 
 func (c *cli) settlementCommand() *cobra.Command {
@@ -63,6 +63,7 @@ func (c *cli) settlementCommand() *cobra.Command {
 	flags.StringVar(&o.format, "format", "stripe-csv", "stripe-csv (the provider's report), camt053 or mt940 (the bank's statement)")
 	flags.StringVarP(&o.file, "output", "o", "", "file to write")
 	flags.StringVar(&o.currency, "currency", "", "only this currency (default: all)")
+	flags.StringVar(&o.convert, "convert", "", "settle one currency in another one, at a rate: USD:EUR:0.92")
 	flags.IntVar(&o.plant, "plant", 0, "how many lines to make wrong")
 	flags.Uint64Var(&o.seed, "seed", 1, "choice of the lines that are made wrong")
 	return cmd
@@ -73,7 +74,7 @@ func (c *cli) fetchSettlement(ctx context.Context, o settlementOrder) error {
 	if o.file == "" {
 		return usageError{fmt.Errorf("-o names the file to write")}
 	}
-	q := url.Values{"format": {o.format}, "plant": {strconv.Itoa(o.plant)}, "seed": {strconv.FormatUint(o.seed, 10)}, "currency": {o.currency}}
+	q := url.Values{"format": {o.format}, "plant": {strconv.Itoa(o.plant)}, "seed": {strconv.FormatUint(o.seed, 10)}, "currency": {o.currency}, "convert": {o.convert}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(o.psp, "/")+"/v1/settlement?"+q.Encode(), nil)
 	if err != nil {
 		return usageError{fmt.Errorf("--psp: %w", err)}

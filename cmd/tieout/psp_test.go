@@ -58,6 +58,12 @@ func TestPSPSettlement_WritesTheFileAndWhatIsPlanted(t *testing.T) {
 	if err := json.Unmarshal(text, &planted); err != nil || len(planted) != 1 || planted[0].Kind != "missing_row" {
 		t.Errorf("got %s, error %v; want the one missing row", text, err)
 	}
+	if code, stderr := settlement("-o", file, "--convert", "GBP:EUR:1.2"); code != 0 {
+		t.Fatalf("got exit code %d: %s", code, stderr)
+	}
+	if report, err := os.ReadFile(file); err != nil || !strings.Contains(string(report), ",eur,15.00,0.46,14.54,charge,") {
+		t.Errorf("got %q, error %v; want the charge's row in euros", report, err)
+	}
 	for name, args := range map[string][]string{"no file": nil, "no such format": {"-o", file, "--format", "pdf"}} {
 		if code, stderr := settlement(args...); code == 0 || stderr == "" {
 			t.Errorf("%s: got exit code %d: %s", name, code, stderr)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ func (w *writer) concluded(ctx context.Context, p *part) error {
 		}
 		return nil
 	}
-	result, err := p.result(w.number)
+	result, err := p.row(w.number)
 	if err != nil {
 		return err
 	}
@@ -56,8 +57,8 @@ func (w *writer) concluded(ctx context.Context, p *part) error {
 	return err
 }
 
-// result is the row of what a partition came to.
-func (p *part) result(number int32) (reconciliationdb.InsertRunPartitionParams, error) {
+// row is the row of what a partition came to.
+func (p *part) row(number int32) (reconciliationdb.InsertRunPartitionParams, error) {
 	counts := map[breaks.Code]int64{}
 	for _, f := range p.findings {
 		counts[f.code]++
@@ -71,7 +72,7 @@ func (p *part) result(number int32) (reconciliationdb.InsertRunPartitionParams, 
 		byPass = append(byPass, int32(n))
 	}
 	return reconciliationdb.InsertRunPartitionParams{
-		RunNumber: number, PartitionID: p.id, FirstPlace: int32(p.first), Matches: int32(p.matches), ByPass: byPass,
+		RunNumber: number, PartitionID: p.id, FirstPlace: int32(p.first), Matches: int32(p.matches()), ByPass: byPass,
 		Ours: int32(p.oursCount), Theirs: int32(p.theirsCount), OursMatched: int32(p.oursMatched), TheirsMatched: int32(p.theirsMatched),
 		Settled: int32(p.settled), Breaks: found, Digest: p.digest,
 	}, nil
@@ -100,7 +101,10 @@ type tableCopy struct {
 
 // copies are what a partition came to, table by table.
 func (p *part) copies(number int32) []tableCopy {
-	days, kept := p.dayRows(number), slices.Concat(p.findings, p.adjusted)
+	days, kept := p.dayRows(number), slices.Concat(p.findings, p.converted)
+	for _, row := range slices.Sorted(maps.Keys(p.adjusted)) {
+		kept = append(kept, p.adjusted[row])
+	}
 	spans := make([]span, 0, len(p.transit))
 	for s := range p.transit {
 		spans = append(spans, s)

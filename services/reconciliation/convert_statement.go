@@ -94,10 +94,14 @@ func statementToProto(s *statement) *reconciliationv1.Statement {
 }
 
 func lineToProto(l line) *reconciliationv1.StatementLine {
-	return &reconciliationv1.StatementLine{
+	out := &reconciliationv1.StatementLine{
 		Line: int64(l.line), Kind: string(l.kind), Amount: &commonv1.Amount{CurrencyCode: string(l.amount.Currency), MinorUnits: l.amount.Minor},
 		Fee:        &commonv1.Amount{CurrencyCode: string(l.amount.Currency), MinorUnits: l.fee},
 		BookedDate: dayText(l.booked), ValueDate: dayText(l.value), ProviderId: l.providerID, ParentId: l.parentID, Key: l.idemKey,
 		Reference: l.reference, PayoutId: l.payoutID, Note: l.note, MovementKey: l.key, Place: l.place,
 	}
+	if l.original.Currency != "" {
+		out.Original = amountToProto(l.original)
+	}
+	return out
 }

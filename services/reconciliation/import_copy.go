@@ -25,7 +25,8 @@ type movement struct {
 	ours            bool
 	kind            match.Kind
 	amount, fee     int64
-	day, otherDay   match.Day // otherDay may be noDay
+	original        money.Amount // what it was before it was converted; no currency for none
+	day, otherDay   match.Day    // otherDay may be noDay
 	line            int32
 
 	providerID, parentID, idemKey, reference, payoutID, note string
@@ -50,7 +51,7 @@ func pgDay(d match.Day) uint32 { return uint32(d - 10957) } // from 2000-01-01
 // movementColumns are what append writes. The first two differ from database to database; the rest says what the movement is.
 var movementColumns = []string{
 	"id", "partition_id", "key", "ours", "kind", "amount_minor", "fee_minor", "day", "other_day", "line",
-	"provider_id", "parent_id", "idem_key", "reference", "payout_id", "note",
+	"provider_id", "parent_id", "idem_key", "reference", "payout_id", "note", "original_minor", "original_currency",
 }
 
 // placedIn is how many bytes of a row are the number of its columns and the first two of them.
@@ -81,7 +82,11 @@ func (m *movement) append(b []byte, partition int32) []byte {
 	for _, text := range [...]string{m.providerID, m.parentID, m.idemKey, m.reference, m.payoutID, m.note} {
 		b = append(be.AppendUint32(b, uint32(len(text))), text...)
 	}
-	return b
+	if m.original.Currency == "" {
+		return be.AppendUint32(be.AppendUint32(b, math.MaxUint32), math.MaxUint32)
+	}
+	b = be.AppendUint64(be.AppendUint32(b, 8), uint64(m.original.Minor))
+	return append(be.AppendUint32(b, uint32(len(m.original.Currency))), m.original.Currency...)
 }
 
 // copyHead and copyTail stand before and behind the rows of a COPY.

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/services/reconciliation/formats"
 	"github.com/tieout/tieout/services/reconciliation/match"
 )
@@ -87,7 +88,7 @@ func (t *taking) takePayout(l *formats.Line) error {
 	}{{own, -l.Amount.Minor}, {of, l.Amount.Minor}} {
 		m := t.movementOf(l)
 		m.stage, m.ours, m.kind = stageBank, true, match.KindPayout
-		m.amount, m.fee, m.payoutID, m.providerID, m.parentID = side.minor, 0, side.payout, "", ""
+		m.amount, m.fee, m.original, m.payoutID, m.providerID, m.parentID = side.minor, 0, money.Amount{}, side.payout, "", ""
 		m.key = t.identity.of("moved", string(key[:]), side.payout).key()
 		if m.otherDay != noDay {
 			m.day = m.otherDay
@@ -101,7 +102,7 @@ func (t *taking) takePayout(l *formats.Line) error {
 		return nil
 	}
 	fee := *l
-	fee.Kind, fee.Amount.Minor, fee.Fee = formats.KindFee, -l.Fee, 0
+	fee.Kind, fee.Amount.Minor, fee.Fee, fee.Original = formats.KindFee, -l.Fee, 0, money.Amount{}
 	t.statement.add(&fee)
 	m := t.movementOf(&fee)
 	m.key = t.identity.of("fee", string(key[:])).key()
@@ -113,7 +114,7 @@ func (t *taking) takePayout(l *formats.Line) error {
 func (t *taking) movementOf(l *formats.Line) movement {
 	m := movement{
 		key: t.keyOf(l), stage: t.h.Side, currency: l.Amount.Currency, kind: kinds[l.Kind], amount: l.Amount.Minor, fee: l.Fee,
-		day: dayOf(l.Booked), otherDay: noDay, line: int32(l.At), providerID: l.ProviderID, parentID: l.ParentID, idemKey: l.Key,
+		original: l.Original, day: dayOf(l.Booked), otherDay: noDay, line: int32(l.At), providerID: l.ProviderID, parentID: l.ParentID, idemKey: l.Key,
 		reference: l.Reference, payoutID: l.PayoutID, note: noteOf(l, t.h.Side),
 	}
 	if !l.Value.IsZero() {

@@ -11,6 +11,7 @@ import (
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/reconciliation/formats"
@@ -80,6 +81,29 @@ func (f *importFixture) wantLines(targets ...string) {
 			f.Errorf("lines of %s (-want +got):\n%s", target, diff)
 		}
 	}
+}
+
+// TestImport_KeepsWhatWasConverted has one line tell what it was before, also of a payout that was made at once: what it was is said
+// of the line, and of nothing that is made of it.
+func TestImport_KeepsWhatWasConverted(t *testing.T) {
+	f := setupImports(t)
+	dollars := charge("txn_1", "po_1")
+	dollars.Original = money.Amount{Currency: "USD", Minor: 1087}
+	once := charge("txn_2", "po_1")
+	once.Kind, once.ProviderID, once.Amount, once.Fee, once.Original = formats.KindPayout, "po_2", eur(-500), 10, money.Amount{Currency: "USD", Minor: -543}
+	file := f.take("accepted", providerHeader("converted"), reportOf(dollars, charge("txn_3", "po_1"), once))
+	page, err := f.statements.ListStatementLines(t.Context(), &reconciliationv1.ListStatementLinesRequest{StatementId: file.GetFileId()})
+	if err != nil || len(page.GetLines()) != 3 {
+		t.Fatalf("got %v, %v", page, err)
+	}
+	want := &commonv1.Amount{CurrencyCode: "USD", MinorUnits: 1087}
+	if diff := cmp.Diff(want, page.GetLines()[0].GetOriginal(), protocmp.Transform()); diff != "" || page.GetLines()[1].GetOriginal() != nil {
+		t.Errorf("original (-want +got):\n%s\nand of the others %v", diff, page.GetLines()[1:])
+	}
+	if n := f.count(`SELECT count(*) FROM movement WHERE original_currency IS NOT NULL`); n != 1 {
+		t.Errorf("%d movements were something else", n)
+	}
+	f.wantClean()
 }
 
 func TestImport_OfAReportMakesWhatItPaysOut(t *testing.T) {

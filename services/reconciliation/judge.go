@@ -41,8 +41,8 @@ func acrossCurrencies(parts []*part, set rules.Set) error {
 			made.payout = theirs.theirs.payouts[m.Payout]
 		}
 		ours.mismatched = append(ours.mismatched, mismatched{payout: m.Payout, effect: m.OursEffect, row: *mine})
-		ours.mismatches = append(ours.mismatches, made)
-		ours.canon.text = m.AppendCanonical(ours.canon.text, leftovers)
+		ours.crossed = append(ours.crossed, made)
+		ours.crossing = m.AppendCanonical(ours.crossing, leftovers)
 		ours.drop(func(f match.Finding) bool { return len(f.Ours) == 1 && f.Ours[0] == o && len(f.Theirs) == 0 })
 		theirs.drop(func(f match.Finding) bool { return len(f.Theirs) == 1 && f.Theirs[0] == t && len(f.Ours) == 0 })
 	}
@@ -60,10 +60,14 @@ type mismatched struct {
 // leftPlaces are the places of the rows of a leftover in their partition.
 type leftPlaces struct{ ours, theirs []int32 }
 
-// leftover is what the partition by itself cannot explain.
-func (p *part) leftover() (left match.Leftover, places leftPlaces) {
+// leftover is what the partition by itself cannot explain, with what of theirs has another code as well.
+func (p *part) leftover(also ...breaks.Code) (left match.Leftover, places leftPlaces) {
 	for _, f := range p.raw {
-		switch f.Code {
+		code := f.Code
+		if slices.Contains(also, code) {
+			code = breaks.MissingInternally
+		}
+		switch code {
 		case breaks.MissingAtProvider, breaks.MissingAtBank, breaks.TimingOpen:
 			for _, i := range f.Ours {
 				left.Ours, places.ours = append(left.Ours, p.in.Ours[i]), append(places.ours, i)
@@ -75,6 +79,19 @@ func (p *part) leftover() (left match.Leftover, places leftPlaces) {
 		}
 	}
 	return left, places
+}
+
+// dropOf takes the findings away that are about one of some rows, and nothing else.
+func (p *part) dropOf(rows map[match.Key]bool) {
+	p.drop(func(f match.Finding) bool {
+		switch {
+		case len(f.Ours) == 1 && len(f.Theirs) == 0:
+			return rows[p.in.Ours[f.Ours[0]].Key]
+		case len(f.Theirs) == 1 && len(f.Ours) == 0:
+			return rows[p.in.Theirs[f.Theirs[0]].Key]
+		}
+		return false
+	})
 }
 
 // drop takes findings away.

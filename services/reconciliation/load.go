@@ -27,6 +27,8 @@ type half struct {
 	amount, fees int64
 	// days are what those that no run has looked at come to, by kind and day.
 	days map[kindDay]dayTotal
+	// originals are what rows were before they were converted, by their ids.
+	originals map[int64]money.Amount
 	// payouts are the texts of the payouts that rows belong to.
 	payouts map[match.Token]string
 	// proof is a hash of what all of them say.
@@ -40,7 +42,7 @@ type half struct {
 func newHalf(p partition, rows int64) *half {
 	return &half{
 		rows: make([]match.Row, 0, rows), proofs: make([]rowProof, 0, rows), days: map[kindDay]dayTotal{},
-		payouts: map[match.Token]string{}, partition: p,
+		originals: map[int64]money.Amount{}, payouts: map[match.Token]string{}, partition: p,
 	}
 }
 
@@ -96,7 +98,10 @@ const (
 	copySignature = "PGCOPY\n\377\r\n\000"
 	copyHeading   = len(copySignature) + 8
 	// The fields of a row, in the order of source.rows.
-	rowFields = 15
+	rowFields = 17
+	// firstOptional is the first field that may be NULL. It is no part of what a row says then, so that what rows say does not change
+	// with what others may say.
+	firstOptional = 15
 	// firstProven is the first field that is part of what a row says; those before are names within the database.
 	firstProven = 3
 	// sayEvery is how many rows are read until somebody is told.
@@ -146,7 +151,7 @@ func (l *loader) row(p []byte) (int, error) {
 		return 0, fmt.Errorf("a row has %d values, not %d", n, rowFields)
 	}
 	var fields [rowFields][]byte
-	at, proven := 2, 0
+	at, proven, said := 2, 0, 0
 	for i := range fields {
 		if i == firstProven {
 			proven = at
@@ -156,15 +161,20 @@ func (l *loader) row(p []byte) (int, error) {
 		}
 		size := int32(binary.BigEndian.Uint32(p[at:]))
 		if size < 0 {
-			return 0, errors.New("a row has a value that is NULL")
+			if i < firstOptional {
+				return 0, errors.New("a row has a value that is NULL")
+			}
+			at += 4
+			continue
 		}
 		if len(p) < at+4+int(size) {
 			return 0, nil
 		}
 		fields[i] = p[at+4 : at+4+int(size)]
 		at += 4 + int(size)
+		said = at
 	}
-	return at, l.add(&fields, p[proven:at])
+	return at, l.add(&fields, p[proven:said])
 }
 
 // add takes one row. What is proven of it are the bytes that its values came in.
@@ -188,6 +198,9 @@ func (l *loader) add(fields *[rowFields][]byte, proven []byte) error {
 	}
 	if err := h.count(row, fields[2][0] != 0); err != nil {
 		return fmt.Errorf("movement %s of %s: %w", movementIDOf(row.Key), h.partition, err)
+	}
+	if fields[firstOptional] != nil {
+		h.originals[row.ID] = money.Amount{Currency: money.Currency(fields[firstOptional+1]), Minor: int64(u64(fields[firstOptional]))}
 	}
 	if payout := row.Carriers[match.CarrierPayout]; !payout.IsZero() {
 		if _, known := h.payouts[payout]; !known {

@@ -23,7 +23,6 @@ type part struct {
 	// first is the place of its first match in the run.
 	first int64
 	// What it comes to. These are complete when it has concluded.
-	matches                int64
 	byPass                 [match.NumPasses]int64
 	oursMatched            int64
 	theirsMatched          int64
@@ -32,15 +31,20 @@ type part struct {
 	provisional            []provisional
 	findings               []found
 	digest                 []byte
-	effects                map[match.Token]int64 // by payout, what its findings say that it is off
+	effects                map[match.Token]int64 // by payout, what its findings say that it is off,
+	refused                map[match.Token]int64 // and what it is off besides if what we refused was not paid out
 	strays                 []match.Row           // of ours that the provider misses
 	leftOpen, closed       []int64               // ids: not open before, and not any more
 	oursCount, theirsCount int64
 	canon                  *canon
+	byItself               match.Result
 	raw                    []match.Finding
-	mismatches             []found      // in another currency for them
-	mismatched             []mismatched // what of it payouts may lack
-	adjusted               []found      // payouts that were paid out otherwise than reported, as was found about their lines
+	crossed                []found         // about movements of another currency
+	crossing               []byte          // what of it is canonical
+	mismatched             []mismatched    // what of it payouts may lack
+	conversions            []match.Match   // halves of what is in another currency on the other side
+	converted              []found         // their drift
+	adjusted               map[int32]found // by their first row: payouts that were paid out otherwise than reported, as was found about their lines
 }
 
 // span is the time in which something is on its way, the last day not included.
@@ -66,11 +70,17 @@ type found struct {
 	effect          int64
 }
 
+// decided takes what the partition comes to by itself.
+func (p *part) decided(result match.Result) {
+	p.byItself, p.raw = result, result.Findings
+	p.effects, p.refused = map[match.Token]int64{}, map[match.Token]int64{}
+}
+
 // begin puts the heading of the canonical text: what the inputs are.
-func (p *part) begin(first int64, findings []match.Finding) {
-	p.first, p.raw, p.effects = first, findings, map[match.Token]int64{}
+func (p *part) begin(first int64) {
+	p.first = first
 	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
-	p.transit = map[span]transitTotal{}
+	p.transit, p.adjusted = map[span]transitTotal{}, map[int32]found{}
 	c := newCanon()
 	c.word("partition").word(p.stage.String()).quoted(p.account).word(p.currency).end()
 	for _, side := range []struct {
@@ -86,40 +96,72 @@ func (p *part) begin(first int64, findings []match.Finding) {
 	}
 	var off []match.Row
 	for _, row := range p.in.Ours {
-		if row.Adjust != 0 {
+		if row.Adjust != 0 || row.Refused != 0 {
 			off = append(off, row)
 		}
 	}
 	slices.SortFunc(off, func(a, b match.Row) int { return compareKeys(a.Key, b.Key) })
 	for _, row := range off {
-		c.word("adjust").bytes(row.Key[:]).number(row.Adjust).end()
+		c.word("adjust").bytes(row.Key[:]).number(row.Adjust).number(row.Refused).end()
 	}
 	p.canon = c
 }
 
 func compareKeys(a, b match.Key) int { return bytes.Compare(a[:], b[:]) }
 
-// take passes matches on and notes what they come to.
-func (p *part) take(matches iter.Seq[match.Match], number int32) iter.Seq2[match.Match, error] {
-	return func(yield func(match.Match, error) bool) {
-		for m := range matches {
-			err := p.note(m, number)
-			if !yield(m, err) || err != nil {
+// matches is how many matches the partition comes to: by itself, and halves of conversions.
+func (p *part) matches() int64 { return int64(p.byItself.Len() + len(p.conversions)) }
+
+// all are the matches in the order of their places: as their movements came in, for that is the order in which the database has
+// them side by side, and then halves of conversions.
+func (p *part) all() iter.Seq[match.Match] {
+	return func(yield func(match.Match) bool) {
+		for m := range p.byItself.MatchesByID(&p.in) {
+			if !yield(m) {
+				return
+			}
+		}
+		for _, m := range p.conversions {
+			if !yield(m) {
 				return
 			}
 		}
 	}
 }
 
-// note notes one match.
-func (p *part) note(m match.Match, number int32) error {
-	id := matchID(number, p.first+p.matches)
-	p.matches++
+// note notes what the matches of a run come to.
+func (p *part) note(number int32) error {
+	place := p.first
+	for m := range p.byItself.MatchesByID(&p.in) {
+		p.count(m)
+		if err := p.noteOne(m, matchID(number, place)); err != nil {
+			return err
+		}
+		place++
+	}
+	for m := range p.byItself.Matches() {
+		p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
+		p.canon.flush()
+	}
+	for _, m := range p.conversions {
+		p.count(m)
+		p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
+		p.canon.flush()
+		if err := p.noteConversion(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *part) count(m match.Match) {
 	p.byPass[m.Pass]++
 	p.oursMatched += int64(len(m.Ours))
 	p.theirsMatched += int64(len(m.Theirs))
-	p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
-	p.canon.flush()
+}
+
+// noteOne notes what one match comes to.
+func (p *part) noteOne(m match.Match, id int64) error {
 	last, left := p.lastDay(m.Ours, m.Theirs), int64(0)
 	for _, i := range m.Ours {
 		row := &p.in.Ours[i]
@@ -151,9 +193,9 @@ func (p *part) note(m match.Match, number int32) error {
 			return err
 		}
 	}
-	if left != 0 && p.stage == stageBank && (m.Pass == match.PassPayout || m.Pass == match.PassOwn) {
+	if left != 0 && p.stage == stageBank && len(m.Ours) > 0 {
 		ours, theirs := p.idsOf(m)
-		p.adjusted = append(p.adjusted, found{code: codeAdjusted, matched: true, ours: ours, theirs: theirs, drift: left, day: last})
+		p.adjusted[m.Ours[0]] = found{code: codeAdjusted, matched: true, ours: ours, theirs: theirs, drift: left, day: last}
 	}
 	return nil
 }
@@ -196,8 +238,9 @@ func (p *part) lastDay(ours, theirs []int32) (last match.Day) {
 	return last
 }
 
-// conclude says what is left, and lets the rows go.
+// conclude says what is left.
 func (p *part) conclude(asOf match.Day, refusedDays int) error {
+	p.canon.text = append(p.canon.text, p.crossing...)
 	attributed := map[int32]bool{}
 	for _, f := range p.raw {
 		made, err := p.finding(f, attributed)
@@ -208,12 +251,20 @@ func (p *part) conclude(asOf match.Day, refusedDays int) error {
 		p.canon.text = f.AppendCanonical(p.canon.text, &p.in)
 		p.canon.flush()
 	}
-	p.findings = append(p.findings, p.mismatches...)
+	for row := range attributed { // what was found about the match says it all
+		delete(p.adjusted, row)
+	}
+	p.findings = append(p.findings, p.crossed...)
 	p.digest = p.canon.sum()
 	p.leave(asOf, refusedDays)
-	p.in, p.oursDone, p.theirsDone, p.raw = match.Input{}, nil, nil, nil
-	p.ours.rows, p.theirs.rows = nil, nil
+	p.raw = nil
 	return nil
+}
+
+// release lets the rows go.
+func (p *part) release() {
+	p.in, p.byItself, p.oursDone, p.theirsDone = match.Input{}, match.Result{}, nil, nil
+	p.ours.rows, p.theirs.rows = nil, nil
 }
 
 // leave says which movements are open from now on, and which are not any more.
@@ -263,8 +314,8 @@ func (p *part) finding(f match.Finding, attributed map[int32]bool) (found, error
 	for _, j := range f.Theirs {
 		row := &p.in.Theirs[j]
 		made.theirs = append(made.theirs, row.ID)
-		if f.Code == breaks.StateConflict { // by our books, it should not be in the payout
-			f.Effect -= row.Net()
+		if f.Code == breaks.StateConflict && !f.Payout.IsZero() && err == nil { // by our books, it should not be in the payout
+			p.refused[f.Payout], err = plus(p.refused[f.Payout], -row.Net())
 		}
 		if err == nil {
 			drift, err = plus(drift, -row.Amount)

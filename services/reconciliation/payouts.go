@@ -96,10 +96,7 @@ func (t *ties) intendPostings(ctx context.Context) (more bool, err error) {
 // arrived is what a bank statement says of a payout: what arrived for it alone, or, of several that arrived together to the last
 // cent, its own part. Otherwise there is an open break, and a person has to look first.
 func arrived(m reconciliationdb.MatchedPayoutsRow) (minor int64, proven bool) {
-	switch {
-	case m.Lines == 0:
-		return 0, false
-	case m.Payouts == 1:
+	if m.Payouts == 1 {
 		return m.TheirsMinor, true
 	}
 	return m.NetMinor, m.OursMinor == m.TheirsMinor

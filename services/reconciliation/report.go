@@ -21,6 +21,7 @@ import (
 const (
 	codeByHand    = "BY_HAND"    // what is left of matches that people made
 	codeAdjusted  = "ADJUSTED"   // payouts that were paid out otherwise than reported, as was found about their lines
+	codeConverted = "CONVERTED"  // in this currency for us and settled in another one, or the reverse
 	codeInTransit = "IN_TRANSIT" // on its way between two days
 )
 

@@ -3,6 +3,7 @@ package reconciliation
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -30,6 +32,7 @@ const asOf = "2026-11-30"
 // mv is a movement of a test. What is not said is of account "default" in EUR at the provider, a charge of 2026-11-10.
 type mv struct {
 	id, key, ref, payout, payment, note string // id is the provider's
+	was                                 string // what it was before it was converted: "100.00 USD"
 	amount, fee                         int64
 	day, currency, account              string
 	kind                                match.Kind
@@ -124,14 +127,23 @@ func insertMv(ctx context.Context, tx pgx.Tx, delivery, place int32, m mv) error
 	if kind == 0 {
 		kind = match.KindCharge
 	}
+	var originalMinor *int64
+	var originalCurrency *string
+	if decimal, currency, is := strings.Cut(m.was, " "); is {
+		was, err := money.Parse(decimal, money.Currency(currency))
+		if err != nil {
+			return err
+		}
+		originalMinor, originalCurrency = &was.Minor, &currency
+	}
 	_, err := tx.Exec(ctx, `
 WITH p AS (INSERT INTO partition (stage, account, currency) VALUES ($1, $2, $3)
            ON CONFLICT (stage, account, currency) DO UPDATE SET stage = excluded.stage RETURNING id)
 INSERT INTO movement (id, key, partition_id, ours, kind, standing, amount_minor, fee_minor, day, line, provider_id, idem_key, reference,
-                      payout_id, payment_id, note)
-SELECT $4, $5, id, $6, $7, $8, $9, $10, $11::text::date, $12, $13, $14, $15, $16, $17, $18 FROM p`,
+                      payout_id, payment_id, note, original_minor, original_currency)
+SELECT $4, $5, id, $6, $7, $8, $9, $10, $11::text::date, $12, $13, $14, $15, $16, $17, $18, $19, $20 FROM p`,
 		int16(at), or(m.account, "default"), or(m.currency, "EUR"), movementID(delivery, place), m.keyOfMv(), m.ours, int16(kind), int16(m.standing),
-		m.amount, m.fee, or(m.day, "2026-11-10"), place, m.id, m.key, m.ref, m.payout, m.payment, m.note)
+		m.amount, m.fee, or(m.day, "2026-11-10"), place, m.id, m.key, m.ref, m.payout, m.payment, m.note, originalMinor, originalCurrency)
 	return err
 }
 

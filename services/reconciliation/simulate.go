@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -194,7 +193,7 @@ type simulator struct {
 func (s *simulator) done([]*part) (matches int64, done bool) { return 0, false }
 
 // matches implements sink.
-func (s *simulator) matches(ctx context.Context, p *part, all iter.Seq2[match.Match, error]) error {
+func (s *simulator) matches(ctx context.Context, p *part) error {
 	rows, err := s.store.q.StoredLegs(ctx, reconciliationdb.StoredLegsParams{PartitionID: p.id, Until: dateOf(s.out.asOf)})
 	if err != nil {
 		return fmt.Errorf("reading what is matched: %w", err)
@@ -204,10 +203,7 @@ func (s *simulator) matches(ctx context.Context, p *part, all iter.Seq2[match.Ma
 	for _, l := range rows {
 		sizes[l.MatchID]++
 	}
-	for m, err := range all {
-		if err != nil {
-			return err
-		}
+	for m := range p.all() {
 		if err := s.match(p, m, stored, sizes); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ type partitionID = int32
 // into them is numbers and dates.
 func (s source) inputs() string {
 	const columns = `m.id, m.partition_id, m.key, m.ours, m.kind, m.standing, m.amount_minor, m.fee_minor, m.day,
-       m.provider_id, m.parent_id, m.idem_key, m.reference, m.payout_id, m.payment_id`
+       m.provider_id, m.parent_id, m.idem_key, m.reference, m.payout_id, m.payment_id, m.original_minor, m.original_currency`
 	if s.run == 0 {
 		return fmt.Sprintf(`(
 SELECT %s, d.run_number IS NOT NULL AS open
@@ -102,7 +102,7 @@ func (s source) rows(ours bool, places []partitionID) string {
 
 // copied are the columns that load reads.
 const copied = `i.id, i.partition_id, i.open, i.key, i.ours, i.kind, i.standing, i.amount_minor, i.fee_minor, i.day,
-       i.provider_id, i.parent_id, i.idem_key, i.reference, i.payout_id`
+       i.provider_id, i.parent_id, i.idem_key, i.reference, i.payout_id, i.original_minor, i.original_currency`
 
 // rowsOf is the statement that copies those of some movements out that are of a side and a partition, as load reads them.
 func rowsOf(ids []int64, ours bool, place partitionID) string {

@@ -145,7 +145,7 @@ type line struct {
 	line                                                     int32
 	key                                                      string
 	kind                                                     formats.Kind
-	amount                                                   money.Amount
+	amount, original                                         money.Amount // original without a currency for none
 	fee                                                      int64
 	booked, value                                            match.Day
 	providerID, parentID, idemKey, reference, payoutID, note string

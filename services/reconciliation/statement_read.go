@@ -100,7 +100,7 @@ func (r *reconciliation) listLines(ctx context.Context, target string, after int
 			place: m.ID - base, line: m.Line, key: m.Key.String(), kind: kindOf(match.Kind(m.Kind)),
 			amount: money.Amount{Currency: money.Currency(m.Currency), Minor: m.AmountMinor}, fee: m.FeeMinor, booked: dayIn(m.Day),
 			value: dayIn(m.OtherDay), providerID: m.ProviderID, parentID: m.ParentID, idemKey: m.IdemKey, reference: m.Reference,
-			payoutID: m.PayoutID, note: m.Note,
+			payoutID: m.PayoutID, note: m.Note, original: money.Amount{Currency: money.Currency(m.OriginalCurrency), Minor: m.OriginalMinor},
 		}
 		if of.stage == stageBank {
 			lines[i].booked, lines[i].value = lines[i].value, lines[i].booked

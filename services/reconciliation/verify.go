@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"iter"
 	"slices"
 	"sync/atomic"
 
@@ -110,13 +109,10 @@ type comparer struct {
 func (c *comparer) done([]*part) (matches int64, done bool) { return 0, false }
 
 // matches implements sink.
-func (c *comparer) matches(ctx context.Context, p *part, all iter.Seq2[match.Match, error]) error {
+func (c *comparer) matches(ctx context.Context, p *part) error {
 	place := p.first
 	var made []match.Match
-	for m, err := range all {
-		if err != nil {
-			return err
-		}
+	for m := range p.all() {
 		if made = append(made, m); len(made) == pieceSize {
 			if err := c.comparePiece(ctx, p, place, made); err != nil {
 				return err
@@ -198,7 +194,7 @@ func (c *comparer) names(ctx context.Context, movements []int64) string {
 
 // concluded implements sink.
 func (c *comparer) concluded(_ context.Context, p *part) error {
-	result, err := p.result(c.number)
+	result, err := p.row(c.number)
 	if err != nil {
 		return err
 	}

@@ -38,8 +38,8 @@ type work struct {
 type sink interface {
 	// done says whether all that the partitions of an account come to is there already, and how many matches they have.
 	done(account []*part) (matches int64, done bool)
-	// matches takes the matches of a partition, in their order.
-	matches(ctx context.Context, p *part, all iter.Seq2[match.Match, error]) error
+	// matches takes the matches of a partition, in the order of their places in the run.
+	matches(ctx context.Context, p *part) error
 	// concluded takes what a partition came to, after its matches.
 	concluded(ctx context.Context, p *part) error
 }
@@ -131,41 +131,70 @@ func (w *work) parts(ctx context.Context) ([]*part, error) {
 	}), nil
 }
 
-// account matches an account: at the provider, then across currencies, then at the bank.
+// account matches an account: at the provider, then across currencies, then at the bank. While what the provider's side comes to
+// is stored, the bank's is matched.
 func (w *work) account(ctx context.Context, parts []*part) error {
 	split := slices.IndexFunc(parts, func(p *part) bool { return p.stage == stageBank })
 	if split < 0 {
 		split = len(parts)
 	}
 	provider, bank := parts[:split], parts[split:]
+	storing, ctx := errgroup.WithContext(ctx)
+	storing.SetLimit(1)
 	for _, side := range [][]*part{provider, bank} {
 		if len(side) == 0 {
 			continue
 		}
-		if err := w.load(ctx, side); err != nil {
-			return err
+		if err := w.side(ctx, side, provider); err != nil {
+			return cmp.Or(storing.Wait(), err)
 		}
-		for _, p := range side {
-			if p.stage == stageBank {
-				if err := w.adjust(ctx, p, provider); err != nil {
-					return err
-				}
-			}
-			if err := w.match(ctx, p); err != nil {
-				return fmt.Errorf("matching %s: %w", p, err)
-			}
-		}
-		if err := acrossCurrencies(side, w.rules); err != nil {
-			return err
-		}
-		for _, p := range side {
-			if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
-				return fmt.Errorf("concluding %s: %w", p, err)
-			}
-			if err := w.into.concluded(ctx, p); err != nil {
+		storing.Go(func() error { return w.store(ctx, side) })
+	}
+	return storing.Wait()
+}
+
+// side matches the partitions of one stage of an account.
+func (w *work) side(ctx context.Context, side, provider []*part) error {
+	if err := w.load(ctx, side); err != nil {
+		return err
+	}
+	for _, p := range side {
+		if p.stage == stageBank {
+			if err := w.adjust(ctx, p, provider); err != nil {
 				return err
 			}
 		}
+		if err := w.match(ctx, p); err != nil {
+			return fmt.Errorf("matching %s: %w", p, err)
+		}
+	}
+	if err := converted(side, w.rules, w.asOf); err != nil {
+		return err
+	}
+	if err := acrossCurrencies(side, w.rules); err != nil {
+		return err
+	}
+	for _, p := range side {
+		if err := w.note(p); err != nil {
+			return fmt.Errorf("noting what %s comes to: %w", p, err)
+		}
+		if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
+			return fmt.Errorf("concluding %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// store hands on what partitions came to, and lets their rows go.
+func (w *work) store(ctx context.Context, side []*part) error {
+	for _, p := range side {
+		if err := w.into.matches(ctx, p); err != nil {
+			return err
+		}
+		if err := w.into.concluded(ctx, p); err != nil {
+			return err
+		}
+		p.release()
 	}
 	return nil
 }
@@ -216,11 +245,11 @@ func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitio
 	return nil
 }
 
-// match matches a partition and hands the matches on.
+// match matches a partition by itself.
 func (w *work) match(ctx context.Context, p *part) error {
 	p.in.Ours, p.in.Theirs = p.ours.rows, p.theirs.rows
-	texts := &texts{pool: w.pool, ctx: ctx, known: map[int64]string{}}
-	p.in.AsOf, p.in.Text, p.in.Progress = w.asOf, texts.of, func(_, _ int64) bool { return ctx.Err() == nil }
+	texts := &texts{pool: w.pool, ctx: ctx}
+	p.in.AsOf, p.in.Texts, p.in.Progress = w.asOf, texts.of, func(_, _ int64) bool { return ctx.Err() == nil }
 	result, err := match.Run(p.in, rulesOf(p.stage, w.rules))
 	if err != nil {
 		return errors.Join(err, texts.err)
@@ -232,21 +261,28 @@ func (w *work) match(ctx context.Context, p *part) error {
 	if err := errors.Join(err, texts.err); err != nil {
 		return err
 	}
-	p.begin(w.place, result.Findings)
-	if err := w.into.matches(ctx, p, p.take(result.Matches(), w.source.run)); err != nil {
+	p.decided(result)
+	return nil
+}
+
+// note notes what a partition comes to, with what was found across partitions.
+func (w *work) note(p *part) error {
+	p.begin(w.place)
+	if err := p.note(w.source.run); err != nil {
 		return err
 	}
-	w.place += p.matches
+	w.place += p.matches()
 	return nil
 }
 
 // adjust says of payouts by how much they are off, as the provider stage has it, in this work and in earlier runs; and which
 // movements the provider misses.
 func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
-	effects := map[match.Token]int64{}
+	effects, refused := map[match.Token]int64{}, map[match.Token]int64{}
 	for _, of := range provider {
 		if of.currency == p.currency {
 			maps.Copy(effects, of.effects)
+			maps.Copy(refused, of.refused)
 			p.in.Stray = of.strays
 			for _, m := range of.mismatched {
 				if _, known := p.ours.payouts[m.payout]; !known {
@@ -276,33 +312,40 @@ func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
 			continue
 		}
 		// Of a payout that has several rows, the first one has all of it: they are added up.
-		row.Adjust = effects[row.Carriers[match.CarrierPayout]]
-		delete(effects, row.Carriers[match.CarrierPayout])
-		if _, err := plus(row.Amount, row.Adjust); err != nil {
+		payout := row.Carriers[match.CarrierPayout]
+		row.Adjust, row.Refused = effects[payout], refused[payout]
+		delete(effects, payout)
+		delete(refused, payout)
+		adjusted, err := plus(row.Amount, row.Adjust)
+		if err == nil {
+			_, err = plus(adjusted, row.Refused)
+		}
+		if err != nil {
 			return fmt.Errorf("payout %s of %s: %w", movementIDOf(row.Key), p, err)
 		}
 	}
 	return nil
 }
 
-// texts are what rows say in words, read when somebody asks.
+// texts are what rows say in words.
 type texts struct {
-	pool  *pgxpool.Pool
-	ctx   context.Context // of the work: what asks has none
-	known map[int64]string
-	err   error
+	pool *pgxpool.Pool
+	ctx  context.Context // of the work: what asks has none
+	err  error           // that ends the work
 }
 
-// of gives the text of a row; an error is kept, and ends the work.
-func (t *texts) of(row match.Row) string {
-	text, known := t.known[row.ID]
-	if known || t.err != nil {
-		return text
+// of gives the texts of rows.
+func (t *texts) of(rows []match.Row) []string {
+	all, ids, byID := make([]string, len(rows)), make([]int64, len(rows)), make(map[int64]int, len(rows))
+	for i, row := range rows {
+		ids[i], byID[row.ID] = row.ID, i
 	}
-	text, err := newStore(t.pool).q.MovementText(t.ctx, row.ID)
+	found, err := newStore(t.pool).q.MovementTexts(t.ctx, ids)
 	if err != nil {
-		t.err = fmt.Errorf("reading the text of a movement: %w", err)
+		t.err = errors.Join(t.err, fmt.Errorf("reading the texts of movements: %w", err))
 	}
-	t.known[row.ID] = text
-	return text
+	for _, m := range found {
+		all[byID[m.ID]] = m.Text
+	}
+	return all
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -111,7 +110,7 @@ func (w *writer) done(account []*part) (matches int64, done bool) {
 }
 
 // matches implements sink.
-func (w *writer) matches(ctx context.Context, p *part, all iter.Seq2[match.Match, error]) error {
+func (w *writer) matches(ctx context.Context, p *part) error {
 	pieces := make(chan *piece)
 	g, ctx := errgroup.WithContext(ctx)
 	for range writers {
@@ -127,7 +126,7 @@ func (w *writer) matches(ctx context.Context, p *part, all iter.Seq2[match.Match
 	}
 	g.Go(func() error {
 		defer close(pieces)
-		return w.cut(ctx, p, all, func(made *piece) error {
+		return w.cut(ctx, p, func(made *piece) error {
 			select {
 			case pieces <- made:
 				return nil
@@ -140,7 +139,7 @@ func (w *writer) matches(ctx context.Context, p *part, all iter.Seq2[match.Match
 }
 
 // cut makes pieces of matches, and hands on those that are not written.
-func (w *writer) cut(ctx context.Context, p *part, all iter.Seq2[match.Match, error], hand func(*piece) error) error {
+func (w *writer) cut(ctx context.Context, p *part, hand func(*piece) error) error {
 	var made *piece
 	place, next := p.first, int32(0)
 	finish := func() error {
@@ -149,10 +148,7 @@ func (w *writer) cut(ctx context.Context, p *part, all iter.Seq2[match.Match, er
 		}
 		return hand(made)
 	}
-	for m, err := range all {
-		if err != nil {
-			return err
-		}
+	for m := range p.all() {
 		if made == nil || int(made.n) == w.pieceSize {
 			if err := finish(); err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,13 +23,14 @@ import (
 
 var reconOrders = flag.Int("e2e.recon-orders", 500, "how many orders are reconciled")
 
-// simulatorFees is what the simulator keeps, as a rule set says it.
+// simulatorFees is what the simulator keeps, and at what rate it converts, as a rule set says it.
 const simulatorFees = `{
 	"fees": [
 		{"currency": "GBP", "kind": "charge", "rate_ppm": 15000, "fixed_minor": 20, "rounding": "down", "within_amount": true},
 		{"currency": "EUR", "kind": "charge", "rate_ppm": 15000, "fixed_minor": 20, "rounding": "down", "within_amount": true},
 		{"kind": "refund", "rounding": "down"}
-	]}`
+	],
+	"rates": [{"from": "USD", "to": "EUR", "rate": "0.92", "within_ppm": 1000}]}`
 
 // books is a client of the reconciliation.
 type books struct {
@@ -73,6 +75,28 @@ func (b *books) settlement(query string) pspsim.Settlement {
 		b.Fatalf("%s: %s, %v", query, answer.Status, err)
 	}
 	return made
+}
+
+// converting has the provider settle dollars in euros.
+const converting = "&convert=USD:EUR:0.92"
+
+// planted is the provider's report with n rows that are wrong, each in one way: none of them is of a payment in doubt, which the
+// report is to prove, and one at least is at another rate.
+func (b *books) planted(n int) (report pspsim.Settlement) {
+	b.Helper()
+	inDoubt := map[string]bool{}
+	for _, e := range b.world.PSP.Journal() {
+		inDoubt[e.ID] = e.PaymentMethod == "pm_lookup_fails"
+	}
+	for seed := range 100 {
+		report = b.settlement(fmt.Sprintf("format=stripe-csv&plant=%d&seed=%d%s", n, seed, converting))
+		if !slices.ContainsFunc(report.Planted, func(d pspsim.Discrepancy) bool { return inDoubt[d.Source] }) &&
+			slices.ContainsFunc(report.Planted, func(d pspsim.Discrepancy) bool { return d.Kind == "other_rate" }) {
+			return report
+		}
+	}
+	b.Fatal("no seed plants what is wanted")
+	return report
 }
 
 // bring has a file taken in.
@@ -158,6 +182,8 @@ func wanted(d pspsim.Discrepancy) breaks.Code {
 		return breaks.SplitIncomplete
 	case "wrong_currency":
 		return breaks.CurrencyMismatch
+	case "other_rate":
+		return breaks.FXVariance
 	case "declined_row":
 		return breaks.StateConflict
 	}
@@ -193,6 +219,27 @@ func (b *books) open() map[string]*reconciliationv1.Break {
 	}
 }
 
+// wantExplained wants the reports of currencies to say what every cent of the drift is made of.
+func (b *books) wantExplained(until time.Time, currencies ...string) {
+	b.Helper()
+	for _, currency := range currencies {
+		answer, err := b.runs.GetReport(b.Context(), &reconciliationv1.GetReportRequest{
+			Account: "default", CurrencyCode: currency, From: until.AddDate(0, -1, 0).Format(time.DateOnly), To: until.Format(time.DateOnly),
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := answer.GetReport()
+		left := r.GetDrift().GetMinorUnits()
+		for _, e := range r.GetExplanations() {
+			left -= e.GetAmount().GetMinorUnits()
+		}
+		if left != 0 || r.GetUnexplained().GetMinorUnits() != 0 || r.GetMovementsWaiting() != 0 {
+			b.Errorf("%d of the drift in %s are not explained: %v", left, currency, r)
+		}
+	}
+}
+
 func count(all map[string]*reconciliationv1.Break) map[breaks.Code]int {
 	codes := map[breaks.Code]int{}
 	for _, broken := range all {
@@ -202,16 +249,18 @@ func count(all map[string]*reconciliationv1.Break) map[breaks.Code]int {
 }
 
 // TestReconciliation_FindsWhatIsPlantedAndNothingElse has a day's traffic reconciled with a report of the provider in which 40
-// rows are wrong, and with the bank's statements: of one currency as camt.053, of the other as MT940. What is planted is found
-// with its code, and nothing else; payments that nobody could tell about are proven by the report, and end.
+// rows are wrong, and with the bank's statements: of one currency as camt.053, of the other as MT940; a third currency is settled in
+// the second one. What is planted is found with its code, and nothing else; the reports explain every cent; payments that nobody
+// could tell about are proven by the report, and end.
 func TestReconciliation_FindsWhatIsPlantedAndNothingElse(t *testing.T) {
 	f := setup(t)
 	b, tr := newBooks(f), &traffic{orders: *reconOrders, items: *reconOrders / 5, lost: 4}
 	tr.run(f)
 	b.caughtUp()
-	report := b.settlement("format=stripe-csv&plant=40&seed=11")
+	report := b.planted(40)
 	for name, content := range map[string]string{
-		"report.csv": report.Content, "bank-gbp.xml": b.settlement("format=camt053&currency=GBP").Content, "bank-eur.sta": b.settlement("format=mt940&currency=EUR").Content,
+		"report.csv": report.Content, "bank-gbp.xml": b.settlement("format=camt053&currency=GBP" + converting).Content,
+		"bank-eur.sta": b.settlement("format=mt940&currency=EUR" + converting).Content,
 	} {
 		if got := b.bring(name, content).GetFile(); got.GetState() != reconciliationv1.StatementFileState_STATEMENT_FILE_STATE_ACCEPTED {
 			t.Fatalf("%s: %v", name, got)
@@ -243,6 +292,8 @@ func TestReconciliation_FindsWhatIsPlantedAndNothingElse(t *testing.T) {
 			t.Errorf("%+v is not found as %s", d, wanted(d))
 		}
 	}
+
+	b.wantExplained(asOf, "GBP", "EUR", "USD")
 
 	// What the report proves ends by itself: the payments, their sagas, the batch.
 	ended := systemtest.EndBatch(t, billingv1.NewBatchServiceClient(f.conn), tr.batch.GetBatchId(), 2*time.Minute)

@@ -11,7 +11,7 @@ import (
 	"github.com/tieout/tieout/test/systemtest"
 )
 
-// traffic is what a shop does in a day: orders in two currencies, most of which go through; a batch of dues, some of which the
+// traffic is what a shop does in a day: orders in three currencies, most of which go through; a batch of dues, some of which the
 // provider takes without ever saying so; refunds, all of a payment or a part; and chargebacks, one of which is reversed.
 type traffic struct {
 	orders, items int
@@ -43,7 +43,11 @@ func (tr *traffic) place(f *fixture) []string {
 		clients.Go(func() {
 			for i := c; i < tr.orders; i += trafficClients {
 				r := request(fmt.Sprintf("traffic-order-%05d", i), "pm_ok", "GB", int32(1+i%3))
-				r.Lines[0].UnitPrice = &commonv1.Amount{CurrencyCode: []string{"GBP", "EUR"}[i%2], MinorUnits: int64(99 + (i*37)%9_901)}
+				currency := []string{"GBP", "EUR"}[i%2]
+				if i%20 == 11 {
+					currency = "USD" // which the provider settles in euros
+				}
+				r.Lines[0].UnitPrice = &commonv1.Amount{CurrencyCode: currency, MinorUnits: int64(99 + (i*37)%9_901)}
 				switch {
 				case i%50 == 7:
 					r.PaymentMethod = "pm_declined"

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,10 +15,6 @@ import (
 	"github.com/tieout/tieout/cmd/tieout/resend"
 	"github.com/tieout/tieout/cmd/tieout/uploading"
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
-	"github.com/tieout/tieout/pkg/pg/pgtest"
-	"github.com/tieout/tieout/pkg/service"
-	"github.com/tieout/tieout/pkg/service/servicetest"
-	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/test/systemtest"
 )
 
@@ -69,20 +64,21 @@ func TestKill_ReconciliationWhileAFileComesIn(t *testing.T) {
 // undisturbed is the file as it is taken in when nothing happens.
 func undisturbed(t *testing.T, content []byte) *reconciliationv1.StatementFile {
 	t.Helper()
-	process := servicetest.Start(t, service.Service{
-		Name: "reconciliation", Postgres: service.Postgres{DSN: pgtest.DSN(t, reconciliation.Migrations()...), MaxConns: 5}, Migrations: reconciliation.Migrations(),
-		Run: func(ctx context.Context, env *service.Env) error {
-			return reconciliation.Run(ctx, env, reconciliation.DefaultConfig())
-		},
-	})
-	answer, err := importReport(t.Context(), reconciliationv1.NewStatementServiceClient(servicetest.Dial(t, process, "load")), content)
-	if err != nil && strings.Contains(err.Error(), "is not read yet") {
-		t.Skip("the format is not read yet")
-	}
+	split := reconciliationAlone(t, systemtest.NewWorld(t))
+	answer, err := importReport(t.Context(), reconciliationv1.NewStatementServiceClient(split.Dial(t, "reconciliation")), content)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return answer.GetFile()
+}
+
+// reconciliationAlone starts the reconciliation service of a world, and none of the others.
+func reconciliationAlone(t *testing.T, w *systemtest.World) *systemtest.Split {
+	t.Helper()
+	split := w.SplitOf(t, systemtest.Build(t), t.Output())
+	split.Start(t, "reconciliation")
+	t.Cleanup(func() { split.Kill(t, "reconciliation") })
+	return split
 }
 
 // importReport imports a report as the command line does.

@@ -131,6 +131,7 @@
 //	GET /v1/refunds?idempotency_key=K       200 {"data": [the refund of that key, if it has one]}; captures, voids alike
 //
 //	GET /v1/settlement?format=stripe-csv    200 a [Settlement]; camt053, mt940; plant=N discrepancies, chosen by seed=S; currency=C
+//	    convert=USD:EUR:0.92 settles what is in one currency in another one, at a rate
 //
 //	POST /admin/faults                      a [Fault] · GET what is left of them · DELETE all
 //	DELETE /admin/keys                      forgets every idempotency key that is not in flight

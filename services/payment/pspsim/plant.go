@@ -78,6 +78,15 @@ var planters = []planter{
 	}},
 }
 
+// otherRate is planted in lines that were converted, and in no others: it became something else than the rate makes of it.
+var otherRate = planter{"other_rate", false, func(l line) ([]line, string, string) {
+	was, more := l.gross, 2+max(l.gross, -l.gross)/50
+	if l.gross += more; was < 0 {
+		l.gross = was - more
+	}
+	return []line{l}, decimal(was, l.currency), decimal(l.gross, l.currency)
+}}
+
 // isPayout says whether the line is an entry of a bank statement.
 func (l line) isPayout() bool { return l.id == l.payout }
 
@@ -110,8 +119,14 @@ func (s settling) plant(lines []line) ([]line, []Discrepancy, error) {
 	kinds := kindsOf(s.format, declinedLines(s.history))
 	chosen := rand.New(rand.NewPCG(s.seed, 0)).Perm(len(lines))[:s.n]
 	by := map[int]planter{}
-	for turn, i := range chosen {
+	turn := 0
+	for _, i := range chosen {
+		if lines[i].original.Currency != "" {
+			by[i] = otherRate
+			continue
+		}
 		by[i] = kinds[turn%len(kinds)]
+		turn++
 	}
 	var made []line
 	for i, l := range lines {

@@ -40,6 +40,7 @@ type line struct {
 	reference string
 	key       string // the idempotency key of the charge
 	payout    string
+	original  money.Amount // what gross was before it was converted; no currency for what was not
 }
 
 func (l line) net() int64 { return l.gross - l.fee }
@@ -150,12 +151,13 @@ func declinedLines(history []Entry) []line {
 	return lines
 }
 
-// settling is what a settlement is to be of: n discrepancies, the same ones for the same seed, and only one currency, if
-// one is named.
+// settling is what a settlement is to be of: n discrepancies, the same ones for the same seed, and only what is settled in one
+// currency, if one is named. What is in a currency that is converted is settled in another one.
 type settling struct {
 	history  []Entry
 	format   string
 	currency string
+	convert  conversion
 	n        int
 	seed     uint64
 }
@@ -163,9 +165,12 @@ type settling struct {
 // settle makes the settlement.
 func (s settling) settle() (Settlement, error) {
 	if s.currency != "" {
-		s.history = slices.DeleteFunc(slices.Clone(s.history), func(e Entry) bool { return e.Currency != s.currency })
+		s.history = slices.DeleteFunc(slices.Clone(s.history), func(e Entry) bool { return s.convert.settles(e.Currency) != s.currency })
 	}
 	lines := reportLines(s.history)
+	if err := s.convert.lines(lines); err != nil {
+		return Settlement{}, invalid(codeInvalidParam, "convert", err.Error())
+	}
 	for _, l := range lines {
 		if _, err := money.ParseCurrency(l.currency); err != nil {
 			return Settlement{}, invalid(codeInvalidParam, "currency", "there are charges in "+l.currency+", which is no currency")
@@ -202,7 +207,13 @@ func (s *Server) getSettlement(r *http.Request, _ []byte) (reply, error) {
 	if err != nil {
 		return reply{}, invalid(codeInvalidParam, "seed", "must be a number")
 	}
-	made, err := settling{history: s.book.durable(), format: q.Get("format"), currency: q.Get("currency"), n: n, seed: seed}.settle()
+	convert, err := parseConversion(q.Get("convert"))
+	if err != nil {
+		return reply{}, err
+	}
+	made, err := settling{
+		history: s.book.durable(), format: q.Get("format"), currency: q.Get("currency"), convert: convert, n: n, seed: seed,
+	}.settle()
 	if err != nil {
 		return reply{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -196,11 +197,51 @@ func TestSettlement_SaysWhatIsPlanted(t *testing.T) {
 		apiError{Type: typeInvalid, Code: codeInvalidParam, Param: "format"})
 }
 
+// What is converted is settled at the rate, in the report and at the bank, and the report says what it was; only there a rate that
+// is another one is planted, and nothing else.
+func TestSettlement_ConvertsCurrencies(t *testing.T) {
+	t.Parallel()
+	b := traded(t)
+	payouts := map[string]int64{}
+	var got []string
+	for _, row := range rowsOf(t, b.settlement("format=stripe-csv&convert=GBP:EUR:1.15").Content) {
+		payouts[row["automatic_payout_id"]] += minor(t, row["net"])
+		got = append(got, strings.Join([]string{row["gross"], row["fee"], row["currency"], row["customer_facing_amount"], row["customer_facing_currency"]}, " "))
+	}
+	want := []string{"14.38 0.44 eur 12.50 gbp", "14.38 0.44 eur 12.50 gbp", "14.38 0.40 eur 12.50 gbp", "-2.88 0.00 eur -2.50 gbp", "-4.60 0.00 eur -4.00 gbp"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	var doc camtDocument
+	if err := xml.Unmarshal([]byte(b.settlement("format=camt053&currency=EUR&convert=GBP:EUR:1.15").Content), &doc); err != nil {
+		t.Fatal(err)
+	}
+	inBank := map[string]int64{}
+	for _, e := range doc.Statements[0].Entries {
+		inBank[e.EndToEnd] = minor(t, e.Amount.Value)
+	}
+	if diff := cmp.Diff(payouts, inBank); diff != "" || payouts["po20260301eur"] == 0 {
+		t.Errorf("camt.053 (-report +bank):\n%s", diff)
+	}
+	if none := b.settlement("format=mt940&currency=GBP&convert=GBP:EUR:1.15").Content; none != "" {
+		t.Errorf("the bank has pounds, which were converted:\n%s", none)
+	}
+	for _, d := range b.settlement("format=stripe-csv&plant=5&convert=GBP:EUR:1.15").Planted {
+		if d.Kind != "other_rate" || d.Currency != "EUR" || d.Was == d.Is {
+			t.Errorf("planted %+v", d)
+		}
+	}
+	for _, bad := range []string{"GBP", "GBP:EUR", "GBP:GBP:1", "GBP:XYZ:1", "GBP:EUR:0", "GBP:EUR:1e3", "GBP:EUR:1:2"} {
+		wantError(t, b.mustDo(http.MethodGet, "/v1/settlement?format=stripe-csv&convert="+bad, "", ""), 400,
+			apiError{Type: typeInvalid, Code: codeInvalidParam, Param: "convert"})
+	}
+}
+
 // A planted discrepancy is one: the line is not as it was, whatever its amount.
 func TestPlanters_AlwaysChangeTheLine(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	for _, p := range planters {
+	for _, p := range append(slices.Clone(planters), otherRate) {
 		for _, gross := range []int64{-10_000, -100, -99, -1, 1, 99, 100, 10_000} {
 			for _, currency := range []string{"GBP", "EUR", "JPY"} {
 				l := line{id: "txn_1", at: at, currency: currency, gross: gross, fee: 1}

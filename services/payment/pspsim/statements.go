@@ -1,12 +1,15 @@
 package pspsim
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/xml"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tieout/tieout/pkg/money"
 )
 
 // bankAccount is the account that payouts of a currency go to.
@@ -19,14 +22,15 @@ func stripeCSV(lines []line) string {
 	rows := [][]string{{
 		"automatic_payout_id", "automatic_payout_effective_at_utc", "balance_transaction_id", "created_utc", "available_on_utc",
 		"currency", "gross", "fee", "net", "reporting_category", "source_id", "charge_id", "payment_intent_id",
-		"payment_metadata[order_id]", "payment_metadata[tieout_key]",
+		"payment_metadata[order_id]", "payment_metadata[tieout_key]", "customer_facing_amount", "customer_facing_currency",
 	}}
 	for _, l := range lines {
 		paid := payoutDay(l.at).Format(time.DateTime)
+		customer := cmp.Or(l.original, money.Amount{Currency: money.Currency(l.currency), Minor: l.gross})
 		rows = append(rows, []string{
 			l.payout, paid, l.id, l.at.UTC().Format(time.DateTime), paid,
 			strings.ToLower(l.currency), decimal(l.gross, l.currency), decimal(l.fee, l.currency), decimal(l.net(), l.currency),
-			l.category, l.source, l.charge, "", l.reference, l.key,
+			l.category, l.source, l.charge, "", l.reference, l.key, customer.Decimal(), strings.ToLower(string(customer.Currency)),
 		})
 	}
 	if err := out.WriteAll(rows); err != nil {

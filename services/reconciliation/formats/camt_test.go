@@ -135,7 +135,7 @@ func TestCamt_ReadsVersion02(t *testing.T) {
 			{At: 122, Number: 2, Kind: KindTransfer, Code: "064", Amount: camtEUR(2500), Booked: jan15, Value: jan16, ID: "BANK-1/2", Key: "ord_2",
 				Reference: "M2"},
 			{At: 135, Number: 3, Kind: KindTransfer, Code: "PMNT/IDDT/UPDD", Amount: camtEUR(1750), Booked: jan15, Value: jan15, Reversal: true, Text: "REVERSED"},
-			{At: 173, Number: 4, Kind: KindTransfer, Code: "201", Amount: camtEUR(-22500), Booked: jan15, Value: jan15, ID: "BANK-3", Reference: "instr-3"},
+			{At: 173, Number: 4, Kind: KindTransfer, Code: "201", Amount: camtEUR(-22500), Booked: jan15, Value: jan15, ID: "BANK-3", Reference: "instr-3", Original: money.Amount{Currency: "USD", Minor: -25000}},
 			{At: 156, Number: 5, Kind: KindFee, Code: "201", Amount: camtEUR(-600), Booked: jan15, Value: jan15, ID: "BANK-3/fee"},
 			{At: 196, Number: 6, Kind: KindFee, Code: "ACMT/MDOP/CHRG", Amount: camtEUR(-100), Booked: jan15, Value: jan15},
 		},

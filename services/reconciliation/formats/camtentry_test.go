@@ -45,6 +45,40 @@ func camtLines(t *testing.T, document string) (lines []string) {
 	return lines
 }
 
+// TestCamt_SaysWhatWasConverted reads what was instructed, or else what the transaction was, in another currency than the entry's.
+func TestCamt_SaysWhatWasConverted(t *testing.T) {
+	t.Parallel()
+	exchange := `<CcyXchg><SrcCcy>USD</SrcCcy><TrgtCcy>EUR</TrgtCcy><XchgRate>0.92</XchgRate></CcyXchg>`
+	details := func(inside string) string { return `<AmtDtls>` + inside + `</AmtDtls>` }
+	instructed := `<InstdAmt>` + camtAmtOf("100.00 USD") + exchange + `</InstdAmt>`
+	for name, tt := range map[string]struct{ entry, want string }{
+		"instructed":          {camtNtry("92.00 EUR", camtTxs(details(instructed+`<TxAmt>`+camtAmtOf("92.00 EUR")+`</TxAmt>`))), "100.00 USD"},
+		"that went out":       {camtNtry("-92.00 EUR", camtTxs(details(instructed))), "-100.00 USD"},
+		"the transaction":     {camtNtry("92.00 EUR", camtTxs(details(`<TxAmt>`+camtAmtOf("100.00 USD")+`</TxAmt>`))), "100.00 USD"},
+		"before it":           {camtNtry("92.00 EUR", camtTxs(details(instructed+`<TxAmt>`+camtAmtOf("15000 JPY")+`</TxAmt>`))), "100.00 USD"},
+		"behind it":           {camtNtry("92.00 EUR", camtTxs(details(`<TxAmt>`+camtAmtOf("15000 JPY")+`</TxAmt>`+instructed))), "100.00 USD"},
+		"its counter value":   {camtNtry("92.00 EUR", camtTxs(camtDetail("CntrValAmt", "100.00 USD"))), ""},
+		"the same currency":   {camtNtry("92.00 EUR", camtTxs(camtDetail("InstdAmt", "100.00 EUR"))), ""},
+		"of no currency":      {camtNtry("92.00 EUR", camtTxs(camtDetail("InstdAmt", "100.00 XYZ"))), ""},
+		"that is none":        {camtNtry("92.00 EUR", camtTxs(camtDetail("InstdAmt", "1,00 USD"))), ""},
+		"of several together": {camtNtry("92.00 EUR", camtTxs(camtDetail("InstdAmt", "50.00 USD"), camtDetail("InstdAmt", "50.00 USD"))), ""},
+		"of several by themselves": {camtNtry("184.00 EUR", camtTxs(camtAmtOf("92.00 EUR")+details(instructed), camtAmtOf("92.00 EUR")+details(instructed))),
+			"100.00 USD, 100.00 USD"},
+	} {
+		var was []string
+		for _, r := range mustReadCamt(t, camtDocument("04", camtStmt(tt.entry))) {
+			for _, l := range r.Lines {
+				if l.Original.Currency != "" {
+					was = append(was, l.Original.String())
+				}
+			}
+		}
+		if got := strings.Join(was, ", "); got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 // A camtLinesCase is an entry, and its lines and proofs.
 type camtLinesCase struct {
 	entry string

@@ -104,6 +104,7 @@ func (p *camt) gather() camtTx {
 		return p.held[0]
 	}
 	all := p.held[0]
+	all.original = money.Amount{}
 	words := func(t *camtTx) []*string {
 		return []*string{&t.code, &t.ref, &t.key, &t.creditorRef, &t.instruction, &t.other, &t.debtor, &t.debtorAcct, &t.creditor, &t.creditorAcct}
 	}
@@ -132,6 +133,7 @@ func (p *camt) gather() camtTx {
 func (p *camt) line(t *camtTx, minor int64) *Line {
 	e := &p.entry
 	l := &Line{At: t.at, Code: cmp.Or(t.code, e.code), Amount: money.Amount{Minor: minor}, Key: t.key}
+	l.Original = originally(t.original, money.Amount{Currency: e.amount.Currency, Minor: minor})
 	came := minor > 0 || minor == 0 && e.sign > 0
 	l.Reference = cmp.Or(t.creditorRef, t.instruction, t.other, e.batch)
 	if !came {

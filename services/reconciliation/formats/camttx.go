@@ -3,6 +3,8 @@ package formats
 import (
 	"fmt"
 	"slices"
+
+	"github.com/tieout/tieout/pkg/money"
 )
 
 // The amounts that a transaction may state.
@@ -20,6 +22,7 @@ type camtTx struct {
 	sign     int64              // 1 for a credit, -1 for a debit; that of the entry where it does not say
 	amounts  [camtAmounts]int64 // in the entry's currency, without sign
 	stated   [camtAmounts]bool
+	original money.Amount // what was instructed, or else the transaction, in another currency than the entry's
 	returned bool
 	code     string
 
@@ -116,13 +119,36 @@ func (p *camt) txChild(name []byte) (err error) {
 	return err
 }
 
-// txAmount reads an amount of the transaction. One in another currency than the entry's is none.
+// txAmount reads an amount of the transaction. One in another currency than the entry's is what there was before it was converted.
 func (p *camt) txAmount(which int) error {
 	minor, other, err := p.amountIn("Amt", p.entry.amount.Currency)
-	if err == nil && !other {
+	switch {
+	case err == nil && other:
+		err = p.originalAmount(which)
+	case err == nil:
 		p.tx.amounts[which], p.tx.stated[which] = minor, true
 	}
 	return err
+}
+
+// originalAmount reads what was instructed, or else what the transaction was. What cannot be read is none: nothing of the
+// statement depends on it.
+func (p *camt) originalAmount(which int) error {
+	if which != camtInstructedAmt && (which != camtTxAmt || p.tx.original.Currency != "") {
+		return nil
+	}
+	currency, err := money.ParseCurrency(string(p.x.attr("Ccy")))
+	if err != nil {
+		return nil
+	}
+	text, err := p.x.text()
+	if err != nil {
+		return err
+	}
+	if minor, err := camtMinor(text, currency.Exponent()); err == nil {
+		p.tx.original = money.Amount{Currency: currency, Minor: minor}
+	}
+	return nil
 }
 
 func (p *camt) amountsChild(name []byte) error {

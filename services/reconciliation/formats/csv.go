@@ -98,6 +98,7 @@ func (c *csvReader) take() error {
 		Key: unlessNone(c.text(csvKey)), Reference: unlessNone(c.text(csvReference)), PayoutID: c.text(csvPayoutID),
 		Text: oneLine(c.text(csvText)), Party: c.text(csvParty), PartyAccount: c.text(csvPartyAccount),
 	}
+	line.Original = c.original(line.Amount)
 	if line.Value.IsZero() {
 		line.Value = midnight(line.Booked)
 	}

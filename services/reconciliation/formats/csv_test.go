@@ -58,6 +58,31 @@ func TestCSV_IsReadByItsMapping(t *testing.T) {
 	}
 }
 
+func TestCSV_SaysWhatWasConverted(t *testing.T) {
+	t.Parallel()
+	m := mapping(t, `{"kind": "transfer", "currency": "EUR", "decimal_mark": ",", "separator": ";",
+		"columns": {"booked": "d", "debit": "out", "credit": "in", "original_amount": "was", "original_currency": "of"}}`)
+	said, err := transcript(strings.NewReader("d;in;out;was;of\n2024-03-01;92,00;;100,00;usd\n2024-03-02;;9,20;10,00;USD\n2024-03-03;5,00;;;\n2024-03-04;5,00;;5,00;EUR\n"),
+		formats.Options{Mapping: m})
+	want := []string{
+		"2: statement   EUR",
+		"2: line 1 transfer() 92.00 EUR was 100.00 USD 2024-03-01",
+		"3: line 2 transfer() -9.20 EUR was -10.00 USD 2024-03-02",
+		"4: line 3 transfer() 5.00 EUR 2024-03-03",
+		"5: line 4 transfer() 5.00 EUR 2024-03-04",
+		"closed with 4 lines, last true",
+	}
+	if diff := cmp.Diff(want, said); diff != "" || err != nil {
+		t.Errorf("error %v, said (-want +got):\n%s", err, diff)
+	}
+	if _, err := transcript(strings.NewReader("d;in;out;was;of\n2024-03-01;92,00;;1;XYZ\n"), formats.Options{Name: "f", Mapping: m}); err == nil || !strings.Contains(err.Error(), "f:2: of: unknown currency") {
+		t.Errorf("got %v, want the column of the currency", err)
+	}
+	if _, err := formats.ParseMapping([]byte(`{"kind": "fee", "columns": {"booked": "d", "amount": "a", "original_amount": "o"}}`)); err == nil || !strings.Contains(err.Error(), "original_currency") {
+		t.Errorf("got %v, want original_currency to be missing", err)
+	}
+}
+
 // provider is the mapping of a provider's file: fees, signs as they are.
 const provider = `{"kind": "charge", "negative_fees": true, "booked_layout": "YYYY-MM-DDTHH:mm:ssZ", "value_layout": "MM/DD/YYYY",
 	"columns": {"id": "Id", "booked": "Time", "value": "Due", "amount": "Gross", "fee": "Fee", "net": "Net", "currency": "Currency",

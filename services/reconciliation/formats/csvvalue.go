@@ -147,6 +147,14 @@ func (c *csvReader) fee(currency money.Currency) int64 {
 	return fee.Minor
 }
 
+// original is what a row moved before it was converted, if it was.
+func (c *csvReader) original(moved money.Amount) money.Amount {
+	if c.text(csvOriginalAmount) == "" || c.text(csvOriginalCurrency) == "" || c.err != nil {
+		return money.Amount{}
+	}
+	return originally(c.number(csvOriginalAmount, c.currencyOf(csvOriginalCurrency)), moved)
+}
+
 // balance is the balance behind the row, nil where the file has none.
 func (c *csvReader) balance(currency money.Currency) *money.Amount {
 	if !c.m.has(csvBalance) {

@@ -30,9 +30,10 @@ type Mapping struct {
 	NoHeading bool `json:"no_heading,omitempty"`
 
 	// Columns says which column holds what, by its heading. The keys are id, account, amount, debit, credit, indicator, fee,
-	// net, currency, booked, value, kind, provider_id, parent_id, key, reference, payout_id, text, party, party_account and
-	// balance, which is the booked balance behind the line: with it, rows must go from old to new. Needed are booked, and
-	// amount, or debit and credit. A statement ends where the account changes.
+	// net, currency, booked, value, kind, provider_id, parent_id, key, reference, payout_id, text, party, party_account,
+	// balance, which is the booked balance behind the line: with it, rows must go from old to new; and original_amount with
+	// original_currency, which is what the amount was before it was converted. Needed are booked, and amount, or debit and
+	// credit. A statement ends where the account changes.
 	Columns rowfile.Mapping `json:"columns"`
 
 	// Currency is that of rows where no column names one. Default: what the file is read with.
@@ -85,12 +86,15 @@ const (
 	csvParty
 	csvPartyAccount
 	csvBalance
+	csvOriginalAmount
+	csvOriginalCurrency
 )
 
 // csvKeys name it.
 var csvKeys = rowfile.Keys{All: []string{
 	"id", "account", "amount", "debit", "credit", "indicator", "fee", "net", "currency", "booked", "value", "kind",
 	"provider_id", "parent_id", "key", "reference", "payout_id", "text", "party", "party_account", "balance",
+	"original_amount", "original_currency",
 }}
 
 // csvKinds are what a line can be.
@@ -189,6 +193,9 @@ func (m *Mapping) checkColumns() (problems []error) {
 	alone := m.has(csvAmount) && !m.has(csvDebit) && !m.has(csvCredit)
 	if !sides && !alone {
 		wrong("columns: it needs amount, perhaps with indicator, or both debit and credit")
+	}
+	if m.has(csvOriginalAmount) != m.has(csvOriginalCurrency) {
+		wrong("columns: original_amount and original_currency go together")
 	}
 	if !m.has(csvKind) && m.Kind == "" {
 		wrong("kind is missing: there is neither a column for it, nor one for all rows")

@@ -18,7 +18,7 @@ func TestParseMapping_RefusesWhatCannotBeOrIsNotKnown(t *testing.T) {
 		`[]`:                                     "json: cannot unmarshal array into Go value of type formats.Mapping",
 		`{"colour": "red"}`:                      `json: unknown field "colour"`,
 		simple + `{}`:                            "there is something behind it",
-		`{` + columns + `, "colour": "c"}}`:      `columns: "colour" is none of id, account, amount, debit, credit, indicator, fee, net, currency, booked, value, kind, provider_id, parent_id, key, reference, payout_id, text, party, party_account, balance`,
+		`{` + columns + `, "colour": "c"}}`:      `columns: "colour" is none of id, account, amount, debit, credit, indicator, fee, net, currency, booked, value, kind, provider_id, parent_id, key, reference, payout_id, text, party, party_account, balance, original_amount, original_currency`,
 		`{` + columns + `, "text": " t"}}`:       `columns: text is " t", which no heading is`,
 		`{` + columns + `, "text": ""}}`:         `columns: text is "", which no heading is`,
 		`{` + columns + `}, "no_heading": true}`: "columns: amount is \"a\", which is no number of a column\ncolumns: booked is \"d\", which is no number of a column",

@@ -2,6 +2,7 @@ package formats
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/tieout/tieout/pkg/money"
@@ -101,6 +102,9 @@ type Line struct {
 	// Fee is what was kept of it, in minor units of the same currency: Amount less Fee is what arrived. Less than zero when it
 	// was given back. Bank lines have none.
 	Fee int64
+	// Original is what Amount was before it was converted, with the same sign. Without a currency where the file tells of none, or
+	// nothing was converted.
+	Original money.Amount
 	// Booked is when it happened or was booked: for provider reports a time, else a day at midnight UTC.
 	Booked time.Time
 	// Value is the day from which it counts, at midnight UTC; for provider reports when it becomes available.
@@ -126,6 +130,17 @@ type Line struct {
 	Text string
 	// Party and PartyAccount are whom it comes from or goes to.
 	Party, PartyAccount string
+}
+
+// originally is a stated amount as a line's Original: with the sign of what the line moves, and none where nothing was converted.
+func originally(stated, moved money.Amount) money.Amount {
+	if stated.Currency == moved.Currency || stated.Minor == 0 || stated.Minor == math.MinInt64 || moved.Minor == 0 {
+		return money.Amount{}
+	}
+	if stated.Minor < 0 != (moved.Minor < 0) {
+		stated.Minor = -stated.Minor
+	}
+	return stated
 }
 
 // A Proof is a control that a file carries.

@@ -35,6 +35,8 @@ const (
 	stripeCustomerName
 	stripeCustomerEmail
 	stripeCustomerID
+	stripeFacingAmount
+	stripeFacingCurrency
 )
 
 // stripeKeys name them. A report may have many more, in any order.
@@ -44,6 +46,7 @@ var stripeKeys = rowfile.Keys{
 		"automatic_payout_id", "source_id", "charge_id", "payment_intent_id",
 		"payment_metadata[order_id]", "payment_metadata[tieout_key]", "refund_metadata[tieout_key]",
 		"description", "dispute_reason", "customer_name", "customer_email", "customer_id",
+		"customer_facing_amount", "customer_facing_currency",
 	},
 	Required: []string{"balance_transaction_id", "created", "currency", "gross", "fee", "net", "reporting_category"},
 	ByName:   true,
@@ -148,6 +151,7 @@ func (s *stripeReader) take(number int) error {
 		Reference: s.text(stripeOrder), PayoutID: s.text(stripePayout), Text: oneLine(s.text(stripeDescription)),
 		Party: cmp.Or(s.text(stripeCustomerName), s.text(stripeCustomerEmail), s.text(stripeCustomerID)),
 	}
+	line.Original = s.original(gross)
 	if reason := s.text(stripeDispute); reason != "" {
 		line.Text = oneLine(line.Text + " " + reason)
 	}
@@ -199,6 +203,14 @@ func (s *stripeReader) amount(key int, c money.Currency) money.Amount {
 		s.fail(key, err)
 	}
 	return amount
+}
+
+// original is what the customer paid, where that was converted into what the row moves.
+func (s *stripeReader) original(gross money.Amount) money.Amount {
+	if s.text(stripeFacingAmount) == "" || s.text(stripeFacingCurrency) == "" || s.err != nil {
+		return money.Amount{}
+	}
+	return originally(s.amount(stripeFacingAmount, s.currencyOf(stripeFacingCurrency)), gross)
 }
 
 // How the report writes times, besides RFC 3339.

@@ -43,6 +43,39 @@ func TestStripe_IsReadByReportingCategory(t *testing.T) {
 	}
 }
 
+// TestStripe_SaysWhatWasConverted reads what the customer paid, where that is another currency: with the sign of the row.
+func TestStripe_SaysWhatWasConverted(t *testing.T) {
+	t.Parallel()
+	const heading = "balance_transaction_id,created,currency,gross,fee,net,reporting_category,customer_facing_amount,customer_facing_currency\n"
+	for row, want := range map[string]string{
+		"eur,92.00,0.00,92.00,charge,100.00,usd":    "92.00 EUR was 100.00 USD",
+		"eur,-9.20,0.00,-9.20,refund,10.00,usd":     "-9.20 EUR was -10.00 USD",
+		"eur,-9.20,0.00,-9.20,refund,-10.00,USD":    "-9.20 EUR was -10.00 USD",
+		"usd,0.67,0.00,0.67,charge,100,jpy":         "0.67 USD was 100 JPY",
+		"eur,92.00,0.00,92.00,charge,92.00,eur":     "92.00 EUR was 0 ",
+		"eur,92.00,0.00,92.00,charge,,":             "92.00 EUR was 0 ",
+		"eur,92.00,0.00,92.00,charge,100.00,":       "92.00 EUR was 0 ",
+		"eur,92.00,0.00,92.00,charge,100.00,xyz":    `customer_facing_currency: unknown currency: "XYZ" is not an ISO 4217 code`,
+		"eur,92.00,0.00,92.00,charge,1.000.00,usd":  "customer_facing_amount: malformed amount",
+		"eur,92.00,0.00,92.00,charge,100.000,usd":   "customer_facing_amount: too many decimals",
+		"eur,0.00,0.00,0.00,charge,100.00,usd":      "0.00 EUR was 0 ",
+		"eur,92.00,0.00,92.00,charge,\"-0.00\",usd": "92.00 EUR was 0 ",
+	} {
+		got := ""
+		for part, err := range formats.Read(strings.NewReader(heading+"txn_1,2024-03-01 10:11:12,"+row+"\n"), formats.Options{}) {
+			switch {
+			case err != nil:
+				got = err.Error()
+			case part.Line != nil:
+				got = fmt.Sprintf("%s was %s", part.Line.Amount, part.Line.Original)
+			}
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, want %s", row, got, want)
+		}
+	}
+}
+
 // stripeRows is a report of rows that have currency, gross, fee, net, category, payout and source.
 func stripeRows(rows ...string) string {
 	file := []string{"balance_transaction_id,created,currency,gross,fee,net,reporting_category,automatic_payout_id,source_id"}

@@ -42,6 +42,9 @@ func tell(p formats.Part) string {
 	if l.Fee != 0 {
 		words = append(words, fmt.Sprint("fee ", l.Fee))
 	}
+	if l.Original.Currency != "" {
+		words = append(words, "was "+l.Original.String())
+	}
 	words = append(words, tellTime(l.Booked))
 	if !l.Value.Equal(l.Booked) {
 		words = append(words, "value "+tellTime(l.Value))

@@ -35,15 +35,17 @@ func (m *matcher) own() {
 
 // ownPayout matches a payout that moves nothing.
 func (m *matcher) ownPayout(ours []int32) {
-	adjust := int64(0)
-	for _, o := range ours {
-		adjust += m.ours.rows[o].Adjust
-	}
-	switch amount := m.ours.sum(ours); {
-	case amount == 0:
-		m.take(ours, nil, proof{pass: PassOwn, score: scoreWhole, evidence: `{"own":"payout"}`})
-	case amount+adjust == 0:
-		m.take(ours, nil, proof{pass: PassOwn, score: scorePart, evidence: `{"own":"payout","adjusted":` + strconv.FormatInt(adjust, 10) + `}`})
+	amount := m.ours.sum(ours)
+	for _, off := range m.offs(ours) {
+		switch {
+		case amount+off != 0:
+			continue
+		case off == 0:
+			m.take(ours, nil, proof{pass: PassOwn, score: scoreWhole, evidence: `{"own":"payout"}`})
+		default:
+			m.take(ours, nil, proof{pass: PassOwn, score: scorePart, evidence: `{"own":"payout","adjusted":` + strconv.FormatInt(off, 10) + `}`})
+		}
+		return
 	}
 }
 

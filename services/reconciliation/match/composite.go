@@ -61,9 +61,8 @@ func (m *matcher) byDay() {
 	points := make([]point, 0, len(m.ours.open)+len(m.theirs.open))
 	for _, o := range m.ours.booked() {
 		row := &m.ours.rows[o]
-		points = append(points, pointOf(row, o, false))
-		if row.Adjust != 0 { // it may be either; which one is left to pass 4
-			points = append(points, point{row.Amount + row.Adjust, row.Day, o, row.Kind, false})
+		for _, off := range row.offs() { // it may be any of them; which one is left to pass 4
+			points = append(points, point{row.Amount + off, row.Day, o, row.Kind, false})
 		}
 	}
 	for _, t := range m.theirs.open {
@@ -84,7 +83,7 @@ func (m *matcher) byDay() {
 				o, t = t, o
 			}
 			ours := &m.ours.rows[o]
-			if ours.Adjust == 0 && m.links.relate(ours, &m.theirs.rows[t]).possible() {
+			if len(ours.offs()) == 1 && m.links.relate(ours, &m.theirs.rows[t]).possible() {
 				m.take([]int32{o}, []int32{t}, proof{pass: PassComposite, score: scoreAmount, evidence: `{"by":"amount and day"}`})
 			}
 		}

@@ -7,6 +7,61 @@ import (
 	"strings"
 )
 
+// maxAsked is how many texts are asked for at once, more or less.
+const maxAsked = 4096
+
+// fuzzy decides components that their shape does not decide. Texts of many of them are asked for at once.
+func (m *matcher) fuzzy(unsure []family) {
+	for len(unsure) > 0 && m.goOn() {
+		var rows []Row
+		n := 0
+		for ; n < len(unsure) && len(rows) < maxAsked; n++ {
+			for _, o := range unsure[n].ours {
+				rows = append(rows, m.ours.rows[o])
+			}
+			for _, t := range unsure[n].theirs {
+				rows = append(rows, m.theirs.rows[t])
+			}
+		}
+		said := m.read(rows)
+		for _, f := range unsure[:n] {
+			m.resolveByText(f, said)
+		}
+		unsure = unsure[n:]
+	}
+}
+
+// read gives the words of rows, by their keys; none when they are not to be looked at.
+func (m *matcher) read(rows []Row) map[Key][]string {
+	if !m.rules.on(PassFuzzy) || m.in.Texts == nil {
+		return nil
+	}
+	said := make(map[Key][]string, len(rows))
+	for i, text := range m.in.Texts(rows) {
+		said[rows[i].Key] = words(text)
+	}
+	return said
+}
+
+// resolveByText is pass 5: it matches the rows of a component that say the same, and looks again at what is left.
+func (m *matcher) resolveByText(f family, said map[Key][]string) {
+	similar := m.similar(f, said)
+	if len(similar) == 0 {
+		m.ambiguous(f, "several are equally good")
+		return
+	}
+	for _, p := range similar {
+		m.takeNear(p.pair, proof{pass: PassFuzzy, score: int16(p.similarity * scoreAmount / whole), evidence: p.evidence()})
+	}
+	ours := slices.DeleteFunc(slices.Clone(f.ours), func(o int32) bool { return m.ours.fate[o] != isOpen })
+	theirs := slices.DeleteFunc(slices.Clone(f.theirs), func(t int32) bool { return m.theirs.fate[t] != isOpen })
+	for _, f := range families(ours, theirs, m.candidates) {
+		if len(f.ours) > 0 && len(f.theirs) > 0 && !m.resolve(f) {
+			m.resolveByText(f, said)
+		}
+	}
+}
+
 // alike is two rows whose texts are more similar than those of any other two candidates that one of them is among.
 type alike struct {
 	pair
@@ -17,16 +72,18 @@ func (a alike) evidence() string {
 	return `{"similarity":` + strconv.Itoa(a.similarity) + `,"next":` + strconv.Itoa(a.next) + `}`
 }
 
-// similar is pass 5: of the candidates of a component, those whose texts are similar enough, and clearly more so than all that
-// either row has besides.
-func (m *matcher) similar(f family) (found []alike) {
-	ours, theirs := m.texts(&m.ours, f.ours), m.texts(&m.theirs, f.theirs)
+// similar gives, of the candidates of a component, those whose texts are similar enough, and clearly more so than all that either
+// row has besides.
+func (m *matcher) similar(f family, said map[Key][]string) (found []alike) {
+	if len(said) == 0 {
+		return nil
+	}
 	scores := make([][]int, len(f.ours))
 	for i, o := range f.ours {
 		scores[i] = make([]int, len(f.theirs))
 		for j, t := range f.theirs {
 			if m.candidates(o, t) {
-				scores[i][j] = similarity(ours[i], theirs[j])
+				scores[i][j] = similarity(said[m.ours.rows[o].Key], said[m.theirs.rows[t].Key])
 			}
 		}
 	}
@@ -52,14 +109,6 @@ func (m *matcher) similar(f family) (found []alike) {
 		}
 	}
 	return found
-}
-
-func (m *matcher) texts(s *side, places []int32) [][]string {
-	texts := make([][]string, len(places))
-	for n, i := range places {
-		texts[n] = words(m.in.Text(s.rows[i]))
-	}
-	return texts
 }
 
 // How much of a text is looked at: bytes, words, and letters of a word that is compared with one that is not the same.

@@ -102,11 +102,12 @@ func (x *index) search(from, to int, first, second int64) int {
 
 // windowsOf are where theirs may be for a row of ours: around its amount, and around what it should be where it is known to be off.
 func (r *Rules) windowsOf(row *Row) []span {
-	spans := []span{r.windowOf(row)}
-	if row.Adjust != 0 {
-		spans = append(spans, spans[0])
-		spans[1].least += row.Adjust
-		spans[1].most += row.Adjust
+	offs := row.offs()
+	spans := make([]span, len(offs))
+	for i, off := range offs {
+		spans[i] = r.windowOf(row)
+		spans[i].least += off
+		spans[i].most += off
 	}
 	return spans
 }

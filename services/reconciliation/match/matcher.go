@@ -133,7 +133,7 @@ func checkSum(sides ...[]Row) error {
 	total := uint64(0)
 	for _, rows := range sides {
 		for i := range rows {
-			for _, v := range [...]int64{rows[i].Amount, rows[i].Fee, rows[i].Adjust} {
+			for _, v := range [...]int64{rows[i].Amount, rows[i].Fee, rows[i].Adjust, rows[i].Refused} {
 				size := uint64(v)
 				if v < 0 {
 					size = -size

@@ -36,9 +36,9 @@ func (m *matcher) payouts() {
 // credit is a payout that comes to something else than its lines on the bank statement, and what strays explain it.
 type credit struct {
 	ours, theirs []int32
-	adjust       int64
+	offs         []int64
 	strays       []int32 // places in Input.Stray
-	counted      int64   // what of adjust had to be counted in besides
+	counted      int64   // which of offs had to be counted in besides
 	solutions    int     // two stands for more
 }
 
@@ -48,11 +48,9 @@ func (m *matcher) byPayout(score int16, evidence string) proof {
 
 // credit matches a payout with its bank lines when they come to the same, as reported or with what the report is known to be off.
 func (m *matcher) credit(ours, theirs []int32) (c credit, ties bool) {
-	for _, o := range ours {
-		c.adjust += m.ours.rows[o].Adjust
-	}
+	c.offs = m.offs(ours)
 	reported, arrived := m.ours.sum(ours), m.theirs.sum(theirs)
-	for _, adjust := range []int64{0, c.adjust} {
+	for _, adjust := range c.offs {
 		by := m.byPayout(scoreWhole, "")
 		if adjust != 0 {
 			by = m.byPayout(scorePart, `{"adjusted":`+strconv.FormatInt(adjust, 10)+`}`)
@@ -73,6 +71,23 @@ func (m *matcher) credit(ours, theirs []int32) (c credit, ties bool) {
 	}
 	c.ours, c.theirs = slices.Clone(ours), slices.Clone(theirs)
 	return c, false
+}
+
+// offs are by how much credits may differ from payouts that belong together.
+func (m *matcher) offs(payouts []int32) []int64 {
+	refused := int64(0)
+	for _, o := range payouts {
+		refused += m.ours.rows[o].Refused
+	}
+	return offsOf(m.adjusted(payouts), refused)
+}
+
+// adjusted is by how much payouts are known to be off.
+func (m *matcher) adjusted(payouts []int32) (adjust int64) {
+	for _, o := range payouts {
+		adjust += m.ours.rows[o].Adjust
+	}
+	return adjust
 }
 
 // surplus finds that there are more bank lines of a payout than it needs.
@@ -129,7 +144,7 @@ func (m *matcher) strayed(c *credit, byDay []int32) {
 		nets[i] = m.in.Stray[s].Net()
 	}
 	residual := m.theirs.sum(c.theirs) - m.ours.sum(c.ours)
-	for _, adjust := range slices.Compact([]int64{0, c.adjust}) {
+	for _, adjust := range c.offs {
 		found := m.rules.Subset.byChance(nets, residual-adjust, 1)
 		if c.solutions += found.solutions; found.solutions > 0 {
 			c.strays, c.counted = nil, adjust
@@ -142,13 +157,13 @@ func (m *matcher) strayed(c *credit, byDay []int32) {
 
 // offCredit says what is to be said of a payout that does not come to its lines.
 func (m *matcher) offCredit(c *credit) {
-	residual := m.theirs.sum(c.theirs) - m.ours.sum(c.ours) - c.adjust
+	residual := m.theirs.sum(c.theirs) - m.ours.sum(c.ours) - m.adjusted(c.ours)
 	switch {
 	case c.solutions == 1:
 		m.take(c.ours, c.theirs, m.byPayout(scorePart-scoreLate, m.strayEvidence(c)))
 	case c.solutions > 1:
 		m.ambiguous(family{c.ours, c.theirs}, "several sets of strays come to the residual")
-	case c.adjust == 0 && len(c.ours) == 1 && len(c.theirs) == 1:
+	case len(c.offs) == 1 && len(c.ours) == 1 && len(c.theirs) == 1:
 		m.find(byDifference(residual), c.ours, c.theirs, residual, "")
 	default:
 		m.find(breaks.SplitIncomplete, c.ours, c.theirs, residual, "")

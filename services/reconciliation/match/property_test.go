@@ -312,7 +312,7 @@ func TestRun_OfNothingIsNothing(t *testing.T) {
 	for _, r := range []match.Rules{match.DefaultProvider(), match.DefaultBank()} {
 		for _, rows := range []string{"", "ours a 5", "theirs x 5"} {
 			in, _ := partition(t, rows)
-			in.Text = nil
+			in.Texts = nil
 			result, err := match.Run(in, r)
 			if err != nil || result.Len() != 0 || len(result.Findings) != len(in.Ours)+len(in.Theirs) {
 				t.Errorf("%q: %+v, %v", rows, result.Findings, err)

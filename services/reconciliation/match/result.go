@@ -18,9 +18,9 @@ type Input struct {
 	Stray []Row
 	// AsOf is the day on which it is judged what is due.
 	AsOf Day
-	// Text gives the references and remittance information of a row, as it was written, for the few rows where tokens are not
-	// enough. It must give the same text for the same row each time.
-	Text func(Row) string
+	// Texts gives the references and remittance information of rows, as they were written, for the few rows where tokens are not
+	// enough: of each a text, the same for the same row each time.
+	Texts func([]Row) []string
 	// Progress, where it is given, is told now and then how many rows are decided, of how many. When it returns false, the run
 	// ends with ErrStopped.
 	Progress func(done, all int64) (goOn bool)
@@ -43,7 +43,7 @@ const (
 )
 
 // Match is rows that are the same money. The places are indices into Input.Ours and Input.Theirs after the run, in ascending
-// order. One of the two is empty only in matches of PassOwn.
+// order. One of the two is empty only in matches of PassOwn, and of what is in another currency on the other side.
 type Match struct {
 	Ours, Theirs []int32
 	Pass         Pass
@@ -87,6 +87,7 @@ type Result struct {
 	records  []record
 	evidence []string
 	order    []int32 // of records
+	byID     []int32 // records by the IDs of their rows, when somebody has asked
 }
 
 // Len is the number of matches.
@@ -97,15 +98,55 @@ func (r *Result) Len() int { return len(r.records) }
 func (r *Result) Matches() iter.Seq[Match] {
 	return func(yield func(Match) bool) {
 		for _, at := range r.order {
-			rec := &r.records[at]
-			split, end := rec.at+rec.ours, rec.at+rec.ours+rec.theirs
-			if !yield(Match{
-				Ours: r.legs[rec.at:split:split], Theirs: r.legs[split:end:end], Pass: rec.pass,
-				OursBy: rec.oursBy, TheirsBy: rec.theirsBy, Score: rec.score, Evidence: r.evidence[rec.evidence],
-			}) {
+			if !yield(r.match(at)) {
 				return
 			}
 		}
+	}
+}
+
+// MatchesByID gives the matches in the order of the ID of one of their rows, of ours where there are any.
+func (r *Result) MatchesByID(in *Input) iter.Seq[Match] {
+	if r.byID == nil {
+		r.byID = r.orderByID(in)
+	}
+	return func(yield func(Match) bool) {
+		for _, at := range r.byID {
+			if !yield(r.match(at)) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Result) orderByID(in *Input) []int32 {
+	type placed struct {
+		id int64
+		at int32
+	}
+	all := make([]placed, len(r.order))
+	for i, at := range r.order {
+		rec := &r.records[at]
+		if first := r.legs[rec.at]; rec.ours > 0 {
+			all[i] = placed{in.Ours[first].ID, at}
+		} else {
+			all[i] = placed{in.Theirs[first].ID, at}
+		}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.id, b.id) })
+	order := make([]int32, len(all))
+	for i, p := range all {
+		order[i] = p.at
+	}
+	return order
+}
+
+func (r *Result) match(at int32) Match {
+	rec := &r.records[at]
+	split, end := rec.at+rec.ours, rec.at+rec.ours+rec.theirs
+	return Match{
+		Ours: r.legs[rec.at:split:split], Theirs: r.legs[split:end:end], Pass: rec.pass,
+		OursBy: rec.oursBy, TheirsBy: rec.theirsBy, Score: rec.score, Evidence: r.evidence[rec.evidence],
 	}
 }
 

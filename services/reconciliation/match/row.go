@@ -1,5 +1,7 @@
 package match
 
+import "slices"
+
 // Day is a civil day: the days since 1970-01-01.
 type Day int32
 
@@ -70,6 +72,8 @@ type Row struct {
 	// Adjust is, of a payout, by how much the findings about its lines say that it is off: what really was paid out should be
 	// Amount + Adjust. In minor units.
 	Adjust int64
+	// Refused is, of a payout, by how much it is off besides when lines that we say were refused were not paid out. In minor units.
+	Refused int64
 	// Day is when it happened (provider), or from when it counts (bank).
 	Day Day
 	// Due is, of ours, the last day on which the counterpart may still come.
@@ -84,3 +88,16 @@ type Row struct {
 
 // Net is what arrives: the amount less the fee. It must not overflow; whoever makes rows sees to that.
 func (r Row) Net() int64 { return r.Amount - r.Fee }
+
+// offs are by how much a counterpart may differ from the row: not at all, or, of a payout whose report is known to be off, by that;
+// and nobody knows of what we say was refused whether it was paid out.
+func (r *Row) offs() []int64 { return offsOf(r.Adjust, r.Refused) }
+
+var asReported = []int64{0}
+
+func offsOf(adjust, refused int64) []int64 {
+	if adjust == 0 && refused == 0 {
+		return asReported
+	}
+	return slices.Compact([]int64{0, adjust, adjust + refused})
+}

@@ -60,6 +60,8 @@ func (n *named) row(t testing.TB, text string) match.Row {
 			row.Fee, row.FeeKnown = number, true
 		case name == "adjust":
 			row.Adjust = number
+		case name == "unpaid":
+			row.Refused = number
 		case name == "text":
 			n.texts[row.Key], err = strings.ReplaceAll(value, "_", " "), nil
 		case standings[name] != 0:
@@ -78,7 +80,13 @@ func (n *named) row(t testing.TB, text string) match.Row {
 func partition(t testing.TB, text string) (match.Input, *named) {
 	t.Helper()
 	n := &named{map[match.Key]string{}, map[match.Key]string{}}
-	in := match.Input{AsOf: today, Text: func(row match.Row) string { return n.texts[row.Key] }}
+	in := match.Input{AsOf: today, Texts: func(rows []match.Row) []string {
+		texts := make([]string, len(rows))
+		for i, row := range rows {
+			texts[i] = n.texts[row.Key]
+		}
+		return texts
+	}}
 	for line := range strings.Lines(text) {
 		whose, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch whose {

@@ -14,6 +14,7 @@ func (m *matcher) window() {
 	if !m.rules.on(PassWindow) {
 		return
 	}
+	var unsure []family
 	for _, f := range m.components() {
 		if !m.goOn() {
 			return
@@ -23,11 +24,12 @@ func (m *matcher) window() {
 			continue
 		}
 		for _, f := range families(f.ours, f.theirs, m.candidates) {
-			if len(f.ours) > 0 && len(f.theirs) > 0 {
-				m.resolve(f)
+			if len(f.ours) > 0 && len(f.theirs) > 0 && !m.resolve(f) {
+				unsure = append(unsure, f)
 			}
 		}
 	}
+	m.fuzzy(unsure)
 }
 
 // candidates says whether two rows may be the same money by amount, day and what they carry.
@@ -38,11 +40,14 @@ func (m *matcher) candidates(o, t int32) bool {
 }
 
 // difference is what theirs is more than ours, and whether that is within the tolerance. Of a payout whose report is known to be
-// off, the amount that ties better counts.
+// off, the amount that ties best counts.
 func (m *matcher) difference(ours, theirs *Row) (more int64, near bool) {
-	more = theirs.Amount - ours.Amount
-	if adjusted := more - ours.Adjust; max(adjusted, -adjusted) < max(more, -more) {
-		more = adjusted
+	reported := theirs.Amount - ours.Amount
+	more = reported
+	for _, off := range ours.offs() {
+		if adjusted := reported - off; max(adjusted, -adjusted) < max(more, -more) {
+			more = adjusted
+		}
 	}
 	return more, max(more, -more) <= m.rules.Tolerance.of(ours.Amount)
 }
@@ -72,40 +77,18 @@ func (m *matcher) only(f family) (pairs []pair, only bool) {
 	return nil, false
 }
 
-// resolve matches the rows of a component where there is proof, if need be by their texts.
-func (m *matcher) resolve(f family) {
-	if pairs, only := m.only(f); only {
-		for _, p := range pairs {
-			m.takeNear(p, proof{pass: PassWindow, score: scoreAmount})
-		}
-		return
+// resolve matches the rows of a component where its shape is proof.
+func (m *matcher) resolve(f family) bool {
+	pairs, only := m.only(f)
+	for _, p := range pairs {
+		m.takeNear(p, proof{pass: PassWindow, score: scoreAmount})
 	}
-	if m.rules.on(PassFuzzy) && m.in.Text != nil {
-		if similar := m.similar(f); len(similar) > 0 {
-			for _, p := range similar {
-				m.takeNear(p.pair, proof{pass: PassFuzzy, score: int16(p.similarity * scoreAmount / whole), evidence: p.evidence()})
-			}
-			m.resolveRest(f)
-			return
-		}
-	}
-	m.ambiguous(f, "several are equally good")
+	return only
 }
 
 // ambiguous finds that rows cannot be told apart.
 func (m *matcher) ambiguous(f family, why string) {
 	m.find(breaks.Ambiguous, f.ours, f.theirs, m.theirs.sum(f.theirs)-m.ours.sum(f.ours), `{"why":"`+why+`"}`)
-}
-
-// resolveRest looks again at what texts have left of a component.
-func (m *matcher) resolveRest(f family) {
-	ours := slices.DeleteFunc(slices.Clone(f.ours), func(o int32) bool { return m.ours.fate[o] != isOpen })
-	theirs := slices.DeleteFunc(slices.Clone(f.theirs), func(t int32) bool { return m.theirs.fate[t] != isOpen })
-	for _, f := range families(ours, theirs, m.candidates) {
-		if len(f.ours) > 0 && len(f.theirs) > 0 {
-			m.resolve(f)
-		}
-	}
 }
 
 // pair is a row of ours and one of theirs.

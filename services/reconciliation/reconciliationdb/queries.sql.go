@@ -2577,7 +2577,7 @@ func (q *Queries) ListFiles(ctx context.Context, arg ListFilesParams) ([]ListFil
 
 const listFindings = `-- name: ListFindings :many
 SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
- WHERE run_number = $1 AND partition_id = $2 AND code <> 'ADJUSTED' ORDER BY place
+ WHERE run_number = $1 AND partition_id = $2 AND code NOT IN ('ADJUSTED', 'CONVERTED') ORDER BY place
 `
 
 type ListFindingsParams struct {
@@ -2594,7 +2594,8 @@ type ListFindingsRow struct {
 	Nearest     string
 }
 
-// What becomes breaks: how payouts were adjusted is explained by what was found about their lines.
+// What becomes breaks: how payouts were adjusted is explained by what was found about their lines, and what was converted is as it
+// should be.
 func (q *Queries) ListFindings(ctx context.Context, arg ListFindingsParams) ([]ListFindingsRow, error) {
 	rows, err := q.db.Query(ctx, listFindings, arg.RunNumber, arg.PartitionID)
 	if err != nil {
@@ -2673,7 +2674,7 @@ func (q *Queries) ListHeld(ctx context.Context) ([]ListHeldRow, error) {
 
 const listLines = `-- name: ListLines :many
 SELECT m.id, m.key, m.kind, m.amount_minor, m.fee_minor, p.currency, m.day, m.other_day, m.line, m.provider_id, m.parent_id, m.idem_key,
-       m.reference, m.payout_id, m.note
+       m.reference, m.payout_id, m.note, coalesce(m.original_minor, 0)::bigint AS original_minor, coalesce(m.original_currency, '')::text AS original_currency
   FROM movement m JOIN partition p ON p.id = m.partition_id
  WHERE m.id > $1 AND m.id <= $2 ORDER BY m.id LIMIT $3
 `
@@ -2685,21 +2686,23 @@ type ListLinesParams struct {
 }
 
 type ListLinesRow struct {
-	ID          int64
-	Key         uuid.UUID
-	Kind        int16
-	AmountMinor int64
-	FeeMinor    int64
-	Currency    string
-	Day         pgtype.Date
-	OtherDay    pgtype.Date
-	Line        int32
-	ProviderID  string
-	ParentID    string
-	IdemKey     string
-	Reference   string
-	PayoutID    string
-	Note        string
+	ID               int64
+	Key              uuid.UUID
+	Kind             int16
+	AmountMinor      int64
+	FeeMinor         int64
+	Currency         string
+	Day              pgtype.Date
+	OtherDay         pgtype.Date
+	Line             int32
+	ProviderID       string
+	ParentID         string
+	IdemKey          string
+	Reference        string
+	PayoutID         string
+	Note             string
+	OriginalMinor    int64
+	OriginalCurrency string
 }
 
 func (q *Queries) ListLines(ctx context.Context, arg ListLinesParams) ([]ListLinesRow, error) {
@@ -2727,6 +2730,8 @@ func (q *Queries) ListLines(ctx context.Context, arg ListLinesParams) ([]ListLin
 			&i.Reference,
 			&i.PayoutID,
 			&i.Note,
+			&i.OriginalMinor,
+			&i.OriginalCurrency,
 		); err != nil {
 			return nil, err
 		}
@@ -3582,7 +3587,7 @@ func (q *Queries) MarkDiffering(ctx context.Context, arg MarkDifferingParams) er
 
 const matchedPayouts = `-- name: MatchedPayouts :many
 SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(m.amount_minor)::bigint AS net_minor,
-       s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+       s.ours_minor, s.theirs_minor, s.payouts, s.arrived_on
   FROM delivery d
   JOIN movement m ON m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295
   JOIN partition p ON p.id = m.partition_id
@@ -3593,9 +3598,9 @@ SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(
               count(DISTINCT o.payout_id) FILTER (WHERE o.ours) AS payouts, count(*) FILTER (WHERE NOT o.ours) AS lines,
               coalesce(max(o.day) FILTER (WHERE NOT o.ours), 'epoch')::date AS arrived_on
          FROM match_leg k JOIN movement o ON o.id = k.movement_id WHERE k.match_id = l.match_id AND k.active) AS s
- WHERE (l.match_id < 0 OR EXISTS (SELECT FROM run r WHERE r.number = (l.match_id >> 32)::int AND r.state = 2)) AND d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2
+ WHERE (l.match_id < 0 OR EXISTS (SELECT FROM run r WHERE r.number = (l.match_id >> 32)::int AND r.state = 2)) AND d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2 AND s.lines > 0
    AND NOT EXISTS (SELECT FROM payout_posting y WHERE y.account = p.account AND y.payout_id = m.payout_id AND y.currency = p.currency)
- GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+ GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.arrived_on
  ORDER BY d.id, m.payout_id LIMIT $1
 `
 
@@ -3609,12 +3614,12 @@ type MatchedPayoutsRow struct {
 	OursMinor   int64
 	TheirsMinor int64
 	Payouts     int64
-	Lines       int64
 	ArrivedOn   pgtype.Date
 }
 
 // Payouts of reports that are matched with a bank statement, by a run that has finished or by hand, and are not to be posted yet:
-// those of one match with what the match comes to on both sides, and how many payouts it has.
+// those of one match with what the match comes to on both sides, and how many payouts it has. Nothing is posted of what arrived in
+// another currency.
 func (q *Queries) MatchedPayouts(ctx context.Context, n int32) ([]MatchedPayoutsRow, error) {
 	rows, err := q.db.Query(ctx, matchedPayouts, n)
 	if err != nil {
@@ -3634,7 +3639,6 @@ func (q *Queries) MatchedPayouts(ctx context.Context, n int32) ([]MatchedPayouts
 			&i.OursMinor,
 			&i.TheirsMinor,
 			&i.Payouts,
-			&i.Lines,
 			&i.ArrivedOn,
 		); err != nil {
 			return nil, err
@@ -3796,15 +3800,34 @@ func (q *Queries) MeasureOverlap(ctx context.Context, arg MeasureOverlapParams) 
 	return err
 }
 
-const movementText = `-- name: MovementText :one
-SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = $1
+const movementTexts = `-- name: MovementTexts :many
+SELECT id, concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, ''))::text AS text
+  FROM movement WHERE id = ANY ($1::bigint[])
 `
 
-func (q *Queries) MovementText(ctx context.Context, id int64) (string, error) {
-	row := q.db.QueryRow(ctx, movementText, id)
-	var concat_ws string
-	err := row.Scan(&concat_ws)
-	return concat_ws, err
+type MovementTextsRow struct {
+	ID   int64
+	Text string
+}
+
+func (q *Queries) MovementTexts(ctx context.Context, ids []int64) ([]MovementTextsRow, error) {
+	rows, err := q.db.Query(ctx, movementTexts, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []MovementTextsRow{}
+	for rows.Next() {
+		var i MovementTextsRow
+		if err := rows.Scan(&i.ID, &i.Text); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const nextBreakItems = `-- name: NextBreakItems :many
@@ -5272,7 +5295,7 @@ func (q *Queries) Standing(ctx context.Context) (StandingRow, error) {
 
 const storedFindings = `-- name: StoredFindings :many
 SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
- WHERE f.partition_id = ANY ($1::int[]) AND f.day <= $2 AND f.code <> 'ADJUSTED'
+ WHERE f.partition_id = ANY ($1::int[]) AND f.day <= $2 AND f.code NOT IN ('ADJUSTED', 'CONVERTED')
    AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
    AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
  GROUP BY f.partition_id, f.code

@@ -56,23 +56,29 @@ func TestParse_NamesWhatIsWrong(t *testing.T) {
 		`{} {}`:                        "follows",
 		`{"due": [{"stag": "bank"}]}`:  `"stag"`,
 		`{"due": [{"stage": "moon"}]}`: "due[0].stage",
-		`{"due": [{"stage": "bank", "business_days": -1}]}`:                      "due[0].business_days",
-		`{"due": [{"stage": "bank", "business_days": 1.5}]}`:                     "business_days",
-		`{"due": [{"stage": "bank"}, {"stage": "bank", "kind": "gift"}]}`:        "gift",
-		`{"fees": [{"currency": "XYZ", "rounding": "down"}]}`:                    "fees[0].currency",
-		`{"fees": [{"rate_ppm": 1000001, "rounding": "down"}]}`:                  "fees[0].rate_ppm",
-		`{"fees": [{"rate_ppm": 15000, "rounding": "sideways"}]}`:                "fees[0].rounding",
-		`{"fees": [{"rate_ppm": 15000}]}`:                                        "fees[0].rounding",
-		`{"fees": [{"fixed_minor": 20, "rounding": "down"}]}`:                    "fees[0].currency",
-		`{"fees": [{"fixed_minor": -1, "currency": "EUR", "rounding": "down"}]}`: "fees[0].fixed_minor",
-		`{"breaks": {"write_off_limit": 7}}`:                                     `"write_off_limit"`,
-		`{"breaks": {"write_off_limit_minor": -1}}`:                              "breaks: write_off_limit_minor",
-		`{"breaks": {"holidays": ["2026-12-25"]}}`:                               "breaks.holidays",
-		`{"provider": {"windo": {}}}`:                                            `"windo"`,
-		`{"bank": {"stage": "provider"}}`:                                        "bank.stage",
-		`{"bank": {"similarity": 0}}`:                                            "bank: similarity",
-		`{"holidays": ["2026-12-25", "2026-12-25"]}`:                             "holidays",
-		`{"holidays": ["2026-02-30"]}`:                                           "2026-02-30",
+		`{"due": [{"stage": "bank", "business_days": -1}]}`:                                                 "due[0].business_days",
+		`{"due": [{"stage": "bank", "business_days": 1.5}]}`:                                                "business_days",
+		`{"due": [{"stage": "bank"}, {"stage": "bank", "kind": "gift"}]}`:                                   "gift",
+		`{"fees": [{"currency": "XYZ", "rounding": "down"}]}`:                                               "fees[0].currency",
+		`{"fees": [{"rate_ppm": 1000001, "rounding": "down"}]}`:                                             "fees[0].rate_ppm",
+		`{"fees": [{"rate_ppm": 15000, "rounding": "sideways"}]}`:                                           "fees[0].rounding",
+		`{"fees": [{"rate_ppm": 15000}]}`:                                                                   "fees[0].rounding",
+		`{"fees": [{"fixed_minor": 20, "rounding": "down"}]}`:                                               "fees[0].currency",
+		`{"fees": [{"fixed_minor": -1, "currency": "EUR", "rounding": "down"}]}`:                            "fees[0].fixed_minor",
+		`{"rates": [{"from": "USD", "to": "XYZ", "rate": "0.92"}]}`:                                         "rates[0].to",
+		`{"rates": [{"from": "USD", "to": "USD", "rate": "0.92"}]}`:                                         "rates[0].to",
+		`{"rates": [{"from": "USD", "to": "EUR", "rate": "9e-1"}]}`:                                         "rates[0].rate",
+		`{"rates": [{"from": "USD", "to": "EUR", "rate": 0.92}]}`:                                           "rate",
+		`{"rates": [{"from": "USD", "to": "EUR", "rate": "1", "within_ppm": -1}]}`:                          "rates[0].within_ppm",
+		`{"rates": [{"from": "USD", "to": "EUR", "rate": "1"}, {"from": "USD", "to": "EUR", "rate": "2"}]}`: "rates[1].from_day",
+		`{"breaks": {"write_off_limit": 7}}`:                                                                `"write_off_limit"`,
+		`{"breaks": {"write_off_limit_minor": -1}}`:                                                         "breaks: write_off_limit_minor",
+		`{"breaks": {"holidays": ["2026-12-25"]}}`:                                                          "breaks.holidays",
+		`{"provider": {"windo": {}}}`:                                                                       `"windo"`,
+		`{"bank": {"stage": "provider"}}`:                                                                   "bank.stage",
+		`{"bank": {"similarity": 0}}`:                                                                       "bank: similarity",
+		`{"holidays": ["2026-12-25", "2026-12-25"]}`:                                                        "holidays",
+		`{"holidays": ["2026-02-30"]}`:                                                                      "2026-02-30",
 	} {
 		_, err := rules.Parse([]byte(document))
 		if !errors.Is(err, rules.ErrInvalid) || !strings.Contains(err.Error(), field) {
@@ -198,7 +204,7 @@ func TestCalendar_SkipsWeekendsAndHolidays(t *testing.T) {
 
 // FuzzParse holds that a document that is taken is one that can be written and read again.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"holidays":["2026-12-25"]}`, `{"due":[{"stage":"bank","kind":"payout","business_days":2}]}`} {
+	for _, seed := range []string{`{}`, `{"rates":[{"from":"USD","to":"EUR","from_day":"2026-11-01","rate":"0.92","within_ppm":7}]}`, `{"holidays":["2026-12-25"]}`, `{"due":[{"stage":"bank","kind":"payout","business_days":2}]}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, document []byte) {

@@ -21,6 +21,8 @@ type Set struct {
 	Due []Due `json:"due"`
 	// Fees says what the provider keeps. Where no entry is about a movement, any fee will do.
 	Fees []Fee `json:"fees"`
+	// Rates says at what rates is converted. Where no entry is about two currencies on a day, any rate will do.
+	Rates []Rate `json:"rates"`
 	// RefusedDays is for how many days after it was due it is looked for a counterpart of what is said to have failed.
 	RefusedDays int `json:"refused_days"`
 	// Holidays are days that are no business days, besides Saturdays and Sundays.
@@ -85,7 +87,7 @@ func Default() Set {
 	return Set{
 		Provider: match.DefaultProvider(), Bank: match.DefaultBank(),
 		Due:  []Due{{Stage: match.StageProvider, BusinessDays: 2}, {Stage: match.StageBank, BusinessDays: 3}},
-		Fees: []Fee{}, RefusedDays: 30, Holidays: []breaks.Day{}, Breaks: breaks.DefaultPolicy(),
+		Fees: []Fee{}, Rates: []Rate{}, RefusedDays: 30, Holidays: []breaks.Day{}, Breaks: breaks.DefaultPolicy(),
 	}
 }
 
@@ -97,7 +99,7 @@ var ErrInvalid = errors.New("no set of rules")
 func Parse(document []byte) (Set, error) {
 	byDefault := Default()
 	set := byDefault
-	set.Due, set.Fees, set.Holidays = nil, nil, nil // a list that is there is whole, and takes nothing over
+	set.Due, set.Fees, set.Rates, set.Holidays = nil, nil, nil, nil // a list that is there is whole, and takes nothing over
 	in := json.NewDecoder(bytes.NewReader(document))
 	in.DisallowUnknownFields()
 	if err := in.Decode(&set); err != nil {
@@ -111,6 +113,9 @@ func Parse(document []byte) (Set, error) {
 	}
 	if set.Fees == nil {
 		set.Fees = byDefault.Fees
+	}
+	if set.Rates == nil {
+		set.Rates = byDefault.Rates
 	}
 	if set.Holidays == nil {
 		set.Holidays = byDefault.Holidays
@@ -181,6 +186,9 @@ func (s Set) Validate() error {
 			wrong(at+".currency", "a fixed part is an amount of a currency, and none is named")
 		}
 		f.validate(at, wrong)
+	}
+	for i := range s.Rates {
+		s.Rates[i].validate(fmt.Sprintf("rates[%d]", i), s.Rates[:i], wrong)
 	}
 	if err := s.Policy().Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("breaks: %w", err))

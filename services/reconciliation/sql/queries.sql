@@ -122,9 +122,10 @@ SELECT u.match_id, m.id, m.payment_id, m.kind, m.standing, m.idem_key
 UPDATE run SET telling = true WHERE number = @number AND epoch = @epoch AND state = 1 AND cancelling = '';
 
 -- name: ListFindings :many
--- What becomes breaks: how payouts were adjusted is explained by what was found about their lines.
+-- What becomes breaks: how payouts were adjusted is explained by what was found about their lines, and what was converted is as it
+-- should be.
 SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
- WHERE run_number = @run_number AND partition_id = @partition_id AND code <> 'ADJUSTED' ORDER BY place;
+ WHERE run_number = @run_number AND partition_id = @partition_id AND code NOT IN ('ADJUSTED', 'CONVERTED') ORDER BY place;
 
 -- name: ListSighted :many
 SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY (@ids::bigint[]);
@@ -201,8 +202,9 @@ SELECT t.first, t.last, NOT EXISTS (
        SELECT FROM delivery d WHERE d.id BETWEEN t.first AND t.last AND d.run_number IS DISTINCT FROM @run_number::int) AS whole
   FROM (SELECT coalesce(min(id), 0)::int AS first, coalesce(max(id), 0)::int AS last FROM delivery WHERE run_number = @run_number::int) t;
 
--- name: MovementText :one
-SELECT concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, '')) FROM movement WHERE id = @id;
+-- name: MovementTexts :many
+SELECT id, concat_ws(' ', nullif(reference, ''), nullif(idem_key, ''), nullif(payout_id, ''), nullif(note, ''))::text AS text
+  FROM movement WHERE id = ANY (@ids::bigint[]);
 
 -- name: EarlierEffects :many
 -- By how much payouts are off because of movements that earlier runs have matched.
@@ -362,7 +364,7 @@ SELECT t.partition_id, t.pass, count(DISTINCT t.id) AS matches
 -- name: StoredFindings :many
 -- What was found and still holds, of movements up to a day: about what is matched by any run, about the rest by the last one.
 SELECT f.partition_id, f.code, count(*) AS count, sum(abs(f.amount_minor))::bigint AS amount_minor FROM run_finding f
- WHERE f.partition_id = ANY (@places::int[]) AND f.day <= @until AND f.code <> 'ADJUSTED'
+ WHERE f.partition_id = ANY (@places::int[]) AND f.day <= @until AND f.code NOT IN ('ADJUSTED', 'CONVERTED')
    AND (f.matched AND f.undone_run IS NULL OR NOT f.matched AND f.run_number = (SELECT max(number) FROM run WHERE state = 2))
    AND f.run_number <= (SELECT max(number) FROM run WHERE state = 2)
  GROUP BY f.partition_id, f.code;
@@ -578,7 +580,7 @@ SELECT id, file_id, number, standing, note, sender_id, bank_account, currency, s
 
 -- name: ListLines :many
 SELECT m.id, m.key, m.kind, m.amount_minor, m.fee_minor, p.currency, m.day, m.other_day, m.line, m.provider_id, m.parent_id, m.idem_key,
-       m.reference, m.payout_id, m.note
+       m.reference, m.payout_id, m.note, coalesce(m.original_minor, 0)::bigint AS original_minor, coalesce(m.original_currency, '')::text AS original_currency
   FROM movement m JOIN partition p ON p.id = m.partition_id
  WHERE m.id > @after AND m.id <= @last ORDER BY m.id LIMIT @n;
 
@@ -840,9 +842,10 @@ UPDATE doubt SET failure = @failure WHERE key = @key;
 
 -- name: MatchedPayouts :many
 -- Payouts of reports that are matched with a bank statement, by a run that has finished or by hand, and are not to be posted yet:
--- those of one match with what the match comes to on both sides, and how many payouts it has.
+-- those of one match with what the match comes to on both sides, and how many payouts it has. Nothing is posted of what arrived in
+-- another currency.
 SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(m.amount_minor)::bigint AS net_minor,
-       s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+       s.ours_minor, s.theirs_minor, s.payouts, s.arrived_on
   FROM delivery d
   JOIN movement m ON m.id BETWEEN (d.id::bigint << 32) AND (d.id::bigint << 32) + 4294967295
   JOIN partition p ON p.id = m.partition_id
@@ -853,9 +856,9 @@ SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(
               count(DISTINCT o.payout_id) FILTER (WHERE o.ours) AS payouts, count(*) FILTER (WHERE NOT o.ours) AS lines,
               coalesce(max(o.day) FILTER (WHERE NOT o.ours), 'epoch')::date AS arrived_on
          FROM match_leg k JOIN movement o ON o.id = k.movement_id WHERE k.match_id = l.match_id AND k.active) AS s
- WHERE (l.match_id < 0 OR EXISTS (SELECT FROM run r WHERE r.number = (l.match_id >> 32)::int AND r.state = 2)) AND d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2
+ WHERE (l.match_id < 0 OR EXISTS (SELECT FROM run r WHERE r.number = (l.match_id >> 32)::int AND r.state = 2)) AND d.kind = 2 AND d.state = 1 AND m.ours AND m.kind = 6 AND m.payout_id <> '' AND p.stage = 2 AND s.lines > 0
    AND NOT EXISTS (SELECT FROM payout_posting y WHERE y.account = p.account AND y.payout_id = m.payout_id AND y.currency = p.currency)
- GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.lines, s.arrived_on
+ GROUP BY d.id, p.account, m.payout_id, p.currency, l.match_id, s.ours_minor, s.theirs_minor, s.payouts, s.arrived_on
  ORDER BY d.id, m.payout_id LIMIT @n;
 
 -- name: LinesOfPayouts :many

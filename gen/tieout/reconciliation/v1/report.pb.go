@@ -298,7 +298,8 @@ type ReportExplanation struct {
 	// "provider" or "bank".
 	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
 	// The code of breaks; "BY_HAND" for what is left of matches that people made; "REOPENED" for what was matched, and is not any
-	// more; "ADJUSTED" for payouts that were paid out otherwise than reported, as was found about their lines.
+	// more; "ADJUSTED" for payouts that were paid out otherwise than reported, as was found about their lines; "CONVERTED" for
+	// what is in this currency for us and was settled in another one, or the reverse, at a rate that is as it should be.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// How many lines.
 	Count int64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`

@@ -1156,7 +1156,9 @@ type StatementLine struct {
 	// Its key: what it is, wherever it is told.
 	MovementKey string `protobuf:"bytes,13,opt,name=movement_key,json=movementKey,proto3" json:"movement_key,omitempty"`
 	// Its place among the lines of the file that can be movements, from 1.
-	Place         int64 `protobuf:"varint,14,opt,name=place,proto3" json:"place,omitempty"`
+	Place int64 `protobuf:"varint,14,opt,name=place,proto3" json:"place,omitempty"`
+	// What it was before it was converted into the currency of the amount, with the same sign; unset where the file tells of none.
+	Original      *v1.Amount `protobuf:"bytes,15,opt,name=original,proto3" json:"original,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1287,6 +1289,13 @@ func (x *StatementLine) GetPlace() int64 {
 		return x.Place
 	}
 	return 0
+}
+
+func (x *StatementLine) GetOriginal() *v1.Amount {
+	if x != nil {
+		return x.Original
+	}
+	return nil
 }
 
 // GetStatementFileRequest names one file.
@@ -2158,7 +2167,7 @@ const file_tieout_reconciliation_v1_statement_proto_rawDesc = "" +
 	"\x05lines\x18\x0f \x01(\x03R\x05lines\x12\x18\n" +
 	"\apending\x18\x10 \x01(\x03R\apending\x12 \n" +
 	"\voverlapping\x18\x11 \x01(\x03R\voverlapping\x12:\n" +
-	"\x04sums\x18\x12 \x03(\v2&.tieout.reconciliation.v1.StatementSumR\x04sums\"\xad\x03\n" +
+	"\x04sums\x18\x12 \x03(\v2&.tieout.reconciliation.v1.StatementSumR\x04sums\"\xe3\x03\n" +
 	"\rStatementLine\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x120\n" +
@@ -2177,7 +2186,8 @@ const file_tieout_reconciliation_v1_statement_proto_rawDesc = "" +
 	"\tpayout_id\x18\v \x01(\tR\bpayoutId\x12\x12\n" +
 	"\x04note\x18\f \x01(\tR\x04note\x12!\n" +
 	"\fmovement_key\x18\r \x01(\tR\vmovementKey\x12\x14\n" +
-	"\x05place\x18\x0e \x01(\x03R\x05place\";\n" +
+	"\x05place\x18\x0e \x01(\x03R\x05place\x124\n" +
+	"\boriginal\x18\x0f \x01(\v2\x18.tieout.common.v1.AmountR\boriginal\";\n" +
 	"\x17GetStatementFileRequest\x12 \n" +
 	"\afile_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06fileId\"W\n" +
 	"\x18GetStatementFileResponse\x12;\n" +
@@ -2340,36 +2350,37 @@ var file_tieout_reconciliation_v1_statement_proto_depIdxs = []int32{
 	9,  // 16: tieout.reconciliation.v1.Statement.sums:type_name -> tieout.reconciliation.v1.StatementSum
 	27, // 17: tieout.reconciliation.v1.StatementLine.amount:type_name -> tieout.common.v1.Amount
 	27, // 18: tieout.reconciliation.v1.StatementLine.fee:type_name -> tieout.common.v1.Amount
-	8,  // 19: tieout.reconciliation.v1.GetStatementFileResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
-	2,  // 20: tieout.reconciliation.v1.ListStatementFilesRequest.state:type_name -> tieout.reconciliation.v1.StatementFileState
-	8,  // 21: tieout.reconciliation.v1.ListStatementFilesResponse.files:type_name -> tieout.reconciliation.v1.StatementFile
-	10, // 22: tieout.reconciliation.v1.GetStatementResponse.statement:type_name -> tieout.reconciliation.v1.Statement
-	3,  // 23: tieout.reconciliation.v1.ListStatementsRequest.standing:type_name -> tieout.reconciliation.v1.StatementStanding
-	10, // 24: tieout.reconciliation.v1.ListStatementsResponse.statements:type_name -> tieout.reconciliation.v1.Statement
-	11, // 25: tieout.reconciliation.v1.ListStatementLinesResponse.lines:type_name -> tieout.reconciliation.v1.StatementLine
-	8,  // 26: tieout.reconciliation.v1.ReleaseStatementResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
-	8,  // 27: tieout.reconciliation.v1.DropStatementResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
-	5,  // 28: tieout.reconciliation.v1.StatementService.ImportStatement:input_type -> tieout.reconciliation.v1.ImportStatementRequest
-	12, // 29: tieout.reconciliation.v1.StatementService.GetStatementFile:input_type -> tieout.reconciliation.v1.GetStatementFileRequest
-	14, // 30: tieout.reconciliation.v1.StatementService.ListStatementFiles:input_type -> tieout.reconciliation.v1.ListStatementFilesRequest
-	16, // 31: tieout.reconciliation.v1.StatementService.GetStatement:input_type -> tieout.reconciliation.v1.GetStatementRequest
-	18, // 32: tieout.reconciliation.v1.StatementService.ListStatements:input_type -> tieout.reconciliation.v1.ListStatementsRequest
-	20, // 33: tieout.reconciliation.v1.StatementService.ListStatementLines:input_type -> tieout.reconciliation.v1.ListStatementLinesRequest
-	22, // 34: tieout.reconciliation.v1.StatementService.ReleaseStatement:input_type -> tieout.reconciliation.v1.ReleaseStatementRequest
-	24, // 35: tieout.reconciliation.v1.StatementService.DropStatement:input_type -> tieout.reconciliation.v1.DropStatementRequest
-	6,  // 36: tieout.reconciliation.v1.StatementService.ImportStatement:output_type -> tieout.reconciliation.v1.ImportStatementResponse
-	13, // 37: tieout.reconciliation.v1.StatementService.GetStatementFile:output_type -> tieout.reconciliation.v1.GetStatementFileResponse
-	15, // 38: tieout.reconciliation.v1.StatementService.ListStatementFiles:output_type -> tieout.reconciliation.v1.ListStatementFilesResponse
-	17, // 39: tieout.reconciliation.v1.StatementService.GetStatement:output_type -> tieout.reconciliation.v1.GetStatementResponse
-	19, // 40: tieout.reconciliation.v1.StatementService.ListStatements:output_type -> tieout.reconciliation.v1.ListStatementsResponse
-	21, // 41: tieout.reconciliation.v1.StatementService.ListStatementLines:output_type -> tieout.reconciliation.v1.ListStatementLinesResponse
-	23, // 42: tieout.reconciliation.v1.StatementService.ReleaseStatement:output_type -> tieout.reconciliation.v1.ReleaseStatementResponse
-	25, // 43: tieout.reconciliation.v1.StatementService.DropStatement:output_type -> tieout.reconciliation.v1.DropStatementResponse
-	36, // [36:44] is the sub-list for method output_type
-	28, // [28:36] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	27, // 19: tieout.reconciliation.v1.StatementLine.original:type_name -> tieout.common.v1.Amount
+	8,  // 20: tieout.reconciliation.v1.GetStatementFileResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
+	2,  // 21: tieout.reconciliation.v1.ListStatementFilesRequest.state:type_name -> tieout.reconciliation.v1.StatementFileState
+	8,  // 22: tieout.reconciliation.v1.ListStatementFilesResponse.files:type_name -> tieout.reconciliation.v1.StatementFile
+	10, // 23: tieout.reconciliation.v1.GetStatementResponse.statement:type_name -> tieout.reconciliation.v1.Statement
+	3,  // 24: tieout.reconciliation.v1.ListStatementsRequest.standing:type_name -> tieout.reconciliation.v1.StatementStanding
+	10, // 25: tieout.reconciliation.v1.ListStatementsResponse.statements:type_name -> tieout.reconciliation.v1.Statement
+	11, // 26: tieout.reconciliation.v1.ListStatementLinesResponse.lines:type_name -> tieout.reconciliation.v1.StatementLine
+	8,  // 27: tieout.reconciliation.v1.ReleaseStatementResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
+	8,  // 28: tieout.reconciliation.v1.DropStatementResponse.file:type_name -> tieout.reconciliation.v1.StatementFile
+	5,  // 29: tieout.reconciliation.v1.StatementService.ImportStatement:input_type -> tieout.reconciliation.v1.ImportStatementRequest
+	12, // 30: tieout.reconciliation.v1.StatementService.GetStatementFile:input_type -> tieout.reconciliation.v1.GetStatementFileRequest
+	14, // 31: tieout.reconciliation.v1.StatementService.ListStatementFiles:input_type -> tieout.reconciliation.v1.ListStatementFilesRequest
+	16, // 32: tieout.reconciliation.v1.StatementService.GetStatement:input_type -> tieout.reconciliation.v1.GetStatementRequest
+	18, // 33: tieout.reconciliation.v1.StatementService.ListStatements:input_type -> tieout.reconciliation.v1.ListStatementsRequest
+	20, // 34: tieout.reconciliation.v1.StatementService.ListStatementLines:input_type -> tieout.reconciliation.v1.ListStatementLinesRequest
+	22, // 35: tieout.reconciliation.v1.StatementService.ReleaseStatement:input_type -> tieout.reconciliation.v1.ReleaseStatementRequest
+	24, // 36: tieout.reconciliation.v1.StatementService.DropStatement:input_type -> tieout.reconciliation.v1.DropStatementRequest
+	6,  // 37: tieout.reconciliation.v1.StatementService.ImportStatement:output_type -> tieout.reconciliation.v1.ImportStatementResponse
+	13, // 38: tieout.reconciliation.v1.StatementService.GetStatementFile:output_type -> tieout.reconciliation.v1.GetStatementFileResponse
+	15, // 39: tieout.reconciliation.v1.StatementService.ListStatementFiles:output_type -> tieout.reconciliation.v1.ListStatementFilesResponse
+	17, // 40: tieout.reconciliation.v1.StatementService.GetStatement:output_type -> tieout.reconciliation.v1.GetStatementResponse
+	19, // 41: tieout.reconciliation.v1.StatementService.ListStatements:output_type -> tieout.reconciliation.v1.ListStatementsResponse
+	21, // 42: tieout.reconciliation.v1.StatementService.ListStatementLines:output_type -> tieout.reconciliation.v1.ListStatementLinesResponse
+	23, // 43: tieout.reconciliation.v1.StatementService.ReleaseStatement:output_type -> tieout.reconciliation.v1.ReleaseStatementResponse
+	25, // 44: tieout.reconciliation.v1.StatementService.DropStatement:output_type -> tieout.reconciliation.v1.DropStatementResponse
+	37, // [37:45] is the sub-list for method output_type
+	29, // [29:37] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_tieout_reconciliation_v1_statement_proto_init() }

@@ -73,7 +73,7 @@ func TestGenerate_PlantsEveryCode(t *testing.T) {
 
 func TestJudge_SeesWhatIsWrongAndWhatIsMissed(t *testing.T) {
 	t.Parallel()
-	c := matchtest.Config{Seed: 1, Cases: 3000, Breaks: 200, Bare: 150, Days: 10}
+	c := matchtest.Config{Seed: 1, Cases: 6000, Breaks: 200, Bare: 250, Days: 10}
 	for name, test := range map[string]struct {
 		change        func(*match.Rules)
 		wrong, missed bool

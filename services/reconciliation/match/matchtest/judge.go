@@ -92,7 +92,13 @@ func (p *Part) row(l Line, tokens Tokens) match.Row {
 
 // Input is the part as matching takes it.
 func (p *Part) Input(asOf match.Day) match.Input {
-	return match.Input{Ours: p.Ours, Theirs: p.Theirs, AsOf: asOf, Text: func(row match.Row) string { return p.texts[row.Key] }}
+	return match.Input{Ours: p.Ours, Theirs: p.Theirs, AsOf: asOf, Texts: func(rows []match.Row) []string {
+		texts := make([]string, len(rows))
+		for i, row := range rows {
+			texts[i] = p.texts[row.Key]
+		}
+		return texts
+	}}
 }
 
 // Verdict is how good a result is. Groups are matches and breaks alike; what is AMBIGUOUS is counted by itself, and neither right
@@ -126,20 +132,41 @@ func perMille(right, not int) int {
 	return right * 1000 / (right + not)
 }
 
+// Found is a match or, with a code, a finding: the keys of the rows that it is about.
+type Found struct {
+	Code breaks.Code
+	Keys []match.Key
+}
+
 // Judge says how good a result is. in is what was matched, as it is after the run.
 func (t *Truth) Judge(in match.Input, r *match.Result) Verdict {
-	j := judge{Truth: t, in: in, found: make([]bool, len(t.groups)), ambiguous: map[match.Key]bool{}}
-	for _, f := range r.Findings {
-		if f.Code == breaks.Ambiguous {
-			for key := range j.keys(f.Ours, f.Theirs) {
+	return t.JudgeFound(func(yield func(Found) bool) {
+		for _, f := range r.Findings {
+			if !yield(Found{f.Code, keys(in, f.Ours, f.Theirs)}) {
+				return
+			}
+		}
+		for m := range r.Matches() {
+			if !yield(Found{Keys: keys(in, m.Ours, m.Theirs)}) {
+				return
+			}
+		}
+	})
+}
+
+// JudgeFound says how good a result is, whoever tells it.
+func (t *Truth) JudgeFound(all iter.Seq[Found]) Verdict {
+	j := judge{Truth: t, found: make([]bool, len(t.groups)), ambiguous: map[match.Key]bool{}}
+	for f := range all {
+		switch f.Code {
+		case "":
+			j.match(f)
+			continue
+		case breaks.Ambiguous:
+			for _, key := range f.Keys {
 				j.ambiguous[key] = true
 			}
 		}
-	}
-	for m := range r.Matches() {
-		j.match(m)
-	}
-	for _, f := range r.Findings {
 		j.finding(f)
 	}
 	excused := make([]bool, len(t.groups))
@@ -171,7 +198,6 @@ func (t *Truth) Judge(in match.Input, r *match.Result) Verdict {
 type judge struct {
 	*Truth
 	Verdict
-	in        match.Input
 	found     []bool
 	ambiguous map[match.Key]bool
 }
@@ -182,43 +208,39 @@ func (j *judge) say(format string, args ...any) {
 	}
 }
 
-func (j *judge) keys(ours, theirs []int32) iter.Seq[match.Key] {
-	return func(yield func(match.Key) bool) {
-		for _, o := range ours {
-			if !yield(j.in.Ours[o].Key) {
-				return
-			}
-		}
-		for _, t := range theirs {
-			if !yield(j.in.Theirs[t].Key) {
-				return
-			}
-		}
+func keys(in match.Input, ours, theirs []int32) []match.Key {
+	all := make([]match.Key, 0, len(ours)+len(theirs))
+	for _, o := range ours {
+		all = append(all, in.Ours[o].Key)
 	}
+	for _, t := range theirs {
+		all = append(all, in.Theirs[t].Key)
+	}
+	return all
 }
 
 // match is right when its rows are a group, and all of it.
-func (j *judge) match(m match.Match) {
+func (j *judge) match(f Found) {
 	of := int32(-1)
-	for key := range j.keys(m.Ours, m.Theirs) {
+	for _, key := range f.Keys {
 		if g := j.of[key].same; of == -1 {
 			of = g
 		} else if of != g {
 			of = 0
 		}
 	}
-	if of <= 0 || j.groups[of-1].rows != len(m.Ours)+len(m.Theirs) {
+	if of <= 0 || j.groups[of-1].rows != len(f.Keys) {
 		j.Wrong++
-		j.say("wrong match by %s: ours %v, theirs %v, evidence %s", m.Pass, m.Ours, m.Theirs, m.Evidence)
+		j.say("wrong match of %x", f.Keys)
 		return
 	}
 	j.found[of-1] = true
 }
 
 // finding is right when it has the code of a break and is about all of its rows. It may name others that they belong to.
-func (j *judge) finding(f match.Finding) {
+func (j *judge) finding(f Found) {
 	of, rows := int32(0), 0
-	for key := range j.keys(f.Ours, f.Theirs) {
+	for _, key := range f.Keys {
 		if g := j.of[key].broken; g > 0 && (of == 0 || of == g) {
 			of = g
 			rows++
@@ -229,16 +251,15 @@ func (j *judge) finding(f match.Finding) {
 		j.found[of-1] = true
 	case f.Code != breaks.Ambiguous:
 		j.Wrong++
-		j.say("wrong %s: ours %v, theirs %v, amount %d, nearest %s", f.Code, f.Ours, f.Theirs, f.Amount, f.Nearest)
+		j.say("wrong %s of %x", f.Code, f.Keys)
 	}
 }
 
 // SameMoney says whether all rows of a match belong to one case, as far as they go: what lost a row may be matched with less, and a
 // row that is there twice can be taken for the one that it doubles.
 func (t *Truth) SameMoney(in match.Input, m match.Match) bool {
-	j := judge{Truth: t, in: in}
 	of := int32(0)
-	for key := range j.keys(m.Ours, m.Theirs) {
+	for _, key := range keys(in, m.Ours, m.Theirs) {
 		c := t.of[key].thing
 		if of == 0 {
 			of = c
@@ -251,8 +272,7 @@ func (t *Truth) SameMoney(in match.Input, m match.Match) bool {
 
 // LostCounterpart says whether a match has a row that nothing but amount and day linked to a row that is gone.
 func (t *Truth) LostCounterpart(in match.Input, m match.Match, gone match.Key) bool {
-	j := judge{Truth: t, in: in}
-	for key := range j.keys(m.Ours, m.Theirs) {
+	for _, key := range keys(in, m.Ours, m.Theirs) {
 		if at := t.of[key]; at.same > 0 && at.same == t.of[gone].same && t.groups[at.same-1].bare {
 			return true
 		}

@@ -18,7 +18,7 @@ type Line struct {
 	Day, Due    match.Day
 	// Carriers are what it may be found by, as written.
 	Carriers [match.NumCarriers]string
-	// Text is what Input.Text gives.
+	// Text is what Input.Texts gives.
 	Text string
 }
 

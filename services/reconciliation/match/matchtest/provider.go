@@ -75,7 +75,7 @@ func (g *generator) bare() {
 	ours.Carriers, theirs.Carriers = [match.NumCarriers]string{}, [match.NumCarriers]string{}
 	if g.rand.IntN(2) == 0 {
 		ours.Amount = g.unique()
-		theirs.Amount = ours.Amount
+		theirs.Amount, theirs.Fee = ours.Amount, fee(ours.Amount)
 	}
 	ours.FeeKnown = false
 	g.give(Case{Ours: []Line{ours}, Theirs: []Line{theirs}, Same: same, Bare: true})
@@ -94,6 +94,7 @@ func (g *generator) unusual() {
 		back.Amount, back.Fee = -g.rand.Int64N(theirs.Amount), 0
 		back.Carriers[match.CarrierID] = g.name("cp")
 		ours.Amount += back.Amount
+		theirs.Fee = fee(ours.Amount)
 		g.give(Case{Ours: []Line{ours}, Theirs: []Line{theirs, back}, Same: []Legs{{[]int{0}, []int{0, 1}}}})
 	case 2: // a refund that the provider made in two
 		ours, theirs = g.movement(match.KindRefund, -g.price())
@@ -160,8 +161,8 @@ func (g *generator) timing(ours, _ Line) {
 
 func (g *generator) missingAtProvider(ours, theirs Line) {
 	if g.payout.stray == 0 && g.rand.IntN(4) == 0 { // the bank pays it all the same
-		ours.Amount, ours.FeeKnown = g.unique(), true
-		ours.Fee = fee(ours.Amount)
+		ours, _ = g.movement(match.KindCharge, g.unique())
+		ours.Fee, ours.FeeKnown = fee(ours.Amount), true
 		g.payout.stray = ours.Amount - ours.Fee
 	}
 	g.give(Case{Ours: []Line{ours}, Code: breaks.MissingAtProvider, Broken: Legs{Ours: []int{0}}})
@@ -233,7 +234,10 @@ func (g *generator) late(ours, theirs Line) {
 
 func (g *generator) mismatch(ours, theirs Line) {
 	ours.Amount = g.unique()
-	theirs.Amount = ours.Amount
+	theirs.Amount, theirs.Fee = ours.Amount, fee(ours.Amount)
+	if ours.FeeKnown {
+		ours.Fee = theirs.Fee
+	}
 	theirs.Carriers = [match.NumCarriers]string{match.CarrierReference: g.name("odrer")}
 	g.give(Case{Ours: []Line{ours}, Theirs: []Line{theirs}, Code: breaks.ReferenceMismatch, Broken: first})
 }
