@@ -49,9 +49,13 @@ func (w watching) next() (orderv1.OrderState, string) {
 	return answer.GetOrder().GetState(), answer.GetCursor()
 }
 
+// wantState wants a state next, whatever heartbeats come before it.
 func (w watching) wantState(want orderv1.OrderState) (cursor string) {
 	w.Helper()
 	got, cursor := w.next()
+	for got == heartbeat && want != heartbeat {
+		got, cursor = w.next()
+	}
 	if got != want || cursor == "" {
 		w.Fatalf("told of %s with cursor %q, want %s", got, cursor, want)
 	}

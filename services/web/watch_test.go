@@ -124,7 +124,7 @@ func TestWatch_TellsByServerSentEvents(t *testing.T) {
 	if got, err := next(); !errors.Is(err, io.EOF) {
 		t.Errorf("behind the end: %+v, %v", got, err)
 	}
-	if asked.GetOrderId() != "ord_1" || asked.GetCursor() != "c0" || caller != "shop" {
+	if caller != "shop" || asked.GetOrderId() != "ord_1" || asked.GetCursor() != "c0" || caller != "shop" {
 		t.Errorf("%s asked for %v, want ord_1 behind c0", caller, asked)
 	}
 }
