@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches watches bench gen lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile watches bench gen lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ schedules: postgres ## Run ten thousand random schedules of faults against payme
 batches: postgres ## Kill services at random while batches of 20,000 payments run, with ten seeds (about half an hour)
 	go test -count=1 -timeout 3h -v -run ServicesWhileABatchRuns ./test/fault -fault.batch-items=20000 -fault.batch-seeds=10
 
+reconcile: postgres ## Place 5,000 orders, plant what may be wrong in what the provider and the bank say of them, and find it (about two minutes)
+	go test -count=1 -v -timeout 30m -run TestReconciliation_Finds ./test/e2e -e2e.recon-orders=5000
+
 bench: postgres ## Measure sagas, orders, charges and reservations per second, and what each costs (about ten minutes)
 	go test -run '^$$' -bench 'Engine$$' -benchtime 5000x ./services/orchestrator
 	go test -run '^$$' -bench Takeover -benchtime 1x ./services/orchestrator
@@ -40,6 +43,7 @@ bench: postgres ## Measure sagas, orders, charges and reservations per second, a
 	go test -run '^$$' -bench Reserve -benchtime 20000x ./services/inventory
 	go test -run '^$$' -bench Rebuild -benchtime 1x ./services/inventory
 	go test -run '^$$' -bench Import -benchtime 4x ./services/reconciliation
+	BENCH_CASES=1000000 go test -run '^$$' -bench Run -benchtime 1x -timeout 30m ./services/reconciliation
 	go test -run '^$$' -bench 'Batch/|BesideABatch' -benchtime 1x ./test/e2e
 	go test -run '^$$' -bench Watches -benchtime 1x ./test/e2e
 
