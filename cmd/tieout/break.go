@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,41 +11,62 @@ import (
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 )
 
+// breakFilterHelp says what --filter takes; the contract says it in full.
+const breakFilterHelp = `A filter compares fields: severity >= high AND currency = EUR AND assignee = "". There are code, state (open,
+acknowledged, resolving, pending_approval, resolved), resolution (matched, vanished, accepted, written_off, reposted, repaired),
+severity (low, medium, high, critical) and age_days as they are today, account, amount (theirs less ours, in minor units),
+currency, assignee, snoozed, matched, order_id, payment_id, subject, note, watcher, run_number, create_time and update_time. It
+knows = != : (contains) < <= > >=, AND, OR (which binds more tightly) and NOT. What is more than letters, digits and _ stands in
+quotes. What is resolved is left out unless the filter compares state or resolution. The other flags are short for a comparison
+each, and must hold too.`
+
+// breakShort are the flags that are short for a comparison in a filter.
+var breakShort = []struct{ flag, compares, help string }{
+	{"code", "code =", "only of this code, as in MISSING_AT_BANK"},
+	{"state", "state =", "only in this state (default: all that are not resolved)"},
+	{"severity", "severity =", "only of this severity: low, medium, high or critical"},
+	{"account", "account =", "only of this account with the provider or the bank"},
+	{"currency", "currency =", "only in this currency, as in GBP"},
+	{"assignee", "assignee =", "only with this assignee"},
+	{"order", "order_id =", "only of this order"},
+	{"payment", "payment_id =", "only of this payment"},
+}
+
 // breakWhich are the flags that say which breaks.
 type breakWhich struct {
-	code, state, severity, account, currency, assignee, order, payment string
-	minAge                                                             int32
+	written string
+	short   []*string // as breakShort
+	minAge  *int32
 }
 
 func breakWhichFlags(cmd *cobra.Command) *breakWhich {
 	w := &breakWhich{}
-	cmd.Flags().StringVar(&w.code, "code", "", "only of this code, as in MISSING_AT_BANK")
-	cmd.Flags().StringVar(&w.state, "state", "", "only in this state: "+strings.Join(enumNames[reconciliationv1.BreakState](breakStatePrefix), ", ")+
-		" (default: all that are not resolved)")
-	cmd.Flags().StringVar(&w.severity, "severity", "", "only of this severity: "+strings.Join(enumNames[reconciliationv1.BreakSeverity](breakSeverityPrefix), ", "))
-	cmd.Flags().StringVar(&w.account, "account", "", "only of this account with the provider or the bank")
-	cmd.Flags().StringVar(&w.currency, "currency", "", "only in this currency, as in GBP")
-	cmd.Flags().StringVar(&w.assignee, "assignee", "", "only with this assignee")
-	cmd.Flags().StringVar(&w.order, "order", "", "only of this order")
-	cmd.Flags().StringVar(&w.payment, "payment", "", "only of this payment")
-	cmd.Flags().Int32Var(&w.minAge, "min-age", 0, "only with at least this age in business days")
+	cmd.Flags().StringVar(&w.written, "filter", "", `which breaks, as in: severity >= high AND currency = EUR`)
+	for _, s := range breakShort {
+		w.short = append(w.short, cmd.Flags().String(s.flag, "", s.help))
+	}
+	w.minAge = cmd.Flags().Int32("min-age", 0, "only with at least this age in business days")
 	return w
 }
 
-// given says whether any of the flags is.
-func (w *breakWhich) given() bool { return *w != breakWhich{} }
-
-func (w *breakWhich) selection() (*reconciliationv1.BreakSelection, error) {
-	s := &reconciliationv1.BreakSelection{
-		Code: strings.ToUpper(w.code), Account: w.account, CurrencyCode: w.currency, Assignee: w.assignee, OrderId: w.order, PaymentId: w.payment,
-		MinAgeDays: w.minAge,
+// filter is all that the flags say as one filter; empty when they say nothing.
+func (w *breakWhich) filter() string {
+	var terms []string
+	if written := strings.TrimSpace(w.written); written != "" {
+		terms = append(terms, written)
 	}
-	var err error
-	if s.State, err = enumFlag[reconciliationv1.BreakState]("state", breakStatePrefix, w.state); err != nil {
-		return nil, err
+	for i, value := range w.short {
+		if *value != "" {
+			terms = append(terms, breakShort[i].compares+" "+strconv.Quote(*value))
+		}
 	}
-	s.Severity, err = enumFlag[reconciliationv1.BreakSeverity]("severity", breakSeverityPrefix, w.severity)
-	return s, err
+	if *w.minAge != 0 {
+		terms = append(terms, fmt.Sprintf("age_days >= %d", *w.minAge))
+	}
+	if len(terms) > 1 && terms[0] == strings.TrimSpace(w.written) {
+		terms[0] = "(" + terms[0] + ")"
+	}
+	return strings.Join(terms, " AND ")
 }
 
 func (c *cli) breakCommand() *cobra.Command {
@@ -53,7 +76,9 @@ func (c *cli) breakCommand() *cobra.Command {
 	all := &cobra.Command{
 		Use: "list", Short: "List breaks, the most pressing first",
 		Long: `Lists breaks, the most pressing first: by severity as it is whatever the age, then by age, the oldest first. The severity
-that is shown counts the age.`,
+that is shown counts the age.
+
+` + breakFilterHelp,
 	}
 	which := breakWhichFlags(all)
 	commands := append(c.breakVerbCommands(), c.breakOperationCommand(),
@@ -61,11 +86,7 @@ that is shown counts the age.`,
 			return reconciliationv1.NewBreakServiceClient(r.conn).GetBreak(ctx, &reconciliationv1.GetBreakRequest{BreakId: args[0]})
 		}),
 		list(c, all, breakView, func(ctx context.Context, r *remote, size int32, token string) ([]*reconciliationv1.Break, string, error) {
-			s, err := which.selection()
-			if err != nil {
-				return nil, "", err
-			}
-			request := &reconciliationv1.ListBreaksRequest{PageSize: size, PageToken: token, Selection: s}
+			request := &reconciliationv1.ListBreaksRequest{PageSize: size, PageToken: token, Filter: which.filter()}
 			p, err := reconciliationv1.NewBreakServiceClient(r.conn).ListBreaks(ctx, request)
 			return p.GetBreaks(), p.GetNextPageToken(), err
 		}))

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -16,9 +14,6 @@ import (
 	"github.com/tieout/tieout/cmd/tieout/resend"
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 )
-
-// breakPoll is how often a running operation is looked at.
-const breakPoll = 500 * time.Millisecond
 
 // breakVerbs are what a person can do to breaks, in the order of the help.
 var breakVerbs = []struct {
@@ -56,11 +51,14 @@ func (c *cli) breakVerbCommands() []*cobra.Command {
 	var commands []*cobra.Command
 	for _, v := range breakVerbs {
 		cmd := &cobra.Command{
-			Use: enum(v.verb, breakVerbPrefix) + " {BREAK… | FLAGS}", Short: v.short, Args: args(cobra.ArbitraryArgs),
+			Use: enum(v.verb, breakVerbPrefix) + " {BREAK… | --filter FILTER}", Short: v.short, Args: args(cobra.ArbitraryArgs),
 			Long: v.short + `.
 
-Breaks are named by their ids, or found by flags. Without --yes nothing is done: the breaks are shown as they stand, or for flags
-how many they are and what they come to. Such a plan is kept and can be applied for an hour; only the breaks it found are touched.`,
+Breaks are named by their ids, or found by a filter. Without --yes nothing is done: the breaks are shown as they stand, or for a
+filter how many they are and what they come to. Such a plan is kept and can be applied for an hour; only the breaks it found are
+touched.
+
+` + breakFilterHelp,
 		}
 		o := &breakOrder{
 			decision: &reconciliationv1.BreakDecision{Verb: v.verb}, which: breakWhichFlags(cmd), yes: yesFlag(cmd), format: formatFlag(cmd),
@@ -96,8 +94,8 @@ func (o *breakOrder) check(args []string) (err error) {
 	if o.decision.GetReason() == "" {
 		return usageError{errNoReason}
 	}
-	if (len(args) > 0) == o.which.given() {
-		return usageError{errors.New("say which breaks: either their ids or flags")}
+	if (len(args) > 0) == (o.which.filter() != "") {
+		return usageError{errors.New("say which breaks: either their ids or --filter")}
 	}
 	if o.decision.GetVerb() == reconciliationv1.BreakVerb_BREAK_VERB_SNOOZE {
 		if o.until == "" {
@@ -181,14 +179,10 @@ func (c *cli) decideOnBreak(ctx context.Context, cmd *cobra.Command, r *remote, 
 	return answer.GetBreak(), err
 }
 
-// decideOnMany plans an operation on the breaks that the flags find, and with --yes has it carried out.
+// decideOnMany plans an operation on the breaks of a filter, and with --yes has it carried out.
 func (c *cli) decideOnMany(cmd *cobra.Command, o *breakOrder) error {
-	s, err := o.which.selection()
-	if err != nil {
-		return err
-	}
 	return c.withRemote(cmd, func(ctx context.Context, r *remote) error {
-		request := &reconciliationv1.PlanBreakOperationRequest{IdempotencyKey: "plan/" + uuid.NewString(), Selection: s, Decision: o.decision}
+		request := &reconciliationv1.PlanBreakOperationRequest{IdempotencyKey: "plan/" + uuid.NewString(), Filter: o.which.filter(), Decision: o.decision}
 		answer, _, err := send(ctx, r, reconciliationv1.NewBreakServiceClient(r.conn).PlanBreakOperation, request)
 		if err != nil {
 			return err
@@ -196,7 +190,7 @@ func (c *cli) decideOnMany(cmd *cobra.Command, o *breakOrder) error {
 		plan := answer.GetOperation()
 		switch {
 		case plan.GetMatched() == 0:
-			c.note("nothing was done: the flags find no break")
+			c.note("nothing was done: the filter holds for no break")
 		case !*o.yes:
 			c.note("nothing was done: this is the plan. Until %s it is carried out by: %s break operation apply %s --yes",
 				instant(plan.GetExpireTime()), c.program, plan.GetOperationId())
@@ -206,87 +200,4 @@ func (c *cli) decideOnMany(cmd *cobra.Command, o *breakOrder) error {
 		}
 		return output.One(c.stdout, *o.format, breakOperationView, plan)
 	})
-}
-
-// breakSums are what the breaks of an operation come to, per currency.
-func breakSums(op *reconciliationv1.BreakOperation) string {
-	var texts []string
-	for _, t := range op.GetTotals() {
-		if t.GetSum() != nil {
-			texts = append(texts, amount(t.GetSum()))
-		}
-	}
-	if len(texts) == 0 {
-		return "no money"
-	}
-	return strings.Join(texts, ", ")
-}
-
-// breakOperationCommand are the commands about what is done to many breaks.
-func (c *cli) breakOperationCommand() *cobra.Command {
-	get := &cobra.Command{Use: "get OPERATION", Short: "Show an operation, and why breaks refused it", Args: args(cobra.ExactArgs(1))}
-	apply := &cobra.Command{
-		Use: "apply OPERATION", Short: "Carry out a plan, and show how far it is", Args: args(cobra.ExactArgs(1)),
-		Long: "Carries out a plan, and shows how far it is. Without --yes it shows the plan and does nothing.",
-	}
-	format, yes := formatFlag(apply), yesFlag(apply)
-	apply.RunE = func(cmd *cobra.Command, args []string) error {
-		return c.withRemote(cmd, func(ctx context.Context, r *remote) error {
-			if *yes {
-				return c.applyBreakOperation(ctx, r, args[0], *format)
-			}
-			op, err := getBreakOperation(ctx, r, args[0])
-			if err != nil {
-				return err
-			}
-			c.note("nothing was done: this is the operation as it stands; do it with --yes")
-			return output.One(c.stdout, *format, breakOperationView, op)
-		})
-	}
-	return group("operation", "What is done to many breaks: plans, and how far they are", apply,
-		object(c, get, breakOperationView, func(ctx context.Context, r *remote, args []string) (*reconciliationv1.BreakOperation, error) {
-			return getBreakOperation(ctx, r, args[0])
-		}))
-}
-
-func getBreakOperation(ctx context.Context, r *remote, id string) (*reconciliationv1.BreakOperation, error) {
-	found, err := reconciliationv1.NewBreakServiceClient(r.conn).GetBreakOperation(ctx, &reconciliationv1.GetBreakOperationRequest{OperationId: id})
-	return found.GetOperation(), err
-}
-
-// applyBreakOperation has a plan carried out, and shows how far it is until it has ended. Whoever interrupts it detaches: it goes on.
-func (c *cli) applyBreakOperation(ctx context.Context, r *remote, id string, format output.Format) error {
-	request := &reconciliationv1.ApplyBreakOperationRequest{IdempotencyKey: "apply/" + uuid.NewString(), OperationId: id}
-	answer, _, err := send(ctx, r, reconciliationv1.NewBreakServiceClient(r.conn).ApplyBreakOperation, request)
-	if err != nil {
-		return err
-	}
-	op, shown, tick := answer.GetOperation(), newProgress(c.stderr), time.NewTicker(breakPoll)
-	defer tick.Stop()
-	for op.GetEndTime() == nil {
-		shown.show(fmt.Sprintf("%d of %d breaks: %d done, %d refused", op.GetDone()+op.GetRefused(), op.GetMatched(), op.GetDone(), op.GetRefused()))
-		select {
-		case <-ctx.Done():
-			shown.clear()
-			c.note("detached; the operation goes on. Look at it with: %s break operation get %s", c.program, id)
-			return &exit{code: exitPartial}
-		case <-tick.C:
-		}
-		next, err := getBreakOperation(ctx, r, id)
-		if err != nil && !resend.Transient(err) && ctx.Err() == nil {
-			return err
-		}
-		if err == nil {
-			op = next
-		}
-	}
-	shown.clear()
-	if err := output.One(c.stdout, format, breakOperationView, op); err != nil {
-		return err
-	}
-	if op.GetRefused() > 0 {
-		c.note("%d of %d breaks were left as they are", op.GetRefused(), op.GetMatched())
-		return &exit{code: exitPartial}
-	}
-	return nil
 }

@@ -139,6 +139,7 @@ then be imported again. What is accepted stays.`,
 // the command is run is a decision of its own.
 func (c *cli) statementVerb(cmd *cobra.Command, do func(ctx context.Context, r *remote, id, key, reason string) (*reconciliationv1.StatementFile, error)) *cobra.Command {
 	cmd.Args = args(cobra.ExactArgs(1))
+	asFlag(cmd)
 	reason := cmd.Flags().String("reason", "", "why, for the record (required)")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if *reason == "" {

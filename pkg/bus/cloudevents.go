@@ -18,6 +18,9 @@ const (
 	typeSuffix   = ".v1"
 )
 
+// HeaderTraceparent carries the W3C trace context of the writer.
+const HeaderTraceparent = "traceparent"
+
 // The headers of the binding. NATS compares header names by case.
 const (
 	headerSpecVersion = "ce-specversion"
@@ -28,7 +31,6 @@ const (
 	headerTime        = "ce-time"
 	headerReference   = "ce-reference"
 	headerContentType = "content-type"
-	headerTraceparent = "traceparent"
 	headerTracestate  = "tracestate"
 )
 
@@ -44,10 +46,10 @@ func Encode(e Event) *nats.Msg {
 		headerContentType: {contentType},
 		nats.MsgIdHdr:     {e.ID.String()},
 		headerReference:   {escapeHeader(e.Reference)},
-		headerTraceparent: {e.Traceparent},
+		HeaderTraceparent: {e.Traceparent},
 		headerTracestate:  {e.Tracestate},
 	}
-	for _, optional := range []string{headerReference, headerTraceparent, headerTracestate} {
+	for _, optional := range []string{headerReference, HeaderTraceparent, headerTracestate} {
 		if h.Get(optional) == "" {
 			h.Del(optional)
 		}
@@ -64,7 +66,7 @@ func Decode(h nats.Header, data []byte) (Event, error) {
 	if v := h.Get(headerContentType); v != contentType {
 		return Event{}, attribute("datacontenttype", v, "is not "+contentType)
 	}
-	e := Event{Traceparent: h.Get(headerTraceparent), Tracestate: h.Get(headerTracestate), Data: data}
+	e := Event{Traceparent: h.Get(HeaderTraceparent), Tracestate: h.Get(headerTracestate), Data: data}
 	var err error
 	if e.ID, err = uuid.Parse(h.Get(headerID)); err != nil {
 		return Event{}, attribute("id", h.Get(headerID), "is not a UUID")

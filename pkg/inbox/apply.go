@@ -42,12 +42,12 @@ SELECT $1, id FROM unnest($2::uuid[]) AS id ORDER BY id
 ON CONFLICT DO NOTHING RETURNING event_id`
 
 // claim writes the inbox rows and gives the events that had none, each once and in their order.
-func (r *receiver) claim(ctx context.Context, tx *pg.Tx, deliveries []delivery) ([]bus.Event, error) {
+func (in *Inbox) claim(ctx context.Context, tx *pg.Tx, deliveries []delivery) ([]bus.Event, error) {
 	ids := make([]uuid.UUID, len(deliveries))
 	for i, d := range deliveries {
 		ids[i] = d.event.ID
 	}
-	rows, err := tx.Query(ctx, claimEvents, r.consumer.Name, ids)
+	rows, err := tx.Query(ctx, claimEvents, in.consumer.Name, ids)
 	if err != nil {
 		return nil, fmt.Errorf("writing inbox: %w", err)
 	}
@@ -71,11 +71,11 @@ func (r *receiver) claim(ctx context.Context, tx *pg.Tx, deliveries []delivery) 
 
 // handle makes a panic an error: an event that brings the handler down must end as a dead letter, not bring down the
 // process again and again.
-func (r *receiver) handle(ctx context.Context, tx *pg.Tx, events []bus.Event) (err error) {
+func (in *Inbox) handle(ctx context.Context, tx *pg.Tx, events []bus.Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return r.consumer.Handle(ctx, tx, events)
+	return in.consumer.Handle(ctx, tx, events)
 }

@@ -11,8 +11,12 @@
 //     nothing.
 //   - A batch that fails is tried event by event, so that one bad event fails alone. It is delivered again after 1 s,
 //     5 s and then every 30 s, and always alone; after Consumer.MaxAttempts failures it becomes a row of dead_letter,
-//     with its payload and the error, in one transaction with its inbox row. Attempts are counted by the process, so
-//     a restart grants new ones. What is not an event at all becomes a dead letter at once.
+//     with its payload and the error, in one transaction with its inbox row. Failures are counted in a row of their own,
+//     so that a restart or another process grants no new attempts. What is not an event at all, or is on the subject of
+//     another, becomes a dead letter at once.
+//   - An event that is delivered more often than it may fail, perhaps because it brings the process down before the failure
+//     is counted, goes alone as well. It is not given up for that: it may be the database that was away.
+//   - A dead letter is driven again by [Inbox.Redrive], in the transaction that ends it (package deadletter).
 //   - A database that cannot be reached, fails over or answers with a conflict is nobody's fault: the batch is put
 //     back and does not count as an attempt. The same is true of a COMMIT whose outcome is unknown: the inbox rows
 //     tell at the next delivery.

@@ -155,6 +155,7 @@ func TestReceiver_BuriesAPoisonousEventAndNoOther(t *testing.T) {
 			want := deadLetter{
 				Subject: "evt.payment.payment.captured.pay_003", Payload: "pay_003",
 				Header: "tieout.payment.payment.captured.v1", HasEvent: true, InInbox: true, Deliveries: 2,
+				Attempts: 2, StreamSeq: 3, Published: true,
 			}
 			if diff := cmp.Diff(want, got[0]); diff != "" {
 				t.Errorf("dead letter (-want +got):\n%s", diff)
@@ -180,7 +181,7 @@ func TestReceiver_BuriesWhatIsNoEventOnce(t *testing.T) {
 	round(t, b.receiver(record))
 	b.wantEffects(t, "pay_1")
 	want := []deadLetter{{
-		Subject: "evt.payment.strange", Payload: "strange", Deliveries: 1,
+		Subject: "evt.payment.strange", Payload: "strange", Deliveries: 1, StreamSeq: 1, Published: true,
 		Error: `cloudevents attribute specversion: "" is not 1.0`,
 	}}
 	if diff := cmp.Diff(want, b.deadLetters(t)); diff != "" {
@@ -206,7 +207,7 @@ func TestReceiver_KeepsTheEffectOfWhatAnotherProcessSawThrough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.bury(t.Context(), delivery{msg: msgs[0], event: e}, errHandler)
+	r.bury(t.Context(), delivery{msg: msgs[0], event: e}, errHandler, 2)
 	if got := b.deadLetters(t); len(got) != 0 {
 		t.Errorf("got dead letters %+v, want none", got)
 	}
@@ -302,7 +303,7 @@ func TestIsTransient_TellsTheDatabasesFaultsFromTheEvents(t *testing.T) {
 		false: {errHandler, coded("23505"), coded("22003"), coded("42P01"), coded("57014"), coded(""), context.DeadlineExceeded},
 	} {
 		for _, err := range errs {
-			if got := isTransient(err); got != want {
+			if got := IsTransient(err); got != want {
 				t.Errorf("%v: got transient %v, want %v", err, got, want)
 			}
 		}

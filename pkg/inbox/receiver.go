@@ -12,6 +12,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/failpoint"
+	"github.com/tieout/tieout/pkg/pg"
 )
 
 const (
@@ -31,11 +32,11 @@ type receiver struct {
 	*Inbox
 	js       jetstream.JetStream
 	durable  jetstream.Consumer // nil when it has to be created or found again
-	failures map[uuid.UUID]int  // how often Handle failed on an event, alone
+	failures map[uuid.UUID]bool // the events that Handle failed on, alone, in this process
 }
 
 func newReceiver(in *Inbox, js jetstream.JetStream) *receiver {
-	return &receiver{Inbox: in, js: js, failures: map[uuid.UUID]int{}}
+	return &receiver{Inbox: in, js: js, failures: map[uuid.UUID]bool{}}
 }
 
 // delivery is an event and the message that brought it.
@@ -120,7 +121,7 @@ func (r *receiver) process(ctx context.Context, msgs []jetstream.Msg) error {
 		r.settle(ctx, d.msg.Ack())
 	}
 	for _, bad := range undecodable {
-		r.bury(ctx, bad.delivery, bad.err)
+		r.bury(ctx, bad.delivery, bad.err, 0)
 	}
 	if len(batch) == 1 {
 		suspects = append(batch, suspects...)
@@ -128,7 +129,7 @@ func (r *receiver) process(ctx context.Context, msgs []jetstream.Msg) error {
 		switch err := r.apply(ctx, batch); {
 		case err == nil:
 			r.ack(ctx, batch)
-		case isTransient(err):
+		case IsTransient(err):
 			r.putBack(ctx, append(batch, suspects...))
 			return err
 		default:
@@ -139,7 +140,7 @@ func (r *receiver) process(ctx context.Context, msgs []jetstream.Msg) error {
 		switch err := r.apply(ctx, suspects[i:i+1]); {
 		case err == nil:
 			r.ack(ctx, suspects[i:i+1])
-		case isTransient(err):
+		case IsTransient(err):
 			r.putBack(ctx, suspects[i:])
 			return err
 		default:
@@ -155,11 +156,12 @@ type undecoded struct {
 	err error
 }
 
-// sort tells apart what goes into one transaction, what has failed before and goes alone, what is nothing to the
-// consumer, and what is no event.
+// sort tells apart what goes into one transaction, what is suspect and goes alone, what is nothing to the consumer, and
+// what is no event. Suspect is what has failed here before, and what was delivered more often than it may fail: perhaps it
+// brings processes down before they can say so.
 func (r *receiver) sort(msgs []jetstream.Msg) (batch, suspects, unwanted []delivery, bad []undecoded) {
 	for _, msg := range msgs {
-		event, err := bus.Decode(msg.Headers(), msg.Data())
+		event, err := decode(msg.Subject(), msg.Headers(), msg.Data())
 		d := delivery{msg: msg, event: event}
 		switch {
 		case err != nil:
@@ -167,7 +169,7 @@ func (r *receiver) sort(msgs []jetstream.Msg) (batch, suspects, unwanted []deliv
 			bad = append(bad, undecoded{d, err})
 		case r.consumer.Wants != nil && !r.consumer.Wants(event):
 			unwanted = append(unwanted, d)
-		case r.failures[event.ID] > 0:
+		case r.failures[event.ID] || delivered(msg) > r.consumer.MaxAttempts:
 			suspects = append(suspects, d)
 		default:
 			batch = append(batch, d)
@@ -176,17 +178,48 @@ func (r *receiver) sort(msgs []jetstream.Msg) (batch, suspects, unwanted []deliv
 	return batch, suspects, unwanted, bad
 }
 
+// delivered is how often a message was delivered.
+func delivered(msg jetstream.Msg) int {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return 0
+	}
+	return int(meta.NumDelivered) //nolint:gosec // a count of deliveries
+}
+
 // failed counts a failure of d alone and puts it back, or buries it when it has had its attempts.
 func (r *receiver) failed(ctx context.Context, d delivery, cause error) {
-	r.failures[d.event.ID]++
-	n := r.failures[d.event.ID]
+	r.failures[d.event.ID] = true
+	n, err := r.countFailure(ctx, d.event.ID, cause)
+	if err != nil {
+		r.log.ErrorContext(ctx, "failure was not counted", slog.String("event_id", d.event.ID.String()), slog.Any("cause", cause),
+			slog.Any("error", err))
+		r.putBack(ctx, []delivery{d})
+		return
+	}
 	r.log.WarnContext(ctx, "event failed", slog.String("event_id", d.event.ID.String()),
 		slog.String("type", d.event.Type()), slog.Int("attempt", n), slog.Any("error", cause))
 	if n >= r.consumer.MaxAttempts {
-		r.bury(ctx, d, cause)
+		r.bury(ctx, d, cause, n)
 		return
 	}
 	r.settle(ctx, d.msg.NakWithDelay(redelivery[min(n, len(redelivery))-1]))
+}
+
+const countFailure = `
+INSERT INTO event_failure AS f (consumer, event_id, failures, error) VALUES ($1, $2, 1, $3)
+ON CONFLICT (consumer, event_id) DO UPDATE SET failures = f.failures + 1, error = excluded.error, failed_at = now()
+RETURNING failures`
+
+// countFailure gives how often the consumer has failed on an event, in whatever process.
+func (r *receiver) countFailure(ctx context.Context, eventID uuid.UUID, cause error) (n int, err error) {
+	err = pg.InTx(ctx, r.pool, func(tx *pg.Tx) error {
+		return tx.QueryRow(ctx, countFailure, r.consumer.Name, eventID, Text(cause.Error())).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting failure: %w", err)
+	}
+	return n, nil
 }
 
 func (r *receiver) ack(ctx context.Context, done []delivery) {

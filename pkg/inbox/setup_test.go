@@ -165,13 +165,16 @@ func round(t *testing.T, r *receiver) {
 type deadLetter struct {
 	Subject, Payload, Error, Header string
 	HasEvent, InInbox               bool
-	Deliveries                      int
+	Deliveries, Attempts            int
+	StreamSeq                       int64
+	Published                       bool // a time that can be
 }
 
 func (b *bundle) deadLetters(t *testing.T) []deadLetter {
 	t.Helper()
 	return pgtest.Rows[deadLetter](t, b.pool, `
 		SELECT subject, convert_from(payload, 'UTF8'), error, coalesce(headers->'ce-type'->>0, ''), event_id IS NOT NULL,
-		       EXISTS (SELECT 1 FROM inbox i WHERE (i.consumer, i.event_id) = (d.consumer, d.event_id)), deliveries
+		       EXISTS (SELECT 1 FROM inbox i WHERE (i.consumer, i.event_id) = (d.consumer, d.event_id)), deliveries,
+		       attempts, stream_seq, published_at BETWEEN now() - interval '1 minute' AND now() + interval '1 minute'
 		FROM dead_letter d ORDER BY id`)
 }

@@ -47,19 +47,19 @@ func newMetrics(meter metric.Meter, consumer string, log *slog.Logger) metrics {
 
 // startSpans starts a span for each event, in the trace of its writer. A single event's span is in the context that
 // it returns; there is no one span for several, which end together.
-func (r *receiver) startSpans(ctx context.Context, deliveries []delivery) (context.Context, func(error)) {
+func (in *Inbox) startSpans(ctx context.Context, deliveries []delivery) (context.Context, func(error)) {
 	spans := make([]trace.Span, len(deliveries))
 	own := ctx
 	for i, d := range deliveries {
 		writer := propagation.MapCarrier{"traceparent": d.event.Traceparent, "tracestate": d.event.Tracestate}
-		own, spans[i] = r.tracer.Start(propagation.TraceContext{}.Extract(ctx, writer), "process "+d.event.Type(),
+		own, spans[i] = in.tracer.Start(propagation.TraceContext{}.Extract(ctx, writer), "process "+d.event.Type(),
 			trace.WithSpanKind(trace.SpanKindConsumer),
 			trace.WithAttributes(
 				semconv.MessagingSystemKey.String("nats"),
 				semconv.MessagingOperationTypeProcess,
 				semconv.MessagingOperationName("process"),
 				semconv.MessagingDestinationName(bus.Stream),
-				semconv.MessagingConsumerGroupName(r.consumer.Name),
+				semconv.MessagingConsumerGroupName(in.consumer.Name),
 				semconv.MessagingMessageID(d.event.ID.String()),
 			))
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 )
 
-// isTransient reports whether err is the database's or the moment's, not the event's: trying again later may well
+// IsTransient reports whether err is the database's or the moment's, not the event's: trying again later may well
 // succeed, and nothing is learned about the event.
-func isTransient(err error) bool {
+func IsTransient(err error) bool {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true // whatever the reason, a wrong password included
 	}

@@ -32,7 +32,7 @@ var (
 	errNotSent     = errors.New("committing transaction: its connection is closed, or busy with rows that were not closed")
 )
 
-// Tx is a transaction that knows what to do after its commit. InTx begins and ends it; savepoints are its Begin.
+// Tx is a transaction that knows what to do after its commit. InTx begins and ends it, Savepoint a part of it.
 // Like every pgx.Tx it belongs to one goroutine.
 type Tx struct {
 	pgx.Tx
@@ -58,6 +58,25 @@ func (tx *Tx) Commit(context.Context) error { return errEndedByInTx }
 
 // Rollback always fails: return an error to InTx instead.
 func (tx *Tx) Rollback(context.Context) error { return errEndedByInTx }
+
+// Savepoint runs fn in a part of the transaction of its own. An error of fn undoes that part, with what it wanted done after
+// the commit, is returned unchanged, and leaves the rest of the transaction as it was.
+func (tx *Tx) Savepoint(ctx context.Context, fn func(tx *Tx) error) error {
+	begun, err := tx.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("setting savepoint: %w", err)
+	}
+	part := &Tx{Tx: begun}
+	if err := fn(part); err != nil {
+		rollback(ctx, begun)
+		return err
+	}
+	if err := begun.Commit(ctx); err != nil {
+		return fmt.Errorf("releasing savepoint: %w", err)
+	}
+	tx.afterCommit, tx.afterUnknown = append(tx.afterCommit, part.afterCommit...), append(tx.afterUnknown, part.afterUnknown...)
+	return nil
+}
 
 // InTx runs fn in a transaction and commits it. An error of fn rolls back and is returned unchanged; a panic rolls
 // back too. Once fn has returned nil the caller's deadline no longer counts: COMMIT is given 30 s of its own, after

@@ -192,3 +192,43 @@ func TestTx_CannotBeEndedByTheFunction(t *testing.T) {
 		t.Errorf("got %d rows, want 1", got)
 	}
 }
+
+func TestSavepoint_UndoesItsPartAndNoMore(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t, things)
+	var log []string
+	refusal := errors.New("no stock")
+	err := pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
+		for _, part := range []struct {
+			name string
+			fail error
+		}{{"kept", nil}, {"undone", refusal}, {"broken", errors.New("division by zero")}} {
+			err := tx.Savepoint(t.Context(), func(tx *pg.Tx) error {
+				tx.AfterCommit(func() { log = append(log, part.name) })
+				if err := add(t.Context(), tx, part.name); err != nil {
+					return err
+				}
+				if part.name == "broken" {
+					_, err := tx.Exec(t.Context(), `SELECT 1/0`) // after which Postgres takes nothing but a rollback
+					if err == nil {
+						t.Error("got no error of a division by zero")
+					}
+				}
+				return part.fail
+			})
+			if err != part.fail {
+				t.Errorf("%s: got error %v, want %v", part.name, err, part.fail)
+			}
+		}
+		return add(t.Context(), tx, "last")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"kept"}, log); diff != "" {
+		t.Errorf("after the commit (-want +got):\n%s", diff)
+	}
+	if got := count(t, pool); got != 2 {
+		t.Errorf("got %d rows, want the part that was kept and what came after", got)
+	}
+}

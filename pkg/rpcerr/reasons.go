@@ -73,6 +73,8 @@ const (
 	BreakNotRepairable      Reason = "BREAK_NOT_REPAIRABLE"
 	BreakMovementMatched    Reason = "BREAK_MOVEMENT_MATCHED"
 	BreakSamePerson         Reason = "BREAK_SAME_PERSON"
+	DeadLetterEnded         Reason = "DEAD_LETTER_ENDED"
+	DeadLetterNoConsumer    Reason = "DEAD_LETTER_NO_CONSUMER"
 	DestinationDown         Reason = "DESTINATION_DOWN"
 	DeadlineTooShort        Reason = "DEADLINE_TOO_SHORT"
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
@@ -115,7 +117,7 @@ var registry = []Registration{
 	{NotFound, codes.NotFound, "There is nothing of that id."},
 	{OrderNotCancellable, codes.FailedPrecondition, "The order has ended, or shipping has begun."},
 	{SagaRefusesVerb, codes.FailedPrecondition, "What an operator wants of the saga is not possible where it stands, or would not be safe."},
-	{OperationNotOpen, codes.FailedPrecondition, "The operation on many sagas has ended, or its plan is more than an hour old; plan it again."},
+	{OperationNotOpen, codes.FailedPrecondition, "An operation on many things has ended, or its plan is more than an hour old; plan it again."},
 	{InsufficientStock, codes.FailedPrecondition, "There are fewer pieces available than asked for; the SKUs are named."},
 	{ReservationNotHeld, codes.FailedPrecondition, "The reservation was released and cannot be committed."},
 	{ReservationExpired, codes.FailedPrecondition, "The time of the reservation was over before it was committed; its pieces are back in stock."},
@@ -155,6 +157,8 @@ var registry = []Registration{
 	{BreakNotRepairable, codes.FailedPrecondition, "Nothing here repairs breaks of this code; a person has to."},
 	{BreakMovementMatched, codes.FailedPrecondition, "A movement of the break is in another match; that one is undone first, or the next run closes the break."},
 	{BreakSamePerson, codes.PermissionDenied, "Who asked for a journal does not approve it; a second person does."},
+	{DeadLetterEnded, codes.FailedPrecondition, "The event of the dead letter took effect; it is not discarded any more."},
+	{DeadLetterNoConsumer, codes.FailedPrecondition, "The process has no consumer of the name that the dead letter has; it can be discarded."},
 	{DestinationDown, codes.Unavailable, "Nothing was sent, because what it would be sent to does not answer at present."},
 	{DeadlineTooShort, codes.DeadlineExceeded, "The time left was too short to begin; nothing was done."},
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},

@@ -14,6 +14,7 @@ type Config struct {
 	GRPC      Listener         `koanf:"grpc"`
 	HTTP      Listener         `koanf:"http"`
 	NATS      NATS             `koanf:"nats"`
+	Events    Events           `koanf:"events"`
 	Log       Log              `koanf:"log"`
 	Telemetry telemetry.Config `koanf:"telemetry"`
 	// Insecure allows listeners that other machines can reach, although callers are not authenticated.
@@ -40,6 +41,13 @@ type NATS struct {
 	Replicas int `koanf:"replicas"`
 }
 
+// Events is how the process consumes events.
+type Events struct {
+	// MaxAttempts is how often a consumer may fail on an event before it is a dead letter: tries after 1 s, 5 s and then every
+	// 30 s lie in between.
+	MaxAttempts int `koanf:"max_attempts"`
+}
+
 // Log is how the process logs.
 type Log struct {
 	// Level is the least level logged: debug, info, warn or error.
@@ -60,6 +68,7 @@ func DefaultConfig() Config {
 		GRPC:         Listener{Addr: "127.0.0.1:7433"},
 		HTTP:         Listener{Addr: "127.0.0.1:7480"},
 		NATS:         NATS{URL: "nats://127.0.0.1:4222", Replicas: 1},
+		Events:       Events{MaxAttempts: 5},
 		Log:          Log{Level: "info"},
 		Telemetry:    telemetry.Config{SampleRatio: 0.1},
 		AuditEvery:   time.Minute,
@@ -76,6 +85,9 @@ func (c Config) Validate() error {
 	}
 	if c.NATS.Replicas < 1 {
 		errs = append(errs, fmt.Errorf("nats.replicas: %d is not 1 or more", c.NATS.Replicas))
+	}
+	if c.Events.MaxAttempts < 1 {
+		errs = append(errs, fmt.Errorf("events.max_attempts: %d is not 1 or more", c.Events.MaxAttempts))
 	}
 	if c.StopTimeout <= 0 || c.StartTimeout <= 0 || c.AuditEvery <= 0 {
 		errs = append(errs, errors.New("audit_every, start_timeout and stop_timeout must be more than zero"))

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpc"
 )
@@ -63,6 +65,15 @@ func (e *Env) Go(name string, duty func(context.Context) error) {
 			e.process.fail(fmt.Errorf("%s: %s: %w", e.Name, name, err))
 		}
 	})
+}
+
+// Consume consumes events until the process stops, and has what the consumer gives up on served as dead letters. How often it
+// may fail on an event is the configuration's where c does not say.
+func (e *Env) Consume(c inbox.Consumer) {
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, e.process.config.Events.MaxAttempts)
+	in := inbox.New(inbox.Config{Pool: e.Pool, Log: e.Log, Meter: e.Meter, Tracer: e.Tracer}, c)
+	e.process.letters.Add(e.Name, e.Pool, in)
+	e.Go(c.Name, func(ctx context.Context) error { return in.Run(ctx, e.JetStream) })
 }
 
 // Dial connects to another service, through a circuit breaker: in memory when it runs in this process and addr

@@ -23,6 +23,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/audit"
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/deadletter"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpc"
@@ -46,6 +47,7 @@ type Process struct {
 	telemetry *telemetry.Telemetry
 	server    *rpc.Server
 	auditor   *audit.Auditor
+	letters   *deadletter.Desk
 	health    *health.Server
 	mux       *http.ServeMux
 	http      *http.Server
@@ -105,6 +107,11 @@ func (p *Process) start(ctx context.Context) error {
 		return err
 	}
 	p.auditor.Register(p.server)
+	p.letters, err = deadletter.New(deadletter.Config{Log: p.log, Meter: p.telemetry.Meters.Meter("github.com/tieout/tieout/pkg/deadletter")})
+	if err != nil {
+		return err
+	}
+	p.letters.Register(p.server)
 	keeper := &streamKeeper{js: js, replicas: p.config.NATS.Replicas}
 	if _, err := keeper.runOnce(ctx); err != nil {
 		p.logError("creating the event stream", err) // services start without NATS; the duty goes on trying
@@ -119,6 +126,7 @@ func (p *Process) start(ctx context.Context) error {
 		p.logError("keeping the event stream", keep.Run(dutyCtx))
 	})
 	p.duties.Go(func() { p.logError("auditing", p.auditor.Watch(dutyCtx, p.config.AuditEvery)) })
+	p.duties.Go(func() { p.logError("operating on dead letters", p.letters.Run(dutyCtx)) })
 	return p.listen()
 }
 

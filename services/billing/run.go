@@ -70,9 +70,8 @@ func wire(env *service.Env, cfg Config) (*billing, error) {
 		wake: periodic.NewBell(),
 	}
 	register(env.GRPC, b)
-	results := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer}, b.results())
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
-	env.Go("results", func(ctx context.Context) error { return results.Run(ctx, env.JetStream) })
+	env.Consume(b.results())
 	env.Go("feeder", b.feeder.run)
 	env.Go("prover", periodic.Duty{Name: "prover", Every: proveEvery, RunOnce: b.proveOnce, Log: env.Log, Wake: b.prove}.Run)
 	env.Go("dunning", periodic.Duty{Name: "dunning", Every: dunEvery, RunOnce: b.dunOnce, Log: env.Log}.Run)

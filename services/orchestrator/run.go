@@ -107,9 +107,8 @@ func wire(ctx context.Context, env *service.Env, cfg Config, versions ...saga.De
 		return nil, err
 	}
 	register(env.GRPC, o)
-	timeline := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer}, timelineConsumer(engine.told))
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
-	env.Go("timeline", func(ctx context.Context) error { return timeline.Run(ctx, env.JetStream) })
+	env.Consume(timelineConsumer(engine.told))
 	env.Go("engine", engine.run)
 	env.Go("watches", orders.Run)
 	env.Go("bulk operations", o.bulk.run)

@@ -182,14 +182,14 @@ func (r *reconciliation) carryOut(ctx context.Context, c *change, verb breaks.Ve
 		c.SnoozedUntil, c.detail["until"] = &d.Until, d.Until.UTC().Format(time.RFC3339)
 	case breaks.Accept:
 		c.resolution = breaks.Accepted
-		c.events = append(c.events, eventBreakResolved(c.ID, c.Code, c.resolution, ""))
+		c.events = append(c.events, eventBreakResolved(c.ID, c.Code, c.OrderID, c.resolution, ""))
 		return c.closeMovements(ctx)
 	case breaks.Propose, breaks.Resolve:
 		return c.ask(ctx, order, verb == breaks.Propose)
 	case breaks.Approve, breaks.Reject:
 		return c.settleProposal(ctx, verb == breaks.Approve)
 	case breaks.Reopen:
-		c.events = append(c.events, eventBreakReopened(c.ID, c.Code, d.Reason))
+		c.events = append(c.events, eventBreakReopened(c.ID, c.Code, c.OrderID, d.Reason))
 		return c.reopen(ctx)
 	}
 	return nil

@@ -70,6 +70,7 @@ func setupBreaks(t *testing.T) *breakFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.db.Close)
+	t.Cleanup(func() { wantWhole(t, f.db, breakViews) })
 	process := servicetest.Start(t, service.Service{
 		Name: serviceName, Postgres: service.Postgres{DSN: dsn, MaxConns: 6}, Migrations: Migrations(),
 		Run: func(_ context.Context, env *service.Env) (err error) {

@@ -3,7 +3,6 @@ package reconciliation
 import (
 	"context"
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -284,61 +283,6 @@ func TestBreak_RefusesNonsense(t *testing.T) {
 	}
 	_, err := f.ann.OperateBreak(t.Context(), &reconciliationv1.OperateBreakRequest{IdempotencyKey: "decide-asNone", BreakId: id, Decision: verb(ack)})
 	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "decision.reason")
-	for field, s := range map[string]*reconciliationv1.BreakSelection{
-		"selection.code": {Code: "X"}, "selection.min_age_days": {MinAgeDays: -1}, "selection.state": {State: 99},
-	} {
-		_, err := f.ann.ListBreaks(t.Context(), &reconciliationv1.ListBreaksRequest{Selection: s})
-		rpcerrtest.Want(t, err, rpcerr.RequestInvalid, field)
-	}
-	_, err = f.ann.ListBreaks(t.Context(), &reconciliationv1.ListBreaksRequest{Selection: &reconciliationv1.BreakSelection{CurrencyCode: "XXL"}})
-	rpcerrtest.Want(t, err, rpcerr.CurrencyUnknown, "selection.currency_code")
 	_, err = f.ann.ListBreaks(t.Context(), &reconciliationv1.ListBreaksRequest{PageToken: "nonsense"})
 	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_token")
-}
-
-func TestBreak_IsListedByWhatIsPressing(t *testing.T) {
-	f := setupBreaks(t)
-	small, large, old := f.broken(1), f.broken(2_000_000), f.broken(3)
-	oldID, _ := parseBreakID(old)
-	f.exec(`UPDATE break SET opened_on = opened_on - 30 WHERE id = $1`, oldID.UUID())
-	list := func(s *reconciliationv1.BreakSelection, size int32) (ids []string) {
-		for token := ""; ; {
-			page, err := f.ann.ListBreaks(t.Context(), &reconciliationv1.ListBreaksRequest{Selection: s, PageSize: size, PageToken: token})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, b := range page.GetBreaks() {
-				ids = append(ids, b.GetBreakId())
-			}
-			if token = page.GetNextPageToken(); token == "" {
-				return ids
-			}
-		}
-	}
-	critical := reconciliationv1.BreakSeverity_BREAK_SEVERITY_CRITICAL
-	if diff := cmp.Diff([]string{large, old, small}, list(nil, 1)); diff != "" {
-		t.Errorf("all (-want +got):\n%s", diff)
-	}
-	for name, tt := range map[string]struct {
-		s    *reconciliationv1.BreakSelection
-		want []string
-	}{
-		"critical": {&reconciliationv1.BreakSelection{Severity: critical}, []string{large, old}},
-		"medium":   {&reconciliationv1.BreakSelection{Severity: reconciliationv1.BreakSeverity_BREAK_SEVERITY_MEDIUM}, []string{small}},
-		"low":      {&reconciliationv1.BreakSelection{Severity: reconciliationv1.BreakSeverity_BREAK_SEVERITY_LOW}, nil},
-		"old":      {&reconciliationv1.BreakSelection{MinAgeDays: 5}, []string{old}},
-		"resolved": {&reconciliationv1.BreakSelection{State: isResolved}, nil},
-		"all that": {&reconciliationv1.BreakSelection{Code: "MISSING_AT_PROVIDER", Account: "default", CurrencyCode: "GBP", OrderId: "ord_1"}, []string{large, old, small}},
-		"other":    {&reconciliationv1.BreakSelection{PaymentId: "pay_1", Assignee: "bob"}, nil},
-	} {
-		if diff := cmp.Diff(tt.want, list(tt.s, 0)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-	}
-	if b := f.get(old).GetBreak(); b.GetSeverity() != critical || b.GetAgeDays() < 20 {
-		t.Errorf("got %v", b)
-	}
-	if !slices.Contains(list(nil, 0), small) {
-		t.Error("it is not there")
-	}
 }

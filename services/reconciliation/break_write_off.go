@@ -345,6 +345,6 @@ func (c *change) end(ctx context.Context, verb breaks.Verb, kind int16, result s
 		return c.releaseMovements(ctx)
 	}
 	c.resolution = resolutionOf(kind)
-	c.events = append(c.events, eventBreakResolved(c.ID, c.Code, c.resolution, result))
+	c.events = append(c.events, eventBreakResolved(c.ID, c.Code, c.OrderID, c.resolution, result))
 	return nil
 }

@@ -62,6 +62,35 @@ func TestByHand_IsSeenByTheNextRun(t *testing.T) {
 	f.wantVerified(runs...)
 }
 
+// What a person decides on a break of a run is a match by hand, and none of the run's.
+func TestByHand_ADecisionOnABreakIsNoMatchOfARun(t *testing.T) {
+	t.Parallel()
+	f := setupRuns(t)
+	ours, theirs := pairs("ch", 2)
+	f.deliver(ours[0], ours[1], mv{id: "ch_9", amount: 61, note: "b"})
+	f.deliver(theirs...)
+	runs := []*reconciliationv1.Run{f.run(asOf)}
+	page, err := f.breaks.ListBreaks(t.Context(), &reconciliationv1.ListBreaksRequest{Filter: "code = MISSING_INTERNALLY"})
+	if err != nil || len(page.GetBreaks()) != 1 {
+		t.Fatal(page, err)
+	}
+	_, err = f.breaks.OperateBreak(t.Context(), &reconciliationv1.OperateBreakRequest{
+		IdempotencyKey: "accept-0001", BreakId: page.GetBreaks()[0].GetBreakId(), Decision: &reconciliationv1.BreakDecision{Verb: accept, Reason: "it is known"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantWhole(t, f.db, runViews)
+	f.wantExplained("EUR")
+	listed, err := f.client.ListMatches(t.Context(), &reconciliationv1.ListMatchesRequest{Of: &reconciliationv1.ListMatchesRequest_RunId{RunId: runs[0].GetRunId()}})
+	if err != nil || len(listed.GetMatches()) != 2 {
+		t.Errorf("matches of the run: %v, %v", listed, err)
+	}
+	runs = append(runs, f.run(asOf))
+	wantWhole(t, f.db, runViews)
+	f.wantVerified(runs...)
+}
+
 func TestByHand_IsForWhatARunHasLeftOpen(t *testing.T) {
 	t.Parallel()
 	f := setupRuns(t)

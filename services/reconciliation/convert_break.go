@@ -13,7 +13,6 @@ import (
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/money"
-	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
@@ -86,30 +85,6 @@ func breakJournalToProto(j reconciliationdb.ListBreakJournalsRow) *reconciliatio
 	}
 }
 
-// selectionFromProto reads which breaks are meant. A code or currency that there is not is refused.
-func selectionFromProto(s *reconciliationv1.BreakSelection) (selection, error) {
-	out := selection{
-		Code: s.GetCode(), State: breaks.State(s.GetState()), Severity: breaks.Severity(s.GetSeverity()), Account: s.GetAccount(),
-		Currency: s.GetCurrencyCode(), Assignee: s.GetAssignee(), OrderID: s.GetOrderId(), PaymentID: s.GetPaymentId(), MinAge: int(s.GetMinAgeDays()),
-	}
-	if _, ok := breaks.Describe(breaks.Code(out.Code)); out.Code != "" && !ok {
-		return out, rpcerr.ForField(rpcerr.RequestInvalid, "selection.code", "is none of the codes of breaks")
-	}
-	if out.Currency != "" {
-		if _, err := money.ParseCurrency(out.Currency); err != nil {
-			return out, rpcerr.ForField(rpcerr.CurrencyUnknown, "selection.currency_code", "%v", err)
-		}
-	}
-	return out, nil
-}
-
-func selectionToProto(s selection) *reconciliationv1.BreakSelection {
-	return &reconciliationv1.BreakSelection{
-		Code: s.Code, State: reconciliationv1.BreakState(s.State), Severity: reconciliationv1.BreakSeverity(s.Severity), Account: s.Account,
-		CurrencyCode: s.Currency, Assignee: s.Assignee, OrderId: s.OrderID, PaymentId: s.PaymentID, MinAgeDays: int32(s.MinAge),
-	}
-}
-
 // breakVerbPrefix is what the names of verbs begin with in the contract; the rest is the verb in capitals.
 const breakVerbPrefix = "BREAK_VERB_"
 
@@ -137,10 +112,10 @@ func decisionToProto(d breakDecision) *reconciliationv1.BreakDecision {
 
 func breakOperationToProto(op *breakOperation) *reconciliationv1.BreakOperation {
 	out := &reconciliationv1.BreakOperation{
-		OperationId: BreakOperationID(op.ID).String(), State: reconciliationv1.BreakOperationState(op.State),
-		Selection: selectionToProto(op.selection), Decision: decisionToProto(op.decision), Matched: op.Matched, Done: op.Done, Refused: op.Refused,
+		OperationId: op.id().String(), State: reconciliationv1.BreakOperationState(op.State),
+		Filter: op.Filter, Decision: decisionToProto(op.decision), Matched: op.Matched, Done: op.Done, Refused: op.Refused,
 		PlannedBy: op.PlannedBy, CreateTime: timestamppb.New(op.PlannedAt), ExpireTime: timestamppb.New(op.ExpiresAt), AppliedBy: op.AppliedBy,
-		EndTime: breakTime(op.EndedAt),
+		ApplyTime: breakTime(op.AppliedAt), EndTime: breakTime(op.EndedAt), CancelledBy: op.CancelledBy, CancelReason: op.CancelReason,
 	}
 	for _, t := range op.totals {
 		out.Totals = append(out.Totals, &reconciliationv1.BreakTotal{Count: t.count, Sum: breakAmount(t.sum)})
@@ -164,12 +139,12 @@ func eventBreakOpened(id uuid.UUID, s sighting, base breaks.Severity) bus.Event 
 	})
 }
 
-func eventBreakReopened(id uuid.UUID, code, reason string) bus.Event {
-	return breakEvent(id, "reopened", "", &eventv1.BreakReopened{BreakId: BreakID(id).String(), Code: code, Reason: reason})
+func eventBreakReopened(id uuid.UUID, code, orderID, reason string) bus.Event {
+	return breakEvent(id, "reopened", orderID, &eventv1.BreakReopened{BreakId: BreakID(id).String(), Code: code, Reason: reason})
 }
 
-func eventBreakResolved(id uuid.UUID, code string, by breaks.Resolution, result string) bus.Event {
-	return breakEvent(id, "resolved", "", &eventv1.BreakResolved{
+func eventBreakResolved(id uuid.UUID, code, orderID string, by breaks.Resolution, result string) bus.Event {
+	return breakEvent(id, "resolved", orderID, &eventv1.BreakResolved{
 		BreakId: BreakID(id).String(), Code: code, Resolution: by.String(), Result: result,
 	})
 }

@@ -1,14 +1,12 @@
 package reconciliation
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tieout/tieout/pkg/bus"
-	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/waittest"
@@ -24,8 +22,7 @@ func setupListening(t *testing.T) (*tiesFixture, jetstream.JetStream) {
 		s.waiting = waitingIn(env.JetStream)
 		consumer := s.facts()
 		consumer.MaxAttempts = 1
-		in := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log}, consumer)
-		env.Go("facts", func(ctx context.Context) error { return in.Run(ctx, env.JetStream) })
+		env.Consume(consumer)
 	})
 	return f, js
 }
@@ -75,6 +72,8 @@ func TestListen_ACaptureAmongTheDeadLettersIsHealed(t *testing.T) {
 	if f.healed() != 1 || len(f.open) > 0 {
 		t.Errorf("%d gaps are healed, and sighted %v", f.healed(), f.open)
 	}
-	f.exec(`DELETE FROM dead_letter`) // which a person has discarded
+	f.exec(`
+		WITH who AS (INSERT INTO dead_letter_action (dead_letter_id, actor, verb, reason, outcome) SELECT id, 'ada', 2, 'strange', 4 FROM dead_letter)
+		UPDATE dead_letter SET state = 3, ended_at = now()`)
 	f.wantClean()
 }

@@ -1,6 +1,7 @@
 package reconciliation
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/services/reconciliation/match"
+	"github.com/tieout/tieout/services/reconciliation/rules"
 )
 
 // file has a provider's report come in, with the payouts that its lines make; or, without payouts, a bank statement.
@@ -143,35 +145,47 @@ func TestPayouts_AreBookedWhenTheyAreProvenSoThatNothingIsLeft(t *testing.T) {
 	}
 }
 
-// What is collected, and what the provider corrects, is a journal of its own making; the fee of a dispute is booked once, by
-// whoever tells it first.
+// What is collected is a journal of its own making; the fee of a dispute is booked once, by whoever tells it first. What the provider
+// corrects is a break until somebody decides, and booked with the payout only where the rules take it for the provider's own.
 func TestPayouts_OfDisputesAndCorrections(t *testing.T) {
-	f := setupTies(t)
-	f.ago(10 * time.Minute)
-	s, silent := f.sell(1000).dispute(400, 15), f.sell(1000)
-	f.tell(s.events...)
-	f.tell(silent.events...)
-	dispute := f.entries[1].GetProviderId()
-	f.file([]mv{
-		{id: dispute, kind: match.KindChargeback, payout: "dp_1", amount: -400, fee: 20, day: s.at.Format(time.DateOnly)}, // 5 more than was told
-		{id: "dp_2", kind: match.KindChargeback, payout: "dp_2", amount: -100, fee: 15, day: s.at.Format(time.DateOnly)},  // not told yet
-		{kind: match.KindAdjustment, payout: "po_3", amount: -7, note: "corrected"}, lineOf(silent, 30, "po_3"),
-	}, []mv{payoutOf("dp_1", -420), payoutOf("dp_2", -115), payoutOf("po_3", 963)})
-	f.file([]mv{creditOf("dp_1", -420), creditOf("dp_2", -115), creditOf("po_3", 963)}, nil)
-	f.match()
-	f.postAll()
-	got := pgtest.Column[string](t, f.db, `SELECT concat_ws(' ', payout_id, amount_minor, fee_minor, adjust_minor, posted_at IS NOT NULL) FROM payout_posting ORDER BY 1`)
-	want := []string{"dp_1 -420 5 0 t", "dp_2 -115 0 0 t", "po_3 963 30 -7 t"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("postings (-want +got):\n%s", diff)
-	}
-	held := int64(0)
-	for _, e := range f.entries {
-		held += e.GetAmount().GetMinorUnits()
-	}
-	// The first charge is not paid out yet, and the second dispute is not told: the ledger gets it from the provider.
-	if held != 1000+100+15 {
-		t.Errorf("the provider holds %d", held)
+	for _, own := range []bool{false, true} {
+		t.Run(fmt.Sprintf("own %v", own), func(t *testing.T) {
+			f := setupTies(t)
+			f.ago(10 * time.Minute)
+			s, silent := f.sell(1000).dispute(400, 15), f.sell(1000)
+			f.tell(s.events...)
+			f.tell(silent.events...)
+			if own {
+				putRules(t, reconciliationv1.NewReconciliationServiceClient(servicetest.Dial(t, f.process, "op")), func(s *rules.Set) { s.Provider.Own = append(s.Provider.Own, match.KindAdjustment) })
+			}
+			dispute := f.entries[1].GetProviderId()
+			f.file([]mv{
+				{id: dispute, kind: match.KindChargeback, payout: "dp_1", amount: -400, fee: 20, day: s.at.Format(time.DateOnly)}, // 5 more than was told
+				{id: "dp_2", kind: match.KindChargeback, payout: "dp_2", amount: -100, fee: 15, day: s.at.Format(time.DateOnly)},  // not told yet
+				{kind: match.KindAdjustment, payout: "po_3", amount: -7, note: "corrected"}, lineOf(silent, 30, "po_3"),
+			}, []mv{payoutOf("dp_1", -420), payoutOf("dp_2", -115), payoutOf("po_3", 963)})
+			f.file([]mv{creditOf("dp_1", -420), creditOf("dp_2", -115), creditOf("po_3", 963)}, nil)
+			f.match()
+			f.postAll()
+			got := pgtest.Column[string](t, f.db, `SELECT concat_ws(' ', payout_id, amount_minor, fee_minor, adjust_minor, posted_at IS NOT NULL) FROM payout_posting ORDER BY 1`)
+			open := pgtest.Column[string](t, f.db, `SELECT code || ' ' || amount_minor FROM break WHERE code = 'MISSING_INTERNALLY' AND state <> 5`)
+			corrected := map[bool]string{false: "0", true: "-7"}[own]
+			want := []string{"dp_1 -420 5 0 t", "dp_2 -115 0 0 t", "po_3 963 30 " + corrected + " t"}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("postings (-want +got):\n%s", diff)
+			}
+			// The first charge is not paid out yet, and the second dispute is not told: the ledger gets it from the provider.
+			held, holds := int64(0), int64(1000+100+15)
+			if !own {
+				holds += 7 // until the break is decided on
+			}
+			for _, e := range f.entries {
+				held += e.GetAmount().GetMinorUnits()
+			}
+			if held != holds || (len(open) == 0) != own {
+				t.Errorf("the provider holds %d, want %d; breaks: %v", held, holds, open)
+			}
+		})
 	}
 }
 

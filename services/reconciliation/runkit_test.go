@@ -52,8 +52,10 @@ type runFixture struct {
 	reconciliation *reconciliation
 	stop           func()
 	client         reconciliationv1.ReconciliationServiceClient
+	breaks         reconciliationv1.BreakServiceClient
 	keys           int
 	config         Config
+	tampered       bool // the test has changed what the service wrote
 }
 
 // setupRuns starts the service on a database of its own. Runs are written in pieces of three matches.
@@ -68,6 +70,11 @@ func setupRuns(t testing.TB, change ...func(*Config)) *runFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.db.Close)
+	t.Cleanup(func() {
+		if !f.tampered {
+			wantWhole(t, f.db, breakViews)
+		}
+	})
 	f.start()
 	return f
 }
@@ -96,7 +103,8 @@ func (f *runFixture) start() {
 		}
 	})
 	f.Cleanup(f.stop)
-	f.client = reconciliationv1.NewReconciliationServiceClient(servicetest.Dial(f, process, "op"))
+	conn := servicetest.Dial(f, process, "op")
+	f.client, f.breaks = reconciliationv1.NewReconciliationServiceClient(conn), reconciliationv1.NewBreakServiceClient(conn)
 }
 
 // deliver has movements come in together, as an accepted delivery.
@@ -217,22 +225,27 @@ SELECT m.note FROM open_movement o JOIN movement m ON m.id = o.movement_id WHERE
 // putRules makes rules active: the default ones with a change.
 func (f *runFixture) putRules(change func(*rules.Set)) int32 {
 	f.Helper()
+	return putRules(f, f.client, change)
+}
+
+func putRules(t testing.TB, client reconciliationv1.ReconciliationServiceClient, change func(*rules.Set)) int32 {
+	t.Helper()
 	set := rules.Default()
 	change(&set)
 	document, err := set.Document()
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	put, err := f.client.PutRuleSet(f.Context(), &reconciliationv1.PutRuleSetRequest{IdempotencyKey: "put-" + uuid.NewString(), Document: string(document)})
+	put, err := client.PutRuleSet(t.Context(), &reconciliationv1.PutRuleSetRequest{IdempotencyKey: "put-" + uuid.NewString(), Document: string(document)})
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	version := put.GetRuleSet().GetVersion()
-	_, err = f.client.ActivateRuleSet(f.Context(), &reconciliationv1.ActivateRuleSetRequest{
+	_, err = client.ActivateRuleSet(t.Context(), &reconciliationv1.ActivateRuleSetRequest{
 		IdempotencyKey: "activate-" + uuid.NewString(), Version: version, Reason: "a test wants it",
 	})
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	return version
 }

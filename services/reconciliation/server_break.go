@@ -4,6 +4,8 @@ import (
 	"context"
 
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/filter"
+	"github.com/tieout/tieout/pkg/id"
 	"github.com/tieout/tieout/pkg/rpc"
 )
 
@@ -28,23 +30,20 @@ func (s *breakServer) GetBreak(ctx context.Context, r *reconciliationv1.GetBreak
 
 // ListBreaks implements reconciliationv1.BreakServiceServer.
 func (s *breakServer) ListBreaks(ctx context.Context, r *reconciliationv1.ListBreaksRequest) (*reconciliationv1.ListBreaksResponse, error) {
-	behind, err := rpc.PageBefore[breakKind](r.GetPageToken())
+	f, err := s.reconciliation.breakFilter(r.GetFilter())
 	if err != nil {
 		return nil, err
 	}
-	if r.GetPageToken() == "" {
-		behind = BreakID{} // the first page
-	}
-	which, err := selectionFromProto(r.GetSelection())
+	behind, err := filter.PageBehind(f, r.GetPageToken(), BreakID{}, id.Parse[breakKind])
 	if err != nil {
 		return nil, err
 	}
 	n := rpc.PageSize(r.GetPageSize())
-	found, err := s.reconciliation.listBreaks(ctx, which, behind, n+1)
+	found, err := s.reconciliation.listBreaks(ctx, f, behind, n+1)
 	if err != nil {
 		return nil, err
 	}
-	page, next := rpc.Page(found, n, s.toProto, (*reconciliationv1.Break).GetBreakId)
+	page, next := rpc.Page(found, n, s.toProto, func(b *reconciliationv1.Break) string { return f.PageKey(b.GetBreakId()) })
 	return &reconciliationv1.ListBreaksResponse{Breaks: page, NextPageToken: next}, nil
 }
 
@@ -65,12 +64,8 @@ func (s *breakServer) OperateBreak(ctx context.Context, r *reconciliationv1.Oper
 
 // PlanBreakOperation implements reconciliationv1.BreakServiceServer.
 func (s *breakServer) PlanBreakOperation(ctx context.Context, r *reconciliationv1.PlanBreakOperationRequest) (*reconciliationv1.PlanBreakOperationResponse, error) {
-	which, err := selectionFromProto(r.GetSelection())
-	if err != nil {
-		return nil, err
-	}
 	op, err := s.reconciliation.planBreaks(ctx, planBreaksCommand{
-		caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), selection: which, decision: decisionFromProto(r.GetDecision()),
+		caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), filter: r.GetFilter(), decision: decisionFromProto(r.GetDecision()),
 	})
 	if err != nil {
 		return nil, err
@@ -80,15 +75,37 @@ func (s *breakServer) PlanBreakOperation(ctx context.Context, r *reconciliationv
 
 // ApplyBreakOperation implements reconciliationv1.BreakServiceServer.
 func (s *breakServer) ApplyBreakOperation(ctx context.Context, r *reconciliationv1.ApplyBreakOperationRequest) (*reconciliationv1.ApplyBreakOperationResponse, error) {
-	oid, err := parseBreakOperationID(r.GetOperationId())
-	if err != nil {
-		return nil, err
-	}
-	op, err := s.reconciliation.applyBreaks(ctx, rpc.Caller(ctx), r.GetIdempotencyKey(), oid)
+	op, err := s.reconciliation.applyBreaks(ctx, changeBreaksCommand{caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), operationID: r.GetOperationId()})
 	if err != nil {
 		return nil, err
 	}
 	return &reconciliationv1.ApplyBreakOperationResponse{Operation: breakOperationToProto(op)}, nil
+}
+
+// CancelBreakOperation implements reconciliationv1.BreakServiceServer.
+func (s *breakServer) CancelBreakOperation(ctx context.Context, r *reconciliationv1.CancelBreakOperationRequest) (*reconciliationv1.CancelBreakOperationResponse, error) {
+	op, err := s.reconciliation.cancelBreaks(ctx, changeBreaksCommand{
+		caller: rpc.Caller(ctx), key: r.GetIdempotencyKey(), operationID: r.GetOperationId(), reason: r.GetReason(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &reconciliationv1.CancelBreakOperationResponse{Operation: breakOperationToProto(op)}, nil
+}
+
+// ListBreakOperations implements reconciliationv1.BreakServiceServer.
+func (s *breakServer) ListBreakOperations(ctx context.Context, r *reconciliationv1.ListBreakOperationsRequest) (*reconciliationv1.ListBreakOperationsResponse, error) {
+	before, err := rpc.PageBefore[breakOperationKind](r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	n := rpc.PageSize(r.GetPageSize())
+	found, err := newStore(s.reconciliation.pool).breakOperations(ctx, before, n+1)
+	if err != nil {
+		return nil, err
+	}
+	page, next := rpc.Page(found, n, breakOperationToProto, (*reconciliationv1.BreakOperation).GetOperationId)
+	return &reconciliationv1.ListBreakOperationsResponse{Operations: page, NextPageToken: next}, nil
 }
 
 // GetBreakOperation implements reconciliationv1.BreakServiceServer.
@@ -97,7 +114,7 @@ func (s *breakServer) GetBreakOperation(ctx context.Context, r *reconciliationv1
 	if err != nil {
 		return nil, err
 	}
-	op, err := s.reconciliation.breakOperation(ctx, oid)
+	op, err := newStore(s.reconciliation.pool).breakOperation(ctx, oid)
 	if err != nil {
 		return nil, err
 	}

@@ -145,7 +145,7 @@ func (s *sight) again(ctx context.Context) error {
 		reopened := from == breaks.Resolved && to != from
 		if reopened {
 			s.seen.reopened++
-			s.events = append(s.events, eventBreakReopened(b.ID, b.Code, ""))
+			s.events = append(s.events, eventBreakReopened(b.ID, b.Code, cmp.Or(c.orderIDs[c.at[b.ID]], b.OrderID), ""))
 		} else {
 			s.seen.known++
 		}
@@ -197,7 +197,7 @@ func (s *sight) close(ctx context.Context) error {
 		}
 		p.Ids, p.Resolutions = append(p.Ids, b.ID), append(p.Resolutions, int16(resolution))
 		s.history.add(b.ID, b.LastEvent+1, verb, []byte("{}"))
-		s.events = append(s.events, eventBreakResolved(b.ID, b.Code, resolution, ""))
+		s.events = append(s.events, eventBreakResolved(b.ID, b.Code, b.OrderID, resolution, ""))
 	}
 	s.seen.vanished = len(p.Ids)
 	if len(p.Ids) == 0 {

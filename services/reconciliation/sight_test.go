@@ -61,8 +61,9 @@ func TestSight_WhatIsNotSeenAnyMoreVanishesAndComesBack(t *testing.T) {
 	if len(got.GetEvents()) != 3 {
 		t.Errorf("history: %v", got.GetEvents())
 	}
-	if names := scan[string](f, `SELECT string_agg(name, ' ' ORDER BY seq) FROM outbox`); names != "opened opened resolved reopened" {
-		t.Errorf("events: %s", names)
+	told := scan[string](f, `SELECT string_agg(concat_ws(' ', name, reference), ', ' ORDER BY seq) FROM outbox`)
+	if told != "opened ord_1, opened ord_1, resolved ord_1, reopened ord_1" {
+		t.Errorf("events: %s", told)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tieout/tieout/pkg/bus"
-	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/service"
@@ -78,8 +77,7 @@ const (
 
 // start starts listening, and the duties.
 func (t *ties) start(env *service.Env) {
-	facts := inbox.New(inbox.Config{Pool: env.Pool, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer}, t.facts())
-	env.Go("facts", func(ctx context.Context) error { return facts.Run(ctx, env.JetStream) })
+	env.Consume(t.facts())
 	for _, d := range []periodic.Duty{
 		{Name: "accepting movements", Every: acceptEvery, RunOnce: t.acceptOnce},
 		{Name: "tie-out of orders", Every: lookEvery, RunOnce: t.lookOnce},

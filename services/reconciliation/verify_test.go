@@ -43,6 +43,7 @@ func TestVerify_FindsWhatWasChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := setupRuns(t)
+			f.tampered = true
 			ours, theirs := pairs("ch", 8)
 			f.deliver(append(ours, mv{ours: true, id: "ch_open", amount: 5})...)
 			f.deliver(theirs...)

@@ -306,12 +306,23 @@ func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
 			return fmt.Errorf("payout %s of %s: %w", payout, p, err)
 		}
 	}
-	for i := range p.ours.rows {
-		row := &p.ours.rows[i]
-		if row.Kind != match.KindPayout {
-			continue
+	if err := adjustRows(p.ours.rows, effects, refused); err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	return nil
+}
+
+// adjustRows puts what payouts are off, and what of it is refused, with their rows. Of a payout that has several rows, the first one by
+// key has all of it: they are added up, and the digest is the same in whatever order they were loaded.
+func adjustRows(rows []match.Row, effects, refused map[match.Token]int64) error {
+	var payouts []*match.Row
+	for i := range rows {
+		if rows[i].Kind == match.KindPayout {
+			payouts = append(payouts, &rows[i])
 		}
-		// Of a payout that has several rows, the first one has all of it: they are added up.
+	}
+	slices.SortFunc(payouts, func(a, b *match.Row) int { return compareKeys(a.Key, b.Key) })
+	for _, row := range payouts {
 		payout := row.Carriers[match.CarrierPayout]
 		row.Adjust, row.Refused = effects[payout], refused[payout]
 		delete(effects, payout)
@@ -321,7 +332,7 @@ func (w *work) adjust(ctx context.Context, p *part, provider []*part) error {
 			_, err = plus(adjusted, row.Refused)
 		}
 		if err != nil {
-			return fmt.Errorf("payout %s of %s: %w", movementIDOf(row.Key), p, err)
+			return fmt.Errorf("payout %s: %w", movementIDOf(row.Key), err)
 		}
 	}
 	return nil

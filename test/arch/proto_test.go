@@ -11,6 +11,7 @@ import (
 
 	_ "github.com/tieout/tieout/gen/tieout/audit/v1"
 	_ "github.com/tieout/tieout/gen/tieout/billing/v1"
+	_ "github.com/tieout/tieout/gen/tieout/deadletter/v1"
 	_ "github.com/tieout/tieout/gen/tieout/event/v1"
 	_ "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"

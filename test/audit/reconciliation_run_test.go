@@ -33,7 +33,9 @@ INSERT INTO run_partition (run_number, partition_id, first_place, matches, by_pa
 VALUES (1, 1, 1, 3, '{1}', 4, 6, 2, 3, 0, '{}', sha256('1'), true);
 INSERT INTO run_day (run_number, partition_id, ours, kind, day, movements, amount_minor, fee_minor) VALUES
     (1, 1, true, 1, '2026-11-10', 4, 1000, 0), (1, 1, true, 5, '2026-11-10', 1, -7, 0), (1, 1, false, 1, '2026-11-10', 4, 1201, 0),
-    (1, 1, false, 5, '2026-11-10', 1, -7, 0);`, uuid(1), uuid(2), uuid(3))
+    (1, 1, false, 5, '2026-11-10', 1, -7, 0);
+INSERT INTO run_finding (run_number, partition_id, place, code, matched, ours, theirs, amount_minor, drift_minor, day)
+VALUES (1, 1, 0, 'TIMING_OPEN', false, ARRAY[(1::bigint << 32) + 3], '{}', -300, 0, '2026-11-10');`, uuid(1), uuid(2), uuid(3))
 
 var runPlants = []plant{
 	{"rules can be changed", `ALTER TABLE rule_set DISABLE TRIGGER rule_set_is_append_only`, "9_rules_are_append_only"},
@@ -46,7 +48,10 @@ var runPlants = []plant{
 	{"a match is across partitions", `UPDATE movement SET partition_id = 2 WHERE amount_minor = 100 AND ours`,
 		"61_matches_have_their_legs 64_days_are_movements"},
 	{"what is open is forgotten", `DELETE FROM open_movement WHERE until_run IS NULL AND movement_id >> 32 = 1`, "62_nothing_is_lost"},
-	{"what is matched is still open", `UPDATE open_movement SET until_run = NULL, by_hand = false WHERE by_hand AND movement_id >> 32 = 1`, "62_nothing_is_lost"},
+	{"what is matched is still open", `UPDATE open_movement SET until_run = NULL, by_hand = false WHERE by_hand AND movement_id >> 32 = 1`,
+		"39_what_is_open_is_explained 62_nothing_is_lost"},
+	{"of what is open nothing is said", `DELETE FROM run_finding`, "39_what_is_open_is_explained"},
+	{"what is due has no break", `UPDATE run_finding SET code = 'MISSING_AT_PROVIDER'`, "39_what_is_open_is_explained"},
 	{"what was found is not told", `UPDATE run_partition SET told = false`, "63_runs_are_their_partitions"},
 	{"a cancelled run has left something", `
 		INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score) VALUES ((2::bigint << 32) + 1, 1, 1, 0, 0, 1000);

@@ -150,13 +150,6 @@ func orchestratorPlants() []plant {
 		{"an event of nobody's epoch", changed(13, `UPDATE saga_event SET epoch = 99 WHERE saga_id = %[1]s AND seq = 4`), "26_one_owner_an_epoch"},
 		{"tried for ever", saga(20, history{1, "reserve", "", events("started" + unknown)}), "23_attempts_are_bounded"},
 		{"an operator without a record", `DELETE FROM operator_action WHERE saga_id = ` + uuid(9) + ` AND seq = 2`, "36_operators_leave_a_record"},
-		{"a dead letter", `
-			INSERT INTO inbox (consumer, event_id) VALUES ('timeline', ` + uuid(1) + `);
-			INSERT INTO dead_letter (consumer, event_id, subject, payload, headers, error, deliveries, traceparent)
-			VALUES ('timeline', ` + uuid(1) + `, 's', '', '{}', 'bad', 3, '')`, "32_no_dead_letters"},
-		{"a dead letter that may come again", `
-			INSERT INTO dead_letter (consumer, event_id, subject, payload, headers, error, deliveries, traceparent)
-			VALUES ('timeline', ` + uuid(1) + `, 's', '', '{}', 'bad', 3, '')`, "28_given_up_is_done 32_no_dead_letters"},
 	}
 }
 

@@ -46,11 +46,12 @@ func TestViews_FindWhatIsPlantedAndNothingElse(t *testing.T) {
 		{"inventory", inventory.Migrations(), healthyInventory, inventoryPlants},
 		{"payment", payment.Migrations(), healthyPayment, paymentPlants},
 		{"shipment", shipment.Migrations(), healthyShipment, shipmentPlants},
-		{"orchestrator", orchestrator.Migrations(), healthyOrchestrator(), orchestratorPlants()},
+		{"orchestrator", orchestrator.Migrations(), healthyOrchestrator(), append(orchestratorPlants(), deadLetterPlants...)},
 		{"billing", billing.Migrations(), healthyBilling, billingPlants},
 		{"billing", billing.Migrations(), healthySchedules, schedulePlants},
 		{"reconciliation", reconciliation.Migrations(), healthyStatements, statementPlants},
 		{"reconciliation", reconciliation.Migrations(), healthyRuns, runPlants},
+		{"reconciliation", reconciliation.Migrations(), healthyRuns + healthyBreaks, breakPlants},
 		{"reconciliation", reconciliation.Migrations(), healthyTieOut, tieOutPlants},
 	} {
 		for _, p := range append(s.plants, plant{name: "nothing"}, unpublished) {

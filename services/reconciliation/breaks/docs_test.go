@@ -14,6 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite docs/reference/breaks.md")
 
+// docsIntro has a tilde for each backquote.
 const docsIntro = `# Breaks
 
 Printed from services/reconciliation/breaks; a test compares.
@@ -26,14 +27,38 @@ is ever deleted, and its history is never changed.
 The amount of a break is theirs less ours; of a fee, what theirs is more. Its severity is the highest of that of its code, that
 of its amount, and that of its age in business days.
 
-` + "`tieout break list` and `tieout break get` show them; `BreakService` is the API.\n"
+## Looking and deciding
+
+~tieout break list~ and ~tieout break get~ show them; ~BreakService~ is the API. A person decides on one by its id, or on all
+that a filter holds for, as they are when it is planned; without ~--yes~ nothing is done:
+
+    tieout break list --filter 'severity >= high AND currency = EUR AND assignee = ""'
+    tieout break assign --filter 'severity >= high AND currency = EUR AND assignee = ""' --to ann --reason "on duty"
+    tieout break operation apply OPERATION --yes
+    tieout break operation list | get OPERATION | watch OPERATION | cancel OPERATION --reason WHY --yes
+
+A filter is as the one of sagas (AIP-160). What is resolved is left out unless it compares ~state~ or ~resolution~.
+
+| field | compares with | is |
+|---|---|---|
+| ~code~ | = != | one of the codes below |
+| ~state~, ~resolution~ | = != | where it is in its life, and what ended it |
+| ~severity~, ~age_days~ | = != < <= > >= | as they are today; what is resolved is as severe as it was without its age |
+| ~amount~, ~currency~ | = !=, amounts also < <= > >= | theirs less ours, in minor units |
+| ~account~, ~assignee~, ~order_id~, ~payment_id~, ~subject~, ~note~, ~watcher~ | = != : | texts; ~:~ is part of it, ~: *~ anything at all, ~""~ nothing |
+| ~snoozed~, ~matched~ | = != | true or false: left alone until a time; about how something is matched |
+| ~create_time~, ~update_time~, ~run_number~ | = != < <= > >= | when it was first seen and last changed; the run that first saw it |
+
+~--code~, ~--state~, ~--severity~, ~--account~, ~--currency~, ~--assignee~, ~--order~, ~--payment~ and ~--min-age~
+are each short for a comparison, and go into the same filter. What an operation that is cancelled has done stays done.
+`
 
 // TestDocs_ShowTheTaxonomyAndTheLife compares the documentation with what is printed from the tables.
 func TestDocs_ShowTheTaxonomyAndTheLife(t *testing.T) {
 	t.Parallel()
 	const path = "../../../docs/reference/breaks.md"
 	var b strings.Builder
-	b.WriteString(docsIntro + "\n## Codes\n\nAny break can be accepted as it is, with a note; the last column says by what else a person may end it.\n\n" +
+	b.WriteString(strings.ReplaceAll(docsIntro, "~", "`") + "\n## Codes\n\nAny break can be accepted as it is, with a note; the last column says by what else a person may end it.\n\n" +
 		"| code | meaning | what is done by default | at least | may be | a repost books it against |\n|---|---|---|---|---|---|\n")
 	for _, k := range breaks.Taxonomy() {
 		var ends []string

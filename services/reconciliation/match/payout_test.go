@@ -96,9 +96,9 @@ func TestPayouts_AreOfStageBankOnly(t *testing.T) {
 	t.Parallel()
 	e := example{
 		rows: "ours a 900 payout po:1\n theirs x 900 payout po:1 day:60\n theirs f -5 fee\n theirs g 7 adjustment\n theirs c -9 chargeback\n theirs r 9 reversal",
-		want: "MISSING_AT_PROVIDER a| -900\n PAYOUT_UNEXPLAINED |x 900\n own =f\n own =g\n CHARGEBACK_UNMATCHED |c -9\n CHARGEBACK_UNMATCHED |r 9",
+		want: "MISSING_AT_PROVIDER a| -900\n PAYOUT_UNEXPLAINED |x 900\n own =f\n MISSING_INTERNALLY |g 7\n CHARGEBACK_UNMATCHED |c -9\n CHARGEBACK_UNMATCHED |r 9",
 	}
-	_, result := e.check(t, match.DefaultProvider())
+	_, result := e.check(t, match.DefaultProvider()) // what they correct, somebody has to know of
 	for m := range result.Matches() {
 		if !strings.HasPrefix(m.Evidence, `{"own":"`) {
 			t.Errorf("evidence %s", m.Evidence)

@@ -113,7 +113,7 @@ func DefaultProvider() Rules {
 		{Ours: CarrierReference, Theirs: []Carrier{CarrierReference}, Shared: true},
 	}
 	r.Window, r.Wide = Days{Before: 1, After: 3}, Days{Before: 30, After: 90}
-	r.Own = []Kind{KindFee, KindAdjustment}
+	r.Own = []Kind{KindFee}
 	return r
 }
 

@@ -38,6 +38,13 @@ type Break struct {
 	LastEvent    int32
 }
 
+type BreakOperationTotal struct {
+	OperationID uuid.UUID
+	Currency    string
+	Count       int64
+	SumMinor    int64
+}
+
 type Match struct {
 	ID          int64
 	PartitionID int32

@@ -247,6 +247,25 @@ func (q *Queries) BeginTelling(ctx context.Context, arg BeginTellingParams) (int
 	return result.RowsAffected(), nil
 }
 
+const cancelBreakOperation = `-- name: CancelBreakOperation :execrows
+UPDATE break_operation SET state = 5, cancelled_by = $1, cancel_reason = $2, ended_at = now()
+ WHERE id = $3 AND (state = 2 OR state = 1 AND expires_at > now())
+`
+
+type CancelBreakOperationParams struct {
+	Actor  string
+	Reason string
+	ID     uuid.UUID
+}
+
+func (q *Queries) CancelBreakOperation(ctx context.Context, arg CancelBreakOperationParams) (int64, error) {
+	result, err := q.db.Exec(ctx, cancelBreakOperation, arg.Actor, arg.Reason, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const cancelledRun = `-- name: CancelledRun :execrows
 UPDATE run SET state = 3, ended_at = now(), trouble = '' WHERE number = $1 AND epoch = $2 AND state = 1 AND cancelling <> ''
 `
@@ -1181,25 +1200,30 @@ func (q *Queries) GetBreak(ctx context.Context, id uuid.UUID) (Break, error) {
 }
 
 const getBreakOperation = `-- name: GetBreakOperation :one
-SELECT id, state, filter, decision, planned_by, planned_at, expires_at, applied_by, ended_at, matched, done, refused
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END)::smallint AS state, filter, decision, planned_by,
+       planned_at, expires_at, applied_by, applied_at, ended_at, matched, done, refused, cancelled_by, cancel_reason
   FROM break_operation WHERE id = $1
 `
 
 type GetBreakOperationRow struct {
-	ID        uuid.UUID
-	State     int16
-	Filter    []byte
-	Decision  []byte
-	PlannedBy string
-	PlannedAt time.Time
-	ExpiresAt time.Time
-	AppliedBy string
-	EndedAt   *time.Time
-	Matched   int64
-	Done      int64
-	Refused   int64
+	ID           uuid.UUID
+	State        int16
+	Filter       string
+	Decision     []byte
+	PlannedBy    string
+	PlannedAt    time.Time
+	ExpiresAt    time.Time
+	AppliedBy    string
+	AppliedAt    *time.Time
+	EndedAt      *time.Time
+	Matched      int64
+	Done         int64
+	Refused      int64
+	CancelledBy  string
+	CancelReason string
 }
 
+// A plan that was not applied in time is expired also before somebody has written that down.
 func (q *Queries) GetBreakOperation(ctx context.Context, id uuid.UUID) (GetBreakOperationRow, error) {
 	row := q.db.QueryRow(ctx, getBreakOperation, id)
 	var i GetBreakOperationRow
@@ -1212,10 +1236,13 @@ func (q *Queries) GetBreakOperation(ctx context.Context, id uuid.UUID) (GetBreak
 		&i.PlannedAt,
 		&i.ExpiresAt,
 		&i.AppliedBy,
+		&i.AppliedAt,
 		&i.EndedAt,
 		&i.Matched,
 		&i.Done,
 		&i.Refused,
+		&i.CancelledBy,
+		&i.CancelReason,
 	)
 	return i, err
 }
@@ -1612,7 +1639,7 @@ VALUES ($1, 1, $2, $3, $4, now() + make_interval(secs => $5::float8))
 
 type InsertBreakOperationParams struct {
 	ID         uuid.UUID
-	Filter     []byte
+	Filter     string
 	Decision   []byte
 	PlannedBy  string
 	TtlSeconds float64
@@ -1655,7 +1682,7 @@ func (q *Queries) InsertHandLegs(ctx context.Context, arg InsertHandLegsParams) 
 
 const insertHandMatch = `-- name: InsertHandMatch :one
 INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
-SELECT (SELECT coalesce(max(number), 0)::bigint << 32 FROM run) + nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, $1
+SELECT -nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, $1
   FROM break_movement b JOIN movement m ON m.id = b.movement_id
  WHERE b.break_id = $2 HAVING count(*) > 0
 RETURNING id
@@ -1666,7 +1693,7 @@ type InsertHandMatchParams struct {
 	BreakID  uuid.UUID
 }
 
-// Makes a match of all movements of a break; no row where it has none.
+// Makes a match of all movements of a break; no row where it has none. Its id is less than zero: it is no run's.
 func (q *Queries) InsertHandMatch(ctx context.Context, arg InsertHandMatchParams) (int64, error) {
 	row := q.db.QueryRow(ctx, insertHandMatch, arg.Evidence, arg.BreakID)
 	var id int64
@@ -2164,8 +2191,8 @@ func (q *Queries) LegsOfMatches(ctx context.Context, ids []int64) ([]LegsOfMatch
 }
 
 const linesOfPayouts = `-- name: LinesOfPayouts :many
-SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8), 0)::bigint AS adjust_minor,
-       coalesce(sum(CASE WHEN x.kind = 5 THEN x.fee_minor - x.amount_minor WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
+SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8 AND n.own), 0)::bigint AS adjust_minor,
+       coalesce(sum(CASE WHEN x.kind = 5 THEN CASE WHEN n.own THEN x.fee_minor - x.amount_minor END WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
                          ELSE x.fee_minor END), 0)::bigint AS fee_minor
   FROM statement_file f
   JOIN movement x ON x.id BETWEEN (f.delivery_id::bigint << 32) AND (f.delivery_id::bigint << 32) + 4294967295
@@ -2174,6 +2201,9 @@ SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kin
        SELECT sum(b.fee_minor)::bigint AS fee_minor
          FROM match_leg l JOIN match_leg k ON k.match_id = l.match_id AND k.active JOIN movement b ON b.id = k.movement_id AND b.ours
         WHERE x.kind IN (3, 4) AND l.movement_id = x.id AND l.active) AS o ON true
+ CROSS JOIN LATERAL (
+       SELECT x.kind IN (5, 8) AND EXISTS (
+              SELECT FROM match_leg l JOIN match m ON m.id = l.match_id WHERE l.movement_id = x.id AND l.active AND m.pass = 7) AS own) AS n
  WHERE f.payouts_id = $1::int AND x.payout_id = ANY ($2::text[]) AND NOT x.ours AND q.stage = 1
  GROUP BY x.payout_id, q.currency
 `
@@ -2191,8 +2221,8 @@ type LinesOfPayoutsRow struct {
 }
 
 // What the lines of a file's payouts come to that is no money of payments: fees, as far as the ledger does not have them with the
-// movements that they are matched with, and what the provider corrected. The fee of a dispute is the ledger's own matter until the
-// dispute is matched.
+// movements that they are matched with, and what the provider corrected. What the rules do not take for the provider's own (pass 7)
+// is a break, and booked when somebody decides on it. The fee of a dispute is the ledger's own matter until the dispute is matched.
 func (q *Queries) LinesOfPayouts(ctx context.Context, arg LinesOfPayoutsParams) ([]LinesOfPayoutsRow, error) {
 	rows, err := q.db.Query(ctx, linesOfPayouts, arg.PayoutsDelivery, arg.PayoutIds)
 	if err != nil {
@@ -2420,6 +2450,72 @@ func (q *Queries) ListBreakMovements(ctx context.Context, breakID uuid.UUID) ([]
 	return items, nil
 }
 
+const listBreakOperations = `-- name: ListBreakOperations :many
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END)::smallint AS state, filter, decision, planned_by,
+       planned_at, expires_at, applied_by, applied_at, ended_at, matched, done, refused, cancelled_by, cancel_reason
+  FROM break_operation WHERE id < $1 ORDER BY id DESC LIMIT $2
+`
+
+type ListBreakOperationsParams struct {
+	Before uuid.UUID
+	N      int32
+}
+
+type ListBreakOperationsRow struct {
+	ID           uuid.UUID
+	State        int16
+	Filter       string
+	Decision     []byte
+	PlannedBy    string
+	PlannedAt    time.Time
+	ExpiresAt    time.Time
+	AppliedBy    string
+	AppliedAt    *time.Time
+	EndedAt      *time.Time
+	Matched      int64
+	Done         int64
+	Refused      int64
+	CancelledBy  string
+	CancelReason string
+}
+
+// Newest first: ids are UUIDv7.
+func (q *Queries) ListBreakOperations(ctx context.Context, arg ListBreakOperationsParams) ([]ListBreakOperationsRow, error) {
+	rows, err := q.db.Query(ctx, listBreakOperations, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBreakOperationsRow{}
+	for rows.Next() {
+		var i ListBreakOperationsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Filter,
+			&i.Decision,
+			&i.PlannedBy,
+			&i.PlannedAt,
+			&i.ExpiresAt,
+			&i.AppliedBy,
+			&i.AppliedAt,
+			&i.EndedAt,
+			&i.Matched,
+			&i.Done,
+			&i.Refused,
+			&i.CancelledBy,
+			&i.CancelReason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listBreakRefusals = `-- name: ListBreakRefusals :many
 SELECT break_id, refusal FROM break_operation_item WHERE operation_id = $1 AND outcome = 2 ORDER BY break_id LIMIT 100
 `
@@ -2450,25 +2546,25 @@ func (q *Queries) ListBreakRefusals(ctx context.Context, operationID uuid.UUID) 
 }
 
 const listBreakTotals = `-- name: ListBreakTotals :many
-SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id = $1 ORDER BY currency
+SELECT operation_id, currency, count, sum_minor FROM break_operation_total
+ WHERE operation_id = ANY ($1::uuid[]) ORDER BY operation_id, currency
 `
 
-type ListBreakTotalsRow struct {
-	Currency string
-	Count    int64
-	SumMinor int64
-}
-
-func (q *Queries) ListBreakTotals(ctx context.Context, operationID uuid.UUID) ([]ListBreakTotalsRow, error) {
-	rows, err := q.db.Query(ctx, listBreakTotals, operationID)
+func (q *Queries) ListBreakTotals(ctx context.Context, operationIds []uuid.UUID) ([]BreakOperationTotal, error) {
+	rows, err := q.db.Query(ctx, listBreakTotals, operationIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListBreakTotalsRow{}
+	items := []BreakOperationTotal{}
 	for rows.Next() {
-		var i ListBreakTotalsRow
-		if err := rows.Scan(&i.Currency, &i.Count, &i.SumMinor); err != nil {
+		var i BreakOperationTotal
+		if err := rows.Scan(
+			&i.OperationID,
+			&i.Currency,
+			&i.Count,
+			&i.SumMinor,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -3426,7 +3522,7 @@ func (q *Queries) LockRuns(ctx context.Context) error {
 }
 
 const lockSeen = `-- name: LockSeen :many
-SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+SELECT b.id, b.code, b.order_id, b.state, b.resolution, b.last_event,
        ((b.watcher, b.scope, b.account, b.currency, b.amount_minor, b.matched, b.detail)
          IS DISTINCT FROM ($1::text, $2::text, w.account, w.currency, w.amount_minor, w.matched, w.detail)
         OR w.order_id NOT IN ('', b.order_id) OR w.payment_id NOT IN ('', b.payment_id))::boolean AS changed
@@ -3454,6 +3550,7 @@ type LockSeenParams struct {
 type LockSeenRow struct {
 	ID         uuid.UUID
 	Code       string
+	OrderID    string
 	State      int16
 	Resolution int16
 	LastEvent  int32
@@ -3484,6 +3581,7 @@ func (q *Queries) LockSeen(ctx context.Context, arg LockSeenParams) ([]LockSeenR
 		if err := rows.Scan(
 			&i.ID,
 			&i.Code,
+			&i.OrderID,
 			&i.State,
 			&i.Resolution,
 			&i.LastEvent,
@@ -3500,7 +3598,7 @@ func (q *Queries) LockSeen(ctx context.Context, arg LockSeenParams) ([]LockSeenR
 }
 
 const lockUnseen = `-- name: LockUnseen :many
-SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+SELECT b.id, b.code, b.order_id, b.state, b.resolution, b.last_event,
        (EXISTS (SELECT FROM break_movement m WHERE m.break_id = b.id) AND NOT EXISTS (
            SELECT FROM break_movement m WHERE m.break_id = b.id
               AND NOT EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.movement_id AND l.active)))::boolean AS movements_matched
@@ -3512,6 +3610,7 @@ SELECT b.id, b.code, b.state, b.resolution, b.last_event,
 type LockUnseenRow struct {
 	ID               uuid.UUID
 	Code             string
+	OrderID          string
 	State            int16
 	Resolution       int16
 	LastEvent        int32
@@ -3531,6 +3630,7 @@ func (q *Queries) LockUnseen(ctx context.Context, ids []uuid.UUID) ([]LockUnseen
 		if err := rows.Scan(
 			&i.ID,
 			&i.Code,
+			&i.OrderID,
 			&i.State,
 			&i.Resolution,
 			&i.LastEvent,

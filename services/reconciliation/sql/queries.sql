@@ -863,10 +863,10 @@ SELECT d.id AS delivery_id, p.account, m.payout_id, p.currency, l.match_id, sum(
 
 -- name: LinesOfPayouts :many
 -- What the lines of a file's payouts come to that is no money of payments: fees, as far as the ledger does not have them with the
--- movements that they are matched with, and what the provider corrected. The fee of a dispute is the ledger's own matter until the
--- dispute is matched.
-SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8), 0)::bigint AS adjust_minor,
-       coalesce(sum(CASE WHEN x.kind = 5 THEN x.fee_minor - x.amount_minor WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
+-- movements that they are matched with, and what the provider corrected. What the rules do not take for the provider's own (pass 7)
+-- is a break, and booked when somebody decides on it. The fee of a dispute is the ledger's own matter until the dispute is matched.
+SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kind = 8 AND n.own), 0)::bigint AS adjust_minor,
+       coalesce(sum(CASE WHEN x.kind = 5 THEN CASE WHEN n.own THEN x.fee_minor - x.amount_minor END WHEN x.kind IN (3, 4) THEN coalesce(x.fee_minor - o.fee_minor, 0)
                          ELSE x.fee_minor END), 0)::bigint AS fee_minor
   FROM statement_file f
   JOIN movement x ON x.id BETWEEN (f.delivery_id::bigint << 32) AND (f.delivery_id::bigint << 32) + 4294967295
@@ -875,6 +875,9 @@ SELECT x.payout_id, q.currency, coalesce(sum(x.amount_minor) FILTER (WHERE x.kin
        SELECT sum(b.fee_minor)::bigint AS fee_minor
          FROM match_leg l JOIN match_leg k ON k.match_id = l.match_id AND k.active JOIN movement b ON b.id = k.movement_id AND b.ours
         WHERE x.kind IN (3, 4) AND l.movement_id = x.id AND l.active) AS o ON true
+ CROSS JOIN LATERAL (
+       SELECT x.kind IN (5, 8) AND EXISTS (
+              SELECT FROM match_leg l JOIN match m ON m.id = l.match_id WHERE l.movement_id = x.id AND l.active AND m.pass = 7) AS own) AS n
  WHERE f.payouts_id = @payouts_delivery::int AND x.payout_id = ANY (@payout_ids::text[]) AND NOT x.ours AND q.stage = 1
  GROUP BY x.payout_id, q.currency;
 
@@ -934,7 +937,7 @@ RETURNING id;
 
 -- name: LockSeen :many
 -- Holds the breaks that are seen again, and tells whether they look different.
-SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+SELECT b.id, b.code, b.order_id, b.state, b.resolution, b.last_event,
        ((b.watcher, b.scope, b.account, b.currency, b.amount_minor, b.matched, b.detail)
          IS DISTINCT FROM (@watcher::text, @scope::text, w.account, w.currency, w.amount_minor, w.matched, w.detail)
         OR w.order_id NOT IN ('', b.order_id) OR w.payment_id NOT IN ('', b.payment_id))::boolean AS changed
@@ -970,7 +973,7 @@ SELECT id FROM break WHERE watcher = @watcher AND scope = @scope AND state <> 5 
 
 -- name: LockUnseen :many
 -- Holds breaks that are not seen any more, and tells whether all their movements are matched.
-SELECT b.id, b.code, b.state, b.resolution, b.last_event,
+SELECT b.id, b.code, b.order_id, b.state, b.resolution, b.last_event,
        (EXISTS (SELECT FROM break_movement m WHERE m.break_id = b.id) AND NOT EXISTS (
            SELECT FROM break_movement m WHERE m.break_id = b.id
               AND NOT EXISTS (SELECT FROM match_leg l WHERE l.movement_id = m.movement_id AND l.active)))::boolean AS movements_matched
@@ -1021,9 +1024,9 @@ SELECT coalesce(min(p.stage), 0)::smallint FROM break_movement b JOIN movement m
  WHERE b.break_id = @break_id;
 
 -- name: InsertHandMatch :one
--- Makes a match of all movements of a break; no row where it has none.
+-- Makes a match of all movements of a break; no row where it has none. Its id is less than zero: it is no run's.
 INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
-SELECT (SELECT coalesce(max(number), 0)::bigint << 32 FROM run) + nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, @evidence
+SELECT -nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, @evidence
   FROM break_movement b JOIN movement m ON m.id = b.movement_id
  WHERE b.break_id = @break_id HAVING count(*) > 0
 RETURNING id;
@@ -1102,12 +1105,25 @@ UPDATE break_operation SET done = done + @done, refused = refused + @refused,
        state = CASE WHEN @ended::boolean THEN 3 ELSE state END, ended_at = CASE WHEN @ended::boolean THEN now() END
  WHERE id = @id;
 
+-- name: CancelBreakOperation :execrows
+UPDATE break_operation SET state = 5, cancelled_by = @actor, cancel_reason = @reason, ended_at = now()
+ WHERE id = @id AND (state = 2 OR state = 1 AND expires_at > now());
+
 -- name: GetBreakOperation :one
-SELECT id, state, filter, decision, planned_by, planned_at, expires_at, applied_by, ended_at, matched, done, refused
+-- A plan that was not applied in time is expired also before somebody has written that down.
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END)::smallint AS state, filter, decision, planned_by,
+       planned_at, expires_at, applied_by, applied_at, ended_at, matched, done, refused, cancelled_by, cancel_reason
   FROM break_operation WHERE id = @id;
 
+-- name: ListBreakOperations :many
+-- Newest first: ids are UUIDv7.
+SELECT id, (CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END)::smallint AS state, filter, decision, planned_by,
+       planned_at, expires_at, applied_by, applied_at, ended_at, matched, done, refused, cancelled_by, cancel_reason
+  FROM break_operation WHERE id < @before ORDER BY id DESC LIMIT @n;
+
 -- name: ListBreakTotals :many
-SELECT currency, count, sum_minor FROM break_operation_total WHERE operation_id = @operation_id ORDER BY currency;
+SELECT operation_id, currency, count, sum_minor FROM break_operation_total
+ WHERE operation_id = ANY (@operation_ids::uuid[]) ORDER BY operation_id, currency;
 
 -- name: ListBreakRefusals :many
 SELECT break_id, refusal FROM break_operation_item WHERE operation_id = @operation_id AND outcome = 2 ORDER BY break_id LIMIT 100;

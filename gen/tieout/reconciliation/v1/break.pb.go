@@ -32,7 +32,7 @@ const (
 type BreakState int32
 
 const (
-	// Of a break, never; of a list, all that are not resolved.
+	// Never sent.
 	BreakState_BREAK_STATE_UNSPECIFIED BreakState = 0
 	// Nobody has said anything about it.
 	BreakState_BREAK_STATE_OPEN BreakState = 1
@@ -166,7 +166,7 @@ func (BreakResolution) EnumDescriptor() ([]byte, []int) {
 type BreakSeverity int32
 
 const (
-	// Of a list, all.
+	// Never sent.
 	BreakSeverity_BREAK_SEVERITY_UNSPECIFIED BreakSeverity = 0
 	// Low.
 	BreakSeverity_BREAK_SEVERITY_LOW BreakSeverity = 1
@@ -314,6 +314,8 @@ const (
 	BreakOperationState_BREAK_OPERATION_STATE_FINISHED BreakOperationState = 3
 	// The plan was not applied in time.
 	BreakOperationState_BREAK_OPERATION_STATE_EXPIRED BreakOperationState = 4
+	// A person has stopped it.
+	BreakOperationState_BREAK_OPERATION_STATE_CANCELLED BreakOperationState = 5
 )
 
 // Enum value maps for BreakOperationState.
@@ -324,6 +326,7 @@ var (
 		2: "BREAK_OPERATION_STATE_RUNNING",
 		3: "BREAK_OPERATION_STATE_FINISHED",
 		4: "BREAK_OPERATION_STATE_EXPIRED",
+		5: "BREAK_OPERATION_STATE_CANCELLED",
 	}
 	BreakOperationState_value = map[string]int32{
 		"BREAK_OPERATION_STATE_UNSPECIFIED": 0,
@@ -331,6 +334,7 @@ var (
 		"BREAK_OPERATION_STATE_RUNNING":     2,
 		"BREAK_OPERATION_STATE_FINISHED":    3,
 		"BREAK_OPERATION_STATE_EXPIRED":     4,
+		"BREAK_OPERATION_STATE_CANCELLED":   5,
 	}
 )
 
@@ -1114,124 +1118,6 @@ func (x *GetBreakResponse) GetJournals() []*BreakJournal {
 	return nil
 }
 
-// BreakSelection says which breaks: those for which all that is set holds.
-type BreakSelection struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only of this code.
-	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// Only in this state; unspecified means all that are not resolved.
-	State BreakState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.reconciliation.v1.BreakState" json:"state,omitempty"`
-	// Only of this severity today.
-	Severity BreakSeverity `protobuf:"varint,3,opt,name=severity,proto3,enum=tieout.reconciliation.v1.BreakSeverity" json:"severity,omitempty"`
-	// Only of this account.
-	Account string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
-	// Only in this currency.
-	CurrencyCode string `protobuf:"bytes,5,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
-	// Only with this assignee.
-	Assignee string `protobuf:"bytes,6,opt,name=assignee,proto3" json:"assignee,omitempty"`
-	// Only of this order.
-	OrderId string `protobuf:"bytes,7,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Only of this payment.
-	PaymentId string `protobuf:"bytes,8,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
-	// Only with at least this age in business days.
-	MinAgeDays    int32 `protobuf:"varint,9,opt,name=min_age_days,json=minAgeDays,proto3" json:"min_age_days,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *BreakSelection) Reset() {
-	*x = BreakSelection{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *BreakSelection) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*BreakSelection) ProtoMessage() {}
-
-func (x *BreakSelection) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use BreakSelection.ProtoReflect.Descriptor instead.
-func (*BreakSelection) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *BreakSelection) GetCode() string {
-	if x != nil {
-		return x.Code
-	}
-	return ""
-}
-
-func (x *BreakSelection) GetState() BreakState {
-	if x != nil {
-		return x.State
-	}
-	return BreakState_BREAK_STATE_UNSPECIFIED
-}
-
-func (x *BreakSelection) GetSeverity() BreakSeverity {
-	if x != nil {
-		return x.Severity
-	}
-	return BreakSeverity_BREAK_SEVERITY_UNSPECIFIED
-}
-
-func (x *BreakSelection) GetAccount() string {
-	if x != nil {
-		return x.Account
-	}
-	return ""
-}
-
-func (x *BreakSelection) GetCurrencyCode() string {
-	if x != nil {
-		return x.CurrencyCode
-	}
-	return ""
-}
-
-func (x *BreakSelection) GetAssignee() string {
-	if x != nil {
-		return x.Assignee
-	}
-	return ""
-}
-
-func (x *BreakSelection) GetOrderId() string {
-	if x != nil {
-		return x.OrderId
-	}
-	return ""
-}
-
-func (x *BreakSelection) GetPaymentId() string {
-	if x != nil {
-		return x.PaymentId
-	}
-	return ""
-}
-
-func (x *BreakSelection) GetMinAgeDays() int32 {
-	if x != nil {
-		return x.MinAgeDays
-	}
-	return 0
-}
-
 // ListBreaksRequest asks for a page of breaks.
 type ListBreaksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1239,15 +1125,23 @@ type ListBreaksRequest struct {
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// `next_page_token` of the page before; empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Which breaks; unset for all that are not resolved.
-	Selection     *BreakSelection `protobuf:"bytes,3,opt,name=selection,proto3" json:"selection,omitempty"`
+	// Which breaks, as AIP-160 has it: `severity >= high AND currency = EUR AND assignee = ""`. What is resolved is left out unless
+	// the filter compares state or resolution. Empty means all that is not resolved.
+	//
+	// The fields: code, state and resolution (as in BreakState and BreakResolution: open, written_off), severity and age_days (today's,
+	// in business days), account, amount (theirs less ours, in minor units) and currency, assignee, snoozed and matched (true or
+	// false), order_id, payment_id, subject, note, watcher, run_number, and create_time and update_time (RFC 3339, in quotes).
+	//
+	// Comparisons: = and !=; : for texts that contain another, in either case; < <= > >= for severity, age_days, amount, run_number
+	// and times. They are joined by AND, OR and NOT; OR binds more tightly than AND. A filter that is wrong is FILTER_INVALID.
+	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListBreaksRequest) Reset() {
 	*x = ListBreaksRequest{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[7]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1153,7 @@ func (x *ListBreaksRequest) String() string {
 func (*ListBreaksRequest) ProtoMessage() {}
 
 func (x *ListBreaksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[7]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1166,7 @@ func (x *ListBreaksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBreaksRequest.ProtoReflect.Descriptor instead.
 func (*ListBreaksRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{7}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListBreaksRequest) GetPageSize() int32 {
@@ -1289,11 +1183,11 @@ func (x *ListBreaksRequest) GetPageToken() string {
 	return ""
 }
 
-func (x *ListBreaksRequest) GetSelection() *BreakSelection {
+func (x *ListBreaksRequest) GetFilter() string {
 	if x != nil {
-		return x.Selection
+		return x.Filter
 	}
-	return nil
+	return ""
 }
 
 // ListBreaksResponse is a page of breaks.
@@ -1309,7 +1203,7 @@ type ListBreaksResponse struct {
 
 func (x *ListBreaksResponse) Reset() {
 	*x = ListBreaksResponse{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[8]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1215,7 @@ func (x *ListBreaksResponse) String() string {
 func (*ListBreaksResponse) ProtoMessage() {}
 
 func (x *ListBreaksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[8]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1228,7 @@ func (x *ListBreaksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBreaksResponse.ProtoReflect.Descriptor instead.
 func (*ListBreaksResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{8}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListBreaksResponse) GetBreaks() []*Break {
@@ -1374,7 +1268,7 @@ type BreakDecision struct {
 
 func (x *BreakDecision) Reset() {
 	*x = BreakDecision{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[9]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1280,7 @@ func (x *BreakDecision) String() string {
 func (*BreakDecision) ProtoMessage() {}
 
 func (x *BreakDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[9]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1293,7 @@ func (x *BreakDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakDecision.ProtoReflect.Descriptor instead.
 func (*BreakDecision) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{9}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BreakDecision) GetVerb() BreakVerb {
@@ -1466,7 +1360,7 @@ type OperateBreakRequest struct {
 
 func (x *OperateBreakRequest) Reset() {
 	*x = OperateBreakRequest{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[10]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1372,7 @@ func (x *OperateBreakRequest) String() string {
 func (*OperateBreakRequest) ProtoMessage() {}
 
 func (x *OperateBreakRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[10]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1385,7 @@ func (x *OperateBreakRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperateBreakRequest.ProtoReflect.Descriptor instead.
 func (*OperateBreakRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{10}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OperateBreakRequest) GetIdempotencyKey() string {
@@ -1526,7 +1420,7 @@ type OperateBreakResponse struct {
 
 func (x *OperateBreakResponse) Reset() {
 	*x = OperateBreakResponse{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[11]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1432,7 @@ func (x *OperateBreakResponse) String() string {
 func (*OperateBreakResponse) ProtoMessage() {}
 
 func (x *OperateBreakResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[11]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1445,7 @@ func (x *OperateBreakResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperateBreakResponse.ProtoReflect.Descriptor instead.
 func (*OperateBreakResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{11}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OperateBreakResponse) GetBreak() *Break {
@@ -1561,15 +1455,15 @@ func (x *OperateBreakResponse) GetBreak() *Break {
 	return nil
 }
 
-// BreakOperation is one decision on all breaks that a selection held for.
+// BreakOperation is one decision on all breaks that matched a filter.
 type BreakOperation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The operation's id: `bop_` and a UUIDv7.
 	OperationId string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
 	// How far it has come.
 	State BreakOperationState `protobuf:"varint,2,opt,name=state,proto3,enum=tieout.reconciliation.v1.BreakOperationState" json:"state,omitempty"`
-	// Which breaks were looked for.
-	Selection *BreakSelection `protobuf:"bytes,3,opt,name=selection,proto3" json:"selection,omitempty"`
+	// What the breaks matched when it was planned.
+	Filter string `protobuf:"bytes,15,opt,name=filter,proto3" json:"filter,omitempty"`
 	// What is decided.
 	Decision *BreakDecision `protobuf:"bytes,4,opt,name=decision,proto3" json:"decision,omitempty"`
 	// How many breaks were found.
@@ -1580,7 +1474,7 @@ type BreakOperation struct {
 	Done int64 `protobuf:"varint,7,opt,name=done,proto3" json:"done,omitempty"`
 	// How many could not take it.
 	Refused int64 `protobuf:"varint,8,opt,name=refused,proto3" json:"refused,omitempty"`
-	// Why breaks refused it: 100 of them at most.
+	// Why breaks refused it: 100 of them at most. Not in lists.
 	Refusals []*BreakRefusal `protobuf:"bytes,9,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	// Who planned it.
 	PlannedBy string `protobuf:"bytes,10,opt,name=planned_by,json=plannedBy,proto3" json:"planned_by,omitempty"`
@@ -1590,15 +1484,21 @@ type BreakOperation struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// Who applied it: who decides, for the record. Empty as long as nobody has.
 	AppliedBy string `protobuf:"bytes,13,opt,name=applied_by,json=appliedBy,proto3" json:"applied_by,omitempty"`
-	// When it was finished; unset before.
-	EndTime       *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// When it was finished or cancelled; unset before.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// When it was applied; unset before.
+	ApplyTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=apply_time,json=applyTime,proto3" json:"apply_time,omitempty"`
+	// Who cancelled it; empty when nobody has.
+	CancelledBy string `protobuf:"bytes,17,opt,name=cancelled_by,json=cancelledBy,proto3" json:"cancelled_by,omitempty"`
+	// Why it was cancelled.
+	CancelReason  string `protobuf:"bytes,18,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BreakOperation) Reset() {
 	*x = BreakOperation{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[12]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +1510,7 @@ func (x *BreakOperation) String() string {
 func (*BreakOperation) ProtoMessage() {}
 
 func (x *BreakOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[12]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +1523,7 @@ func (x *BreakOperation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakOperation.ProtoReflect.Descriptor instead.
 func (*BreakOperation) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{12}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BreakOperation) GetOperationId() string {
@@ -1640,11 +1540,11 @@ func (x *BreakOperation) GetState() BreakOperationState {
 	return BreakOperationState_BREAK_OPERATION_STATE_UNSPECIFIED
 }
 
-func (x *BreakOperation) GetSelection() *BreakSelection {
+func (x *BreakOperation) GetFilter() string {
 	if x != nil {
-		return x.Selection
+		return x.Filter
 	}
-	return nil
+	return ""
 }
 
 func (x *BreakOperation) GetDecision() *BreakDecision {
@@ -1724,6 +1624,27 @@ func (x *BreakOperation) GetEndTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *BreakOperation) GetApplyTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ApplyTime
+	}
+	return nil
+}
+
+func (x *BreakOperation) GetCancelledBy() string {
+	if x != nil {
+		return x.CancelledBy
+	}
+	return ""
+}
+
+func (x *BreakOperation) GetCancelReason() string {
+	if x != nil {
+		return x.CancelReason
+	}
+	return ""
+}
+
 // BreakTotal is what breaks in one currency come to.
 type BreakTotal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1737,7 +1658,7 @@ type BreakTotal struct {
 
 func (x *BreakTotal) Reset() {
 	*x = BreakTotal{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[13]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +1670,7 @@ func (x *BreakTotal) String() string {
 func (*BreakTotal) ProtoMessage() {}
 
 func (x *BreakTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[13]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +1683,7 @@ func (x *BreakTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakTotal.ProtoReflect.Descriptor instead.
 func (*BreakTotal) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{13}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BreakTotal) GetCount() int64 {
@@ -1792,7 +1713,7 @@ type BreakRefusal struct {
 
 func (x *BreakRefusal) Reset() {
 	*x = BreakRefusal{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[14]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +1725,7 @@ func (x *BreakRefusal) String() string {
 func (*BreakRefusal) ProtoMessage() {}
 
 func (x *BreakRefusal) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[14]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +1738,7 @@ func (x *BreakRefusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BreakRefusal.ProtoReflect.Descriptor instead.
 func (*BreakRefusal) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{14}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BreakRefusal) GetBreakId() string {
@@ -1839,8 +1760,8 @@ type PlanBreakOperationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
 	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// Which breaks. It must say something.
-	Selection *BreakSelection `protobuf:"bytes,2,opt,name=selection,proto3" json:"selection,omitempty"`
+	// Which breaks, as in ListBreaks. It must say something.
+	Filter string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// What is decided on each.
 	Decision      *BreakDecision `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1849,7 +1770,7 @@ type PlanBreakOperationRequest struct {
 
 func (x *PlanBreakOperationRequest) Reset() {
 	*x = PlanBreakOperationRequest{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[15]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1782,7 @@ func (x *PlanBreakOperationRequest) String() string {
 func (*PlanBreakOperationRequest) ProtoMessage() {}
 
 func (x *PlanBreakOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[15]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1795,7 @@ func (x *PlanBreakOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanBreakOperationRequest.ProtoReflect.Descriptor instead.
 func (*PlanBreakOperationRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{15}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PlanBreakOperationRequest) GetIdempotencyKey() string {
@@ -1884,11 +1805,11 @@ func (x *PlanBreakOperationRequest) GetIdempotencyKey() string {
 	return ""
 }
 
-func (x *PlanBreakOperationRequest) GetSelection() *BreakSelection {
+func (x *PlanBreakOperationRequest) GetFilter() string {
 	if x != nil {
-		return x.Selection
+		return x.Filter
 	}
-	return nil
+	return ""
 }
 
 func (x *PlanBreakOperationRequest) GetDecision() *BreakDecision {
@@ -1909,7 +1830,7 @@ type PlanBreakOperationResponse struct {
 
 func (x *PlanBreakOperationResponse) Reset() {
 	*x = PlanBreakOperationResponse{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[16]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +1842,7 @@ func (x *PlanBreakOperationResponse) String() string {
 func (*PlanBreakOperationResponse) ProtoMessage() {}
 
 func (x *PlanBreakOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[16]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +1855,7 @@ func (x *PlanBreakOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanBreakOperationResponse.ProtoReflect.Descriptor instead.
 func (*PlanBreakOperationResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{16}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PlanBreakOperationResponse) GetOperation() *BreakOperation {
@@ -1957,7 +1878,7 @@ type ApplyBreakOperationRequest struct {
 
 func (x *ApplyBreakOperationRequest) Reset() {
 	*x = ApplyBreakOperationRequest{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[17]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +1890,7 @@ func (x *ApplyBreakOperationRequest) String() string {
 func (*ApplyBreakOperationRequest) ProtoMessage() {}
 
 func (x *ApplyBreakOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[17]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +1903,7 @@ func (x *ApplyBreakOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyBreakOperationRequest.ProtoReflect.Descriptor instead.
 func (*ApplyBreakOperationRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{17}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ApplyBreakOperationRequest) GetIdempotencyKey() string {
@@ -2010,7 +1931,7 @@ type ApplyBreakOperationResponse struct {
 
 func (x *ApplyBreakOperationResponse) Reset() {
 	*x = ApplyBreakOperationResponse{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[18]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2022,7 +1943,7 @@ func (x *ApplyBreakOperationResponse) String() string {
 func (*ApplyBreakOperationResponse) ProtoMessage() {}
 
 func (x *ApplyBreakOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[18]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2035,7 +1956,7 @@ func (x *ApplyBreakOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyBreakOperationResponse.ProtoReflect.Descriptor instead.
 func (*ApplyBreakOperationResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{18}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ApplyBreakOperationResponse) GetOperation() *BreakOperation {
@@ -2056,7 +1977,7 @@ type GetBreakOperationRequest struct {
 
 func (x *GetBreakOperationRequest) Reset() {
 	*x = GetBreakOperationRequest{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[19]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +1989,7 @@ func (x *GetBreakOperationRequest) String() string {
 func (*GetBreakOperationRequest) ProtoMessage() {}
 
 func (x *GetBreakOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[19]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2002,7 @@ func (x *GetBreakOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBreakOperationRequest.ProtoReflect.Descriptor instead.
 func (*GetBreakOperationRequest) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{19}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetBreakOperationRequest) GetOperationId() string {
@@ -2102,7 +2023,7 @@ type GetBreakOperationResponse struct {
 
 func (x *GetBreakOperationResponse) Reset() {
 	*x = GetBreakOperationResponse{}
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[20]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2035,7 @@ func (x *GetBreakOperationResponse) String() string {
 func (*GetBreakOperationResponse) ProtoMessage() {}
 
 func (x *GetBreakOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[20]
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2048,7 @@ func (x *GetBreakOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBreakOperationResponse.ProtoReflect.Descriptor instead.
 func (*GetBreakOperationResponse) Descriptor() ([]byte, []int) {
-	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{20}
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetBreakOperationResponse) GetOperation() *BreakOperation {
@@ -2135,6 +2056,226 @@ func (x *GetBreakOperationResponse) GetOperation() *BreakOperation {
 		return x.Operation
 	}
 	return nil
+}
+
+// CancelBreakOperationRequest has an operation stopped.
+type CancelBreakOperationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the intent: 8 to 255 printable ASCII characters, the same at every retry.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The operation.
+	OperationId string `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelBreakOperationRequest) Reset() {
+	*x = CancelBreakOperationRequest{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelBreakOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelBreakOperationRequest) ProtoMessage() {}
+
+func (x *CancelBreakOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelBreakOperationRequest.ProtoReflect.Descriptor instead.
+func (*CancelBreakOperationRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CancelBreakOperationRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CancelBreakOperationRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *CancelBreakOperationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CancelBreakOperationResponse is the operation as it ended.
+type CancelBreakOperationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operation as it stands.
+	Operation     *BreakOperation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelBreakOperationResponse) Reset() {
+	*x = CancelBreakOperationResponse{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelBreakOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelBreakOperationResponse) ProtoMessage() {}
+
+func (x *CancelBreakOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelBreakOperationResponse.ProtoReflect.Descriptor instead.
+func (*CancelBreakOperationResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CancelBreakOperationResponse) GetOperation() *BreakOperation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+// ListBreakOperationsRequest asks for a page of operations.
+type ListBreakOperationsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many at most; 0 means 50, more than 1,000 means 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// `next_page_token` of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBreakOperationsRequest) Reset() {
+	*x = ListBreakOperationsRequest{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBreakOperationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBreakOperationsRequest) ProtoMessage() {}
+
+func (x *ListBreakOperationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBreakOperationsRequest.ProtoReflect.Descriptor instead.
+func (*ListBreakOperationsRequest) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListBreakOperationsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListBreakOperationsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListBreakOperationsResponse is a page of operations.
+type ListBreakOperationsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operations, newest first.
+	Operations []*BreakOperation `protobuf:"bytes,1,rep,name=operations,proto3" json:"operations,omitempty"`
+	// Empty when this was the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBreakOperationsResponse) Reset() {
+	*x = ListBreakOperationsResponse{}
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBreakOperationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBreakOperationsResponse) ProtoMessage() {}
+
+func (x *ListBreakOperationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tieout_reconciliation_v1_break_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBreakOperationsResponse.ProtoReflect.Descriptor instead.
+func (*ListBreakOperationsResponse) Descriptor() ([]byte, []int) {
+	return file_tieout_reconciliation_v1_break_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListBreakOperationsResponse) GetOperations() []*BreakOperation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
+func (x *ListBreakOperationsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 var File_tieout_reconciliation_v1_break_proto protoreflect.FileDescriptor
@@ -2222,25 +2363,12 @@ const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"\x05break\x18\x01 \x01(\v2\x1f.tieout.reconciliation.v1.BreakR\x05break\x12E\n" +
 	"\tmovements\x18\x02 \x03(\v2'.tieout.reconciliation.v1.BreakMovementR\tmovements\x12<\n" +
 	"\x06events\x18\x03 \x03(\v2$.tieout.reconciliation.v1.BreakEventR\x06events\x12B\n" +
-	"\bjournals\x18\x04 \x03(\v2&.tieout.reconciliation.v1.BreakJournalR\bjournals\"\xb4\x03\n" +
-	"\x0eBreakSelection\x12\x1b\n" +
-	"\x04code\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04code\x12D\n" +
-	"\x05state\x18\x02 \x01(\x0e2$.tieout.reconciliation.v1.BreakStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12M\n" +
-	"\bseverity\x18\x03 \x01(\x0e2'.tieout.reconciliation.v1.BreakSeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\bseverity\x12\"\n" +
-	"\aaccount\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\aaccount\x12,\n" +
-	"\rcurrency_code\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x03R\fcurrencyCode\x12$\n" +
-	"\bassignee\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\bassignee\x12\"\n" +
-	"\border_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\aorderId\x12&\n" +
-	"\n" +
-	"payment_id\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\tpaymentId\x12,\n" +
-	"\fmin_age_days\x18\t \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\x90N(\x00R\n" +
-	"minAgeDays\"\xaa\x01\n" +
+	"\bjournals\x18\x04 \x03(\v2&.tieout.reconciliation.v1.BreakJournalR\bjournals\"\x95\x01\n" +
 	"\x11ListBreaksRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12F\n" +
-	"\tselection\x18\x03 \x01(\v2(.tieout.reconciliation.v1.BreakSelectionR\tselection\"u\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\x12 \n" +
+	"\x06filter\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xd0\x0fR\x06filterJ\x04\b\x03\x10\x04R\tselection\"u\n" +
 	"\x12ListBreaksResponse\x127\n" +
 	"\x06breaks\x18\x01 \x03(\v2\x1f.tieout.reconciliation.v1.BreakR\x06breaks\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x03\n" +
@@ -2261,11 +2389,11 @@ const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"\bbreak_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\abreakId\x12K\n" +
 	"\bdecision\x18\x03 \x01(\v2'.tieout.reconciliation.v1.BreakDecisionB\x06\xbaH\x03\xc8\x01\x01R\bdecision\"M\n" +
 	"\x14OperateBreakResponse\x125\n" +
-	"\x05break\x18\x01 \x01(\v2\x1f.tieout.reconciliation.v1.BreakR\x05break\"\xbe\x05\n" +
+	"\x05break\x18\x01 \x01(\v2\x1f.tieout.reconciliation.v1.BreakR\x05break\"\xa2\x06\n" +
 	"\x0eBreakOperation\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12C\n" +
-	"\x05state\x18\x02 \x01(\x0e2-.tieout.reconciliation.v1.BreakOperationStateR\x05state\x12F\n" +
-	"\tselection\x18\x03 \x01(\v2(.tieout.reconciliation.v1.BreakSelectionR\tselection\x12C\n" +
+	"\x05state\x18\x02 \x01(\x0e2-.tieout.reconciliation.v1.BreakOperationStateR\x05state\x12\x16\n" +
+	"\x06filter\x18\x0f \x01(\tR\x06filter\x12C\n" +
 	"\bdecision\x18\x04 \x01(\v2'.tieout.reconciliation.v1.BreakDecisionR\bdecision\x12\x18\n" +
 	"\amatched\x18\x05 \x01(\x03R\amatched\x12<\n" +
 	"\x06totals\x18\x06 \x03(\v2$.tieout.reconciliation.v1.BreakTotalR\x06totals\x12\x12\n" +
@@ -2281,18 +2409,23 @@ const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"expireTime\x12\x1d\n" +
 	"\n" +
 	"applied_by\x18\r \x01(\tR\tappliedBy\x125\n" +
-	"\bend_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"N\n" +
+	"\bend_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x129\n" +
+	"\n" +
+	"apply_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tapplyTime\x12!\n" +
+	"\fcancelled_by\x18\x11 \x01(\tR\vcancelledBy\x12#\n" +
+	"\rcancel_reason\x18\x12 \x01(\tR\fcancelReasonJ\x04\b\x03\x10\x04R\tselection\"N\n" +
 	"\n" +
 	"BreakTotal\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x03R\x05count\x12*\n" +
 	"\x03sum\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountR\x03sum\"A\n" +
 	"\fBreakRefusal\x12\x19\n" +
 	"\bbreak_id\x18\x01 \x01(\tR\abreakId\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xe1\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xc6\x01\n" +
 	"\x19PlanBreakOperationRequest\x12'\n" +
-	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12N\n" +
-	"\tselection\x18\x02 \x01(\v2(.tieout.reconciliation.v1.BreakSelectionB\x06\xbaH\x03\xc8\x01\x01R\tselection\x12K\n" +
-	"\bdecision\x18\x03 \x01(\v2'.tieout.reconciliation.v1.BreakDecisionB\x06\xbaH\x03\xc8\x01\x01R\bdecision\"d\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\"\n" +
+	"\x06filter\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xd0\x0fR\x06filter\x12K\n" +
+	"\bdecision\x18\x03 \x01(\v2'.tieout.reconciliation.v1.BreakDecisionB\x06\xbaH\x03\xc8\x01\x01R\bdecisionJ\x04\b\x02\x10\x03R\tselection\"d\n" +
 	"\x1aPlanBreakOperationResponse\x12F\n" +
 	"\toperation\x18\x01 \x01(\v2(.tieout.reconciliation.v1.BreakOperationR\toperation\"q\n" +
 	"\x1aApplyBreakOperationRequest\x12'\n" +
@@ -2303,7 +2436,23 @@ const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"\x18GetBreakOperationRequest\x12*\n" +
 	"\foperation_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\voperationId\"c\n" +
 	"\x19GetBreakOperationResponse\x12F\n" +
-	"\toperation\x18\x01 \x01(\v2(.tieout.reconciliation.v1.BreakOperationR\toperation*\xb4\x01\n" +
+	"\toperation\x18\x01 \x01(\v2(.tieout.reconciliation.v1.BreakOperationR\toperation\"\x96\x01\n" +
+	"\x1bCancelBreakOperationRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12*\n" +
+	"\foperation_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\voperationId\x12\"\n" +
+	"\x06reason\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"f\n" +
+	"\x1cCancelBreakOperationResponse\x12F\n" +
+	"\toperation\x18\x01 \x01(\v2(.tieout.reconciliation.v1.BreakOperationR\toperation\"k\n" +
+	"\x1aListBreakOperationsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\x8f\x01\n" +
+	"\x1bListBreakOperationsResponse\x12H\n" +
+	"\n" +
+	"operations\x18\x01 \x03(\v2(.tieout.reconciliation.v1.BreakOperationR\n" +
+	"operations\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xb4\x01\n" +
 	"\n" +
 	"BreakState\x12\x1b\n" +
 	"\x17BREAK_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -2335,13 +2484,14 @@ const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"\x11BREAK_VERB_ACCEPT\x10\x05\x12\x15\n" +
 	"\x11BREAK_VERB_REOPEN\x10\x06\x12\x16\n" +
 	"\x12BREAK_VERB_APPROVE\x10\a\x12\x15\n" +
-	"\x11BREAK_VERB_REJECT\x10\b*\xc9\x01\n" +
+	"\x11BREAK_VERB_REJECT\x10\b*\xee\x01\n" +
 	"\x13BreakOperationState\x12%\n" +
 	"!BREAK_OPERATION_STATE_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dBREAK_OPERATION_STATE_PLANNED\x10\x01\x12!\n" +
 	"\x1dBREAK_OPERATION_STATE_RUNNING\x10\x02\x12\"\n" +
 	"\x1eBREAK_OPERATION_STATE_FINISHED\x10\x03\x12!\n" +
-	"\x1dBREAK_OPERATION_STATE_EXPIRED\x10\x042\xda\x06\n" +
+	"\x1dBREAK_OPERATION_STATE_EXPIRED\x10\x04\x12#\n" +
+	"\x1fBREAK_OPERATION_STATE_CANCELLED\x10\x052\x85\t\n" +
 	"\fBreakService\x12\x8c\x01\n" +
 	"\bGetBreak\x12).tieout.reconciliation.v1.GetBreakRequest\x1a*.tieout.reconciliation.v1.GetBreakResponse\")\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/breaks/{break_id}\x12\x87\x01\n" +
@@ -2356,8 +2506,13 @@ const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"\b\x04\x10\x05\x18\x01\"\x02\b<\x12\x92\x01\n" +
 	"\x13ApplyBreakOperation\x124.tieout.reconciliation.v1.ApplyBreakOperationRequest\x1a5.tieout.reconciliation.v1.ApplyBreakOperationResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x05\x18\x01\"\x02\b\n" +
+	"\x12\x95\x01\n" +
+	"\x14CancelBreakOperation\x125.tieout.reconciliation.v1.CancelBreakOperationRequest\x1a6.tieout.reconciliation.v1.CancelBreakOperationResponse\"\x0e\xea\xf9\x18\n" +
+	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
 	"\x12\x8a\x01\n" +
 	"\x11GetBreakOperation\x122.tieout.reconciliation.v1.GetBreakOperationRequest\x1a3.tieout.reconciliation.v1.GetBreakOperationResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x12\x90\x01\n" +
+	"\x13ListBreakOperations\x124.tieout.reconciliation.v1.ListBreakOperationsRequest\x1a5.tieout.reconciliation.v1.ListBreakOperationsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"B\xf4\x01\n" +
 	"\x1ccom.tieout.reconciliation.v1B\n" +
 	"BreakProtoP\x01ZFgithub.com/tieout/tieout/gen/tieout/reconciliation/v1;reconciliationv1\xa2\x02\x03TRX\xaa\x02\x18Tieout.Reconciliation.V1\xca\x02\x18Tieout\\Reconciliation\\V1\xe2\x02$Tieout\\Reconciliation\\V1\\GPBMetadata\xea\x02\x1aTieout::Reconciliation::V1b\x06proto3"
@@ -2375,93 +2530,98 @@ func file_tieout_reconciliation_v1_break_proto_rawDescGZIP() []byte {
 }
 
 var file_tieout_reconciliation_v1_break_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_tieout_reconciliation_v1_break_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_tieout_reconciliation_v1_break_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_tieout_reconciliation_v1_break_proto_goTypes = []any{
-	(BreakState)(0),                     // 0: tieout.reconciliation.v1.BreakState
-	(BreakResolution)(0),                // 1: tieout.reconciliation.v1.BreakResolution
-	(BreakSeverity)(0),                  // 2: tieout.reconciliation.v1.BreakSeverity
-	(BreakVerb)(0),                      // 3: tieout.reconciliation.v1.BreakVerb
-	(BreakOperationState)(0),            // 4: tieout.reconciliation.v1.BreakOperationState
-	(*Break)(nil),                       // 5: tieout.reconciliation.v1.Break
-	(*BreakMovement)(nil),               // 6: tieout.reconciliation.v1.BreakMovement
-	(*BreakEvent)(nil),                  // 7: tieout.reconciliation.v1.BreakEvent
-	(*BreakJournal)(nil),                // 8: tieout.reconciliation.v1.BreakJournal
-	(*GetBreakRequest)(nil),             // 9: tieout.reconciliation.v1.GetBreakRequest
-	(*GetBreakResponse)(nil),            // 10: tieout.reconciliation.v1.GetBreakResponse
-	(*BreakSelection)(nil),              // 11: tieout.reconciliation.v1.BreakSelection
-	(*ListBreaksRequest)(nil),           // 12: tieout.reconciliation.v1.ListBreaksRequest
-	(*ListBreaksResponse)(nil),          // 13: tieout.reconciliation.v1.ListBreaksResponse
-	(*BreakDecision)(nil),               // 14: tieout.reconciliation.v1.BreakDecision
-	(*OperateBreakRequest)(nil),         // 15: tieout.reconciliation.v1.OperateBreakRequest
-	(*OperateBreakResponse)(nil),        // 16: tieout.reconciliation.v1.OperateBreakResponse
-	(*BreakOperation)(nil),              // 17: tieout.reconciliation.v1.BreakOperation
-	(*BreakTotal)(nil),                  // 18: tieout.reconciliation.v1.BreakTotal
-	(*BreakRefusal)(nil),                // 19: tieout.reconciliation.v1.BreakRefusal
-	(*PlanBreakOperationRequest)(nil),   // 20: tieout.reconciliation.v1.PlanBreakOperationRequest
-	(*PlanBreakOperationResponse)(nil),  // 21: tieout.reconciliation.v1.PlanBreakOperationResponse
-	(*ApplyBreakOperationRequest)(nil),  // 22: tieout.reconciliation.v1.ApplyBreakOperationRequest
-	(*ApplyBreakOperationResponse)(nil), // 23: tieout.reconciliation.v1.ApplyBreakOperationResponse
-	(*GetBreakOperationRequest)(nil),    // 24: tieout.reconciliation.v1.GetBreakOperationRequest
-	(*GetBreakOperationResponse)(nil),   // 25: tieout.reconciliation.v1.GetBreakOperationResponse
-	(*v1.Amount)(nil),                   // 26: tieout.common.v1.Amount
-	(*timestamppb.Timestamp)(nil),       // 27: google.protobuf.Timestamp
+	(BreakState)(0),                      // 0: tieout.reconciliation.v1.BreakState
+	(BreakResolution)(0),                 // 1: tieout.reconciliation.v1.BreakResolution
+	(BreakSeverity)(0),                   // 2: tieout.reconciliation.v1.BreakSeverity
+	(BreakVerb)(0),                       // 3: tieout.reconciliation.v1.BreakVerb
+	(BreakOperationState)(0),             // 4: tieout.reconciliation.v1.BreakOperationState
+	(*Break)(nil),                        // 5: tieout.reconciliation.v1.Break
+	(*BreakMovement)(nil),                // 6: tieout.reconciliation.v1.BreakMovement
+	(*BreakEvent)(nil),                   // 7: tieout.reconciliation.v1.BreakEvent
+	(*BreakJournal)(nil),                 // 8: tieout.reconciliation.v1.BreakJournal
+	(*GetBreakRequest)(nil),              // 9: tieout.reconciliation.v1.GetBreakRequest
+	(*GetBreakResponse)(nil),             // 10: tieout.reconciliation.v1.GetBreakResponse
+	(*ListBreaksRequest)(nil),            // 11: tieout.reconciliation.v1.ListBreaksRequest
+	(*ListBreaksResponse)(nil),           // 12: tieout.reconciliation.v1.ListBreaksResponse
+	(*BreakDecision)(nil),                // 13: tieout.reconciliation.v1.BreakDecision
+	(*OperateBreakRequest)(nil),          // 14: tieout.reconciliation.v1.OperateBreakRequest
+	(*OperateBreakResponse)(nil),         // 15: tieout.reconciliation.v1.OperateBreakResponse
+	(*BreakOperation)(nil),               // 16: tieout.reconciliation.v1.BreakOperation
+	(*BreakTotal)(nil),                   // 17: tieout.reconciliation.v1.BreakTotal
+	(*BreakRefusal)(nil),                 // 18: tieout.reconciliation.v1.BreakRefusal
+	(*PlanBreakOperationRequest)(nil),    // 19: tieout.reconciliation.v1.PlanBreakOperationRequest
+	(*PlanBreakOperationResponse)(nil),   // 20: tieout.reconciliation.v1.PlanBreakOperationResponse
+	(*ApplyBreakOperationRequest)(nil),   // 21: tieout.reconciliation.v1.ApplyBreakOperationRequest
+	(*ApplyBreakOperationResponse)(nil),  // 22: tieout.reconciliation.v1.ApplyBreakOperationResponse
+	(*GetBreakOperationRequest)(nil),     // 23: tieout.reconciliation.v1.GetBreakOperationRequest
+	(*GetBreakOperationResponse)(nil),    // 24: tieout.reconciliation.v1.GetBreakOperationResponse
+	(*CancelBreakOperationRequest)(nil),  // 25: tieout.reconciliation.v1.CancelBreakOperationRequest
+	(*CancelBreakOperationResponse)(nil), // 26: tieout.reconciliation.v1.CancelBreakOperationResponse
+	(*ListBreakOperationsRequest)(nil),   // 27: tieout.reconciliation.v1.ListBreakOperationsRequest
+	(*ListBreakOperationsResponse)(nil),  // 28: tieout.reconciliation.v1.ListBreakOperationsResponse
+	(*v1.Amount)(nil),                    // 29: tieout.common.v1.Amount
+	(*timestamppb.Timestamp)(nil),        // 30: google.protobuf.Timestamp
 }
 var file_tieout_reconciliation_v1_break_proto_depIdxs = []int32{
 	0,  // 0: tieout.reconciliation.v1.Break.state:type_name -> tieout.reconciliation.v1.BreakState
 	1,  // 1: tieout.reconciliation.v1.Break.resolution:type_name -> tieout.reconciliation.v1.BreakResolution
 	2,  // 2: tieout.reconciliation.v1.Break.severity:type_name -> tieout.reconciliation.v1.BreakSeverity
-	26, // 3: tieout.reconciliation.v1.Break.amount:type_name -> tieout.common.v1.Amount
-	27, // 4: tieout.reconciliation.v1.Break.snooze_until_time:type_name -> google.protobuf.Timestamp
-	27, // 5: tieout.reconciliation.v1.Break.create_time:type_name -> google.protobuf.Timestamp
-	27, // 6: tieout.reconciliation.v1.Break.update_time:type_name -> google.protobuf.Timestamp
-	26, // 7: tieout.reconciliation.v1.BreakMovement.amount:type_name -> tieout.common.v1.Amount
-	26, // 8: tieout.reconciliation.v1.BreakMovement.fee:type_name -> tieout.common.v1.Amount
-	27, // 9: tieout.reconciliation.v1.BreakEvent.time:type_name -> google.protobuf.Timestamp
-	26, // 10: tieout.reconciliation.v1.BreakJournal.amount:type_name -> tieout.common.v1.Amount
+	29, // 3: tieout.reconciliation.v1.Break.amount:type_name -> tieout.common.v1.Amount
+	30, // 4: tieout.reconciliation.v1.Break.snooze_until_time:type_name -> google.protobuf.Timestamp
+	30, // 5: tieout.reconciliation.v1.Break.create_time:type_name -> google.protobuf.Timestamp
+	30, // 6: tieout.reconciliation.v1.Break.update_time:type_name -> google.protobuf.Timestamp
+	29, // 7: tieout.reconciliation.v1.BreakMovement.amount:type_name -> tieout.common.v1.Amount
+	29, // 8: tieout.reconciliation.v1.BreakMovement.fee:type_name -> tieout.common.v1.Amount
+	30, // 9: tieout.reconciliation.v1.BreakEvent.time:type_name -> google.protobuf.Timestamp
+	29, // 10: tieout.reconciliation.v1.BreakJournal.amount:type_name -> tieout.common.v1.Amount
 	5,  // 11: tieout.reconciliation.v1.GetBreakResponse.break:type_name -> tieout.reconciliation.v1.Break
 	6,  // 12: tieout.reconciliation.v1.GetBreakResponse.movements:type_name -> tieout.reconciliation.v1.BreakMovement
 	7,  // 13: tieout.reconciliation.v1.GetBreakResponse.events:type_name -> tieout.reconciliation.v1.BreakEvent
 	8,  // 14: tieout.reconciliation.v1.GetBreakResponse.journals:type_name -> tieout.reconciliation.v1.BreakJournal
-	0,  // 15: tieout.reconciliation.v1.BreakSelection.state:type_name -> tieout.reconciliation.v1.BreakState
-	2,  // 16: tieout.reconciliation.v1.BreakSelection.severity:type_name -> tieout.reconciliation.v1.BreakSeverity
-	11, // 17: tieout.reconciliation.v1.ListBreaksRequest.selection:type_name -> tieout.reconciliation.v1.BreakSelection
-	5,  // 18: tieout.reconciliation.v1.ListBreaksResponse.breaks:type_name -> tieout.reconciliation.v1.Break
-	3,  // 19: tieout.reconciliation.v1.BreakDecision.verb:type_name -> tieout.reconciliation.v1.BreakVerb
-	27, // 20: tieout.reconciliation.v1.BreakDecision.snooze_until_time:type_name -> google.protobuf.Timestamp
-	1,  // 21: tieout.reconciliation.v1.BreakDecision.resolution:type_name -> tieout.reconciliation.v1.BreakResolution
-	14, // 22: tieout.reconciliation.v1.OperateBreakRequest.decision:type_name -> tieout.reconciliation.v1.BreakDecision
-	5,  // 23: tieout.reconciliation.v1.OperateBreakResponse.break:type_name -> tieout.reconciliation.v1.Break
-	4,  // 24: tieout.reconciliation.v1.BreakOperation.state:type_name -> tieout.reconciliation.v1.BreakOperationState
-	11, // 25: tieout.reconciliation.v1.BreakOperation.selection:type_name -> tieout.reconciliation.v1.BreakSelection
-	14, // 26: tieout.reconciliation.v1.BreakOperation.decision:type_name -> tieout.reconciliation.v1.BreakDecision
-	18, // 27: tieout.reconciliation.v1.BreakOperation.totals:type_name -> tieout.reconciliation.v1.BreakTotal
-	19, // 28: tieout.reconciliation.v1.BreakOperation.refusals:type_name -> tieout.reconciliation.v1.BreakRefusal
-	27, // 29: tieout.reconciliation.v1.BreakOperation.create_time:type_name -> google.protobuf.Timestamp
-	27, // 30: tieout.reconciliation.v1.BreakOperation.expire_time:type_name -> google.protobuf.Timestamp
-	27, // 31: tieout.reconciliation.v1.BreakOperation.end_time:type_name -> google.protobuf.Timestamp
-	26, // 32: tieout.reconciliation.v1.BreakTotal.sum:type_name -> tieout.common.v1.Amount
-	11, // 33: tieout.reconciliation.v1.PlanBreakOperationRequest.selection:type_name -> tieout.reconciliation.v1.BreakSelection
-	14, // 34: tieout.reconciliation.v1.PlanBreakOperationRequest.decision:type_name -> tieout.reconciliation.v1.BreakDecision
-	17, // 35: tieout.reconciliation.v1.PlanBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
-	17, // 36: tieout.reconciliation.v1.ApplyBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
-	17, // 37: tieout.reconciliation.v1.GetBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
-	9,  // 38: tieout.reconciliation.v1.BreakService.GetBreak:input_type -> tieout.reconciliation.v1.GetBreakRequest
-	12, // 39: tieout.reconciliation.v1.BreakService.ListBreaks:input_type -> tieout.reconciliation.v1.ListBreaksRequest
-	15, // 40: tieout.reconciliation.v1.BreakService.OperateBreak:input_type -> tieout.reconciliation.v1.OperateBreakRequest
-	20, // 41: tieout.reconciliation.v1.BreakService.PlanBreakOperation:input_type -> tieout.reconciliation.v1.PlanBreakOperationRequest
-	22, // 42: tieout.reconciliation.v1.BreakService.ApplyBreakOperation:input_type -> tieout.reconciliation.v1.ApplyBreakOperationRequest
-	24, // 43: tieout.reconciliation.v1.BreakService.GetBreakOperation:input_type -> tieout.reconciliation.v1.GetBreakOperationRequest
+	5,  // 15: tieout.reconciliation.v1.ListBreaksResponse.breaks:type_name -> tieout.reconciliation.v1.Break
+	3,  // 16: tieout.reconciliation.v1.BreakDecision.verb:type_name -> tieout.reconciliation.v1.BreakVerb
+	30, // 17: tieout.reconciliation.v1.BreakDecision.snooze_until_time:type_name -> google.protobuf.Timestamp
+	1,  // 18: tieout.reconciliation.v1.BreakDecision.resolution:type_name -> tieout.reconciliation.v1.BreakResolution
+	13, // 19: tieout.reconciliation.v1.OperateBreakRequest.decision:type_name -> tieout.reconciliation.v1.BreakDecision
+	5,  // 20: tieout.reconciliation.v1.OperateBreakResponse.break:type_name -> tieout.reconciliation.v1.Break
+	4,  // 21: tieout.reconciliation.v1.BreakOperation.state:type_name -> tieout.reconciliation.v1.BreakOperationState
+	13, // 22: tieout.reconciliation.v1.BreakOperation.decision:type_name -> tieout.reconciliation.v1.BreakDecision
+	17, // 23: tieout.reconciliation.v1.BreakOperation.totals:type_name -> tieout.reconciliation.v1.BreakTotal
+	18, // 24: tieout.reconciliation.v1.BreakOperation.refusals:type_name -> tieout.reconciliation.v1.BreakRefusal
+	30, // 25: tieout.reconciliation.v1.BreakOperation.create_time:type_name -> google.protobuf.Timestamp
+	30, // 26: tieout.reconciliation.v1.BreakOperation.expire_time:type_name -> google.protobuf.Timestamp
+	30, // 27: tieout.reconciliation.v1.BreakOperation.end_time:type_name -> google.protobuf.Timestamp
+	30, // 28: tieout.reconciliation.v1.BreakOperation.apply_time:type_name -> google.protobuf.Timestamp
+	29, // 29: tieout.reconciliation.v1.BreakTotal.sum:type_name -> tieout.common.v1.Amount
+	13, // 30: tieout.reconciliation.v1.PlanBreakOperationRequest.decision:type_name -> tieout.reconciliation.v1.BreakDecision
+	16, // 31: tieout.reconciliation.v1.PlanBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
+	16, // 32: tieout.reconciliation.v1.ApplyBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
+	16, // 33: tieout.reconciliation.v1.GetBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
+	16, // 34: tieout.reconciliation.v1.CancelBreakOperationResponse.operation:type_name -> tieout.reconciliation.v1.BreakOperation
+	16, // 35: tieout.reconciliation.v1.ListBreakOperationsResponse.operations:type_name -> tieout.reconciliation.v1.BreakOperation
+	9,  // 36: tieout.reconciliation.v1.BreakService.GetBreak:input_type -> tieout.reconciliation.v1.GetBreakRequest
+	11, // 37: tieout.reconciliation.v1.BreakService.ListBreaks:input_type -> tieout.reconciliation.v1.ListBreaksRequest
+	14, // 38: tieout.reconciliation.v1.BreakService.OperateBreak:input_type -> tieout.reconciliation.v1.OperateBreakRequest
+	19, // 39: tieout.reconciliation.v1.BreakService.PlanBreakOperation:input_type -> tieout.reconciliation.v1.PlanBreakOperationRequest
+	21, // 40: tieout.reconciliation.v1.BreakService.ApplyBreakOperation:input_type -> tieout.reconciliation.v1.ApplyBreakOperationRequest
+	25, // 41: tieout.reconciliation.v1.BreakService.CancelBreakOperation:input_type -> tieout.reconciliation.v1.CancelBreakOperationRequest
+	23, // 42: tieout.reconciliation.v1.BreakService.GetBreakOperation:input_type -> tieout.reconciliation.v1.GetBreakOperationRequest
+	27, // 43: tieout.reconciliation.v1.BreakService.ListBreakOperations:input_type -> tieout.reconciliation.v1.ListBreakOperationsRequest
 	10, // 44: tieout.reconciliation.v1.BreakService.GetBreak:output_type -> tieout.reconciliation.v1.GetBreakResponse
-	13, // 45: tieout.reconciliation.v1.BreakService.ListBreaks:output_type -> tieout.reconciliation.v1.ListBreaksResponse
-	16, // 46: tieout.reconciliation.v1.BreakService.OperateBreak:output_type -> tieout.reconciliation.v1.OperateBreakResponse
-	21, // 47: tieout.reconciliation.v1.BreakService.PlanBreakOperation:output_type -> tieout.reconciliation.v1.PlanBreakOperationResponse
-	23, // 48: tieout.reconciliation.v1.BreakService.ApplyBreakOperation:output_type -> tieout.reconciliation.v1.ApplyBreakOperationResponse
-	25, // 49: tieout.reconciliation.v1.BreakService.GetBreakOperation:output_type -> tieout.reconciliation.v1.GetBreakOperationResponse
-	44, // [44:50] is the sub-list for method output_type
-	38, // [38:44] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	12, // 45: tieout.reconciliation.v1.BreakService.ListBreaks:output_type -> tieout.reconciliation.v1.ListBreaksResponse
+	15, // 46: tieout.reconciliation.v1.BreakService.OperateBreak:output_type -> tieout.reconciliation.v1.OperateBreakResponse
+	20, // 47: tieout.reconciliation.v1.BreakService.PlanBreakOperation:output_type -> tieout.reconciliation.v1.PlanBreakOperationResponse
+	22, // 48: tieout.reconciliation.v1.BreakService.ApplyBreakOperation:output_type -> tieout.reconciliation.v1.ApplyBreakOperationResponse
+	26, // 49: tieout.reconciliation.v1.BreakService.CancelBreakOperation:output_type -> tieout.reconciliation.v1.CancelBreakOperationResponse
+	24, // 50: tieout.reconciliation.v1.BreakService.GetBreakOperation:output_type -> tieout.reconciliation.v1.GetBreakOperationResponse
+	28, // 51: tieout.reconciliation.v1.BreakService.ListBreakOperations:output_type -> tieout.reconciliation.v1.ListBreakOperationsResponse
+	44, // [44:52] is the sub-list for method output_type
+	36, // [36:44] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_tieout_reconciliation_v1_break_proto_init() }
@@ -2475,7 +2635,7 @@ func file_tieout_reconciliation_v1_break_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tieout_reconciliation_v1_break_proto_rawDesc), len(file_tieout_reconciliation_v1_break_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   21,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,12 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	BreakService_GetBreak_FullMethodName            = "/tieout.reconciliation.v1.BreakService/GetBreak"
-	BreakService_ListBreaks_FullMethodName          = "/tieout.reconciliation.v1.BreakService/ListBreaks"
-	BreakService_OperateBreak_FullMethodName        = "/tieout.reconciliation.v1.BreakService/OperateBreak"
-	BreakService_PlanBreakOperation_FullMethodName  = "/tieout.reconciliation.v1.BreakService/PlanBreakOperation"
-	BreakService_ApplyBreakOperation_FullMethodName = "/tieout.reconciliation.v1.BreakService/ApplyBreakOperation"
-	BreakService_GetBreakOperation_FullMethodName   = "/tieout.reconciliation.v1.BreakService/GetBreakOperation"
+	BreakService_GetBreak_FullMethodName             = "/tieout.reconciliation.v1.BreakService/GetBreak"
+	BreakService_ListBreaks_FullMethodName           = "/tieout.reconciliation.v1.BreakService/ListBreaks"
+	BreakService_OperateBreak_FullMethodName         = "/tieout.reconciliation.v1.BreakService/OperateBreak"
+	BreakService_PlanBreakOperation_FullMethodName   = "/tieout.reconciliation.v1.BreakService/PlanBreakOperation"
+	BreakService_ApplyBreakOperation_FullMethodName  = "/tieout.reconciliation.v1.BreakService/ApplyBreakOperation"
+	BreakService_CancelBreakOperation_FullMethodName = "/tieout.reconciliation.v1.BreakService/CancelBreakOperation"
+	BreakService_GetBreakOperation_FullMethodName    = "/tieout.reconciliation.v1.BreakService/GetBreakOperation"
+	BreakService_ListBreakOperations_FullMethodName  = "/tieout.reconciliation.v1.BreakService/ListBreakOperations"
 )
 
 // BreakServiceClient is the client API for BreakService service.
@@ -48,8 +50,13 @@ type BreakServiceClient interface {
 	// Has a plan carried out in the background: each break that it found takes the decision once, or refuses it. Refused with
 	// OPERATION_NOT_OPEN when the plan is too old or was applied.
 	ApplyBreakOperation(ctx context.Context, in *ApplyBreakOperationRequest, opts ...grpc.CallOption) (*ApplyBreakOperationResponse, error)
+	// Stops an operation: what is done stays done, and the rest is not touched. Refused with OPERATION_NOT_OPEN when there is nothing
+	// to stop.
+	CancelBreakOperation(ctx context.Context, in *CancelBreakOperationRequest, opts ...grpc.CallOption) (*CancelBreakOperationResponse, error)
 	// Returns an operation as it stands, with what refused it.
 	GetBreakOperation(ctx context.Context, in *GetBreakOperationRequest, opts ...grpc.CallOption) (*GetBreakOperationResponse, error)
+	// Lists operations, newest first.
+	ListBreakOperations(ctx context.Context, in *ListBreakOperationsRequest, opts ...grpc.CallOption) (*ListBreakOperationsResponse, error)
 }
 
 type breakServiceClient struct {
@@ -110,10 +117,30 @@ func (c *breakServiceClient) ApplyBreakOperation(ctx context.Context, in *ApplyB
 	return out, nil
 }
 
+func (c *breakServiceClient) CancelBreakOperation(ctx context.Context, in *CancelBreakOperationRequest, opts ...grpc.CallOption) (*CancelBreakOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelBreakOperationResponse)
+	err := c.cc.Invoke(ctx, BreakService_CancelBreakOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *breakServiceClient) GetBreakOperation(ctx context.Context, in *GetBreakOperationRequest, opts ...grpc.CallOption) (*GetBreakOperationResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetBreakOperationResponse)
 	err := c.cc.Invoke(ctx, BreakService_GetBreakOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *breakServiceClient) ListBreakOperations(ctx context.Context, in *ListBreakOperationsRequest, opts ...grpc.CallOption) (*ListBreakOperationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBreakOperationsResponse)
+	err := c.cc.Invoke(ctx, BreakService_ListBreakOperations_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +166,13 @@ type BreakServiceServer interface {
 	// Has a plan carried out in the background: each break that it found takes the decision once, or refuses it. Refused with
 	// OPERATION_NOT_OPEN when the plan is too old or was applied.
 	ApplyBreakOperation(context.Context, *ApplyBreakOperationRequest) (*ApplyBreakOperationResponse, error)
+	// Stops an operation: what is done stays done, and the rest is not touched. Refused with OPERATION_NOT_OPEN when there is nothing
+	// to stop.
+	CancelBreakOperation(context.Context, *CancelBreakOperationRequest) (*CancelBreakOperationResponse, error)
 	// Returns an operation as it stands, with what refused it.
 	GetBreakOperation(context.Context, *GetBreakOperationRequest) (*GetBreakOperationResponse, error)
+	// Lists operations, newest first.
+	ListBreakOperations(context.Context, *ListBreakOperationsRequest) (*ListBreakOperationsResponse, error)
 	mustEmbedUnimplementedBreakServiceServer()
 }
 
@@ -166,8 +198,14 @@ func (UnimplementedBreakServiceServer) PlanBreakOperation(context.Context, *Plan
 func (UnimplementedBreakServiceServer) ApplyBreakOperation(context.Context, *ApplyBreakOperationRequest) (*ApplyBreakOperationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ApplyBreakOperation not implemented")
 }
+func (UnimplementedBreakServiceServer) CancelBreakOperation(context.Context, *CancelBreakOperationRequest) (*CancelBreakOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelBreakOperation not implemented")
+}
 func (UnimplementedBreakServiceServer) GetBreakOperation(context.Context, *GetBreakOperationRequest) (*GetBreakOperationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBreakOperation not implemented")
+}
+func (UnimplementedBreakServiceServer) ListBreakOperations(context.Context, *ListBreakOperationsRequest) (*ListBreakOperationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBreakOperations not implemented")
 }
 func (UnimplementedBreakServiceServer) mustEmbedUnimplementedBreakServiceServer() {}
 func (UnimplementedBreakServiceServer) testEmbeddedByValue()                      {}
@@ -280,6 +318,24 @@ func _BreakService_ApplyBreakOperation_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _BreakService_CancelBreakOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelBreakOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BreakServiceServer).CancelBreakOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BreakService_CancelBreakOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BreakServiceServer).CancelBreakOperation(ctx, req.(*CancelBreakOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _BreakService_GetBreakOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetBreakOperationRequest)
 	if err := dec(in); err != nil {
@@ -294,6 +350,24 @@ func _BreakService_GetBreakOperation_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(BreakServiceServer).GetBreakOperation(ctx, req.(*GetBreakOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BreakService_ListBreakOperations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBreakOperationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BreakServiceServer).ListBreakOperations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BreakService_ListBreakOperations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BreakServiceServer).ListBreakOperations(ctx, req.(*ListBreakOperationsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -326,8 +400,16 @@ var BreakService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _BreakService_ApplyBreakOperation_Handler,
 		},
 		{
+			MethodName: "CancelBreakOperation",
+			Handler:    _BreakService_CancelBreakOperation_Handler,
+		},
+		{
 			MethodName: "GetBreakOperation",
 			Handler:    _BreakService_GetBreakOperation_Handler,
+		},
+		{
+			MethodName: "ListBreakOperations",
+			Handler:    _BreakService_ListBreakOperations_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

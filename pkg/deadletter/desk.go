@@ -1,0 +1,126 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"google.golang.org/grpc"
+
+	deadletterv1 "github.com/tieout/tieout/gen/tieout/deadletter/v1"
+	"github.com/tieout/tieout/pkg/inbox"
+	"github.com/tieout/tieout/pkg/periodic"
+)
+
+const (
+	// keyTTL is how long the answer to an idempotency key is given again.
+	keyTTL = 24 * time.Hour
+	// operateEvery is how soon a replica goes on with an operation that another one left behind.
+	operateEvery = 15 * time.Second
+)
+
+// Config is what a Desk works with.
+type Config struct {
+	Log *slog.Logger
+	// Meter makes the metric tieout.dead_letter.open, by tieout.service and consumer.
+	Meter metric.Meter
+}
+
+// Desk serves the dead letters of one process.
+type Desk struct {
+	log   *slog.Logger
+	boxes []*box
+	wake  periodic.Bell
+}
+
+// box is the dead letters of one service, in its database.
+type box struct {
+	service   string
+	pool      *pgxpool.Pool
+	consumers map[string]*inbox.Inbox
+}
+
+// New makes a desk without consumers.
+func New(cfg Config) (*Desk, error) {
+	d := &Desk{log: cfg.Log, wake: periodic.NewBell()}
+	open, err := cfg.Meter.Int64ObservableGauge("tieout.dead_letter.open",
+		metric.WithDescription("Dead letters that wait for a person, by consumer."), metric.WithUnit("{event}"))
+	if err == nil {
+		_, err = cfg.Meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error { return d.observe(ctx, o, open) }, open)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making metrics of dead letters: %w", err)
+	}
+	return d, nil
+}
+
+// Add has the dead letters of a service's consumer served. All are to be added before the first request.
+func (d *Desk) Add(service string, pool *pgxpool.Pool, consumer *inbox.Inbox) {
+	for _, b := range d.boxes {
+		if b.service == service {
+			b.consumers[consumer.Consumer()] = consumer
+			return
+		}
+	}
+	d.boxes = append(d.boxes, &box{service, pool, map[string]*inbox.Inbox{consumer.Consumer(): consumer}})
+}
+
+// Register makes the desk the DeadLetterService of a server.
+func (d *Desk) Register(r grpc.ServiceRegistrar) {
+	deadletterv1.RegisterDeadLetterServiceServer(r, &server{desk: d})
+}
+
+// Run carries operations out until ctx ends.
+func (d *Desk) Run(ctx context.Context) error {
+	return periodic.Duty{Name: "dead letters", Every: operateEvery, RunOnce: d.operateOnce, Log: d.log, Wake: d.wake}.Run(ctx)
+}
+
+// operateOnce does the next item of an operation of each service.
+func (d *Desk) operateOnce(ctx context.Context) (again bool, err error) {
+	var errs []error
+	for _, b := range d.boxes {
+		more, err := b.operateOnce(ctx)
+		again, errs = again || more, append(errs, err)
+	}
+	return again, errors.Join(errs...)
+}
+
+const countOpen = `SELECT consumer, count(*) FROM dead_letter WHERE state = 1 GROUP BY consumer`
+
+// observe counts what is open, when somebody collects the metrics.
+func (d *Desk) observe(ctx context.Context, o metric.Observer, open metric.Int64Observable) error {
+	var errs []error
+	for _, b := range d.boxes {
+		counts, err := b.countOpen(ctx)
+		for consumer, n := range counts {
+			o.ObserveInt64(open, n, metric.WithAttributes(
+				attribute.String("tieout.service", b.service), attribute.String("messaging.consumer.group.name", consumer)))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// countOpen counts what is open, by consumer; 0 for a consumer that has nothing.
+func (b *box) countOpen(ctx context.Context) (map[string]int64, error) {
+	rows, err := b.pool.Query(ctx, countOpen)
+	if err != nil {
+		return nil, fmt.Errorf("counting dead letters of %s: %w", b.service, err)
+	}
+	counts := map[string]int64{}
+	for consumer := range b.consumers {
+		counts[consumer] = 0
+	}
+	var consumer string
+	var n int64
+	if _, err := pgx.ForEachRow(rows, []any{&consumer, &n}, func() error { counts[consumer] = n; return nil }); err != nil {
+		return nil, fmt.Errorf("counting dead letters of %s: %w", b.service, err)
+	}
+	return counts, nil
+}
