@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload bench gen lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload watches bench gen lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,10 @@ bench: postgres ## Measure sagas, orders, charges and reservations per second, a
 	go test -run '^$$' -bench Import -benchtime 4x ./services/reconciliation
 	BENCH_CASES=1000000 go test -run '^$$' -bench Run -benchtime 1x -timeout 30m ./services/reconciliation
 	go test -run '^$$' -bench 'Batch/|BesideABatch' -benchtime 1x ./test/e2e
+	go test -run '^$$' -bench Watches -benchtime 1x ./test/e2e
+
+watches: postgres ## Open 20,000 watches at one process, over gRPC and over WebSocket, and change 1,000 orders a second
+	go test -run '^$$' -bench Watches -benchtime 1x ./test/e2e
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
 	$(TOOL) buf generate

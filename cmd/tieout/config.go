@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"github.com/tieout/tieout/services/payment"
 	"github.com/tieout/tieout/services/reconciliation"
 	"github.com/tieout/tieout/services/shipment"
+	"github.com/tieout/tieout/services/web"
 )
 
 // Config is the whole configuration: of the process, and of each service under its name. It is read from a YAML
@@ -29,6 +31,7 @@ type Config struct {
 	Shipment       shipment.Config       `koanf:"shipment"`
 	Billing        billing.Config        `koanf:"billing"`
 	Reconciliation reconciliation.Config `koanf:"reconciliation"`
+	Web            web.Config            `koanf:"web"`
 }
 
 // The variables that are not configuration of a server.
@@ -49,6 +52,7 @@ func defaultConfig() Config {
 		Shipment:       shipment.DefaultConfig(),
 		Billing:        billing.DefaultConfig(),
 		Reconciliation: reconciliation.DefaultConfig(),
+		Web:            web.DefaultConfig(),
 	}
 }
 
@@ -81,6 +85,10 @@ func services(cfg Config) []service.Service {
 				return reconciliation.Run(ctx, env, cfg.Reconciliation)
 			},
 		},
+		{
+			Name: "web", Stateless: true,
+			Run: func(ctx context.Context, env *service.Env) error { return web.Run(ctx, env, cfg.Web) },
+		},
 	}
 }
 
@@ -90,6 +98,11 @@ func serviceNames() []string {
 		names = append(names, s.Name)
 	}
 	return names
+}
+
+// withDatabase gives those of the services that have a database.
+func withDatabase(all []service.Service) []service.Service {
+	return slices.DeleteFunc(slices.Clone(all), func(s service.Service) bool { return s.Stateless })
 }
 
 // choose gives the services of those names, in the order in which they start; no names, or "all", mean all.
@@ -125,7 +138,7 @@ var listenFlags = map[string]string{"grpc-addr": "grpc.addr", "http-addr": "http
 func addListenFlags(cmd *cobra.Command) {
 	byDefault := service.DefaultConfig()
 	cmd.Flags().String("grpc-addr", byDefault.GRPC.Addr, "host:port to serve gRPC on; port 0 takes a free one")
-	cmd.Flags().String("http-addr", byDefault.HTTP.Addr, "host:port to serve health and metrics on; port 0 takes a free one")
+	cmd.Flags().String("http-addr", byDefault.HTTP.Addr, "host:port to serve HTTP on: health, metrics, webhooks, the REST gateway; port 0 takes a free one")
 	cmd.Flags().Bool("insecure", false, "serve on addresses that other machines can reach, although callers are not authenticated")
 }
 

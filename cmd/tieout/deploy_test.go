@@ -120,9 +120,9 @@ func TestPostgresInit_MakesEveryServiceItsDatabase(t *testing.T) {
 	for name := range strings.FieldsSeq(string(found[1])) {
 		made[name] = true
 	}
-	for _, name := range serviceNames() {
-		if !made[name] {
-			t.Errorf("no database for %s", name)
+	for _, s := range withDatabase(services(Config{})) {
+		if !made[s.Name] {
+			t.Errorf("no database for %s", s.Name)
 		}
 	}
 }

@@ -101,7 +101,7 @@ func devTarget(t doctor.Target, cfg Config, ready dev.Ready) (doctor.Target, err
 	if err != nil {
 		return t, err
 	}
-	for _, s := range services(cfg) {
+	for _, s := range withDatabase(services(cfg)) {
 		s.Postgres.DSN = dsn.ResolveReference(&url.URL{Path: "/" + s.Name, RawQuery: dsn.RawQuery}).String()
 		t.Services = append(t.Services, s)
 	}

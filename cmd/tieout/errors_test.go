@@ -155,8 +155,8 @@ func TestConfiguration_RefusesAVariableItDoesNotKnow(t *testing.T) {
 func TestServe_RefusesAnOpenListenerUnlessTold(t *testing.T) {
 	t.Parallel()
 	var environ []string
-	for _, name := range serviceNames() {
-		environ = append(environ, "TIEOUT_"+strings.ToUpper(name)+"_POSTGRES_DSN=postgres://127.0.0.1:1/x")
+	for _, one := range withDatabase(services(Config{})) {
+		environ = append(environ, "TIEOUT_"+strings.ToUpper(one.Name)+"_POSTGRES_DSN=postgres://127.0.0.1:1/x")
 	}
 	code, _, stderr := call(t, environ, "serve", "all", "--grpc-addr", "0.0.0.0:0")
 	if code == exitOK || !strings.Contains(stderr, "--insecure") {

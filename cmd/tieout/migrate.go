@@ -58,7 +58,7 @@ func (c *cli) migrateSubcommand(use, short string, prepare func(context.Context,
 		if err != nil {
 			return err
 		}
-		if len(names) == 0 {
+		if chosen = withDatabase(chosen); len(names) == 0 {
 			chosen = configured(chosen)
 		}
 		if err := needDSN(chosen); err != nil {

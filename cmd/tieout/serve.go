@@ -52,7 +52,7 @@ The quotas of callers are read again when the file changes, and at SIGHUP.`,
 // needDSN refuses services that were not told their database: Postgres' own defaults would be somebody else's.
 func needDSN(chosen []service.Service) error {
 	var errs []error
-	for _, s := range chosen {
+	for _, s := range withDatabase(chosen) {
 		if s.Postgres.DSN == "" {
 			errs = append(errs, fmt.Errorf("%s.postgres.dsn is not set (%s%s_POSTGRES_DSN, or _FILE behind it)",
 				s.Name, service.EnvPrefix, strings.ToUpper(s.Name)))

@@ -96,14 +96,27 @@ func unaryClient(cfg ClientConfig) grpc.UnaryClientInterceptor {
 	}
 }
 
+// onBehalfOf is the key of a context's caller.
+type onBehalfOf struct{}
+
+// AsCaller has the calls of a context made in the name of a caller, and not in the connection's own: by a gateway, which
+// passes on what others ask. The name is up to 128 printable ASCII characters.
+func AsCaller(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, onBehalfOf{}, name)
+}
+
 func streamClient(cfg ClientConfig) grpc.StreamClientInterceptor {
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 		return stream(withSender(ctx, cfg.Caller), desc, cc, method, opts...)
 	}
 }
 
-// withSender says who calls, and what the call is worth: as much as the work that it is part of.
+// withSender says who calls, the context's caller or else the connection's, and what the call is worth: as much as the work that it
+// is part of.
 func withSender(ctx context.Context, caller string) context.Context {
+	if name, ok := ctx.Value(onBehalfOf{}).(string); ok {
+		caller = name
+	}
 	ctx = metadata.AppendToOutgoingContext(ctx, callerHeader, caller)
 	if c := shed.ClassOf(ctx); c != 0 {
 		ctx = metadata.AppendToOutgoingContext(ctx, priorityHeader, c.String())

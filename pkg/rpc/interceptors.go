@@ -71,6 +71,15 @@ func (s *checkedStream) RecvMsg(m any) error {
 	return check(m)
 }
 
+// SendMsg implements grpc.ServerStream. That the client's connection is gone is no fault of the server's.
+func (s *checkedStream) SendMsg(m any) error {
+	err := s.ServerStream.SendMsg(m)
+	if status.Code(err) == codes.Unavailable {
+		return rpcerr.New(rpcerr.Cancelled, "the client is gone")
+	}
+	return err
+}
+
 // withBudget shortens the deadline by the hop's margin, and refuses what is hopeless before it begins.
 func withBudget(ctx context.Context, byDefault time.Duration) (context.Context, context.CancelFunc, error) {
 	deadline, ok := ctx.Deadline()
@@ -162,11 +171,14 @@ func toStatus(method string, err error) *status.Status {
 // apart, until callers are authenticated.
 const callerHeader = "tieout-caller"
 
-// Caller is who makes the call that ctx belongs to; "anonymous" when it does not say.
+// Anonymous is the caller who does not say who it is.
+const Anonymous = "anonymous"
+
+// Caller is who makes the call that ctx belongs to; Anonymous when it does not say.
 func Caller(ctx context.Context) string {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if names := md.Get(callerHeader); len(names) == 1 && names[0] != "" && len(names[0]) <= 128 {
 		return names[0]
 	}
-	return "anonymous"
+	return Anonymous
 }

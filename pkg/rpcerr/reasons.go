@@ -83,6 +83,11 @@ const (
 	DeadlineExceeded        Reason = "DEADLINE_EXCEEDED"
 	Cancelled               Reason = "CANCELLED"
 	ShuttingDown            Reason = "SHUTTING_DOWN"
+	WatchNotRead            Reason = "WATCH_NOT_READ"
+	RouteUnknown            Reason = "ROUTE_UNKNOWN"
+	OriginRefused           Reason = "ORIGIN_REFUSED"
+	RequestTooLarge         Reason = "REQUEST_TOO_LARGE"
+	TooManyWatches          Reason = "TOO_MANY_WATCHES"
 	Internal                Reason = "INTERNAL"
 )
 
@@ -165,6 +170,11 @@ var registry = []Registration{
 	{DeadlineExceeded, codes.DeadlineExceeded, "The time ran out; the outcome is not known to the caller."},
 	{Cancelled, codes.Canceled, "The caller went away; the outcome is not known to it."},
 	{ShuttingDown, codes.Unavailable, "The server is stopping; ask again, another one answers."},
+	{WatchNotRead, codes.Aborted, "What a watch sends was not read for too long; watch again behind the cursor that is named."},
+	{RouteUnknown, codes.NotFound, "Over HTTP: there is nothing at this path, or nothing that this method does there."},
+	{OriginRefused, codes.PermissionDenied, "Over HTTP: the request comes from a web page of another origin, which is not allowed (web.allow_origins)."},
+	{RequestTooLarge, codes.InvalidArgument, "Over HTTP: the body of the request is larger than 1 MiB."},
+	{TooManyWatches, codes.ResourceExhausted, "The caller, or all callers together, have as many live connections open as they may; close one, or try again later."},
 	{Internal, codes.Internal, "Something went wrong that the caller can do nothing about; the outcome is not known."},
 }
 

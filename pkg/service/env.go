@@ -23,6 +23,8 @@ import (
 type Service struct {
 	// Name is also its name in logs, traces, health and on the command line: "inventory".
 	Name string
+	// Stateless says that it has no database.
+	Stateless bool
 	// Postgres is its own database.
 	Postgres Postgres
 	// Migrations are the sets its database must have.
@@ -41,7 +43,7 @@ type Env struct {
 	Tracer trace.Tracer
 	// Meter makes the service's instruments.
 	Meter metric.Meter
-	// Pool is the service's database, migrated.
+	// Pool is the service's database, migrated; nil for a stateless one.
 	Pool *pgxpool.Pool
 	// JetStream is the process' connection to NATS. The server may be down: what needs it keeps trying.
 	JetStream jetstream.JetStream

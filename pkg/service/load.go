@@ -10,10 +10,8 @@ import (
 	"time"
 
 	"github.com/go-viper/mapstructure/v2"
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
+	"go.yaml.in/yaml/v3"
 )
 
 // EnvPrefix begins every environment variable that sets a configuration key: grpc.addr is TIEOUT_GRPC_ADDR. A
@@ -42,7 +40,7 @@ func Load(dst any, src Sources) error {
 		if err != nil {
 			return fmt.Errorf("reading configuration: %w", err)
 		}
-		if err := k.Load(rawbytes.Provider(raw), yaml.Parser()); err != nil {
+		if err := k.Load(yamlFile(raw), nil); err != nil {
 			return fmt.Errorf("parsing configuration %s: %w", src.File, err)
 		}
 	}
@@ -51,8 +49,10 @@ func Load(dst any, src Sources) error {
 		return err
 	}
 	for _, layer := range []map[string]any{fromEnv, src.Flags} {
-		if err := k.Load(confmap.Provider(layer, "."), nil); err != nil {
-			return fmt.Errorf("merging configuration: %w", err)
+		for key, value := range layer {
+			if err := k.Set(key, value); err != nil {
+				return fmt.Errorf("merging configuration: %w", err)
+			}
 		}
 	}
 	err = k.UnmarshalWithConf("", dst, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
@@ -63,6 +63,19 @@ func Load(dst any, src Sources) error {
 		return fmt.Errorf("reading configuration: %w", err)
 	}
 	return nil
+}
+
+// yamlFile is what a YAML file says, as koanf reads it.
+type yamlFile []byte
+
+// ReadBytes implements koanf.Provider.
+func (f yamlFile) ReadBytes() ([]byte, error) { return f, nil }
+
+// Read implements koanf.Provider.
+func (f yamlFile) Read() (map[string]any, error) {
+	var settings map[string]any
+	err := yaml.Unmarshal(f, &settings)
+	return settings, err
 }
 
 // durationWithUnit refuses a bare number for a time: it would be taken for nanoseconds.

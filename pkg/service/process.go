@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/test/bufconn"
@@ -182,27 +184,15 @@ func (p *Process) connectNATS() (jetstream.JetStream, error) {
 
 // wire gives a service its pool and env, and runs its wiring.
 func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.JetStream) error {
-	if s.Postgres.DSN == "" {
-		return errors.New("postgres.dsn is not set")
-	}
 	tracers := p.telemetry.Tracers(s.Name)
-	pool, err := pg.Open(ctx, pg.Config{
-		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, Reserved: s.Postgres.MaxConns / 4, ApplicationName: "tieout " + s.Name,
-		Tracer: otelpgx.NewTracer(otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(p.telemetry.Meters)),
-	})
-	if err != nil {
-		return err
+	var pool *pgxpool.Pool
+	if !s.Stateless {
+		var err error
+		if pool, err = p.openPool(ctx, s, tracers); err != nil {
+			return err
+		}
+		p.auditor.Add(s.Name, pool)
 	}
-	p.onStop(pool.Close)
-	waitCtx, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
-	defer cancel()
-	if err := pg.WaitReady(waitCtx, pool); err != nil {
-		return err
-	}
-	if err := checkMigrated(waitCtx, s); err != nil {
-		return err
-	}
-	p.auditor.Add(s.Name, pool)
 	return s.Run(ctx, &Env{
 		Name: s.Name, Log: p.log.With(slog.String("service", s.Name)),
 		Tracer: tracers.Tracer("github.com/tieout/tieout/services/" + s.Name),
@@ -210,6 +200,27 @@ func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.Jet
 		Pool:   pool, JetStream: js, StreamReplicas: p.config.NATS.Replicas, GRPC: p.server, HTTP: p.mux, Stopping: p.stopping,
 		ctx: dutyCtx, process: p,
 	})
+}
+
+// openPool connects to a service's database, which has to be there and migrated.
+func (p *Process) openPool(ctx context.Context, s Service, tracers trace.TracerProvider) (*pgxpool.Pool, error) {
+	if s.Postgres.DSN == "" {
+		return nil, errors.New("postgres.dsn is not set")
+	}
+	pool, err := pg.Open(ctx, pg.Config{
+		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, Reserved: s.Postgres.MaxConns / 4, ApplicationName: "tieout " + s.Name,
+		Tracer: otelpgx.NewTracer(otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(p.telemetry.Meters)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.onStop(pool.Close)
+	ctx, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
+	defer cancel()
+	if err := pg.WaitReady(ctx, pool); err != nil {
+		return nil, err
+	}
+	return pool, checkMigrated(ctx, s)
 }
 
 func checkMigrated(ctx context.Context, s Service) error {

@@ -3,6 +3,8 @@ package service_test
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -150,6 +152,39 @@ func TestStop_FinishesCallsThenDutiesThenConnections(t *testing.T) {
 	}
 	if err := getStock(t.Context(), conn); !rpcerr.Is(err, rpcerr.DestinationDown) {
 		t.Errorf("a call afterwards: got %v, want DESTINATION_DOWN", err)
+	}
+}
+
+// What is asked over HTTP is answered also when nobody new is let in any more.
+func TestStop_FinishesHTTPRequests(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{})
+	p := mustStart(t, quietConfig(), service.Service{Name: "web", Stateless: true, Run: func(_ context.Context, env *service.Env) error {
+		if env.Pool != nil {
+			t.Error("a service without a database has a pool")
+		}
+		env.HTTP.HandleFunc("GET /slow", func(w http.ResponseWriter, r *http.Request) {
+			close(arrived)
+			waittest.Until(t, "nobody is let in", func() bool {
+				conn, err := net.Dial("tcp", r.Host)
+				if err == nil {
+					conn.Close()
+				}
+				return err != nil
+			})
+			_, _ = w.Write([]byte("done"))
+		})
+		return nil
+	}})
+	answered := make(chan string, 1)
+	go func() {
+		_, _, body := get(t, p, "/slow")
+		answered <- body
+	}()
+	<-arrived
+	stop(t, p)
+	if got := <-answered; got != "done" {
+		t.Errorf("got %q", got)
 	}
 }
 

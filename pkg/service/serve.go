@@ -63,8 +63,11 @@ func (p *Process) serveOperations() {
 // dutyTimeout is how long duties may take to end once they were cancelled.
 const dutyTimeout = 5 * time.Second
 
-// Stop ends the process in order: its health says so, streams that would last are told to come back, no new calls, calls in flight finished (up to the configured time), duties
-// ended, connections closed. It may be called once.
+// httpTimeout is how long what is served over HTTP may take to finish after all else.
+const httpTimeout = 2 * time.Second
+
+// Stop ends the process in order: its health says so, streams that would last are told to come back, no new calls, calls in flight
+// finished (up to the configured time), duties ended, connections closed. It may be called once.
 func (p *Process) Stop() error {
 	close(p.stopping)
 	if p.health != nil {
@@ -77,7 +80,7 @@ func (p *Process) Stop() error {
 	p.cancel()
 	err := p.awaitDuties()
 	if p.http != nil {
-		p.logError("closing HTTP", p.http.Close())
+		p.logError("closing HTTP", p.closeHTTP())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,6 +103,16 @@ func (p *Process) drain() {
 		p.server.Server.Stop()
 		<-drained
 	}
+}
+
+// closeHTTP lets requests in flight finish. What serves them has ended its calls by now.
+func (p *Process) closeHTTP() error {
+	ctx, cancel := context.WithTimeout(context.Background(), httpTimeout)
+	defer cancel()
+	if p.http.Shutdown(ctx) == nil {
+		return nil
+	}
+	return p.http.Close()
 }
 
 func (p *Process) awaitDuties() error {

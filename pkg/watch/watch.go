@@ -1,5 +1,3 @@
-// Package watch lets calls follow something that changes: who changes it in this process tells, and what other
-// processes change is noticed by looking again from time to time.
 package watch
 
 import (

@@ -101,6 +101,14 @@ func stateOf(v orderView) orderv1.OrderState {
 	return orderStates[v.phase]
 }
 
+func sightingToProto(s sighting) *orderv1.WatchOrderResponse {
+	out := &orderv1.WatchOrderResponse{Cursor: s.cursor}
+	if s.order != nil {
+		out.Order = orderToProto(*s.order)
+	}
+	return out
+}
+
 func timelineToProto(entries []timelineEntry) []*orderv1.TimelineEntry {
 	out := make([]*orderv1.TimelineEntry, len(entries))
 	for i, e := range entries {

@@ -38,6 +38,7 @@ type engine struct {
 	metrics     engineMetrics
 	definitions *definitions
 	watchers    *watch.Watchers
+	orders      *watch.Hub[orderAt]
 	transitions *transitions
 	shards      *shards
 	waker       *waker
@@ -93,7 +94,7 @@ func (e *engine) run(ctx context.Context) error {
 	defer cancel()
 	e.shards.parent = ctx
 	unsubscribe, err := e.waker.listen(hearers{
-		woken: e.woken, moved: func(orderID OrderID) { e.watchers.Notify(orderID.UUID()) }, paid: e.paid,
+		woken: e.woken, moved: func(orderID OrderID) { e.orders.Notify(orderID.UUID()) }, paid: e.paid,
 	})
 	if err != nil {
 		return err

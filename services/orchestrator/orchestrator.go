@@ -26,6 +26,7 @@ type orchestrator struct {
 	metrics   intakeMetrics
 	catalogue *catalogue
 	watchers  *watch.Watchers
+	orders    *watch.Hub[orderAt] // those that are watched
 	bulk      *bulk
 	recurring *recurringIntake
 	keyTTL    time.Duration   // of clients' keys
@@ -96,6 +97,7 @@ type orderView struct {
 	phase     saga.Phase
 	cause     string
 	updatedAt time.Time
+	seq       int64 // of its saga's last event
 	// queued says that the order waits in the intake stream for the database.
 	queued bool
 }

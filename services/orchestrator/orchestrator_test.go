@@ -87,7 +87,9 @@ func (f *fixture) end(orderID string) (*orderv1.Order, *sagav1.Saga) {
 		if err != nil {
 			break
 		}
-		last = answer.GetOrder()
+		if answer.GetOrder() != nil {
+			last = answer.GetOrder()
+		}
 	}
 	saga, err := f.sagas.GetSaga(f.Context(), &sagav1.GetSagaRequest{SagaId: orderID})
 	if err != nil {

@@ -76,7 +76,7 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 
 // announce tells the log and those who watch of a transition that is durable.
 func (e *engine) announce(ctx context.Context, t transition) {
-	tell(e.watchers, t)
+	e.tell(t)
 	for _, event := range t.events {
 		level := slog.LevelDebug
 		switch event.Type {

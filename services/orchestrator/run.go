@@ -25,6 +25,8 @@ type Config struct {
 	// Lease is how long a replica that says nothing more is still taken for the owner of its shards: 1 s or more. It
 	// is renewed three times in that time. One that dies is replaced when it has passed.
 	Lease time.Duration `koanf:"lease"`
+	// Watch is how watches of orders are served.
+	Watch Watch `koanf:"watch"`
 	// InventoryAddr, PaymentAddr and ShipmentAddr are where the participants are; empty for one that runs in the
 	// same process.
 	InventoryAddr string `koanf:"inventory_addr"`
@@ -34,7 +36,10 @@ type Config struct {
 
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Postgres: service.Postgres{MaxConns: 24}, IdempotencyTTL: 24 * time.Hour, Lease: 5 * time.Second}
+	return Config{
+		Postgres: service.Postgres{MaxConns: 24}, IdempotencyTTL: 24 * time.Hour, Lease: 5 * time.Second,
+		Watch: Watch{Heartbeat: 15 * time.Second, Patience: 30 * time.Second},
+	}
 }
 
 // serviceName is the source of the service's events.
@@ -56,10 +61,14 @@ func Run(ctx context.Context, env *service.Env, cfg Config) error {
 	return err
 }
 
-// wire is Run with the versions of the order saga, the newest last.
-func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Definition) (*orchestrator, error) {
+// wire is Run with versions of the order saga, the newest last.
+func wire(ctx context.Context, env *service.Env, cfg Config, versions ...saga.Definition) (*orchestrator, error) {
 	if cfg.Lease < time.Second {
 		return nil, fmt.Errorf("orchestrator.lease: %s is less than 1s", cfg.Lease)
+	}
+	orders, err := newOrders(env, cfg.Watch)
+	if err != nil {
+		return nil, err
 	}
 	p, err := dialPeers(env, cfg)
 	if err != nil {
@@ -71,13 +80,13 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	watchers, waker, actions := watch.New(env.Stopping), newWaker(env.JetStream.Conn(), env.Log), p.actions()
-	known, err := registered(ctx, env.Pool, actions, append(orders, recurringV1)...)
+	known, err := registered(ctx, env.Pool, actions, append(versions, recurringV1)...)
 	if err != nil {
 		return nil, err
 	}
 	engine := &engine{
 		pool: env.Pool, outbox: events, log: env.Log, tracer: env.Tracer, metrics: metrics,
-		definitions: known, watchers: watchers, waker: waker, stopping: env.Stopping,
+		definitions: known, watchers: watchers, orders: orders, waker: waker, stopping: env.Stopping,
 		shards: newShards(env.Pool, env.Log, cfg.Lease, waker.freed),
 	}
 	database, err := databaseBreaker(rpc.BreakerConfig{Log: env.Log, Meter: env.Meter})
@@ -88,8 +97,8 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 	engine.prepare(actions)
 	engine.backlog = env.Backlog(engine.backlogConfig())
 	o := &orchestrator{
-		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers,
-		keyTTL: cfg.IdempotencyTTL, newest: orders[len(orders)-1], database: database, standby: &standby{js: env.JetStream},
+		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers, orders: orders,
+		keyTTL: cfg.IdempotencyTTL, newest: versions[len(versions)-1], database: database, standby: &standby{js: env.JetStream},
 	}
 	if o.metrics, err = newIntakeMetrics(env.Meter); err != nil {
 		return nil, err
@@ -111,18 +120,8 @@ func wire(ctx context.Context, env *service.Env, cfg Config, orders ...saga.Defi
 	env.Go("outbox relay", func(ctx context.Context) error { return events.Run(ctx, env.JetStream) })
 	env.Consume(timelineConsumer(engine.told))
 	env.Go("engine", engine.run)
+	env.Go("watches", orders.Run)
 	env.Go("bulk operations", o.bulk.run)
 	env.Go("intake drain", (&drainer{orchestrator: o, log: env.Log, replicas: env.StreamReplicas}).run)
 	return o, nil
-}
-
-func dialPeers(env *service.Env, cfg Config) (p peers, err error) {
-	if p.inventory, err = env.Dial("inventory", cfg.InventoryAddr); err != nil {
-		return p, err
-	}
-	if p.payment, err = env.Dial("payment", cfg.PaymentAddr); err != nil {
-		return p, err
-	}
-	p.shipment, err = env.Dial("shipment", cfg.ShipmentAddr)
-	return p, err
 }

@@ -75,8 +75,8 @@ func (s *orderServer) CancelOrder(ctx context.Context, r *orderv1.CancelOrderReq
 }
 
 func (s *orderServer) WatchOrder(r *orderv1.WatchOrderRequest, stream grpc.ServerStreamingServer[orderv1.WatchOrderResponse]) error {
-	return s.orchestrator.watch(stream.Context(), r.GetOrderId(), func(v orderView) error {
-		return stream.Send(&orderv1.WatchOrderResponse{Order: orderToProto(v)})
+	return s.orchestrator.watch(stream.Context(), r.GetOrderId(), r.GetCursor(), func(seen sighting) error {
+		return stream.Send(sightingToProto(seen))
 	})
 }
 

@@ -1,7 +1,9 @@
 package orchestrator
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,7 +93,25 @@ func TestPlace_GoesOnWithoutTheDatabase(t *testing.T) {
 		t.Error("another request under a key of the outage was taken")
 	}
 
+	watched, err := f.orders.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: placed["during-0011"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen, err := watched.Recv(); err != nil || seen.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_QUEUED {
+		t.Errorf("watched while it waits: %v, %v", seen, err)
+	}
+
 	f.postgres.Start(t)
+	var last *orderv1.Order
+	for err == nil {
+		var seen *orderv1.WatchOrderResponse
+		if seen, err = watched.Recv(); seen.GetOrder() != nil {
+			last = seen.GetOrder()
+		}
+	}
+	if !errors.Is(err, io.EOF) || last.GetState() != orderv1.OrderState_ORDER_STATE_COMPLETED {
+		t.Errorf("watched to its end: %v, %v", last, err)
+	}
 	for key, orderID := range placed {
 		if got := f.ends(orderID); got.GetOrderId() != orderID {
 			t.Errorf("%s became %s", key, got.GetOrderId())

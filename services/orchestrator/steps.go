@@ -14,6 +14,7 @@ import (
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
 )
 
 // action carries out one call that definitions name, for many sagas at once. It gives an answer for each, in their
@@ -45,6 +46,18 @@ type answer struct {
 // peers are the services that take part in sagas.
 type peers struct {
 	inventory, payment, shipment *grpc.ClientConn
+}
+
+// dialPeers connects to the participants.
+func dialPeers(env *service.Env, cfg Config) (p peers, err error) {
+	if p.inventory, err = env.Dial("inventory", cfg.InventoryAddr); err != nil {
+		return p, err
+	}
+	if p.payment, err = env.Dial("payment", cfg.PaymentAddr); err != nil {
+		return p, err
+	}
+	p.shipment, err = env.Dial("shipment", cfg.ShipmentAddr)
+	return p, err
 }
 
 // reserved is what later steps need of the reserve step.

@@ -162,13 +162,32 @@ func (s store) orders(ctx context.Context, before OrderID, n int32) ([]orderView
 	return views, nil
 }
 
+// orderAt is an order as it was read, to be decoded by who needs it.
+type orderAt orchestratordb.GetOrderRow
+
+// Version implements watch.Versioned: the number of its saga's last event.
+func (o orderAt) Version() int64 { return int64(o.Seq) }
+
+// readOrders reads orders by their ids.
+func (s store) readOrders(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]orderAt, error) {
+	rows, err := s.q.ReadOrders(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading orders: %w", err)
+	}
+	found := make(map[uuid.UUID]orderAt, len(rows))
+	for _, r := range rows {
+		found[r.ID] = orderAt(r)
+	}
+	return found, nil
+}
+
 func orderOf(row orchestratordb.GetOrderRow) (orderView, error) {
 	v := orderView{
 		order: order{id: OrderID(row.ID), sagaID: SagaID(row.SagaID), createdAt: row.CreatedAt, subject: subject{
 			reference: OrderID(row.ID).String(), customerID: row.CustomerID, paymentMethod: row.PaymentMethod,
 			total: money.Amount{Currency: money.Currency(row.Currency), Minor: row.TotalMinor},
 		}},
-		phase: saga.Phase(row.Phase), cause: row.Cause, updatedAt: row.UpdatedAt,
+		phase: saga.Phase(row.Phase), cause: row.Cause, updatedAt: row.UpdatedAt, seq: int64(row.Seq),
 	}
 	if err := errors.Join(json.Unmarshal(row.Lines, &v.lines), json.Unmarshal(row.ShipTo, &v.shipTo)); err != nil {
 		return orderView{}, fmt.Errorf("decoding order %s: %w", v.id, err)

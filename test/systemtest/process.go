@@ -1,6 +1,8 @@
 package systemtest
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -47,6 +49,17 @@ func (p *Process) String() string { return p.cmd.ProcessState.String() }
 
 // Signal sends a signal, if the process is still there.
 func (p *Process) Signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// Resident is how many bytes of memory the process has, as Linux counts it.
+func (p *Process) Resident() (bytes int64, err error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	var size, pages int64
+	_, err = fmt.Sscan(string(raw), &size, &pages)
+	return pages * int64(os.Getpagesize()), err
+}
 
 // Kill ends the process with SIGKILL, if it is still there, and waits until it is gone.
 func (p *Process) Kill() {

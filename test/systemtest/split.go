@@ -73,7 +73,18 @@ func (s *Split) Start(t testing.TB, name string) {
 // Launch starts a process of a service on an address, with further variables; the caller has to end it.
 func (s *Split) Launch(t testing.TB, name, addr string, env ...string) *Process {
 	t.Helper()
-	cmd := exec.Command(s.binary, "serve", name, "--grpc-addr", addr, "--http-addr", "127.0.0.1:0")
+	return s.launch(t, env, "serve", name, "--grpc-addr", addr, "--http-addr", "127.0.0.1:0")
+}
+
+// LaunchWeb starts a process of the gateway on an address, with further variables; the caller has to end it.
+func (s *Split) LaunchWeb(t testing.TB, addr string, env ...string) *Process {
+	t.Helper()
+	return s.launch(t, env, "serve", "web", "--grpc-addr", "127.0.0.1:0", "--http-addr", addr)
+}
+
+func (s *Split) launch(t testing.TB, env []string, args ...string) *Process {
+	t.Helper()
+	cmd := exec.Command(s.binary, args...)
 	cmd.Env = append(os.Environ(),
 		"TIEOUT_NATS_URL="+s.world.NATS.URL(),
 		"TIEOUT_LOG_LEVEL=warn",
@@ -89,6 +100,9 @@ func (s *Split) Launch(t testing.TB, name, addr string, env ...string) *Process 
 		"TIEOUT_PAYMENT_PROVIDER_PSP_TIMEOUT="+ProviderTimeout.String(),
 		"TIEOUT_PAYMENT_PROVIDER_PSP_NOT_FOUND_LAG="+ProviderTimeout.String(),
 	)
+	for service, addr := range s.addrs {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("TIEOUT_WEB_%s_ADDR=%s", strings.ToUpper(service), addr))
+	}
 	for service, dsn := range s.world.DSN {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("TIEOUT_%s_POSTGRES_DSN=%s", strings.ToUpper(service), dsn))
 	}
@@ -96,7 +110,7 @@ func (s *Split) Launch(t testing.TB, name, addr string, env ...string) *Process 
 	cmd.Stdout, cmd.Stderr = s.output, s.output
 	p, err := start(cmd)
 	if err != nil {
-		t.Fatalf("starting %s: %v", name, err)
+		t.Fatalf("starting tieout %s: %v", strings.Join(args, " "), err)
 	}
 	return p
 }

@@ -124,7 +124,7 @@ func watch(ctx context.Context, orders orderv1.OrderServiceClient, orderID strin
 	stream, err := orders.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: orderID})
 	for err == nil {
 		var answer *orderv1.WatchOrderResponse
-		if answer, err = stream.Recv(); err == nil {
+		if answer, err = stream.Recv(); answer.GetOrder() != nil {
 			last = answer.GetOrder()
 		}
 	}

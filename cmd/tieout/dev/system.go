@@ -168,7 +168,10 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 	services := opts.Services(Parts{
 		ProviderURL: psp.URL(), WebhookSecret: s.secret, RedisPrimary: s.Ready.Redis, RedisReplica: s.Ready.RedisReplica,
 	})
-	for i := range services {
+	for i, one := range services {
+		if one.Stateless {
+			continue
+		}
 		if services[i].Postgres.DSN, err = postgres.EnsureDatabase(ctx, services[i].Name); err != nil {
 			return nil, err
 		}
@@ -197,6 +200,9 @@ func migrate(ctx context.Context, services []service.Service) error {
 	errs := make([]error, len(services))
 	var migrations sync.WaitGroup
 	for i, s := range services {
+		if s.Stateless {
+			continue
+		}
 		migrations.Go(func() {
 			if err := pg.Migrate(ctx, s.Postgres.DSN, s.Migrations...); err != nil {
 				errs[i] = fmt.Errorf("migrating %s: %w", s.Name, err)

@@ -20,9 +20,14 @@ func Ended(s orderv1.OrderState) bool {
 // that breaks is resumed for as long as the resender's patience lasts.
 func Follow(ctx context.Context, client orderv1.OrderServiceClient, r *resend.Resender, orderID string, each func(*orderv1.Order) error) (*orderv1.Order, error) {
 	var last *orderv1.Order
+	cursor := ""
 	err := resend.Follow(ctx, r, func(ctx context.Context) (resend.Stream[*orderv1.WatchOrderResponse], error) {
-		return client.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: orderID})
+		return client.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: orderID, Cursor: cursor})
 	}, func(answer *orderv1.WatchOrderResponse) (bool, error) {
+		cursor = answer.GetCursor()
+		if answer.GetOrder() == nil {
+			return false, nil // a heartbeat
+		}
 		last = answer.GetOrder()
 		return Ended(last.GetState()), each(last)
 	})

@@ -232,7 +232,7 @@ func (q *Queries) GetOperation(ctx context.Context, id uuid.UUID) (GetOperationR
 
 const getOrder = `-- name: GetOrder :one
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
-       s.phase, s.cause, s.updated_at
+       s.phase, s.cause, s.updated_at, s.seq
   FROM orders o JOIN saga s ON s.id = o.saga_id
  WHERE o.id = $1
 `
@@ -250,6 +250,7 @@ type GetOrderRow struct {
 	Phase         int16
 	Cause         string
 	UpdatedAt     time.Time
+	Seq           int32
 }
 
 func (q *Queries) GetOrder(ctx context.Context, id uuid.UUID) (GetOrderRow, error) {
@@ -268,13 +269,14 @@ func (q *Queries) GetOrder(ctx context.Context, id uuid.UUID) (GetOrderRow, erro
 		&i.Phase,
 		&i.Cause,
 		&i.UpdatedAt,
+		&i.Seq,
 	)
 	return i, err
 }
 
 const getOrderByAlias = `-- name: GetOrderByAlias :one
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
-       s.phase, s.cause, s.updated_at
+       s.phase, s.cause, s.updated_at, s.seq
   FROM order_alias a JOIN orders o ON o.id = a.order_id JOIN saga s ON s.id = o.saga_id
  WHERE a.id = $1
 `
@@ -292,6 +294,7 @@ type GetOrderByAliasRow struct {
 	Phase         int16
 	Cause         string
 	UpdatedAt     time.Time
+	Seq           int32
 }
 
 func (q *Queries) GetOrderByAlias(ctx context.Context, id uuid.UUID) (GetOrderByAliasRow, error) {
@@ -310,6 +313,7 @@ func (q *Queries) GetOrderByAlias(ctx context.Context, id uuid.UUID) (GetOrderBy
 		&i.Phase,
 		&i.Cause,
 		&i.UpdatedAt,
+		&i.Seq,
 	)
 	return i, err
 }
@@ -759,7 +763,7 @@ func (q *Queries) ListOperations(ctx context.Context, arg ListOperationsParams) 
 
 const listOrders = `-- name: ListOrders :many
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
-       s.phase, s.cause, s.updated_at
+       s.phase, s.cause, s.updated_at, s.seq
   FROM orders o JOIN saga s ON s.id = o.saga_id
  WHERE o.id < $1
  ORDER BY o.id DESC LIMIT $2
@@ -783,6 +787,7 @@ type ListOrdersRow struct {
 	Phase         int16
 	Cause         string
 	UpdatedAt     time.Time
+	Seq           int32
 }
 
 // Newest first: ids are UUIDv7.
@@ -808,6 +813,7 @@ func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]ListO
 			&i.Phase,
 			&i.Cause,
 			&i.UpdatedAt,
+			&i.Seq,
 		); err != nil {
 			return nil, err
 		}
@@ -986,6 +992,63 @@ func (q *Queries) LoadSagas(ctx context.Context, ids []uuid.UUID) ([]LoadSagasRo
 			&i.TotalMinor,
 			&i.Lines,
 			&i.ShipTo,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const readOrders = `-- name: ReadOrders :many
+SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
+       s.phase, s.cause, s.updated_at, s.seq
+  FROM orders o JOIN saga s ON s.id = o.saga_id
+ WHERE o.id = ANY ($1::uuid[])
+`
+
+type ReadOrdersRow struct {
+	ID            uuid.UUID
+	SagaID        uuid.UUID
+	CustomerID    string
+	PaymentMethod string
+	Currency      string
+	TotalMinor    int64
+	Lines         []byte
+	ShipTo        []byte
+	CreatedAt     time.Time
+	Phase         int16
+	Cause         string
+	UpdatedAt     time.Time
+	Seq           int32
+}
+
+func (q *Queries) ReadOrders(ctx context.Context, ids []uuid.UUID) ([]ReadOrdersRow, error) {
+	rows, err := q.db.Query(ctx, readOrders, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReadOrdersRow{}
+	for rows.Next() {
+		var i ReadOrdersRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.SagaID,
+			&i.CustomerID,
+			&i.PaymentMethod,
+			&i.Currency,
+			&i.TotalMinor,
+			&i.Lines,
+			&i.ShipTo,
+			&i.CreatedAt,
+			&i.Phase,
+			&i.Cause,
+			&i.UpdatedAt,
+			&i.Seq,
 		); err != nil {
 			return nil, err
 		}

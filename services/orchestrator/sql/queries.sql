@@ -6,23 +6,29 @@ SELECT unnest(@ids::uuid[]), unnest(@saga_ids::uuid[]), unnest(@customer_ids::te
 
 -- name: GetOrder :one
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
-       s.phase, s.cause, s.updated_at
+       s.phase, s.cause, s.updated_at, s.seq
   FROM orders o JOIN saga s ON s.id = o.saga_id
  WHERE o.id = @id;
 
 -- name: GetOrderByAlias :one
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
-       s.phase, s.cause, s.updated_at
+       s.phase, s.cause, s.updated_at, s.seq
   FROM order_alias a JOIN orders o ON o.id = a.order_id JOIN saga s ON s.id = o.saga_id
  WHERE a.id = @id;
 
 -- name: InsertOrderAliases :exec
 INSERT INTO order_alias (id, order_id) SELECT unnest(@ids::uuid[]), unnest(@order_ids::uuid[]) ON CONFLICT (id) DO NOTHING;
 
+-- name: ReadOrders :many
+SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
+       s.phase, s.cause, s.updated_at, s.seq
+  FROM orders o JOIN saga s ON s.id = o.saga_id
+ WHERE o.id = ANY (@ids::uuid[]);
+
 -- name: ListOrders :many
 -- Newest first: ids are UUIDv7.
 SELECT o.id, o.saga_id, o.customer_id, o.payment_method, o.currency, o.total_minor, o.lines, o.ship_to, o.created_at,
-       s.phase, s.cause, s.updated_at
+       s.phase, s.cause, s.updated_at, s.seq
   FROM orders o JOIN saga s ON s.id = o.saga_id
  WHERE o.id < @before
  ORDER BY o.id DESC LIMIT @n;

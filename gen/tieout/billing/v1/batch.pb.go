@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -3076,7 +3077,7 @@ var File_tieout_billing_v1_batch_proto protoreflect.FileDescriptor
 
 const file_tieout_billing_v1_batch_proto_rawDesc = "" +
 	"\n" +
-	"\x1dtieout/billing/v1/batch.proto\x12\x11tieout.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftieout/billing/v1/dunning.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xfe\x03\n" +
+	"\x1dtieout/billing/v1/batch.proto\x12\x11tieout.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftieout/billing/v1/dunning.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xfe\x03\n" +
 	"\vBatchHeader\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12 \n" +
@@ -3322,31 +3323,31 @@ const file_tieout_billing_v1_batch_proto_rawDesc = "" +
 	"FileFormat\x12\x1b\n" +
 	"\x17FILE_FORMAT_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fFILE_FORMAT_CSV\x10\x01\x12\x1a\n" +
-	"\x16FILE_FORMAT_JSON_LINES\x10\x022\xdc\f\n" +
+	"\x16FILE_FORMAT_JSON_LINES\x10\x022\xd9\x0f\n" +
 	"\fBatchService\x12j\n" +
 	"\vUploadBatch\x12%.tieout.billing.v1.UploadBatchRequest\x1a&.tieout.billing.v1.UploadBatchResponse\"\n" +
-	"\xea\xf9\x18\x06\b\x03\x10\x05\x18\x01(\x01\x12i\n" +
+	"\xea\xf9\x18\x06\b\x03\x10\x05\x18\x01(\x01\x12\x90\x01\n" +
 	"\n" +
-	"StartBatch\x12$.tieout.billing.v1.StartBatchRequest\x1a%.tieout.billing.v1.StartBatchResponse\"\x0e\xea\xf9\x18\n" +
+	"StartBatch\x12$.tieout.billing.v1.StartBatchRequest\x1a%.tieout.billing.v1.StartBatchResponse\"5\xea\xf9\x18\n" +
 	"\b\x03\x10\x05\x18\x01\"\x02\b\n" +
-	"\x12i\n" +
+	"\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/batches/{batch_id}:start\x12\x90\x01\n" +
 	"\n" +
-	"PauseBatch\x12$.tieout.billing.v1.PauseBatchRequest\x1a%.tieout.billing.v1.PauseBatchResponse\"\x0e\xea\xf9\x18\n" +
+	"PauseBatch\x12$.tieout.billing.v1.PauseBatchRequest\x1a%.tieout.billing.v1.PauseBatchResponse\"5\xea\xf9\x18\n" +
 	"\b\x03\x10\x01\x18\x01\"\x02\b\n" +
-	"\x12l\n" +
-	"\vResumeBatch\x12%.tieout.billing.v1.ResumeBatchRequest\x1a&.tieout.billing.v1.ResumeBatchResponse\"\x0e\xea\xf9\x18\n" +
+	"\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/batches/{batch_id}:pause\x12\x94\x01\n" +
+	"\vResumeBatch\x12%.tieout.billing.v1.ResumeBatchRequest\x1a&.tieout.billing.v1.ResumeBatchResponse\"6\xea\xf9\x18\n" +
 	"\b\x03\x10\x01\x18\x01\"\x02\b\n" +
-	"\x12l\n" +
-	"\vCancelBatch\x12%.tieout.billing.v1.CancelBatchRequest\x1a&.tieout.billing.v1.CancelBatchResponse\"\x0e\xea\xf9\x18\n" +
-	"\b\x03\x10\x01\x18\x01\"\x02\b\x1e\x12{\n" +
-	"\x10RetryFailedItems\x12*.tieout.billing.v1.RetryFailedItemsRequest\x1a+.tieout.billing.v1.RetryFailedItemsResponse\"\x0e\xea\xf9\x18\n" +
-	"\b\x03\x10\x05\x18\x01\"\x02\b\x1e\x12a\n" +
-	"\bGetBatch\x12\".tieout.billing.v1.GetBatchRequest\x1a#.tieout.billing.v1.GetBatchResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x05\x12j\n" +
-	"\vListBatches\x12%.tieout.billing.v1.ListBatchesRequest\x1a&.tieout.billing.v1.ListBatchesResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\n" +
-	"\x12s\n" +
-	"\x0eListBatchItems\x12(.tieout.billing.v1.ListBatchItemsRequest\x1a).tieout.billing.v1.ListBatchItemsResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x12\x82\x01\n" +
-	"\x13ListBatchRejections\x12-.tieout.billing.v1.ListBatchRejectionsRequest\x1a..tieout.billing.v1.ListBatchRejectionsResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x12\x82\x01\n" +
-	"\x13ListBatchDuplicates\x12-.tieout.billing.v1.ListBatchDuplicatesRequest\x1a..tieout.billing.v1.ListBatchDuplicatesResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x12e\n" +
+	"\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/batches/{batch_id}:resume\x12\x94\x01\n" +
+	"\vCancelBatch\x12%.tieout.billing.v1.CancelBatchRequest\x1a&.tieout.billing.v1.CancelBatchResponse\"6\xea\xf9\x18\n" +
+	"\b\x03\x10\x01\x18\x01\"\x02\b\x1e\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/batches/{batch_id}:cancel\x12\xad\x01\n" +
+	"\x10RetryFailedItems\x12*.tieout.billing.v1.RetryFailedItemsRequest\x1a+.tieout.billing.v1.RetryFailedItemsResponse\"@\xea\xf9\x18\n" +
+	"\b\x03\x10\x05\x18\x01\"\x02\b\x1e\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/batches/{batch_id}:retryFailedItems\x12\x7f\n" +
+	"\bGetBatch\x12\".tieout.billing.v1.GetBatchRequest\x1a#.tieout.billing.v1.GetBatchResponse\"*\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/batches/{batch_id}\x12}\n" +
+	"\vListBatches\x12%.tieout.billing.v1.ListBatchesRequest\x1a&.tieout.billing.v1.ListBatchesResponse\"\x1f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\r\x12\v/v1/batches\x12\x97\x01\n" +
+	"\x0eListBatchItems\x12(.tieout.billing.v1.ListBatchItemsRequest\x1a).tieout.billing.v1.ListBatchItemsResponse\"0\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/batches/{batch_id}/items\x12\xab\x01\n" +
+	"\x13ListBatchRejections\x12-.tieout.billing.v1.ListBatchRejectionsRequest\x1a..tieout.billing.v1.ListBatchRejectionsResponse\"5\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02#\x12!/v1/batches/{batch_id}/rejections\x12\xab\x01\n" +
+	"\x13ListBatchDuplicates\x12-.tieout.billing.v1.ListBatchDuplicatesRequest\x1a..tieout.billing.v1.ListBatchDuplicatesResponse\"5\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02#\x12!/v1/batches/{batch_id}/duplicates\x12e\n" +
 	"\n" +
 	"WatchBatch\x12$.tieout.billing.v1.WatchBatchRequest\x1a%.tieout.billing.v1.WatchBatchResponse\"\b\xea\xf9\x18\x04\b\x03\x10\x040\x01\x12{\n" +
 	"\x10SetProviderLimit\x12*.tieout.billing.v1.SetProviderLimitRequest\x1a+.tieout.billing.v1.SetProviderLimitResponse\"\x0e\xea\xf9\x18\n" +

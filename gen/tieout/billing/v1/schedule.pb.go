@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -2739,7 +2740,7 @@ var File_tieout_billing_v1_schedule_proto protoreflect.FileDescriptor
 
 const file_tieout_billing_v1_schedule_proto_rawDesc = "" +
 	"\n" +
-	" tieout/billing/v1/schedule.proto\x12\x11tieout.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/billing/v1/batch.proto\x1a\x1ftieout/billing/v1/dunning.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xba\x02\n" +
+	" tieout/billing/v1/schedule.proto\x12\x11tieout.billing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/billing/v1/batch.proto\x1a\x1ftieout/billing/v1/dunning.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xba\x02\n" +
 	"\x0eRecurrenceRule\x12D\n" +
 	"\tfrequency\x18\x01 \x01(\x0e2\x1c.tieout.billing.v1.FrequencyB\b\xbaH\x05\x82\x01\x02\x10\x01R\tfrequency\x12\x14\n" +
 	"\x05every\x18\x02 \x01(\x05R\x05every\x12>\n" +
@@ -2968,7 +2969,7 @@ const file_tieout_billing_v1_schedule_proto_rawDesc = "" +
 	"\x19OCCURRENCE_REASON_OVERLAP\x10\x03\x12\x1c\n" +
 	"\x18OCCURRENCE_REASON_PAUSED\x10\x04\x12\x1b\n" +
 	"\x17OCCURRENCE_REASON_ENDED\x10\x05\x12%\n" +
-	"!OCCURRENCE_REASON_NO_BUSINESS_DAY\x10\x062\xa9\f\n" +
+	"!OCCURRENCE_REASON_NO_BUSINESS_DAY\x10\x062\x92\r\n" +
 	"\x0fScheduleService\x12u\n" +
 	"\x0eCreateSchedule\x12(.tieout.billing.v1.CreateScheduleRequest\x1a).tieout.billing.v1.CreateScheduleResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x03\x10\x05\x18\x01\"\x02\b\n" +
@@ -2987,12 +2988,12 @@ const file_tieout_billing_v1_schedule_proto_rawDesc = "" +
 	"\x12x\n" +
 	"\x0fTriggerSchedule\x12).tieout.billing.v1.TriggerScheduleRequest\x1a*.tieout.billing.v1.TriggerScheduleResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x03\x10\x05\x18\x01\"\x02\b\n" +
-	"\x12j\n" +
-	"\vGetSchedule\x12%.tieout.billing.v1.GetScheduleRequest\x1a&.tieout.billing.v1.GetScheduleResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x05\x12p\n" +
-	"\rListSchedules\x12'.tieout.billing.v1.ListSchedulesRequest\x1a(.tieout.billing.v1.ListSchedulesResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\n" +
-	"\x12\x8e\x01\n" +
-	"\x17ListScheduleOccurrences\x121.tieout.billing.v1.ListScheduleOccurrencesRequest\x1a2.tieout.billing.v1.ListScheduleOccurrencesResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\n" +
-	"\x12\x7f\n" +
+	"\x12\x8d\x01\n" +
+	"\vGetSchedule\x12%.tieout.billing.v1.GetScheduleRequest\x1a&.tieout.billing.v1.GetScheduleResponse\"/\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/schedules/{schedule_id}\x12\x85\x01\n" +
+	"\rListSchedules\x12'.tieout.billing.v1.ListSchedulesRequest\x1a(.tieout.billing.v1.ListSchedulesResponse\"!\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/schedules\x12\xbd\x01\n" +
+	"\x17ListScheduleOccurrences\x121.tieout.billing.v1.ListScheduleOccurrencesRequest\x1a2.tieout.billing.v1.ListScheduleOccurrencesResponse\";\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02)\x12'/v1/schedules/{schedule_id}/occurrences\x12\x7f\n" +
 	"\x12GetSchedulePreview\x12,.tieout.billing.v1.GetSchedulePreviewRequest\x1a-.tieout.billing.v1.GetSchedulePreviewResponse\"\f\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x05\x12u\n" +
 	"\x0ePutHolidayList\x12(.tieout.billing.v1.PutHolidayListRequest\x1a).tieout.billing.v1.PutHolidayListResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x03\x10\x05\x18\x01\"\x02\b\x1e\x12s\n" +

@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -3193,7 +3194,7 @@ var File_tieout_inventory_v1_inventory_proto protoreflect.FileDescriptor
 
 const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\n" +
-	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x01\n" +
+	"#tieout/inventory/v1/inventory.proto\x12\x13tieout.inventory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x01\n" +
 	"\x05Stock\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\x03R\tavailable\x12\x1a\n" +
@@ -3404,7 +3405,7 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x19STOCK_EVENT_TYPE_RELEASED\x10\x03\x12\x1e\n" +
 	"\x1aSTOCK_EVENT_TYPE_COMMITTED\x10\x04\x12\x1d\n" +
 	"\x19STOCK_EVENT_TYPE_ADJUSTED\x10\x05\x12\x1c\n" +
-	"\x18STOCK_EVENT_TYPE_EXPIRED\x10\x062\x85\x11\n" +
+	"\x18STOCK_EVENT_TYPE_EXPIRED\x10\x062\xf4\x11\n" +
 	"\x10InventoryService\x12s\n" +
 	"\fReceiveStock\x12(.tieout.inventory.v1.ReceiveStockRequest\x1a).tieout.inventory.v1.ReceiveStockResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
@@ -3414,21 +3415,21 @@ const file_tieout_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x12d\n" +
 	"\aPutItem\x12#.tieout.inventory.v1.PutItemRequest\x1a$.tieout.inventory.v1.PutItemResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
-	"\x12b\n" +
-	"\aGetItem\x12#.tieout.inventory.v1.GetItemRequest\x1a$.tieout.inventory.v1.GetItemResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
-	"\tListItems\x12%.tieout.inventory.v1.ListItemsRequest\x1a&.tieout.inventory.v1.ListItemsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
-	"\x12z\n" +
-	"\x0fListStockEvents\x12+.tieout.inventory.v1.ListStockEventsRequest\x1a,.tieout.inventory.v1.ListStockEventsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
-	"\x12\x83\x01\n" +
+	"\x12y\n" +
+	"\aGetItem\x12#.tieout.inventory.v1.GetItemRequest\x1a$.tieout.inventory.v1.GetItemResponse\"#\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/items/{sku}\x12y\n" +
+	"\tListItems\x12%.tieout.inventory.v1.ListItemsRequest\x1a&.tieout.inventory.v1.ListItemsResponse\"\x1d\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\v\x12\t/v1/items\x12\x98\x01\n" +
+	"\x0fListStockEvents\x12+.tieout.inventory.v1.ListStockEventsRequest\x1a,.tieout.inventory.v1.ListStockEventsResponse\"*\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/stock/{sku}/events\x12\x83\x01\n" +
 	"\x12ListDailyMovements\x12..tieout.inventory.v1.ListDailyMovementsRequest\x1a/.tieout.inventory.v1.ListDailyMovementsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
 	"\x12\x89\x01\n" +
 	"\x14ListStockDifferences\x120.tieout.inventory.v1.ListStockDifferencesRequest\x1a1.tieout.inventory.v1.ListStockDifferencesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x05\"\x02\b<\x12s\n" +
 	"\fRebuildStock\x12(.tieout.inventory.v1.RebuildStockRequest\x1a).tieout.inventory.v1.RebuildStockResponse\"\x0e\xea\xf9\x18\n" +
-	"\b\x04\x10\x03\x18\x01\"\x02\b<\x12e\n" +
-	"\bGetStock\x12$.tieout.inventory.v1.GetStockRequest\x1a%.tieout.inventory.v1.GetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12t\n" +
-	"\rBatchGetStock\x12).tieout.inventory.v1.BatchGetStockRequest\x1a*.tieout.inventory.v1.BatchGetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12h\n" +
-	"\tListStock\x12%.tieout.inventory.v1.ListStockRequest\x1a&.tieout.inventory.v1.ListStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
-	"\x12\x86\x01\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b<\x12|\n" +
+	"\bGetStock\x12$.tieout.inventory.v1.GetStockRequest\x1a%.tieout.inventory.v1.GetStockResponse\"#\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/stock/{sku}\x12t\n" +
+	"\rBatchGetStock\x12).tieout.inventory.v1.BatchGetStockRequest\x1a*.tieout.inventory.v1.BatchGetStockResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12y\n" +
+	"\tListStock\x12%.tieout.inventory.v1.ListStockRequest\x1a&.tieout.inventory.v1.ListStockResponse\"\x1d\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\v\x12\t/v1/stock\x12\x86\x01\n" +
 	"\x13BatchGetReservation\x12/.tieout.inventory.v1.BatchGetReservationRequest\x1a0.tieout.inventory.v1.BatchGetReservationResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12d\n" +
 	"\aReserve\x12#.tieout.inventory.v1.ReserveRequest\x1a$.tieout.inventory.v1.ReserveResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\x05\x12q\n" +

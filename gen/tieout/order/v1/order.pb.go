@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -832,7 +833,9 @@ func (x *CancelOrderResponse) GetOrder() *Order {
 type WatchOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order's id.
-	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The cursor of an earlier answer about the order, to go on behind it; empty to begin with the order as it stands.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -874,11 +877,20 @@ func (x *WatchOrderRequest) GetOrderId() string {
 	return ""
 }
 
-// WatchOrderResponse is the order at one moment.
+func (x *WatchOrderRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// WatchOrderResponse is the order at one moment, or a heartbeat.
 type WatchOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The order as it stood, without its timeline.
-	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// The order as it stood, without its timeline; absent in a heartbeat.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// Where the watch is: what was sent up to here is not sent again to who goes on with it. Opaque.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -920,11 +932,18 @@ func (x *WatchOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+func (x *WatchOrderResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
 var File_tieout_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_tieout_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x1btieout/order/v1/order.proto\x12\x0ftieout.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\x8e\x01\n" +
+	"\x1btieout/order/v1/order.proto\x12\x0ftieout.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\x8e\x01\n" +
 	"\tOrderLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12#\n" +
 	"\bquantity\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02 \x00R\bquantity\x12?\n" +
@@ -980,11 +999,13 @@ const file_tieout_order_v1_order_proto_rawDesc = "" +
 	"\border_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aorderId\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"C\n" +
 	"\x13CancelOrderResponse\x12,\n" +
-	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order\"7\n" +
+	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order\"Y\n" +
 	"\x11WatchOrderRequest\x12\"\n" +
-	"\border_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aorderId\"B\n" +
+	"\border_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aorderId\x12 \n" +
+	"\x06cursor\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06cursor\"Z\n" +
 	"\x12WatchOrderResponse\x12,\n" +
-	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order*\xcb\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x16.tieout.order.v1.OrderR\x05order\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor*\xcb\x01\n" +
 	"\n" +
 	"OrderState\x12\x1b\n" +
 	"\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
@@ -993,21 +1014,23 @@ const file_tieout_order_v1_order_proto_rawDesc = "" +
 	"\x15ORDER_STATE_COMPLETED\x10\x03\x12\x1b\n" +
 	"\x17ORDER_STATE_COMPENSATED\x10\x04\x12\x16\n" +
 	"\x12ORDER_STATE_PARKED\x10\x05\x12\x16\n" +
-	"\x12ORDER_STATE_QUEUED\x10\x062\x86\x04\n" +
-	"\fOrderService\x12e\n" +
+	"\x12ORDER_STATE_QUEUED\x10\x062\x96\x05\n" +
+	"\fOrderService\x12z\n" +
 	"\n" +
-	"PlaceOrder\x12\".tieout.order.v1.PlaceOrderRequest\x1a#.tieout.order.v1.PlaceOrderResponse\"\x0e\xea\xf9\x18\n" +
+	"PlaceOrder\x12\".tieout.order.v1.PlaceOrderRequest\x1a#.tieout.order.v1.PlaceOrderResponse\"#\xea\xf9\x18\n" +
 	"\b\x02\x10\x03\x18\x01\"\x02\b\n" +
-	"\x12]\n" +
-	"\bGetOrder\x12 .tieout.order.v1.GetOrderRequest\x1a!.tieout.order.v1.GetOrderResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12c\n" +
+	"\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v1/orders\x12z\n" +
+	"\bGetOrder\x12 .tieout.order.v1.GetOrderRequest\x1a!.tieout.order.v1.GetOrderResponse\")\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/orders/{order_id}\x12u\n" +
 	"\n" +
-	"ListOrders\x12\".tieout.order.v1.ListOrdersRequest\x1a#.tieout.order.v1.ListOrdersResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
-	"\x12h\n" +
-	"\vCancelOrder\x12#.tieout.order.v1.CancelOrderRequest\x1a$.tieout.order.v1.CancelOrderResponse\"\x0e\xea\xf9\x18\n" +
+	"ListOrders\x12\".tieout.order.v1.ListOrdersRequest\x1a#.tieout.order.v1.ListOrdersResponse\"\x1e\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/orders\x12\x8f\x01\n" +
+	"\vCancelOrder\x12#.tieout.order.v1.CancelOrderRequest\x1a$.tieout.order.v1.CancelOrderResponse\"5\xea\xf9\x18\n" +
 	"\b\x02\x10\x01\x18\x01\"\x02\b\n" +
-	"\x12a\n" +
+	"\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/orders/{order_id}:cancel\x12\x84\x01\n" +
 	"\n" +
-	"WatchOrder\x12\".tieout.order.v1.WatchOrderRequest\x1a#.tieout.order.v1.WatchOrderResponse\"\b\xea\xf9\x18\x04\b\x02\x10\x040\x01B\xb5\x01\n" +
+	"WatchOrder\x12\".tieout.order.v1.WatchOrderRequest\x1a#.tieout.order.v1.WatchOrderResponse\"+\xea\xf9\x18\x04\b\x02\x10\x04\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/orders/{order_id}/watch0\x01B\xb5\x01\n" +
 	"\x13com.tieout.order.v1B\n" +
 	"OrderProtoP\x01Z4github.com/tieout/tieout/gen/tieout/order/v1;orderv1\xa2\x02\x03TOX\xaa\x02\x0fTieout.Order.V1\xca\x02\x0fTieout\\Order\\V1\xe2\x02\x1bTieout\\Order\\V1\\GPBMetadata\xea\x02\x11Tieout::Order::V1b\x06proto3"
 

@@ -50,7 +50,17 @@ type OrderServiceClient interface {
 	// Cancels an order that has not come to shipping. What was done is compensated; the order ends as
 	// compensated. Refused with ORDER_NOT_CANCELLABLE once shipping has begun or the order has ended.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
-	// Sends the order as it stands and again at every change, and ends when the order has ended.
+	// Sends the order as it stands and again as its state changes, and ends when the order has ended: completed,
+	// compensated, or parked.
+	//
+	// What is sent never goes back, and the last state is always sent. States that follow on each other faster than they
+	// are read are one: the newest. With the cursor of an answer a watch goes on behind that answer, at any replica, also
+	// when it was cut off: what has become of the order since is sent at once.
+	//
+	// An answer without an order is a heartbeat. One comes at once when a watch goes on and nothing is new, and then
+	// whenever there was nothing to send for 15 seconds (orchestrator.watch.heartbeat): where none comes for twice that
+	// time, the connection is dead. A watch that is not read for 30 seconds (orchestrator.watch.patience) ends with
+	// WATCH_NOT_READ, one on a server that stops with SHUTTING_DOWN; both say the cursor to go on with in their metadata.
 	WatchOrder(ctx context.Context, in *WatchOrderRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOrderResponse], error)
 }
 
@@ -143,7 +153,17 @@ type OrderServiceServer interface {
 	// Cancels an order that has not come to shipping. What was done is compensated; the order ends as
 	// compensated. Refused with ORDER_NOT_CANCELLABLE once shipping has begun or the order has ended.
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
-	// Sends the order as it stands and again at every change, and ends when the order has ended.
+	// Sends the order as it stands and again as its state changes, and ends when the order has ended: completed,
+	// compensated, or parked.
+	//
+	// What is sent never goes back, and the last state is always sent. States that follow on each other faster than they
+	// are read are one: the newest. With the cursor of an answer a watch goes on behind that answer, at any replica, also
+	// when it was cut off: what has become of the order since is sent at once.
+	//
+	// An answer without an order is a heartbeat. One comes at once when a watch goes on and nothing is new, and then
+	// whenever there was nothing to send for 15 seconds (orchestrator.watch.heartbeat): where none comes for twice that
+	// time, the connection is dead. A watch that is not read for 30 seconds (orchestrator.watch.patience) ends with
+	// WATCH_NOT_READ, one on a server that stops with SHUTTING_DOWN; both say the cursor to go on with in their metadata.
 	WatchOrder(*WatchOrderRequest, grpc.ServerStreamingServer[WatchOrderResponse]) error
 	mustEmbedUnimplementedOrderServiceServer()
 }

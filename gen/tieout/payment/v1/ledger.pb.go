@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1111,7 +1112,7 @@ var File_tieout_payment_v1_ledger_proto protoreflect.FileDescriptor
 
 const file_tieout_payment_v1_ledger_proto_rawDesc = "" +
 	"\n" +
-	"\x1etieout/payment/v1/ledger.proto\x12\x11tieout.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xdf\x01\n" +
+	"\x1etieout/payment/v1/ledger.proto\x12\x11tieout.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xdf\x01\n" +
 	"\aBalance\x12:\n" +
 	"\aaccount\x18\x01 \x01(\x0e2 .tieout.payment.v1.LedgerAccountR\aaccount\x122\n" +
 	"\abalance\x18\x02 \x01(\v2\x18.tieout.common.v1.AmountR\abalance\x120\n" +
@@ -1208,14 +1209,14 @@ const file_tieout_payment_v1_ledger_proto_rawDesc = "" +
 	"\x13JOURNAL_KIND_PAYOUT\x10\x05\x12\x14\n" +
 	"\x10JOURNAL_KIND_FEE\x10\x06\x12\x1a\n" +
 	"\x16JOURNAL_KIND_WRITE_OFF\x10\a\x12\x1b\n" +
-	"\x17JOURNAL_KIND_CORRECTION\x10\b2\xc1\x03\n" +
+	"\x17JOURNAL_KIND_CORRECTION\x10\b2\xf8\x03\n" +
 	"\rLedgerService\x12l\n" +
 	"\vPostJournal\x12%.tieout.payment.v1.PostJournalRequest\x1a&.tieout.payment.v1.PostJournalResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
-	"\x12j\n" +
-	"\vGetBalances\x12%.tieout.payment.v1.GetBalancesRequest\x1a&.tieout.payment.v1.GetBalancesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x12j\n" +
-	"\vListEntries\x12%.tieout.payment.v1.ListEntriesRequest\x1a&.tieout.payment.v1.ListEntriesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12j\n" +
+	"\x12\x85\x01\n" +
+	"\vGetBalances\x12%.tieout.payment.v1.GetBalancesRequest\x1a&.tieout.payment.v1.GetBalancesResponse\"'\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/ledger/balances\x12\x84\x01\n" +
+	"\vListEntries\x12%.tieout.payment.v1.ListEntriesRequest\x1a&.tieout.payment.v1.ListEntriesResponse\"&\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/ledger/entries\x12j\n" +
 	"\vGetTurnover\x12%.tieout.payment.v1.GetTurnoverRequest\x1a&.tieout.payment.v1.GetTurnoverResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"B\xc4\x01\n" +
 	"\x15com.tieout.payment.v1B\vLedgerProtoP\x01Z8github.com/tieout/tieout/gen/tieout/payment/v1;paymentv1\xa2\x02\x03TPX\xaa\x02\x11Tieout.Payment.V1\xca\x02\x11Tieout\\Payment\\V1\xe2\x02\x1dTieout\\Payment\\V1\\GPBMetadata\xea\x02\x13Tieout::Payment::V1b\x06proto3"

@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -3250,7 +3251,7 @@ var File_tieout_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftieout/payment/v1/payment.proto\x12\x11tieout.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xea\x05\n" +
+	"\x1ftieout/payment/v1/payment.proto\x12\x11tieout.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xea\x05\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x125\n" +
@@ -3518,7 +3519,7 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x16IDEMPOTENCY_STATE_DONE\x10\x02\x12\x1d\n" +
 	"\x19IDEMPOTENCY_STATE_REFUSED\x10\x03\x12\x1f\n" +
 	"\x1bIDEMPOTENCY_STATE_TOMBSTONE\x10\x04\x12\x1d\n" +
-	"\x19IDEMPOTENCY_STATE_EXPIRED\x10\x052\xb7\x0e\n" +
+	"\x19IDEMPOTENCY_STATE_EXPIRED\x10\x052\xee\x0e\n" +
 	"\x0ePaymentService\x12]\n" +
 	"\x06Charge\x12 .tieout.payment.v1.ChargeRequest\x1a!.tieout.payment.v1.ChargeResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -3554,11 +3555,11 @@ const file_tieout_payment_v1_payment_proto_rawDesc = "" +
 	"\x0eInquirePayment\x12(.tieout.payment.v1.InquirePaymentRequest\x1a).tieout.payment.v1.InquirePaymentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
 	"\x12u\n" +
 	"\x0eResolvePayment\x12(.tieout.payment.v1.ResolvePaymentRequest\x1a).tieout.payment.v1.ResolvePaymentResponse\"\x0e\xea\xf9\x18\n" +
-	"\b\x05\x10\x01\x18\x01\"\x02\b\x0f\x12g\n" +
+	"\b\x05\x10\x01\x18\x01\"\x02\b\x0f\x12\x88\x01\n" +
 	"\n" +
-	"GetPayment\x12$.tieout.payment.v1.GetPaymentRequest\x1a%.tieout.payment.v1.GetPaymentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12m\n" +
-	"\fListPayments\x12&.tieout.payment.v1.ListPaymentsRequest\x1a'.tieout.payment.v1.ListPaymentsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12|\n" +
+	"GetPayment\x12$.tieout.payment.v1.GetPaymentRequest\x1a%.tieout.payment.v1.GetPaymentResponse\"-\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/payments/{payment_id}\x12\x81\x01\n" +
+	"\fListPayments\x12&.tieout.payment.v1.ListPaymentsRequest\x1a'.tieout.payment.v1.ListPaymentsResponse\" \xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/payments\x12|\n" +
 	"\x11GetIdempotencyKey\x12+.tieout.payment.v1.GetIdempotencyKeyRequest\x1a,.tieout.payment.v1.GetIdempotencyKeyResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05B\xc5\x01\n" +
 	"\x15com.tieout.payment.v1B\fPaymentProtoP\x01Z8github.com/tieout/tieout/gen/tieout/payment/v1;paymentv1\xa2\x02\x03TPX\xaa\x02\x11Tieout.Payment.V1\xca\x02\x11Tieout\\Payment\\V1\xe2\x02\x1dTieout\\Payment\\V1\\GPBMetadata\xea\x02\x13Tieout::Payment::V1b\x06proto3"
 

@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -2281,7 +2282,7 @@ var File_tieout_reconciliation_v1_break_proto protoreflect.FileDescriptor
 
 const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"\n" +
-	"$tieout/reconciliation/v1/break.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xe7\x06\n" +
+	"$tieout/reconciliation/v1/break.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xe7\x06\n" +
 	"\x05Break\x12\x19\n" +
 	"\bbreak_id\x18\x01 \x01(\tR\abreakId\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12:\n" +
@@ -2490,13 +2491,14 @@ const file_tieout_reconciliation_v1_break_proto_rawDesc = "" +
 	"\x1dBREAK_OPERATION_STATE_RUNNING\x10\x02\x12\"\n" +
 	"\x1eBREAK_OPERATION_STATE_FINISHED\x10\x03\x12!\n" +
 	"\x1dBREAK_OPERATION_STATE_EXPIRED\x10\x04\x12#\n" +
-	"\x1fBREAK_OPERATION_STATE_CANCELLED\x10\x052\xd4\b\n" +
-	"\fBreakService\x12o\n" +
-	"\bGetBreak\x12).tieout.reconciliation.v1.GetBreakRequest\x1a*.tieout.reconciliation.v1.GetBreakResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12u\n" +
+	"\x1fBREAK_OPERATION_STATE_CANCELLED\x10\x052\x85\t\n" +
+	"\fBreakService\x12\x8c\x01\n" +
+	"\bGetBreak\x12).tieout.reconciliation.v1.GetBreakRequest\x1a*.tieout.reconciliation.v1.GetBreakResponse\")\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/breaks/{break_id}\x12\x87\x01\n" +
 	"\n" +
-	"ListBreaks\x12+.tieout.reconciliation.v1.ListBreaksRequest\x1a,.tieout.reconciliation.v1.ListBreaksResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12}\n" +
+	"ListBreaks\x12+.tieout.reconciliation.v1.ListBreaksRequest\x1a,.tieout.reconciliation.v1.ListBreaksResponse\"\x1e\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/v1/breaks\x12}\n" +
 	"\fOperateBreak\x12-.tieout.reconciliation.v1.OperateBreakRequest\x1a..tieout.reconciliation.v1.OperateBreakResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
 	"\x12\x8f\x01\n" +

@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -2438,7 +2439,7 @@ var File_tieout_reconciliation_v1_run_proto protoreflect.FileDescriptor
 
 const file_tieout_reconciliation_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\"tieout/reconciliation/v1/run.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\x1a%tieout/reconciliation/v1/report.proto\x1a$tieout/reconciliation/v1/rules.proto\"\xfc\x05\n" +
+	"\"tieout/reconciliation/v1/run.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\x1a%tieout/reconciliation/v1/report.proto\x1a$tieout/reconciliation/v1/rules.proto\"\xfc\x05\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x05R\x06number\x128\n" +
@@ -2631,17 +2632,17 @@ const file_tieout_reconciliation_v1_run_proto_rawDesc = "" +
 	"\x16MOVEMENT_CHANGE_OPENED\x10\x02\x12\x1d\n" +
 	"\x19MOVEMENT_CHANGE_REMATCHED\x10\x03\x12!\n" +
 	"\x1dMOVEMENT_CHANGE_MATCHED_FIRST\x10\x04\x12 \n" +
-	"\x1cMOVEMENT_CHANGE_OPENED_FIRST\x10\x052\xbc\r\n" +
+	"\x1cMOVEMENT_CHANGE_OPENED_FIRST\x10\x052\x85\x0e\n" +
 	"\x15ReconciliationService\x12\x8c\x01\n" +
 	"\x11RunReconciliation\x122.tieout.reconciliation.v1.RunReconciliationRequest\x1a3.tieout.reconciliation.v1.RunReconciliationResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x05\x18\x01\"\x02\b\x1e\x12t\n" +
 	"\tCancelRun\x12*.tieout.reconciliation.v1.CancelRunRequest\x1a+.tieout.reconciliation.v1.CancelRunResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
-	"\x12i\n" +
-	"\x06GetRun\x12'.tieout.reconciliation.v1.GetRunRequest\x1a(.tieout.reconciliation.v1.GetRunResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12o\n" +
-	"\bListRuns\x12).tieout.reconciliation.v1.ListRunsRequest\x1a*.tieout.reconciliation.v1.ListRunsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12m\n" +
+	"\x12\x91\x01\n" +
+	"\x06GetRun\x12'.tieout.reconciliation.v1.GetRunRequest\x1a(.tieout.reconciliation.v1.GetRunResponse\"4\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\"\x12 /v1/reconciliation/runs/{run_id}\x12\x8e\x01\n" +
+	"\bListRuns\x12).tieout.reconciliation.v1.ListRunsRequest\x1a*.tieout.reconciliation.v1.ListRunsResponse\"+\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/reconciliation/runs\x12m\n" +
 	"\bWatchRun\x12).tieout.reconciliation.v1.WatchRunRequest\x1a*.tieout.reconciliation.v1.WatchRunResponse\"\b\xea\xf9\x18\x04\b\x04\x10\x040\x01\x12x\n" +
 	"\vListMatches\x12,.tieout.reconciliation.v1.ListMatchesRequest\x1a-.tieout.reconciliation.v1.ListMatchesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x12p\n" +
 	"\tVerifyRun\x12*.tieout.reconciliation.v1.VerifyRunRequest\x1a+.tieout.reconciliation.v1.VerifyRunResponse\"\b\xea\xf9\x18\x04\b\x04\x10\x050\x01\x12v\n" +

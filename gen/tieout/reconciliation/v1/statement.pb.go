@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -2089,7 +2090,7 @@ var File_tieout_reconciliation_v1_statement_proto protoreflect.FileDescriptor
 
 const file_tieout_reconciliation_v1_statement_proto_rawDesc = "" +
 	"\n" +
-	"(tieout/reconciliation/v1/statement.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xed\x02\n" +
+	"(tieout/reconciliation/v1/statement.proto\x12\x18tieout.reconciliation.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\"\xed\x02\n" +
 	"\x0fStatementHeader\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x04name\x12!\n" +
@@ -2266,19 +2267,19 @@ const file_tieout_reconciliation_v1_statement_proto_rawDesc = "" +
 	"\x1aSTATEMENT_STANDING_REPEATS\x10\x04\x12\x1e\n" +
 	"\x1aSTATEMENT_STANDING_DROPPED\x10\x05\x12\x1f\n" +
 	"\x1bSTATEMENT_STANDING_RELEASED\x10\x06\x12\x1e\n" +
-	"\x1aSTATEMENT_STANDING_REFUSED\x10\a2\xd3\b\n" +
+	"\x1aSTATEMENT_STANDING_REFUSED\x10\a2\xf8\t\n" +
 	"\x10StatementService\x12\x84\x01\n" +
 	"\x0fImportStatement\x120.tieout.reconciliation.v1.ImportStatementRequest\x1a1.tieout.reconciliation.v1.ImportStatementResponse\"\n" +
-	"\xea\xf9\x18\x06\b\x04\x10\x05\x18\x01(\x01\x12\x87\x01\n" +
-	"\x10GetStatementFile\x121.tieout.reconciliation.v1.GetStatementFileRequest\x1a2.tieout.reconciliation.v1.GetStatementFileResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12\x8d\x01\n" +
-	"\x12ListStatementFiles\x123.tieout.reconciliation.v1.ListStatementFilesRequest\x1a4.tieout.reconciliation.v1.ListStatementFilesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12{\n" +
-	"\fGetStatement\x12-.tieout.reconciliation.v1.GetStatementRequest\x1a..tieout.reconciliation.v1.GetStatementResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12\x81\x01\n" +
-	"\x0eListStatements\x12/.tieout.reconciliation.v1.ListStatementsRequest\x1a0.tieout.reconciliation.v1.ListStatementsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12\x8d\x01\n" +
-	"\x12ListStatementLines\x123.tieout.reconciliation.v1.ListStatementLinesRequest\x1a4.tieout.reconciliation.v1.ListStatementLinesResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x12\x89\x01\n" +
+	"\xea\xf9\x18\x06\b\x04\x10\x05\x18\x01(\x01\x12\xab\x01\n" +
+	"\x10GetStatementFile\x121.tieout.reconciliation.v1.GetStatementFileRequest\x1a2.tieout.reconciliation.v1.GetStatementFileResponse\"0\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/statementFiles/{file_id}\x12\xa7\x01\n" +
+	"\x12ListStatementFiles\x123.tieout.reconciliation.v1.ListStatementFilesRequest\x1a4.tieout.reconciliation.v1.ListStatementFilesResponse\"&\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/statementFiles\x12\xa0\x01\n" +
+	"\fGetStatement\x12-.tieout.reconciliation.v1.GetStatementRequest\x1a..tieout.reconciliation.v1.GetStatementResponse\"1\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/statements/{statement_id}\x12\x97\x01\n" +
+	"\x0eListStatements\x12/.tieout.reconciliation.v1.ListStatementsRequest\x1a0.tieout.reconciliation.v1.ListStatementsResponse\"\"\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/statements\x12\xb8\x01\n" +
+	"\x12ListStatementLines\x123.tieout.reconciliation.v1.ListStatementLinesRequest\x1a4.tieout.reconciliation.v1.ListStatementLinesResponse\"7\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02%\x12#/v1/statements/{statement_id}/lines\x12\x89\x01\n" +
 	"\x10ReleaseStatement\x121.tieout.reconciliation.v1.ReleaseStatementRequest\x1a2.tieout.reconciliation.v1.ReleaseStatementResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x01\x18\x01\"\x02\b\x1e\x12\x80\x01\n" +
 	"\rDropStatement\x12..tieout.reconciliation.v1.DropStatementRequest\x1a/.tieout.reconciliation.v1.DropStatementResponse\"\x0e\xea\xf9\x18\n" +

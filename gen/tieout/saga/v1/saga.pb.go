@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1072,7 +1073,7 @@ var File_tieout_saga_v1_saga_proto protoreflect.FileDescriptor
 
 const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\n" +
-	"\x19tieout/saga/v1/saga.proto\x12\x0etieout.saga.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\x1a\x1etieout/saga/v1/operation.proto\"\xd2\x06\n" +
+	"\x19tieout/saga/v1/saga.proto\x12\x0etieout.saga.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtieout/common/v1/amount.proto\x1a\x1ftieout/options/v1/options.proto\x1a\x1etieout/saga/v1/operation.proto\"\xd2\x06\n" +
 	"\x04Saga\x12\x17\n" +
 	"\asaga_id\x18\x01 \x01(\tR\x06sagaId\x12\x1e\n" +
 	"\n" +
@@ -1157,15 +1158,16 @@ const file_tieout_saga_v1_saga_proto_rawDesc = "" +
 	"\x17SAGA_PHASE_COMPENSATING\x10\x02\x12\x18\n" +
 	"\x14SAGA_PHASE_COMPLETED\x10\x03\x12\x1a\n" +
 	"\x16SAGA_PHASE_COMPENSATED\x10\x04\x12\x15\n" +
-	"\x11SAGA_PHASE_PARKED\x10\x052\xd3\t\n" +
-	"\vSagaService\x12X\n" +
-	"\aGetSaga\x12\x1e.tieout.saga.v1.GetSagaRequest\x1a\x1f.tieout.saga.v1.GetSagaResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12d\n" +
-	"\vExplainSaga\x12\".tieout.saga.v1.ExplainSagaRequest\x1a#.tieout.saga.v1.ExplainSagaResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x12f\n" +
+	"\x11SAGA_PHASE_PARKED\x10\x052\xa3\n" +
+	"\n" +
+	"\vSagaService\x12s\n" +
+	"\aGetSaga\x12\x1e.tieout.saga.v1.GetSagaRequest\x1a\x1f.tieout.saga.v1.GetSagaResponse\"'\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sagas/{saga_id}\x12\x87\x01\n" +
+	"\vExplainSaga\x12\".tieout.saga.v1.ExplainSagaRequest\x1a#.tieout.saga.v1.ExplainSagaResponse\"/\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/sagas/{saga_id}:explain\x12f\n" +
 	"\vOperateSaga\x12\".tieout.saga.v1.OperateSagaRequest\x1a#.tieout.saga.v1.OperateSagaResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
-	"\x12^\n" +
-	"\tListSagas\x12 .tieout.saga.v1.ListSagasRequest\x1a!.tieout.saga.v1.ListSagasResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12\\\n" +
+	"\x12o\n" +
+	"\tListSagas\x12 .tieout.saga.v1.ListSagasRequest\x1a!.tieout.saga.v1.ListSagasResponse\"\x1d\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\v\x12\t/v1/sagas\x12\\\n" +
 	"\tWatchSaga\x12 .tieout.saga.v1.WatchSagaRequest\x1a!.tieout.saga.v1.WatchSagaResponse\"\b\xea\xf9\x18\x04\b\x04\x10\x040\x01\x12x\n" +
 	"\x11PlanSagaOperation\x12(.tieout.saga.v1.PlanSagaOperationRequest\x1a).tieout.saga.v1.PlanSagaOperationResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x05\x18\x01\"\x02\bx\x12{\n" +

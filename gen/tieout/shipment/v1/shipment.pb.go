@@ -12,6 +12,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -1571,7 +1572,7 @@ var File_tieout_shipment_v1_shipment_proto protoreflect.FileDescriptor
 
 const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\n" +
-	"!tieout/shipment/v1/shipment.proto\x12\x12tieout.shipment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x03\n" +
+	"!tieout/shipment/v1/shipment.proto\x12\x12tieout.shipment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1etieout/common/v1/address.proto\x1a\x1dtieout/common/v1/origin.proto\x1a\x1ftieout/options/v1/options.proto\"\xe2\x03\n" +
 	"\bShipment\x12\x1f\n" +
 	"\vshipment_id\x18\x01 \x01(\tR\n" +
 	"shipmentId\x127\n" +
@@ -1688,7 +1689,8 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\x19SERVICE_LEVEL_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SERVICE_LEVEL_STANDARD\x10\x01\x12\x19\n" +
 	"\x15SERVICE_LEVEL_EXPRESS\x10\x02\x12\x1b\n" +
-	"\x17SERVICE_LEVEL_OVERNIGHT\x10\x032\x95\t\n" +
+	"\x17SERVICE_LEVEL_OVERNIGHT\x10\x032\x81\n" +
+	"\n" +
 	"\x0fShipmentService\x12e\n" +
 	"\bSchedule\x12#.tieout.shipment.v1.ScheduleRequest\x1a$.tieout.shipment.v1.ScheduleResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x05\x10\x02\x18\x01\"\x02\b\n" +
@@ -1701,16 +1703,16 @@ const file_tieout_shipment_v1_shipment_proto_rawDesc = "" +
 	"\b\x05\x10\x01\x18\x01\"\x02\b\n" +
 	"\x12l\n" +
 	"\vBatchCancel\x12&.tieout.shipment.v1.BatchCancelRequest\x1a'.tieout.shipment.v1.BatchCancelResponse\"\f\xea\xf9\x18\b\b\x05\x10\x01\"\x02\b\n" +
-	"\x12l\n" +
-	"\vGetShipment\x12&.tieout.shipment.v1.GetShipmentRequest\x1a'.tieout.shipment.v1.GetShipmentResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12w\n" +
+	"\x12\x8f\x01\n" +
+	"\vGetShipment\x12&.tieout.shipment.v1.GetShipmentRequest\x1a'.tieout.shipment.v1.GetShipmentResponse\"/\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/shipments/{shipment_id}\x12w\n" +
 	"\x0eCancelShipment\x12).tieout.shipment.v1.CancelShipmentRequest\x1a*.tieout.shipment.v1.CancelShipmentResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
 	"\x12r\n" +
 	"\rTrackShipment\x12(.tieout.shipment.v1.TrackShipmentRequest\x1a).tieout.shipment.v1.TrackShipmentResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12\x81\x01\n" +
-	"\x12ListTrackingEvents\x12-.tieout.shipment.v1.ListTrackingEventsRequest\x1a..tieout.shipment.v1.ListTrackingEventsResponse\"\f\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x12r\n" +
-	"\rListShipments\x12(.tieout.shipment.v1.ListShipmentsRequest\x1a).tieout.shipment.v1.ListShipmentsResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"B\xcd\x01\n" +
+	"\x12\xb3\x01\n" +
+	"\x12ListTrackingEvents\x12-.tieout.shipment.v1.ListTrackingEventsRequest\x1a..tieout.shipment.v1.ListTrackingEventsResponse\">\xea\xf9\x18\b\b\x02\x10\x04\"\x02\b\x05\x82\xd3\xe4\x93\x02,\x12*/v1/shipments/{shipment_id}/trackingEvents\x12\x87\x01\n" +
+	"\rListShipments\x12(.tieout.shipment.v1.ListShipmentsRequest\x1a).tieout.shipment.v1.ListShipmentsResponse\"!\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/shipmentsB\xcd\x01\n" +
 	"\x16com.tieout.shipment.v1B\rShipmentProtoP\x01Z:github.com/tieout/tieout/gen/tieout/shipment/v1;shipmentv1\xa2\x02\x03TSX\xaa\x02\x12Tieout.Shipment.V1\xca\x02\x12Tieout\\Shipment\\V1\xe2\x02\x1eTieout\\Shipment\\V1\\GPBMetadata\xea\x02\x14Tieout::Shipment::V1b\x06proto3"
 
 var (
