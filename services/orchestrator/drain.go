@@ -30,8 +30,7 @@ const (
 // batch is one's until it is acknowledged, and an order that is moved twice is there once, by its key.
 type drainer struct {
 	*orchestrator
-	log      *slog.Logger
-	replicas int
+	log *slog.Logger
 }
 
 // run drains until ctx ends.
@@ -59,14 +58,14 @@ func (d *drainer) run(ctx context.Context) error {
 
 // databaseIsBack looks whether the database answers, if it was away.
 func (d *drainer) databaseIsBack(ctx context.Context) error {
-	if !d.engine.databaseIsAway() {
+	if !d.standby.isNeeded() {
 		return nil
 	}
 	return d.withDatabase(ctx, d.pool.Ping)
 }
 
 func (d *drainer) consume(ctx context.Context) (jetstream.Consumer, error) {
-	if err := d.standby.ensure(ctx, d.replicas); err != nil {
+	if err := d.standby.ensure(ctx); err != nil {
 		return nil, err
 	}
 	consumer, err := d.standby.js.CreateOrUpdateConsumer(ctx, intakeStream, jetstream.ConsumerConfig{
@@ -137,7 +136,7 @@ func (d *drainer) move(ctx context.Context, batch []jetstream.Msg) error {
 	for _, m := range moved {
 		failed = errors.Join(failed, m.Ack())
 	}
-	d.metrics.drained(ctx, len(moved))
+	d.standby.metrics.drained(ctx, len(moved))
 	if failed != nil {
 		return fmt.Errorf("moving orders out of the intake stream: %w", failed)
 	}

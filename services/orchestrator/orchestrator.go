@@ -10,7 +10,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/outbox"
-	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
@@ -21,9 +21,7 @@ type orchestrator struct {
 	outbox    *outbox.Outbox
 	engine    *engine
 	intake    *intake
-	database  *rpc.Breaker // whether the database is there
 	standby   *standby
-	metrics   intakeMetrics
 	catalogue *catalogue
 	watchers  *watch.Watchers
 	orders    *watch.Hub[orderAt] // those that are watched
@@ -31,6 +29,18 @@ type orchestrator struct {
 	recurring *recurringIntake
 	keyTTL    time.Duration   // of clients' keys
 	newest    saga.Definition // of orders: what new ones run
+}
+
+// gather makes the groups in which what waits to be written is written together.
+func (o *orchestrator) gather(env *service.Env) (err error) {
+	if o.engine.transitions, err = service.NewGroup(env, "transitions", o.engine.record); err != nil {
+		return err
+	}
+	if o.intake, err = service.NewGroup(env, "intake", o.placeAll); err != nil {
+		return err
+	}
+	o.recurring, err = service.NewGroup(env, "recurring intake", o.startRecurring)
+	return err
 }
 
 // OrderID identifies an order.

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
-	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
@@ -89,31 +89,19 @@ func wire(ctx context.Context, env *service.Env, cfg Config, versions ...saga.De
 		definitions: known, watchers: watchers, orders: orders, waker: waker, stopping: env.Stopping,
 		shards: newShards(env.Pool, env.Log, cfg.Lease, waker.freed),
 	}
-	database, err := databaseBreaker(rpc.BreakerConfig{Log: env.Log, Meter: env.Meter})
+	standby, err := newStandby(env)
 	if err != nil {
 		return nil, err
 	}
-	engine.databaseIsAway = func() bool { return database.State() == rpc.BreakerOpen }
+	engine.databaseIsAway = standby.isNeeded
 	engine.prepare(actions)
 	engine.backlog = env.Backlog(engine.backlogConfig())
 	o := &orchestrator{
 		pool: env.Pool, outbox: events, engine: engine, catalogue: newCatalogue(p.unknownSKUs), watchers: watchers, orders: orders,
-		keyTTL: cfg.IdempotencyTTL, newest: versions[len(versions)-1], database: database, standby: &standby{js: env.JetStream},
-	}
-	if o.metrics, err = newIntakeMetrics(env.Meter); err != nil {
-		return nil, err
+		keyTTL: cfg.IdempotencyTTL, newest: versions[len(versions)-1], standby: standby,
 	}
 	o.bulk = &bulk{pool: env.Pool, watchers: watchers, log: env.Log, wake: periodic.NewBell(), load: engine.loadAll, record: engine.record, recorded: o.recorded}
-	if engine.transitions, err = service.NewGroup(env, "transitions", engine.record); err != nil {
-		return nil, err
-	}
-	if o.intake, err = service.NewGroup(env, "intake", o.placeAll); err != nil {
-		return nil, err
-	}
-	if o.recurring, err = service.NewGroup(env, "recurring intake", o.startRecurring); err != nil {
-		return nil, err
-	}
-	if err := engine.observe(env.Meter); err != nil {
+	if err := errors.Join(o.gather(env), engine.observe(env.Meter)); err != nil {
 		return nil, err
 	}
 	register(env.GRPC, o)
@@ -122,6 +110,6 @@ func wire(ctx context.Context, env *service.Env, cfg Config, versions ...saga.De
 	env.Go("engine", engine.run)
 	env.Go("watches", orders.Run)
 	env.Go("bulk operations", o.bulk.run)
-	env.Go("intake drain", (&drainer{orchestrator: o, log: env.Log, replicas: env.StreamReplicas}).run)
+	env.Go("intake drain", (&drainer{orchestrator: o, log: env.Log}).run)
 	return o, nil
 }

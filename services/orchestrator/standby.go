@@ -18,6 +18,7 @@ import (
 	"github.com/tieout/tieout/pkg/inbox"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
 )
 
 const (
@@ -47,7 +48,7 @@ func isAway(err error) bool {
 
 // withDatabase does something with the database, unless that is known to be away.
 func (o *orchestrator) withDatabase(ctx context.Context, do func(context.Context) error) error {
-	return o.database.Do(func() error {
+	return o.standby.database.Do(func() error {
 		ctx, cancel := context.WithTimeout(ctx, databasePatience)
 		defer cancel()
 		return do(ctx)
@@ -57,8 +58,20 @@ func (o *orchestrator) withDatabase(ctx context.Context, do func(context.Context
 // standby is the second log of the intake, a stream of JetStream that syncs each message to disk. It takes orders in while the
 // database cannot be reached, each key once for ever; drainer moves them to the database when that is back.
 type standby struct {
-	js jetstream.JetStream
+	js       jetstream.JetStream
+	replicas int
+	database *rpc.Breaker // of what it stands by for
+	metrics  intakeMetrics
 }
+
+func newStandby(env *service.Env) (*standby, error) {
+	database, err1 := databaseBreaker(rpc.BreakerConfig{Log: env.Log, Meter: env.Meter})
+	metrics, err2 := newIntakeMetrics(env.Meter)
+	return &standby{js: env.JetStream, replicas: env.StreamReplicas, database: database, metrics: metrics}, errors.Join(err1, err2)
+}
+
+// isNeeded says whether the database is away.
+func (s *standby) isNeeded() bool { return s.database.State() == rpc.BreakerOpen }
 
 // queued is an order in the stream.
 type queued struct {
@@ -110,7 +123,7 @@ func subjectOf(caller, key, orderID string) string {
 }
 
 // ensure makes the stream. It is never emptied: what is in it is never taken in again.
-func (s *standby) ensure(ctx context.Context, replicas int) error {
+func (s *standby) ensure(ctx context.Context) error {
 	_, err := s.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:        intakeStream,
 		Description: "Orders that were taken in while the database could not be reached.",
@@ -119,7 +132,7 @@ func (s *standby) ensure(ctx context.Context, replicas int) error {
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardNew,
 		DenyDelete:  true,
-		Replicas:    replicas,
+		Replicas:    s.replicas,
 	})
 	if err != nil {
 		return fmt.Errorf("ensuring stream %s: %w", intakeStream, err)
@@ -201,7 +214,7 @@ func (o *orchestrator) queue(ctx context.Context, c placeCommand, p placing, awa
 		}
 		idem.MarkReplayed(ctx)
 	}
-	o.metrics.queued(ctx, replayed)
+	o.standby.metrics.queued(ctx, replayed)
 	return kept.view(o)
 }
 

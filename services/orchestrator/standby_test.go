@@ -61,6 +61,32 @@ func (f *outage) ends(orderID string) (last *orderv1.Order) {
 	return last
 }
 
+// watch watches an order that waits, and gives what follows it to its end.
+func (f *outage) watch(orderID string) (toItsEnd func() *orderv1.Order) {
+	f.Helper()
+	stream, err := f.orders.WatchOrder(f.Context(), &orderv1.WatchOrderRequest{OrderId: orderID})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if seen, err := stream.Recv(); err != nil || seen.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_QUEUED {
+		f.Errorf("watched while it waits: %v, %v", seen, err)
+	}
+	return func() (last *orderv1.Order) {
+		for {
+			seen, err := stream.Recv()
+			if seen.GetOrder() != nil {
+				last = seen.GetOrder()
+			}
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					f.Errorf("watched to its end: %v", err)
+				}
+				return last
+			}
+		}
+	}
+}
+
 func TestPlace_GoesOnWithoutTheDatabase(t *testing.T) {
 	f := setupOutage(t)
 	before := f.place("before-0001")
@@ -93,24 +119,10 @@ func TestPlace_GoesOnWithoutTheDatabase(t *testing.T) {
 		t.Error("another request under a key of the outage was taken")
 	}
 
-	watched, err := f.orders.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: placed["during-0011"]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if seen, err := watched.Recv(); err != nil || seen.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_QUEUED {
-		t.Errorf("watched while it waits: %v, %v", seen, err)
-	}
-
+	watched := f.watch(placed["during-0011"])
 	f.postgres.Start(t)
-	var last *orderv1.Order
-	for err == nil {
-		var seen *orderv1.WatchOrderResponse
-		if seen, err = watched.Recv(); seen.GetOrder() != nil {
-			last = seen.GetOrder()
-		}
-	}
-	if !errors.Is(err, io.EOF) || last.GetState() != orderv1.OrderState_ORDER_STATE_COMPLETED {
-		t.Errorf("watched to its end: %v, %v", last, err)
+	if last := watched(); last.GetState() != orderv1.OrderState_ORDER_STATE_COMPLETED {
+		t.Errorf("watched to its end: %v", last)
 	}
 	for key, orderID := range placed {
 		if got := f.ends(orderID); got.GetOrderId() != orderID {

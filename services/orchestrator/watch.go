@@ -117,7 +117,7 @@ func (o *orchestrator) watch(ctx context.Context, orderID, behind string, send f
 		return resting, nil
 	}}
 	err = watch.ErrMissing
-	if !o.engine.databaseIsAway() {
+	if !o.standby.isNeeded() {
 		err = o.orders.Follow(ctx, oid.UUID(), told)
 	}
 	if errors.Is(err, watch.ErrMissing) {
