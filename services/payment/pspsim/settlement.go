@@ -70,7 +70,7 @@ func reportLines(history []Entry) []line {
 		l := line{
 			id: fmt.Sprintf("txn_%06d_%d", e.Seq, len(lines)+1), at: e.At, currency: e.Currency, gross: gross, fee: fee,
 			category: category, source: e.ID, charge: of.ID, reference: of.Reference, key: of.IdempotencyKey,
-			payout: "po" + e.At.Format("20060102") + strings.ToLower(e.Currency),
+			payout: payoutID(e.At, e.Currency),
 		}
 		if l.disputed() {
 			l.source, l.payout = e.Chargeback, fmt.Sprintf("dp%06d%s", e.Seq, strings.ToLower(e.Currency))
@@ -100,6 +100,9 @@ func reportLines(history []Entry) []line {
 	}
 	return lines
 }
+
+// payoutID names the payout of what happened on a day in a currency.
+func payoutID(at time.Time, currency string) string { return "po" + at.Format("20060102") + strings.ToLower(currency) }
 
 // payoutDay is when what happened at a time is paid out.
 func payoutDay(at time.Time) time.Time { return at.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1) }

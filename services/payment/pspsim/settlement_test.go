@@ -289,3 +289,18 @@ func TestSettlement_PlantsEveryKind(t *testing.T) {
 		t.Errorf("got statements of a currency that nothing was charged in:\n%s", other)
 	}
 }
+
+func TestSettlement_PlantsWhatWasDeclinedInThePayoutOfItsCurrency(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Options{})
+	for i := range 2 * len(planters) {
+		b.mustCharge(fmt.Sprint("k", i), "pm_ok")
+	}
+	b.mustDo(http.MethodPost, "/v1/charges", "no", strings.Replace(chargeBody("pm_declined"), "GBP", "EUR", 1))
+	made := b.settlement(fmt.Sprintf("format=stripe-csv&seed=3&plant=%d", len(planters)+1))
+	for _, row := range rowsOf(t, made.Content) {
+		if row["payment_metadata[tieout_key]"] == "no" && !strings.HasSuffix(row["automatic_payout_id"], "eur") {
+			t.Errorf("it is in payout %s", row["automatic_payout_id"])
+		}
+	}
+}
