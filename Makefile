@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload watches bench gen lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench gen lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ batches: postgres ## Kill services at random while batches of 20,000 payments ru
 overload: postgres ## Put up to ten times the measured capacity on the whole system, and print what came of it (about five minutes)
 	@mkdir -p bin
 	go test -count=1 -timeout 30m -v ./test/overload -overload.for 30s -overload.table $(CURDIR)/bin/overload.md
+
+outages: postgres ## Stop Postgres, NATS and both under a steady load, and see that every acknowledged order ends (about six minutes)
+	go test -count=1 -v -timeout 30m -parallel 1 -run TestOutage ./test/fault -fault.outage 30s -fault.outage-rate 500
 
 reconcile: postgres ## Place 5,000 orders, plant what may be wrong in what the provider and the bank say of them, and find it (about two minutes)
 	go test -count=1 -v -timeout 30m -run TestReconciliation_Finds ./test/e2e -e2e.recon-orders=5000

@@ -69,8 +69,8 @@ func (b *Backlog) takes(c Class) bool {
 	return true
 }
 
-// isFull tells whether it takes no more of a class.
-func (b *Backlog) isFull(c Class) bool {
+// IsFull tells whether it takes no more of a class at present.
+func (b *Backlog) IsFull(c Class) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(b.config.Now())

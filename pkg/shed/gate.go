@@ -106,7 +106,7 @@ func (g *Gate) Enter(ctx context.Context, c Call) (leave func(), err error) {
 // or has to wait to know.
 func (g *Gate) Refusal(ctx context.Context, c Class) error {
 	for _, b := range g.addedTo(c) {
-		if b.isFull(c) {
+		if b.IsFull(c) {
 			return g.refuse(ctx, c, "backlog")
 		}
 	}

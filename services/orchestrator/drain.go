@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/shed"
 )
 
 const (
@@ -19,6 +20,8 @@ const (
 	maxDrained = 256
 	// drainWait is how long a look for orders in the stream lasts when there are none.
 	drainWait = 20 * time.Second
+	// drainRoom is when it is looked again whether there is room for more orders.
+	drainRoom = 20 * time.Millisecond
 	// drainAgain is when it is tried again after something went wrong.
 	drainAgain = 500 * time.Millisecond
 	// methodPlaceQueued is the method of the keys of orders that were accepted without the database under a key that had been
@@ -41,7 +44,7 @@ func (d *drainer) run(ctx context.Context) error {
 		if err == nil && consumer == nil {
 			consumer, err = d.consume(ctx)
 		}
-		if err == nil {
+		if err == nil && d.hasRoom(ctx) {
 			err = d.once(ctx, consumer)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -62,6 +65,21 @@ func (d *drainer) databaseIsBack(ctx context.Context) error {
 		return nil
 	}
 	return d.withDatabase(ctx, d.pool.Ping)
+}
+
+// hasRoom waits until the orders under way leave room for those that waited; for as many as of a batch, so that new orders are not
+// refused because of them.
+func (d *drainer) hasRoom(ctx context.Context) bool {
+	tick := time.NewTicker(drainRoom)
+	defer tick.Stop()
+	for d.engine.backlog.IsFull(shed.Batch) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (d *drainer) consume(ctx context.Context) (jetstream.Consumer, error) {

@@ -35,7 +35,7 @@ func benchmarkRun(b *testing.B, cases int) {
 	for range b.N {
 		b.StopTimer()
 		server := pgtest.Durable(b)
-		f := &runFixture{TB: b, dsn: pgtest.DurableDSN(b, server, "reconciliation", Migrations()...), config: DefaultConfig()}
+		f := &runFixture{TB: b, dsn: pgtest.DurableDSN(b, server, "reconciliation", Migrations()...), config: DefaultConfig(), patience: 10 * time.Minute}
 		var err error
 		if f.db, err = pgxpool.New(b.Context(), f.dsn); err != nil {
 			b.Fatal(err)

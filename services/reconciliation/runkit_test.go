@@ -55,13 +55,14 @@ type runFixture struct {
 	breaks         reconciliationv1.BreakServiceClient
 	keys           int
 	config         Config
-	tampered       bool // the test has changed what the service wrote
+	patience       time.Duration // how long a run may take
+	tampered       bool          // the test has changed what the service wrote
 }
 
 // setupRuns starts the service on a database of its own. Runs are written in pieces of three matches.
 func setupRuns(t testing.TB, change ...func(*Config)) *runFixture {
 	t.Helper()
-	f := &runFixture{TB: t, dsn: pgtest.DSN(t, Migrations()...), config: DefaultConfig()}
+	f := &runFixture{TB: t, dsn: pgtest.DSN(t, Migrations()...), config: DefaultConfig(), patience: time.Minute}
 	for _, c := range change {
 		c(&f.config)
 	}
@@ -189,7 +190,7 @@ func (f *runFixture) run(asOf string) *reconciliationv1.Run {
 // until watches a run until something holds for it.
 func (f *runFixture) until(id string, holds func(*reconciliationv1.Run) bool) (last *reconciliationv1.Run) {
 	f.Helper()
-	ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(f.Context(), f.patience)
 	defer cancel()
 	stream, err := f.client.WatchRun(ctx, &reconciliationv1.WatchRunRequest{RunId: id})
 	for {

@@ -102,7 +102,9 @@ func reportLines(history []Entry) []line {
 }
 
 // payoutID names the payout of what happened on a day in a currency.
-func payoutID(at time.Time, currency string) string { return "po" + at.Format("20060102") + strings.ToLower(currency) }
+func payoutID(at time.Time, currency string) string {
+	return "po" + at.Format("20060102") + strings.ToLower(currency)
+}
 
 // payoutDay is when what happened at a time is paid out.
 func payoutDay(at time.Time) time.Time { return at.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1) }
