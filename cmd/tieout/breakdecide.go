@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
-	"github.com/tieout/tieout/cmd/tieout/resend"
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
 )
 
@@ -121,33 +120,9 @@ func (c *cli) decideOnEach(cmd *cobra.Command, o *breakOrder, ids []string) erro
 		if !*o.yes {
 			c.note("nothing was done: these are the breaks as they stand; do it with --yes")
 		}
-		if len(ids) == 1 {
-			found, err := c.decideOnBreak(ctx, cmd, r, o, ids[0])
-			if err != nil {
-				return err
-			}
-			return output.One(c.stdout, *o.format, breakView, found)
-		}
-		w, refused := output.NewWriter(c.stdout, *o.format, breakView), 0
-		for _, id := range ids {
-			found, err := c.decideOnBreak(ctx, cmd, r, o, id)
-			if resend.Transient(err) {
-				return w.End(err)
-			}
-			if err != nil {
-				refused++
-				c.note("%s was left as it is", id)
-				c.printError(cmd, err)
-				continue
-			}
-			if err := errors.Join(w.Write(found), w.Flush()); err != nil {
-				return err
-			}
-		}
-		if err := w.Close(); err != nil || refused == 0 {
-			return err
-		}
-		return &exit{code: exitPartial}
+		return onEach(c, cmd, each[*reconciliationv1.Break]{view: breakView, format: *o.format, ids: ids, do: func(id string) (*reconciliationv1.Break, error) {
+			return c.decideOnBreak(ctx, cmd, r, o, id)
+		}})
 	})
 }
 

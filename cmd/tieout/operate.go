@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
-	"github.com/tieout/tieout/cmd/tieout/resend"
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
 )
 
@@ -92,34 +91,9 @@ func (c *cli) operateOnEach(cmd *cobra.Command, d *decision, ids []string) error
 		if !d.yes {
 			c.note("nothing was done: these are the sagas as they stand; do it with --yes")
 		}
-		if len(ids) == 1 {
-			found, err := c.operate(ctx, r, d, ids[0])
-			if err != nil {
-				return err
-			}
-			return output.One(c.stdout, *d.format, sagaView, found)
-		}
-		w := output.NewWriter(c.stdout, *d.format, sagaView)
-		refused := 0
-		for _, id := range ids {
-			found, err := c.operate(ctx, r, d, id)
-			if resend.Transient(err) {
-				return w.End(err)
-			}
-			if err != nil {
-				refused++
-				c.note("%s was left as it is", id)
-				c.printError(cmd, err)
-				continue
-			}
-			if err := errors.Join(w.Write(found), w.Flush()); err != nil {
-				return err
-			}
-		}
-		if err := w.Close(); err != nil || refused == 0 {
-			return err
-		}
-		return &exit{code: exitPartial}
+		return onEach(c, cmd, each[*sagav1.Saga]{view: sagaView, format: *d.format, ids: ids, do: func(id string) (*sagav1.Saga, error) {
+			return c.operate(ctx, r, d, id)
+		}})
 	})
 }
 

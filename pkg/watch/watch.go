@@ -58,6 +58,44 @@ func (w *Watchers) Follow(ctx context.Context, id uuid.UUID, look func() (done b
 	}
 }
 
+// progressPause is how long a watch of what changes all the time waits at least between two looks.
+const progressPause = 100 * time.Millisecond
+
+// Progress is something that changes all the time, and how far it has come.
+type Progress[T any, P comparable] struct {
+	Read func() (T, error)
+	// Of is what has to change for it to be sent again.
+	Of    func(T) P
+	Ended func(T) bool
+	Send  func(T) error
+}
+
+// FollowProgress sends what has the id as it stands, and again as it goes on, until it has ended.
+func FollowProgress[T any, P comparable](ctx context.Context, w *Watchers, id uuid.UUID, p Progress[T, P]) error {
+	var last P
+	sent := false
+	return w.Follow(ctx, id, func() (bool, error) {
+		now, err := p.Read()
+		if err != nil {
+			return false, err
+		}
+		if at := p.Of(now); !sent || at != last {
+			if err := p.Send(now); err != nil {
+				return false, err
+			}
+			sent, last = true, at
+		}
+		if p.Ended(now) {
+			return true, nil
+		}
+		select {
+		case <-time.After(progressPause):
+		case <-ctx.Done():
+		}
+		return false, ctx.Err()
+	})
+}
+
 // subscribe gives a channel that holds an element when what has the id changed since it was last emptied.
 func (w *Watchers) subscribe(id uuid.UUID) (changed <-chan struct{}, unsubscribe func()) {
 	c := periodic.NewBell()

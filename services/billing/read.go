@@ -3,9 +3,9 @@ package billing
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/billing/billingdb"
 )
 
@@ -96,31 +96,10 @@ func (b *billing) listDuplicates(ctx context.Context, bid BatchID, after int64, 
 	return rows, nil
 }
 
-// watchPause is how long a watch waits at least between two looks: a batch changes all the time.
-const watchPause = 100 * time.Millisecond
-
 // watch sends a batch as it stands and again as it goes on, until it has ended.
 func (b *billing) watch(ctx context.Context, bid BatchID, send func(*batch) error) error {
-	var last *batch
-	return b.watchers.Follow(ctx, bid.UUID(), func() (bool, error) {
-		now, err := b.readBatch(ctx, bid)
-		if err != nil {
-			return false, err
-		}
-		if last == nil || now.progress() != last.progress() {
-			if err := send(now); err != nil {
-				return false, err
-			}
-		}
-		last = now
-		if now.state.ended() {
-			return true, nil
-		}
-		select {
-		case <-time.After(watchPause):
-		case <-ctx.Done():
-		}
-		return false, ctx.Err()
+	return watch.FollowProgress(ctx, b.watchers, bid.UUID(), watch.Progress[*batch, [9]int64]{
+		Read: func() (*batch, error) { return b.readBatch(ctx, bid) }, Of: (*batch).progress, Ended: func(now *batch) bool { return now.state.ended() }, Send: send,
 	})
 }
 

@@ -184,10 +184,7 @@ func TestPlace_IsRefusedClearlyWithoutBoth(t *testing.T) {
 		_, err := f.orders.PlaceOrder(t.Context(), placeRequest("accepted-01"))
 		return err == nil
 	})
-	var keys []string
-	for _, o := range pgtest.Column[string](t, f.pool(), `SELECT key FROM idem WHERE method = 'PlaceOrder' ORDER BY key`) {
-		keys = append(keys, o)
-	}
+	keys := pgtest.Column[string](t, f.pool(), `SELECT key FROM idem WHERE method = 'PlaceOrder' ORDER BY key`)
 	if diff := cmp.Diff([]string{"accepted-01"}, keys); diff != "" {
 		t.Errorf("orders in the database (-want +got):\n%s", diff)
 	}

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/reconciliation/breaks"
 	"github.com/tieout/tieout/services/reconciliation/match"
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
@@ -119,31 +119,10 @@ func (r *run) seen() (n int64) {
 	return n
 }
 
-// watchPause is how long a watch waits at least between two looks.
-const watchPause = 100 * time.Millisecond
-
 // watch sends a run as it stands and again as it goes on, until it has ended.
 func (r *reconciliation) watch(ctx context.Context, rid RunID, send func(*run) error) error {
-	var last *run
-	return r.watchers.Follow(ctx, rid.UUID(), func() (bool, error) {
-		now, err := newStore(r.pool).run(ctx, rid)
-		if err != nil {
-			return false, err
-		}
-		if last == nil || now.progress() != last.progress() {
-			if err := send(now); err != nil {
-				return false, err
-			}
-		}
-		last = now
-		if now.state.ended() {
-			return true, nil
-		}
-		select {
-		case <-time.After(watchPause):
-		case <-ctx.Done():
-		}
-		return false, ctx.Err()
+	return watch.FollowProgress(ctx, r.watchers, rid.UUID(), watch.Progress[*run, runProgress]{
+		Read: func() (*run, error) { return newStore(r.pool).run(ctx, rid) }, Of: (*run).progress, Ended: func(now *run) bool { return now.state.ended() }, Send: send,
 	})
 }
 

@@ -103,7 +103,6 @@ type outage struct {
 	split    *systemtest.Split
 	orders   orderv1.OrderServiceClient
 
-	mu    sync.Mutex
 	acked map[string]string // ids by key
 }
 
