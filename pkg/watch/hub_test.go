@@ -143,10 +143,12 @@ func TestHub_ReadsManyAtOnce(t *testing.T) {
 			t.Errorf("%d things were looked after in %d reads, want %d", len(all), got, want)
 		}
 		before = len(s.reads)
+		s.mu.Lock() // the first read waits until all have changed
 		for id := range s.byID {
-			s.set(id, 3, nil)
+			s.byID[id] = 3
 			h.Notify(id)
 		}
+		s.mu.Unlock()
 		for _, f := range all {
 			if err := <-f.ended; err != nil {
 				t.Error(err)
