@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/waittest"
 )
 
@@ -72,11 +73,12 @@ func wantHistory(b *bench, first []answered, more ...EntryType) {
 func TestJournal_RestartRemembersEverything(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal")
-	before := setup(t, Options{Journal: path})
+	addr := nettest.FreeAddr(t)
+	before := setup(t, Options{Journal: path, Addr: addr})
 	first := history(before)
 	before.stop()
 
-	after := setup(t, Options{Journal: path, Addr: before.Addr()})
+	after := setup(t, Options{Journal: path, Addr: addr})
 	wantHistory(after, first)
 	if diff := cmp.Diff(before.Journal(), after.Journal()); diff != "" {
 		t.Errorf("journal (-before +after):\n%s", diff)
