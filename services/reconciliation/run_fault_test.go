@@ -128,15 +128,21 @@ func TestRun_IsTakenUpByAnotherProcess(t *testing.T) {
 func TestRun_OfAnOldOwnerIsNotWritten(t *testing.T) {
 	t.Parallel()
 	f := disturbed(t)
-	release := f.lock("run_piece")
-	begun, err := f.begin(asOf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waittest.Until(t, "the run is taken up", func() bool { return pgtest.Column[int32](t, f.db, `SELECT epoch FROM run WHERE state = 1`)[0] == 1 })
+	release := f.lockFor("ACCESS EXCLUSIVE", "run_piece") // nothing is read, so that nothing is being written, which would hold the run
+	began := make(chan *reconciliationv1.Run)
+	go func() {
+		begun, err := f.begin(asOf)
+		if err != nil {
+			t.Error(err)
+		}
+		began <- begun
+	}()
+	waittest.Until(t, "the run is taken up", func() bool {
+		return pgtest.Column[bool](t, f.db, `SELECT EXISTS (SELECT FROM run WHERE state = 1 AND epoch = 1)`)[0]
+	})
 	f.exec(`UPDATE run SET epoch = epoch + 1 WHERE state = 1`) // another one has taken it up
 	release()
-	f.until(begun.GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
+	f.until((<-began).GetRunId(), func(r *reconciliationv1.Run) bool { return r.GetEndTime() != nil })
 	if epoch := pgtest.Column[int32](t, f.db, `SELECT epoch FROM run WHERE number = 2`)[0]; epoch < 3 {
 		t.Errorf("the run ended in epoch %d, though its owner had lost it", epoch)
 	}

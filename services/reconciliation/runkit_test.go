@@ -287,9 +287,14 @@ SELECT format('%s %s %s %s %s', run_number, since, until, legs, amount_minor) FR
 // lock keeps everybody from writing a table, until it is released.
 func (f *runFixture) lock(table string) (release func()) {
 	f.Helper()
+	return f.lockFor("EXCLUSIVE", table)
+}
+
+func (f *runFixture) lockFor(mode, table string) (release func()) {
+	f.Helper()
 	tx, err := f.db.Begin(f.Context())
 	if err == nil {
-		_, err = tx.Exec(f.Context(), "LOCK TABLE "+table+" IN EXCLUSIVE MODE")
+		_, err = tx.Exec(f.Context(), "LOCK TABLE "+table+" IN "+mode+" MODE")
 	}
 	if err != nil {
 		f.Fatal(err)

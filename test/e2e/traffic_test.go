@@ -47,7 +47,7 @@ func (tr *traffic) place(f *fixture) []string {
 				if i%20 == 11 {
 					currency = "USD" // which the provider settles in euros
 				}
-				r.Lines[0].UnitPrice = &commonv1.Amount{CurrencyCode: currency, MinorUnits: int64(99 + (i*37)%9_901)}
+				r.Lines[0].UnitPrice = &commonv1.Amount{CurrencyCode: currency, MinorUnits: int64(9_900 + (i*3_701)%990_001)}
 				switch {
 				case i%50 == 7:
 					r.PaymentMethod = "pm_declined"
