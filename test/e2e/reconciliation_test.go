@@ -23,8 +23,10 @@ import (
 
 var reconOrders = flag.Int("e2e.recon-orders", 500, "how many orders are reconciled")
 
-// simulatorFees is what the simulator keeps, and at what rate it converts, as a rule set says it.
+// simulatorFees is what the simulator keeps, and at what rate it converts, as a rule set says it. The few rows that a report lacks
+// are small: that several of them make up a payout is taken for proof.
 const simulatorFees = `{
+	"bank": {"subset": {"rarity": 10}},
 	"fees": [
 		{"currency": "GBP", "kind": "charge", "rate_ppm": 15000, "fixed_minor": 20, "rounding": "down", "within_amount": true},
 		{"currency": "EUR", "kind": "charge", "rate_ppm": 15000, "fixed_minor": 20, "rounding": "down", "within_amount": true},
