@@ -154,7 +154,7 @@ func (d *drainer) move(ctx context.Context, batch []jetstream.Msg) error {
 	for _, m := range moved {
 		failed = errors.Join(failed, m.Ack())
 	}
-	d.standby.metrics.drained(ctx, len(moved))
+	d.standby.metrics.moved.Add(ctx, int64(len(moved)))
 	if failed != nil {
 		return fmt.Errorf("moving orders out of the intake stream: %w", failed)
 	}
@@ -168,9 +168,12 @@ func (d *drainer) read(m jetstream.Msg) (placing, error) {
 	if err := json.Unmarshal(m.Data(), &q); err != nil {
 		return placing{}, fmt.Errorf("decoding: %w", err)
 	}
-	p, err := q.placing(d.orchestrator)
-	p.begunAt = clock()
-	return p, err
+	accepted, err := q.order()
+	if err != nil {
+		return placing{}, err
+	}
+	r, err := q.command().idempotency(d.orchestrator)
+	return placing{request: r, order: accepted, traceparent: q.Traceparent, begunAt: clock()}, err
 }
 
 // keepAnyway places an order whose key the database knows from another one, which nobody could see when it was accepted: its

@@ -43,14 +43,6 @@ func newIntakeMetrics(m metric.Meter) (intakeMetrics, error) {
 	return intakeMetrics{taken, moved}, errors.Join(err1, err2)
 }
 
-func (m intakeMetrics) queued(ctx context.Context, replayed bool) {
-	if !replayed {
-		m.taken.Add(ctx, 1)
-	}
-}
-
-func (m intakeMetrics) drained(ctx context.Context, n int) { m.moved.Add(ctx, int64(n)) }
-
 // observe shows what is in memory: the sagas, and those that wait in each lane.
 func (e *engine) observe(m metric.Meter) error {
 	sagas, err1 := m.Int64ObservableGauge("tieout.saga.live", metric.WithDescription("Sagas that this replica drives."))

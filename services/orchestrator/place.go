@@ -33,7 +33,7 @@ type placing struct {
 	order   order
 	// traceparent is the trace of the call, which the saga goes on in.
 	traceparent string
-	// begunAt is when the saga begins, if not when the order was accepted.
+	// begunAt is when the saga begins.
 	begunAt time.Time
 }
 
@@ -56,7 +56,7 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 	placed := order{id: id.New[orderKind](), sagaID: id.New[sagaKind](), createdAt: clock()}
 	placed.subject = c.subject(placed.id, total)
 	traceparent, _ := bus.TraceContext(ctx)
-	p := placing{request: r, order: placed, traceparent: traceparent}
+	p := placing{request: r, order: placed, traceparent: traceparent, begunAt: placed.createdAt}
 	var answer idem.Answer[OrderID]
 	err = o.withDatabase(ctx, func(ctx context.Context) (err error) {
 		answer, err = o.intake.Do(ctx, p)
@@ -91,7 +91,7 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 		def := o.newest
 		for n, i := range fresh {
 			p := batch[i]
-			t, err := begin(def, sagaView{id: p.order.sagaID, subject: p.order.id.UUID(), traceparent: p.traceparent, createdAt: p.begun()})
+			t, err := begin(def, sagaView{id: p.order.sagaID, subject: p.order.id.UUID(), traceparent: p.traceparent, createdAt: p.begunAt})
 			if err != nil {
 				return nil, err
 			}
@@ -111,14 +111,6 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 		}
 		return outcomes, o.outbox.Write(ctx, tx, events...)
 	})
-}
-
-// begun is when the saga of the order begins.
-func (p placing) begun() time.Time {
-	if p.begunAt.IsZero() {
-		return p.order.createdAt
-	}
-	return p.begunAt
 }
 
 // begin is the first transition of a saga.

@@ -18,8 +18,9 @@ func (e *engine) backlogConfig() shed.BacklogConfig {
 	return shed.BacklogConfig{Name: "orders", UnderWay: e.underWay, Target: stepWait}
 }
 
-// underWay counts the sagas that are being driven, none while the database is away: then new orders go into the intake stream. Those that wait for a time or for a participant that is away cost
-// nothing meanwhile, and those of batches yield to orders anyway.
+// underWay counts the sagas that are being driven. Those that wait for a time or for a participant that is away cost
+// nothing meanwhile, and those of batches yield to orders anyway. While the database is away it is none: new orders go into
+// the intake stream.
 func (e *engine) underWay() int {
 	if e.databaseIsAway() {
 		return 0

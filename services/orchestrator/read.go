@@ -23,7 +23,7 @@ func (o *orchestrator) getOrder(ctx context.Context, orderID string) (orderView,
 	if err != nil {
 		return orderView{}, nil, err
 	}
-	v, err := o.orderOf(ctx, oid)
+	v, err := o.find(ctx, oid)
 	if err != nil || v.queued {
 		return v, nil, err
 	}

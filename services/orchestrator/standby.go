@@ -94,26 +94,21 @@ func (q queued) command() placeCommand {
 	}
 }
 
-// placing is the order on its way into the database.
-func (q queued) placing(o *orchestrator) (placing, error) {
+// order is the order as it was accepted.
+func (q queued) order() (order, error) {
 	c := q.command()
 	total, err := totalOf(c.lines)
-	if err != nil {
-		return placing{}, err
-	}
-	r, err := c.idempotency(o)
-	if err != nil {
-		return placing{}, err
-	}
-	made := order{id: q.OrderID, sagaID: q.SagaID, createdAt: q.AcceptedAt}
-	made.subject = c.subject(made.id, total)
-	return placing{request: r, order: made, traceparent: q.Traceparent}, nil
+	return order{id: q.OrderID, sagaID: q.SagaID, createdAt: q.AcceptedAt, subject: c.subject(q.OrderID, total)}, err
 }
 
 // view is the order as its client sees it while it waits.
-func (q queued) view(o *orchestrator) (orderView, error) {
-	p, err := q.placing(o)
-	return orderView{order: p.order, queued: true, updatedAt: q.AcceptedAt}, err
+func (q queued) view() (orderView, error) {
+	accepted, err := q.order()
+	return viewQueued(accepted), err
+}
+
+func viewQueued(accepted order) orderView {
+	return orderView{order: accepted, queued: true, updatedAt: accepted.createdAt}
 }
 
 // The subjects of the stream name the key first, of which there is one message at most, and then the order.
@@ -204,18 +199,19 @@ func (o *orchestrator) queue(ctx context.Context, c placeCommand, p placing, awa
 	if err != nil {
 		return orderView{}, unavailable(away, err)
 	}
-	if replayed {
-		earlier, err := kept.command().idempotency(o)
-		if err != nil {
-			return orderView{}, err
-		}
-		if err := earlier.Same(p.request); err != nil {
-			return orderView{}, err
-		}
-		idem.MarkReplayed(ctx)
+	if !replayed {
+		o.standby.metrics.taken.Add(ctx, 1)
+		return viewQueued(p.order), nil
 	}
-	o.standby.metrics.queued(ctx, replayed)
-	return kept.view(o)
+	earlier, err := kept.command().idempotency(o)
+	if err != nil {
+		return orderView{}, err
+	}
+	if err := earlier.Same(p.request); err != nil {
+		return orderView{}, err
+	}
+	idem.MarkReplayed(ctx)
+	return kept.view()
 }
 
 // unavailable is the refusal of an order that neither log has taken, or may have taken without saying so.
@@ -229,8 +225,8 @@ func unavailable(away, standby error) error {
 	return e
 }
 
-// orderOf gives an order wherever it is: in the database, under its id or one that it was given besides, or in the stream.
-func (o *orchestrator) orderOf(ctx context.Context, orderID OrderID) (v orderView, err error) {
+// find gives an order wherever it is: in the database, under its id or one that it was given besides, or in the stream.
+func (o *orchestrator) find(ctx context.Context, orderID OrderID) (v orderView, err error) {
 	err = o.withDatabase(ctx, func(ctx context.Context) (err error) {
 		st := newStore(o.pool)
 		if v, err = st.order(ctx, orderID); rpcerr.Is(err, rpcerr.NotFound) {
@@ -243,7 +239,7 @@ func (o *orchestrator) orderOf(ctx context.Context, orderID OrderID) (v orderVie
 	}
 	waiting, lost := o.standby.find(ctx, orderID)
 	if lost == nil {
-		return waiting.view(o)
+		return waiting.view()
 	}
 	if isAway(err) && !errors.Is(lost, jetstream.ErrMsgNotFound) {
 		return v, unavailable(err, lost)

@@ -139,7 +139,7 @@ const queuedLook = time.Second
 // that is not in the stream is in the database, as far as is known while that is away.
 func (o *orchestrator) awaitQueued(ctx context.Context, orderID OrderID, nothing func() error, send func(sighting) error) (OrderID, error) {
 	for told := false; ; {
-		v, err := o.orderOf(ctx, orderID)
+		v, err := o.find(ctx, orderID)
 		switch {
 		case isAway(err):
 			return orderID, nil
