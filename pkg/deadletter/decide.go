@@ -123,7 +123,7 @@ func (b *box) redrive(ctx context.Context, tx *pg.Tx, l letter, want decision) (
 		}
 		return came, nil, record(ctx, tx, l, want, came, "")
 	}
-	if inbox.IsTransient(why) || ctx.Err() != nil {
+	if pg.IsTransient(why) || ctx.Err() != nil {
 		return 0, nil, fmt.Errorf("redriving: %w", errors.Join(why, ctx.Err()))
 	}
 	cause := inbox.Text(why.Error())

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -289,23 +287,5 @@ func TestReceiver_ContinuesTheWritersTrace(t *testing.T) {
 	}
 	if !slices.Contains(span.Attributes(), attribute.String("messaging.message.id", e.ID.String())) {
 		t.Errorf("got attributes %v, want the event's id among them", span.Attributes())
-	}
-}
-
-func TestIsTransient_TellsTheDatabasesFaultsFromTheEvents(t *testing.T) {
-	t.Parallel()
-	coded := func(code string) error { return fmt.Errorf("inserting: %w", &pgconn.PgError{Code: code}) }
-	for want, errs := range map[bool][]error{
-		true: {
-			pg.ErrCommitUnknown, io.ErrUnexpectedEOF, context.Canceled, coded("57P01"), coded("40P01"), coded("08006"),
-			coded("53300"), coded("25006"), &pgconn.ConnectError{},
-		},
-		false: {errHandler, coded("23505"), coded("22003"), coded("42P01"), coded("57014"), coded(""), context.DeadlineExceeded},
-	} {
-		for _, err := range errs {
-			if got := IsTransient(err); got != want {
-				t.Errorf("%v: got transient %v, want %v", err, got, want)
-			}
-		}
 	}
 }

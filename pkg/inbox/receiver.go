@@ -129,7 +129,7 @@ func (r *receiver) process(ctx context.Context, msgs []jetstream.Msg) error {
 		switch err := r.apply(ctx, batch); {
 		case err == nil:
 			r.ack(ctx, batch)
-		case IsTransient(err):
+		case pg.IsTransient(err):
 			r.putBack(ctx, append(batch, suspects...))
 			return err
 		default:
@@ -140,7 +140,7 @@ func (r *receiver) process(ctx context.Context, msgs []jetstream.Msg) error {
 		switch err := r.apply(ctx, suspects[i:i+1]); {
 		case err == nil:
 			r.ack(ctx, suspects[i:i+1])
-		case IsTransient(err):
+		case pg.IsTransient(err):
 			r.putBack(ctx, suspects[i:])
 			return err
 		default:

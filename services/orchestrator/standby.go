@@ -15,7 +15,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
-	"github.com/tieout/tieout/pkg/inbox"
+	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
@@ -43,7 +43,7 @@ func databaseBreaker(cfg rpc.BreakerConfig) (*rpc.Breaker, error) {
 // isAway says whether an error is that the database does not answer, or was not asked for that reason.
 func isAway(err error) bool {
 	return rpcerr.Is(err, rpcerr.DestinationDown) || errors.Is(err, groupcommit.ErrUnknown) || errors.Is(err, context.DeadlineExceeded) ||
-		inbox.IsTransient(err)
+		pg.IsTransient(err)
 }
 
 // withDatabase does something with the database, unless that is known to be away.

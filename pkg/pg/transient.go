@@ -1,4 +1,4 @@
-package inbox
+package pg
 
 import (
 	"context"
@@ -7,12 +7,10 @@ import (
 	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/tieout/tieout/pkg/pg"
 )
 
-// IsTransient reports whether err is the database's or the moment's, not the event's: trying again later may well
-// succeed, and nothing is learned about the event.
+// IsTransient reports whether err is the database's or the moment's, and not the fault of what was to be done: trying again
+// later may well succeed, and nothing is learned about that.
 func IsTransient(err error) bool {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true // whatever the reason, a wrong password included
@@ -24,7 +22,7 @@ func IsTransient(err error) bool {
 		return true
 	}
 	for _, sign := range []error{
-		pg.ErrCommitUnknown, context.Canceled, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		ErrCommitUnknown, context.Canceled, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 	} {
 		if errors.Is(err, sign) {
 			return true
