@@ -57,7 +57,12 @@ func (s *system) load(t *testing.T, caller string) {
 
 func (s *system) scrape(t testing.TB) map[string]*family {
 	t.Helper()
-	raw, err := request(t.Context(), http.MethodGet, "http://"+s.process.HTTPAddr()+"/metrics", "", "Accept", openMetrics)
+	return scrapeOf(t, "http://"+s.process.HTTPAddr()+"/metrics")
+}
+
+func scrapeOf(t testing.TB, url string) map[string]*family {
+	t.Helper()
+	raw, err := request(t.Context(), http.MethodGet, url, "", "Accept", openMetrics)
 	if err != nil {
 		t.Fatal(err)
 	}
