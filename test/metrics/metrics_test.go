@@ -97,6 +97,7 @@ func TestMetrics(t *testing.T) {
 	t.Run("have labels with closed sets of values", func(t *testing.T) { wantClosed(t, first) })
 	t.Run("have exemplars where they are latencies", func(t *testing.T) { wantExemplars(t, first) })
 	t.Run("are there when dashboards and rules ask for them", func(t *testing.T) { wantQueriesAnswered(t, first) })
+	t.Run("have the labels that dashboards and rules select by", func(t *testing.T) { wantSelectorsPossible(t, first) })
 	t.Run("tell what happened", func(t *testing.T) { wantTold(t, first) })
 	t.Run("tell ages in classes", func(t *testing.T) { s.wantAges(t) })
 	s.load(t, "second")
