@@ -25,7 +25,20 @@ func newMetrics(m metric.Meter) (metrics, error) {
 		metric.WithDescription("Batches whose totals were proven, by whether they held."))
 	decided, err3 := m.Int64Counter("tieout.billing.occurrences",
 		metric.WithDescription("Occurrences of schedules that were decided on, by state, and of those that are not run the reason."))
-	return metrics{settled: settled, proofs: proofs, decided: decided}, errors.Join(err1, err2, err3)
+	all := metrics{settled: settled, proofs: proofs, decided: decided}
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return all, err
+	}
+	ctx := context.Background()
+	for _, outcome := range []itemState{itemSucceeded, itemFailed, itemUnknown} {
+		all.settled.Add(ctx, 0, metric.WithAttributes(attribute.String("outcome", outcome.String())))
+	}
+	for _, holds := range []bool{true, false} {
+		all.proofs.Add(ctx, 0, metric.WithAttributes(attribute.Bool("holds", holds)))
+	}
+	all.occurrences(ctx, 0, occurrenceRun, "")
+	all.occurrences(ctx, 0, occurrenceMissed, calendar.SkipMissed)
+	return all, nil
 }
 
 // counted counts items that were settled.
@@ -55,6 +68,10 @@ func (m metrics) decidedOn(ctx context.Context, decided []*occurrence) {
 		counts[kind{o.state, o.why}]++
 	}
 	for k, n := range counts {
-		m.decided.Add(ctx, n, metric.WithAttributes(attribute.String("state", k.state.String()), attribute.String("reason", string(k.why))))
+		m.occurrences(ctx, n, k.state, k.why)
 	}
+}
+
+func (m metrics) occurrences(ctx context.Context, n int64, state occurrenceState, why calendar.Skip) {
+	m.decided.Add(ctx, n, metric.WithAttributes(attribute.String("state", state.String()), attribute.String("reason", string(why))))
 }
