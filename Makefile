@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench gen lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench gen rules lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -57,9 +57,13 @@ bench: postgres ## Measure sagas, orders, charges and reservations per second, a
 watches: postgres ## Open 20,000 watches at one process, over gRPC and over WebSocket, and change 1,000 orders a second
 	go test -run '^$$' -bench Watches -benchtime 1x ./test/e2e
 
-gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
+gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql), and rules from the objectives
 	$(TOOL) buf generate
 	$(TOOL) sqlc generate
+	go run ./cmd/tieout slo rules -f deploy/observability/slo.yaml --output deploy/observability/slo-rules.yaml
+
+rules: ## Check the rules and alerts of Prometheus, and run their unit tests (needs promtool)
+	go test -count=1 -v -run Rules ./test/alerts
 
 lint: ## Check formatting, vet, modern Go, static analysis and the contracts
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -140,6 +141,7 @@ func (c *cli) sloRulesCommand() *cobra.Command {
 their error budget is used up too fast, for the rule_files of a Prometheus.`,
 	}
 	file := cmd.Flags().StringP("file", "f", "", "the objectives")
+	to := cmd.Flags().String("output", "", "file to write (default stdout)")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if *file == "" {
 			return usageError{errors.New("-f names the file of objectives")}
@@ -153,7 +155,14 @@ their error budget is used up too fast, for the rule_files of a Prometheus.`,
 		if err != nil {
 			return usageError{fmt.Errorf("%s: %w", *file, err)}
 		}
-		return objective.WriteRules(c.stdout, all)
+		if *to == "" {
+			return objective.WriteRules(c.stdout, all)
+		}
+		var rules bytes.Buffer
+		if err := objective.WriteRules(&rules, all); err != nil {
+			return err
+		}
+		return os.WriteFile(*to, rules.Bytes(), 0o644)
 	}
 	return cmd
 }

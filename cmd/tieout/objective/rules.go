@@ -136,4 +136,4 @@ func (o Objective) alert(severity, what string, pairs []burn) rule {
 // number writes a number without what computing has added to it.
 func number(v float64) string { return strconv.FormatFloat(v, 'g', 10, 64) }
 
-func percent(v float64) string { return strconv.FormatFloat(v*100, 'g', 10, 64) + " %" }
+func percent(v float64) string { return strconv.FormatFloat(v*100, 'g', 10, 64) + "%" }
