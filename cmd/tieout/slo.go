@@ -69,16 +69,22 @@ Exits with 8 when an objective was missed in a month or over all of the time, an
 	format := formatFlag(cmd)
 	url := cmd.Flags().String("prometheus", "http://127.0.0.1:9090", "URL of the Prometheus that loads the rules")
 	since := cmd.Flags().String("since", "30d", "how far back: days (30d), or a duration (12h)")
+	until := cmd.Flags().String("until", "", "until when, "+timeHelp+" (default now)")
 	timeout := cmd.Flags().Duration("timeout", time.Minute, "how long it may take")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		back, err := parseBack(*since)
 		if err != nil {
 			return usageError{fmt.Errorf("--since: %w", err)}
 		}
+		to := time.Now()
+		if at, err := timeFlag("until", *until); err != nil {
+			return err
+		} else if at != nil {
+			to = at.AsTime()
+		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), *timeout)
 		defer cancel()
-		now := time.Now()
-		return c.sloReport(ctx, *format, objective.Prometheus{URL: *url}, now.Add(-back), now)
+		return c.sloReport(ctx, *format, objective.Prometheus{URL: *url}, to.Add(-back), to)
 	}
 	return cmd
 }
