@@ -28,7 +28,7 @@ const (
 // Config is what a Desk works with.
 type Config struct {
 	Log *slog.Logger
-	// Meter makes the metric tieout.dead_letter.open, by tieout.service and consumer.
+	// Meter makes the metrics tieout.dead_letter.open and .age, by tieout.service and consumer.
 	Meter metric.Meter
 }
 
@@ -51,8 +51,10 @@ func New(cfg Config) (*Desk, error) {
 	d := &Desk{log: cfg.Log, wake: periodic.NewBell()}
 	open, err := cfg.Meter.Int64ObservableGauge("tieout.dead_letter.open",
 		metric.WithDescription("Dead letters that wait for a person, by consumer."), metric.WithUnit("{event}"))
-	if err == nil {
-		_, err = cfg.Meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error { return d.observe(ctx, o, open) }, open)
+	age, err2 := cfg.Meter.Float64ObservableGauge("tieout.dead_letter.age",
+		metric.WithDescription("For how long the oldest of them has been waiting; 0 when there is none."), metric.WithUnit("s"))
+	if err = errors.Join(err, err2); err == nil {
+		_, err = cfg.Meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error { return d.observe(ctx, o, open, age) }, open, age)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("making metrics of dead letters: %w", err)
@@ -91,16 +93,25 @@ func (d *Desk) operateOnce(ctx context.Context) (again bool, err error) {
 	return again, errors.Join(errs...)
 }
 
-const countOpen = `SELECT consumer, count(*) FROM dead_letter WHERE state = 1 GROUP BY consumer`
+const countOpen = `
+SELECT consumer, count(*), extract(epoch FROM now() - min(created_at))::float8 FROM dead_letter WHERE state = 1 GROUP BY consumer`
+
+// waiting is what waits for a person.
+type waiting struct {
+	letters int64
+	oldest  float64 // in seconds
+}
 
 // observe counts what is open, when somebody collects the metrics.
-func (d *Desk) observe(ctx context.Context, o metric.Observer, open metric.Int64Observable) error {
+func (d *Desk) observe(ctx context.Context, o metric.Observer, open metric.Int64Observable, age metric.Float64Observable) error {
 	var errs []error
 	for _, b := range d.boxes {
-		counts, err := b.countOpen(ctx)
-		for consumer, n := range counts {
-			o.ObserveInt64(open, n, metric.WithAttributes(
-				attribute.String("tieout.service", b.service), attribute.String("messaging.consumer.group.name", consumer)))
+		all, err := b.countOpen(ctx)
+		for consumer, w := range all {
+			labels := metric.WithAttributes(
+				attribute.String("tieout.service", b.service), attribute.String("messaging.consumer.group.name", consumer))
+			o.ObserveInt64(open, w.letters, labels)
+			o.ObserveFloat64(age, w.oldest, labels)
 		}
 		errs = append(errs, err)
 	}
@@ -108,19 +119,19 @@ func (d *Desk) observe(ctx context.Context, o metric.Observer, open metric.Int64
 }
 
 // countOpen counts what is open, by consumer; 0 for a consumer that has nothing.
-func (b *box) countOpen(ctx context.Context) (map[string]int64, error) {
+func (b *box) countOpen(ctx context.Context) (map[string]waiting, error) {
+	all := map[string]waiting{}
+	for consumer := range b.consumers {
+		all[consumer] = waiting{}
+	}
 	rows, err := b.pool.Query(ctx, countOpen)
 	if err != nil {
 		return nil, fmt.Errorf("counting dead letters of %s: %w", b.service, err)
 	}
-	counts := map[string]int64{}
-	for consumer := range b.consumers {
-		counts[consumer] = 0
-	}
 	var consumer string
-	var n int64
-	if _, err := pgx.ForEachRow(rows, []any{&consumer, &n}, func() error { counts[consumer] = n; return nil }); err != nil {
+	var w waiting
+	if _, err := pgx.ForEachRow(rows, []any{&consumer, &w.letters, &w.oldest}, func() error { all[consumer] = w; return nil }); err != nil {
 		return nil, fmt.Errorf("counting dead letters of %s: %w", b.service, err)
 	}
-	return counts, nil
+	return all, nil
 }

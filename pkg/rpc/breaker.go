@@ -33,6 +33,8 @@ type BreakerConfig struct {
 	Probes uint32 `koanf:"probes"`
 	// Down tells whether an outcome means that the destination does not answer. Default: by the gRPC status.
 	Down func(error) bool `koanf:"-"`
+	// Service is whose calls it is for, as the metric names it.
+	Service string `koanf:"-"`
 	// Log is told of every change of state; Meter shows the state. Default: nobody is told.
 	Log   *slog.Logger `koanf:"-"`
 	Meter metric.Meter `koanf:"-"`
@@ -63,7 +65,7 @@ type Breaker struct {
 }
 
 // NewBreaker makes the breaker of one destination; its state is the metric tieout.breaker.state (0 closed,
-// 1 half open, 2 open).
+// 1 half open, 2 open), by service and destination.
 func NewBreaker(destination string, cfg BreakerConfig) (*Breaker, error) {
 	cfg = cfg.withDefaults()
 	b := &Breaker{destination: destination}
@@ -89,10 +91,11 @@ func NewBreaker(destination string, cfg BreakerConfig) (*Breaker, error) {
 			}
 		},
 	})
+	labels := metric.WithAttributes(attribute.String("tieout.service", cfg.Service), attribute.String("destination", destination))
 	_, err := cfg.Meter.Int64ObservableGauge("tieout.breaker.state",
 		metric.WithDescription("State of the circuit breaker: 0 closed, 1 half open, 2 open."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(b.State()), metric.WithAttributes(attribute.String("destination", destination)))
+			o.Observe(int64(b.State()), labels)
 			return nil
 		}))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
 
 	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/shed"
@@ -61,7 +62,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	measured := otelgrpc.NewServerHandler(
 		otelgrpc.WithTracerProvider(cfg.Tracers),
 		otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
-		otelgrpc.WithPropagators(cfg.Telemetry.Propagator))
+		otelgrpc.WithPropagators(cfg.Telemetry.Propagator),
+		// What callers make up is no label of a metric; and who asks for health asks often.
+		otelgrpc.WithFilter(func(i *stats.RPCTagInfo) bool { _, ours := methods[i.FullMethodName]; return ours }))
 	keeper := &doorkeeper{Handler: measured, admission: a, methods: methods, polite: rate.NewLimiter(politely, politely)}
 	s := &Server{admission: a, methods: methods, Server: grpc.NewServer(
 		grpc.InTapHandle(keeper.look),

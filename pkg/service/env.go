@@ -90,7 +90,7 @@ func (e *Env) Backlog(cfg shed.BacklogConfig) *shed.Backlog {
 // Dial connects to another service, through a circuit breaker: in memory when it runs in this process and addr
 // is empty, else at addr. The connection closes with the process.
 func (e *Env) Dial(destination, addr string) (*grpc.ClientConn, error) {
-	breaker, err := rpc.NewBreaker(destination, rpc.BreakerConfig{Log: e.Log, Meter: e.Meter})
+	breaker, err := rpc.NewBreaker(destination, rpc.BreakerConfig{Service: e.Name, Log: e.Log, Meter: e.Meter})
 	if err != nil {
 		return nil, err
 	}

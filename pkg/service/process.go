@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -33,6 +35,9 @@ import (
 )
 
 const memoryBuffer = 1 << 20
+
+// serviceKey labels what is measured of one of the services of a process.
+const serviceKey = attribute.Key("tieout.service")
 
 var (
 	// ErrConfig says that a process was not started because its configuration is wrong.
@@ -179,6 +184,19 @@ func (p *Process) connectNATS() (jetstream.JetStream, error) {
 		return nil, fmt.Errorf("connecting to NATS: %w", err)
 	}
 	p.onStop(nc.Close)
+	_, err = p.telemetry.Meters.Meter("github.com/tieout/tieout/pkg/service").Int64ObservableGauge("tieout.nats.connected",
+		metric.WithDescription("1 while the process is connected to NATS."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			var connected int64
+			if nc.IsConnected() {
+				connected = 1
+			}
+			o.Observe(connected)
+			return nil
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("making metric of NATS: %w", err)
+	}
 	return jetstream.New(nc)
 }
 
@@ -209,12 +227,16 @@ func (p *Process) openPool(ctx context.Context, s Service, tracers trace.TracerP
 	}
 	pool, err := pg.Open(ctx, pg.Config{
 		DSN: s.Postgres.DSN, MaxConns: s.Postgres.MaxConns, Reserved: s.Postgres.MaxConns / 4, ApplicationName: "tieout " + s.Name,
-		Tracer: otelpgx.NewTracer(otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(p.telemetry.Meters)),
+		Tracer: otelpgx.NewTracer(otelpgx.WithTracerProvider(tracers), otelpgx.WithMeterProvider(p.telemetry.Meters),
+			otelpgx.WithMeterAttributes(serviceKey.String(s.Name))),
 	})
 	if err != nil {
 		return nil, err
 	}
 	p.onStop(pool.Close)
+	if err := otelpgx.RecordStats(pool, otelpgx.WithStatsMeterProvider(p.telemetry.Meters), otelpgx.WithStatsAttributes(serviceKey.String(s.Name))); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
 	defer cancel()
 	if err := pg.WaitReady(ctx, pool); err != nil {

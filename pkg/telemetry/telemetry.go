@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
@@ -39,13 +37,15 @@ type Config struct {
 type Telemetry struct {
 	// Propagator carries trace context and baggage over gRPC and NATS (W3C).
 	Propagator propagation.TextMapPropagator
-	// Meters makes every instrument of the process.
+	// Meters makes every instrument of the process. What its meters' RegisterCallback measures with is given a context that ends
+	// with the scrape. Two meters must not make the same instrument with the same attributes: which meter it is of is not told.
 	Meters metric.MeterProvider
 
 	config    Config
 	registry  *prometheus.Registry
 	processor sdktrace.SpanProcessor
 	metrics   *sdkmetric.MeterProvider
+	scrapes   *scrapes
 
 	mu      sync.Mutex
 	tracers map[string]*sdktrace.TracerProvider
@@ -61,12 +61,13 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 		tracers:    map[string]*sdktrace.TracerProvider{},
 	}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	reader, err := otelprom.New(otelprom.WithRegisterer(t.registry))
+	reader, err := otelprom.New(otelprom.WithRegisterer(t.registry), otelprom.WithoutScopeInfo())
 	if err != nil {
 		return nil, fmt.Errorf("setting up metrics: %w", err)
 	}
 	t.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(t.resource("tieout")))
-	t.Meters = t.metrics
+	t.scrapes = &scrapes{MeterProvider: t.metrics}
+	t.Meters = t.scrapes
 	if t.processor == nil && cfg.OTLPEndpoint != "" {
 		// The exporter would take the default for what it cannot parse.
 		if u, err := url.Parse(cfg.OTLPEndpoint); err != nil || u.Host == "" {
@@ -111,11 +112,6 @@ func (t *Telemetry) Tracers(service string) trace.TracerProvider {
 	p := sdktrace.NewTracerProvider(options...)
 	t.tracers[service] = p
 	return p
-}
-
-// Handler serves the metrics in OpenMetrics or Prometheus text form.
-func (t *Telemetry) Handler() http.Handler {
-	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
 // Shutdown sends what is left, up to ctx's end.

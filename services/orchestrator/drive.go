@@ -175,6 +175,7 @@ func (e *engine) commit(sagas []*live, writes []transition) {
 		}
 	}
 	e.metrics.recorded(ctx, durable)
+	e.metrics.ended(ctx, sagas, writes, results)
 	for i, r := range results {
 		e.written(ctx, sagas[i], writes[i], r.Err)
 	}

@@ -65,14 +65,16 @@ type live struct {
 	// Of whoever holds the saga.
 	driven
 	term     *term
-	failures int  // to read or write it, in a row
-	notSent  int  // calls that were not sent, in a row
-	pendings int  // answers, in a row, that say no more than the history does: it is pending
-	asked    bool // what it waits for may have come: ask now
+	failures int      // to read or write it, in a row
+	notSent  int      // calls that were not sent, in a row
+	pendings int      // answers, in a row, that say no more than the history does: it is pending
+	asked    bool     // what it waits for may have come: ask now
+	counted  standing // what shown was set to
 
 	// Guarded by the engine's mu.
-	nudged  bool // somebody else has written to it: it is read again before anything else is done
-	waiting bool // it is with the timers
+	nudged  bool     // somebody else has written to it: it is read again before anything else is done
+	waiting bool     // it is with the timers
+	shown   standing // what the metrics tell of it
 
 	alarm alarm // the timers'
 }
@@ -188,6 +190,7 @@ func (e *engine) takeIn(def saga.Definition, begun []transition, subjects []subj
 		}
 	}
 	e.waker.wake(others)
+	e.metrics.began(def.Name, begun, subjects)
 }
 
 // changed has sagas looked at again, because somebody else than their owner wrote to them.
@@ -306,6 +309,7 @@ func (e *engine) next(l *live) {
 		e.drop(l)
 		return
 	}
+	e.show(l)
 	switch c := commands[0]; c.Op {
 	case saga.Wait:
 		e.wait(l, c.Until)

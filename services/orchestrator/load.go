@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -88,6 +89,7 @@ func understand(row orchestratordb.LoadSagasRow, history []orchestratordb.ListEv
 	if d.state, err = saga.Fold(d.def, d.events); err != nil {
 		return d, err
 	}
+	d.view.stepAt = comesUp(time.Time{}, d.events)
 	if d.state.Seq != d.view.seq {
 		d.view.become(d.def, d.state, d.events[len(d.events)-1].At)
 	}

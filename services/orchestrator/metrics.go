@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
 
+	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -18,6 +21,9 @@ type engineMetrics struct {
 	outcomes metric.Int64Counter
 	events   metric.Int64Counter
 	held     metric.Int64Counter
+	steps    metric.Float64Histogram
+	sagas    metric.Float64Histogram
+	money    metric.Int64Counter
 }
 
 func newEngineMetrics(m metric.Meter) (engineMetrics, error) {
@@ -30,7 +36,16 @@ func newEngineMetrics(m metric.Meter) (engineMetrics, error) {
 		metric.WithDescription("Events recorded, by type: started sagas, steps done, compensations, parked sagas."))
 	held, err4 := m.Int64Counter("tieout.saga.retries.held",
 		metric.WithDescription("Times that a step was not asked again yet because it would be beyond the retry budget, by call."))
-	return engineMetrics{calls: calls, outcomes: outcomes, events: events, held: held}, errors.Join(err1, err2, err3, err4)
+	steps, err5 := m.Float64Histogram("tieout.saga.step.duration", metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+		metric.WithDescription("Time from when a step, or its compensation, came up until what came of it was durable, all attempts and waits included."))
+	sagas, err6 := m.Float64Histogram("tieout.saga.duration", metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600),
+		metric.WithDescription("Time from when a saga was accepted until it ended, or was parked, by outcome."))
+	money, err7 := m.Int64Counter("tieout.saga.money",
+		metric.WithDescription("Money of sagas that were accepted, that have ended, and that were parked, in minor units of its currency."))
+	return engineMetrics{calls: calls, outcomes: outcomes, events: events, held: held, steps: steps, sagas: sagas, money: money},
+		errors.Join(err1, err2, err3, err4, err5, err6, err7)
 }
 
 // intakeMetrics count orders that the database was not there for.
@@ -40,37 +55,12 @@ func newIntakeMetrics(m metric.Meter) (intakeMetrics, error) {
 	taken, err1 := m.Int64Counter("tieout.intake.queued",
 		metric.WithDescription("Orders that the intake stream took in while the database could not be reached."))
 	moved, err2 := m.Int64Counter("tieout.intake.drained", metric.WithDescription("Orders that were moved from the intake stream to the database."))
-	return intakeMetrics{taken, moved}, errors.Join(err1, err2)
-}
-
-// observe shows what is in memory: the sagas, and those that wait in each lane.
-func (e *engine) observe(m metric.Meter) error {
-	sagas, err1 := m.Int64ObservableGauge("tieout.saga.live", metric.WithDescription("Sagas that this replica drives."))
-	shards, err2 := m.Int64ObservableGauge("tieout.saga.shards", metric.WithDescription("Shards that this replica owns."))
-	lanes, err3 := m.Int64ObservableGauge("tieout.saga.lane.waiting", metric.WithDescription("Sagas that wait for a call to carry them."))
-	blocked, err4 := m.Int64ObservableGauge("tieout.saga.lane.blocked", metric.WithDescription("1 while nothing can be sent, 0 otherwise."))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return err
+	if err := errors.Join(err1, err2); err != nil {
+		return intakeMetrics{}, err
 	}
-	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		e.mu.Lock()
-		live := len(e.live)
-		e.mu.Unlock()
-		o.ObserveInt64(sagas, int64(live))
-		o.ObserveInt64(shards, int64(len(e.shards.ours())))
-		for name, l := range e.lanes {
-			waiting, isBlocked := l.waits()
-			call := metric.WithAttributes(attribute.String("call", name))
-			o.ObserveInt64(lanes, int64(waiting), call)
-			var held int64
-			if isBlocked {
-				held = 1
-			}
-			o.ObserveInt64(blocked, held, call)
-		}
-		return nil
-	}, sagas, shards, lanes, blocked)
-	return err
+	taken.Add(context.Background(), 0)
+	moved.Add(context.Background(), 0)
+	return intakeMetrics{taken, moved}, nil
 }
 
 // called counts what came of a call; the outcome of what was not sent is 0.
@@ -87,19 +77,76 @@ func (m engineMetrics) heldBack(call string) {
 	m.held.Add(context.Background(), 1, metric.WithAttributes(attribute.String("call", call)))
 }
 
+// began counts sagas that were accepted, all of one definition.
+func (m engineMetrics) began(definition string, begun []transition, subjects []subject) {
+	ctx := context.Background()
+	m.recorded(ctx, begun)
+	for _, s := range subjects {
+		m.money.Add(ctx, s.total.Minor, moneyOf(definition, "accepted", s))
+	}
+}
+
+// ended counts the money of those sagas, of a commit, that have ended or were parked.
+func (m engineMetrics) ended(ctx context.Context, sagas []*live, writes []transition, results []groupcommit.Result[struct{}]) {
+	for i, l := range sagas {
+		if phase := writes[i].after.phase; results[i].Err == nil && phase.Resting() {
+			m.money.Add(ctx, l.subject.total.Minor, moneyOf(l.view.definition.name, phase.String(), l.subject))
+		}
+	}
+}
+
+func moneyOf(definition, outcome string, s subject) metric.MeasurementOption {
+	return metric.WithAttributes(attribute.String("definition", definition), attribute.String("outcome", outcome),
+		attribute.String("currency", string(s.total.Currency)))
+}
+
 // recorded counts the events of transitions that are durable.
 func (m engineMetrics) recorded(ctx context.Context, written []transition) {
 	type kind struct {
 		of   saga.EventType
 		step string
 	}
-	counts := map[kind]int{}
+	counts, now := map[kind]int{}, clock()
 	for _, t := range written {
+		ctx, since := inTraceOf(ctx, t.view), t.view.stepAt
 		for _, e := range t.events {
 			counts[kind{e.Type, e.Step}]++
+			m.measure(ctx, t.view, e, now, since)
+			since = comesUp(since, []saga.Event{e})
 		}
 	}
 	for k, n := range counts {
 		m.events.Add(ctx, int64(n), metric.WithAttributes(attribute.String("type", string(k.of)), attribute.String("step", k.step)))
 	}
+}
+
+// measure measures the time that an event ends: that of a step, or of the saga.
+func (m engineMetrics) measure(ctx context.Context, v sagaView, e saga.Event, now, stepAt time.Time) {
+	definition := attribute.String("definition", v.definition.name)
+	var kind, outcome string
+	switch e.Type {
+	case saga.SagaCompleted, saga.SagaCompensated, saga.SagaParked:
+		m.sagas.Record(ctx, now.Sub(v.createdAt).Seconds(), metric.WithAttributes(definition, attribute.String("outcome", string(e.Type))))
+		return
+	case saga.StepDone:
+		kind, outcome = "execute", "done"
+	case saga.StepRefused:
+		kind, outcome = "execute", "refused"
+	case saga.StepCompensated:
+		kind, outcome = "compensate", "done"
+	default:
+		return
+	}
+	if !stepAt.IsZero() {
+		m.steps.Record(ctx, now.Sub(stepAt).Seconds(), metric.WithAttributes(definition,
+			attribute.String("step", e.Step), attribute.String("kind", kind), attribute.String("outcome", outcome)))
+	}
+}
+
+// inTraceOf is a context in a saga's trace, if that is sampled: what is measured in it can be an exemplar.
+func inTraceOf(ctx context.Context, v sagaView) context.Context {
+	if !strings.HasSuffix(v.traceparent, "-01") {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": v.traceparent})
 }

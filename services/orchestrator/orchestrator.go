@@ -129,6 +129,7 @@ type sagaView struct {
 	nextAt      time.Time // zero for none
 	createdAt   time.Time
 	updatedAt   time.Time
+	stepAt      time.Time // when the step it is at came up; zero where its history was not read
 }
 
 // subjectID is the id of what the saga is for, as others are told it: ord_… or rcp_….

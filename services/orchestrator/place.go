@@ -122,6 +122,7 @@ func begin(def saga.Definition, v sagaView) (transition, error) {
 	}
 	v.definition, v.deadline = keyOf(def), state.Deadline
 	v.become(def, state, first.At)
+	v.stepAt = first.At
 	return transition{view: v, events: []saga.Event{first}, state: state, after: v}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/groupcommit"
@@ -41,7 +42,18 @@ func (r run) transit(events []saga.Event) (transition, error) {
 		}
 	}
 	t.after.become(r.def, t.state, events[len(events)-1].At)
+	t.after.stepAt = comesUp(t.view.stepAt, events)
 	return t, nil
+}
+
+// comesUp is when the step that a saga is at came up, after events that follow on a time when one did.
+func comesUp(before time.Time, events []saga.Event) time.Time {
+	for _, e := range events {
+		if e.Type.ComesUp() {
+			before = e.At
+		}
+	}
+	return before
 }
 
 // record makes transitions of many sagas durable, with what the outbox tells of them. One whose saga was changed by

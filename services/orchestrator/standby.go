@@ -65,7 +65,7 @@ type standby struct {
 }
 
 func newStandby(env *service.Env) (*standby, error) {
-	database, err1 := databaseBreaker(rpc.BreakerConfig{Log: env.Log, Meter: env.Meter})
+	database, err1 := databaseBreaker(rpc.BreakerConfig{Service: env.Name, Log: env.Log, Meter: env.Meter})
 	metrics, err2 := newIntakeMetrics(env.Meter)
 	return &standby{js: env.JetStream, replicas: env.StreamReplicas, database: database, metrics: metrics}, errors.Join(err1, err2)
 }

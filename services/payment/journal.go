@@ -52,6 +52,7 @@ func (s *payments) postJournal(ctx context.Context, d decision) ([]entry, error)
 		if err := newStore(tx).postDecided(ctx, b); err != nil {
 			return JournalID{}, "", err
 		}
+		s.countBooked(ctx, tx, []booking{b})
 		act := action{actor: d.caller, verb: "post a " + d.kind.String(), reason: d.reason, journal: journalID}
 		if err := newStore(tx).insertActions(ctx, []action{act}); err != nil {
 			return JournalID{}, "", err

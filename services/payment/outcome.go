@@ -155,6 +155,7 @@ func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*paym
 	if err := st.post(ctx, r.bookings); err != nil {
 		return nil, err
 	}
+	s.countBooked(ctx, tx, r.bookings)
 	return written, s.outbox.Write(ctx, tx, r.events()...)
 }
 

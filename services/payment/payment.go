@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tieout/tieout/pkg/errand"
@@ -54,6 +55,7 @@ type payments struct {
 	webhooks periodic.Bell              // one was received
 
 	errands map[method]*errand.Errands[*command, ending, *payment]
+	booked  metric.Int64Counter
 	// outcomes writes how the work on all of them ends.
 	outcomes *groupcommit.Group[ending, *payment]
 }

@@ -9,10 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-
-	"github.com/tieout/tieout/pkg/money"
 )
 
 const (
@@ -96,58 +92,4 @@ func (s *payments) resolve(ctx context.Context, p payment) error {
 		s.log.InfoContext(ctx, "payment is not in doubt any more", slog.String("payment_id", p.ID.String()), slog.String("state", now.State.String()))
 	}
 	return nil
-}
-
-// doubt is the money in doubt in one currency.
-type doubt struct {
-	amount     money.Amount
-	operations int64
-	oldest     time.Time
-	byAge      []int64 // minor units younger than each of doubtAges, and the rest
-}
-
-// doubtAges part the money in doubt by its age.
-var doubtAges = [...]time.Duration{time.Minute, time.Hour, 24 * time.Hour}
-
-var doubtNames = [...]string{"below 1m", "below 1h", "below 1d", "1d and more"}
-
-// inDoubt adds up what is in doubt, by currency: operations whose answer was lost.
-func (s *payments) inDoubt(ctx context.Context) ([]doubt, error) {
-	rows, err := s.pool.Query(ctx, `
-SELECT p.currency, sum(o.amount_minor)::bigint, count(*), min(o.last_sent_at),
-       coalesce(sum(o.amount_minor) FILTER (WHERE now() - o.last_sent_at < $1), 0)::bigint,
-       coalesce(sum(o.amount_minor) FILTER (WHERE now() - o.last_sent_at >= $1 AND now() - o.last_sent_at < $2), 0)::bigint,
-       coalesce(sum(o.amount_minor) FILTER (WHERE now() - o.last_sent_at >= $2 AND now() - o.last_sent_at < $3), 0)::bigint,
-       coalesce(sum(o.amount_minor) FILTER (WHERE now() - o.last_sent_at >= $3), 0)::bigint
-  FROM operation o JOIN payment p ON p.id = o.payment_id
- WHERE o.state IN (2, 3) AND o.state = 3
- GROUP BY p.currency ORDER BY p.currency`, doubtAges[0], doubtAges[1], doubtAges[2])
-	if err != nil {
-		return nil, fmt.Errorf("adding up the money in doubt: %w", err)
-	}
-	var all []doubt
-	for rows.Next() {
-		d := doubt{byAge: make([]int64, len(doubtNames))}
-		if err := rows.Scan(&d.amount.Currency, &d.amount.Minor, &d.operations, &d.oldest, &d.byAge[0], &d.byAge[1], &d.byAge[2], &d.byAge[3]); err != nil {
-			return nil, fmt.Errorf("adding up the money in doubt: %w", err)
-		}
-		all = append(all, d)
-	}
-	return all, rows.Err()
-}
-
-// measureDoubt makes the metric of the money in doubt. It is read from the database when somebody collects it.
-func (s *payments) measureDoubt(meter metric.Meter) error {
-	_, err := meter.Int64ObservableGauge("tieout.payment.in_doubt",
-		metric.WithDescription("Money of operations whose outcome is not known, in minor units of its currency, by its age."),
-		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-			all, err := s.inDoubt(ctx)
-			for _, d := range all {
-				for i, minor := range d.byAge {
-					o.Observe(minor, metric.WithAttributes(attribute.String("currency", string(d.amount.Currency)), attribute.String("age", doubtNames[i])))
-				}
-			}
-			return err
-		}))
-	return err
 }

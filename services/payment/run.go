@@ -83,7 +83,7 @@ func wire(env *service.Env, cfg Config) (*payments, error) {
 	if in.group, err = service.NewGroup(env, "webhook", in.receive); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.startErrands(env, cfg.BatchPatience), s.measureDoubt(env.Meter)); err != nil {
+	if err := errors.Join(s.startErrands(env, cfg.BatchPatience), s.observe(env.Meter)); err != nil {
 		return nil, err
 	}
 	env.HTTP.Handle("POST "+WebhookPath, in)

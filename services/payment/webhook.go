@@ -280,6 +280,7 @@ func (s *payments) applyDispute(ctx context.Context, tx *pg.Tx, e provider.Event
 	if err := st.post(ctx, []booking{b}); err != nil {
 		return verdict{}, err
 	}
+	s.countBooked(ctx, tx, []booking{b})
 	return verdict{webhookApplied, string(by)}, s.outbox.Write(ctx, tx, disputeEvent(becomes, e))
 }
 

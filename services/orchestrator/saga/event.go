@@ -63,6 +63,16 @@ func (t EventType) ofStep() bool {
 	return false
 }
 
+// ComesUp tells whether a step, or its compensation, comes up by it: what happened before was another's, or a person has given
+// the step a new chance.
+func (t EventType) ComesUp() bool {
+	switch t {
+	case Started, StepDone, StepRefused, CompensationDecided, StepCompensated, SagaRetried, StepResolved, StepRuledOut, StepSkipped:
+		return true
+	}
+	return false
+}
+
 // Event is one fact of a saga's history.
 type Event struct {
 	Seq  int

@@ -113,18 +113,29 @@ func (s State) Cancellable(def Definition) bool {
 	return s.Phase == Running && def.Steps[s.Current].Kind == Compensatable
 }
 
-// MoneyAtRisk tells whether the customer's money may be held for nothing: a step that takes it or sets it aside may have
-// done so, that is not undone, and the saga turns back or waits for a person.
+// MoneyAtRisk tells whether the customer's money may be held for nothing: it may be held, and the saga turns back or waits
+// for a person.
 func (s State) MoneyAtRisk(def Definition) bool {
-	if s.Phase != Compensating && s.Phase != Parked {
-		return false
-	}
+	return (s.Phase == Compensating || s.Phase == Parked) && s.MoneyHeld(def)
+}
+
+// MoneyHeld tells whether the customer's money may be held: a step that takes it or sets it aside may have done so, and that
+// is not undone.
+func (s State) MoneyHeld(def Definition) bool {
 	for i, step := range def.Steps {
 		if st := s.Steps[i]; step.Money && st.mayHaveHappened() && st.Compensation != Undone {
 			return true
 		}
 	}
 	return false
+}
+
+// InDoubt tells whether the saga is at a step that came to an unknown outcome, or at such a compensation.
+func (s State) InDoubt() bool {
+	if i, owed := s.owed(); owed {
+		return s.Steps[i].BackAttempts > 0
+	}
+	return !s.Phase.Resting() && s.Steps[s.Current].Attempts > 0
 }
 
 // mayHaveHappened tells whether the step took effect, or nobody knows that it did not.

@@ -11,8 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	otelcodes "go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tieout/tieout/pkg/rpc"
@@ -34,6 +36,7 @@ type account struct {
 	timeout time.Duration
 	breaker *Breaker
 	tracer  trace.Tracer
+	took    metric.Float64Histogram
 }
 
 // callError is a call that was not answered: connection refused, timeout, 5xx. Only these speak against the provider,
@@ -58,7 +61,17 @@ func newAccount(name string, timeout time.Duration, cfg rpc.BreakerConfig, in In
 	if err != nil {
 		return nil, err
 	}
-	return &account{name: name, timeout: timeout, breaker: breaker, tracer: in.Tracer}, nil
+	meter := in.Meter
+	if meter == nil {
+		meter = noop.Meter{}
+	}
+	took, err := meter.Float64Histogram("tieout.provider.call.duration", metric.WithUnit("s"),
+		metric.WithDescription("Calls to the payment provider, by whether they were answered, whatever the answer; those that are held back are none."),
+		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
+	if err != nil {
+		return nil, fmt.Errorf("making metric of calls: %w", err)
+	}
+	return &account{name: name, timeout: timeout, breaker: breaker, tracer: in.Tracer, took: took}, nil
 }
 
 // Name implements Account.
@@ -82,6 +95,7 @@ func (a *account) call(ctx context.Context, name string, send func(context.Conte
 	defer span.End()
 	err := a.breaker.do(func() error {
 		err := send(ctx)
+		a.took.Record(ctx, time.Since(begun).Seconds(), metric.WithAttributes(attribute.String("provider", a.name), attribute.Bool("answered", err == nil)))
 		if err == nil {
 			return nil
 		}

@@ -65,7 +65,7 @@ func newBreaker(name string, cfg rpc.BreakerConfig, in Instruments) (*Breaker, e
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Log, cfg.Meter = in.Log, in.Meter
+	cfg.Service, cfg.Log, cfg.Meter = "payment", in.Log, in.Meter
 	cfg.Down = func(err error) bool {
 		_, down := errors.AsType[*callError](err)
 		return down
