@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -16,7 +17,8 @@ import (
 // Config is what an Auditor works with.
 type Config struct {
 	Log *slog.Logger
-	// Meter makes the metric tieout.invariant.violations, by tieout.service and tieout.invariant.
+	// Meter makes the metrics tieout.invariant.violations, by tieout.service and tieout.invariant, and
+	// tieout.invariant.failures, by tieout.service.
 	Meter metric.Meter
 }
 
@@ -25,6 +27,7 @@ type Auditor struct {
 	auditv1.UnimplementedAuditServiceServer
 	log       *slog.Logger
 	gauge     metric.Int64Gauge
+	failures  metric.Int64Counter
 	databases []database
 	turn      chan struct{} // held by the check that runs
 }
@@ -33,19 +36,26 @@ type Auditor struct {
 func New(cfg Config) (*Auditor, error) {
 	gauge, err := cfg.Meter.Int64Gauge("tieout.invariant.violations",
 		metric.WithDescription("Violations of an invariant, when it was last checked."))
-	if err != nil {
+	failures, err2 := cfg.Meter.Int64Counter("tieout.invariant.failures",
+		metric.WithDescription("Checks of invariants that could not be made: nobody knows whether they hold."))
+	if err := errors.Join(err, err2); err != nil {
 		return nil, fmt.Errorf("making metrics of the audit: %w", err)
 	}
-	return &Auditor{log: cfg.Log, gauge: gauge, turn: make(chan struct{}, 1)}, nil
+	return &Auditor{log: cfg.Log, gauge: gauge, failures: failures, turn: make(chan struct{}, 1)}, nil
 }
 
 // Add has the database of a service audited. All are to be added before the first audit.
 func (a *Auditor) Add(service string, pool *pgxpool.Pool) {
 	a.databases = append(a.databases, database{service: service, pool: pool})
+	a.failures.Add(context.Background(), 0, ofService(service))
 }
 
 // Register makes the auditor the AuditService of a server.
 func (a *Auditor) Register(r grpc.ServiceRegistrar) { auditv1.RegisterAuditServiceServer(r, a) }
+
+func ofService(name string) metric.MeasurementOption {
+	return metric.WithAttributes(attribute.String("tieout.service", name))
+}
 
 // run runs a check when it is its turn. The error is that of ctx.
 func (a *Auditor) run(ctx context.Context, d database, c check) (result, error) {
@@ -59,7 +69,9 @@ func (a *Auditor) run(ctx context.Context, d database, c check) (result, error) 
 	if ctx.Err() != nil {
 		return result{}, ctx.Err()
 	}
-	if r.err == nil {
+	if r.err != nil {
+		a.failures.Add(ctx, 1, ofService(c.service))
+	} else {
 		a.gauge.Record(ctx, r.count, metric.WithAttributes(
 			attribute.String("tieout.service", c.service), attribute.String("tieout.invariant", fmt.Sprintf("%d_%s", c.number, c.name))))
 	}

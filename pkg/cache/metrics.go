@@ -57,7 +57,12 @@ func newMetrics(m metric.Meter, name string) (metrics, error) {
 			all.of[t][r] = metric.WithAttributeSet(attribute.NewSet(cache, in, attribute.String("result", resultName)))
 		}
 	}
-	return all, errors.Join(err1, err2, err3, err4)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return all, err
+	}
+	loads.Add(context.Background(), 0, all.name)
+	forgotten.Add(context.Background(), 0, all.name)
+	return all, nil
 }
 
 func (m *metrics) read(ctx context.Context, t tier, r result) { m.reads.Add(ctx, 1, m.of[t][r]) }

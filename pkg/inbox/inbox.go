@@ -117,6 +117,11 @@ func (in *Inbox) Run(ctx context.Context, js jetstream.JetStream) error {
 	if err := in.consumer.validate(); err != nil {
 		return err
 	}
+	registration, err := in.metrics.observe(js, in.consumer.Name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = registration.Unregister() }() // the process ends
 	duty := periodic.Duty{
 		Name: "inbox", Every: retryEvery, RunOnce: newReceiver(in, js).runOnce, Log: in.log,
 	}

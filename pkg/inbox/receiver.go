@@ -88,7 +88,6 @@ func (r *receiver) fetch(ctx context.Context) ([]jetstream.Msg, error) {
 	if err != nil || len(msgs) > 0 {
 		return msgs, err
 	}
-	r.metrics.lag.Record(ctx, 0, r.metrics.attributes)
 	next, err := r.durable.Fetch(1, jetstream.FetchMaxWait(idleWait))
 	if err != nil {
 		return nil, err
@@ -115,7 +114,6 @@ func collect(ctx context.Context, batch jetstream.MessageBatch) ([]jetstream.Msg
 // process brings every message to its end: acknowledged, put back, or buried. An error says that the database cannot
 // take anything now, and all that was left is put back.
 func (r *receiver) process(ctx context.Context, msgs []jetstream.Msg) error {
-	r.recordLag(ctx, msgs)
 	batch, suspects, unwanted, undecodable := r.sort(msgs)
 	for _, d := range unwanted {
 		r.settle(ctx, d.msg.Ack())
@@ -242,15 +240,5 @@ func (r *receiver) putBack(ctx context.Context, rest []delivery) {
 func (r *receiver) settle(ctx context.Context, err error) {
 	if err != nil {
 		r.log.DebugContext(ctx, "acknowledgement was not sent", slog.Any("error", err))
-	}
-}
-
-// recordLag takes the number of waiting events from the last message, which saves asking for it.
-func (r *receiver) recordLag(ctx context.Context, msgs []jetstream.Msg) {
-	if len(msgs) == 0 {
-		return
-	}
-	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
-		r.metrics.lag.Record(ctx, int64(meta.NumPending), r.metrics.attributes) //nolint:gosec // a count of messages
 	}
 }

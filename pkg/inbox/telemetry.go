@@ -3,8 +3,10 @@ package inbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
@@ -16,11 +18,12 @@ import (
 )
 
 type metrics struct {
+	meter       metric.Meter
 	attributes  metric.MeasurementOption
 	processed   metric.Int64Counter
 	duplicates  metric.Int64Counter
 	deadLetters metric.Int64Counter
-	lag         metric.Int64Gauge
+	lag         metric.Int64ObservableGauge
 }
 
 func newMetrics(meter metric.Meter, consumer string, log *slog.Logger) metrics {
@@ -30,19 +33,46 @@ func newMetrics(meter metric.Meter, consumer string, log *slog.Logger) metrics {
 		metric.WithDescription("Deliveries of events that had taken effect before."), metric.WithUnit("{event}"))
 	deadLetters, err3 := meter.Int64Counter("tieout.inbox.dead_letters",
 		metric.WithDescription("Messages given up on."), metric.WithUnit("{event}"))
-	lag, err4 := meter.Int64Gauge("tieout.inbox.lag",
-		metric.WithDescription("Events waiting in the stream, as of the last batch."), metric.WithUnit("{event}"))
+	lag, err4 := meter.Int64ObservableGauge("tieout.inbox.lag",
+		metric.WithDescription("Events in the stream that the consumer has not done with."), metric.WithUnit("{event}"))
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		log.Error("inbox metrics are incomplete", slog.Any("error", err))
 	}
+	attributes := metric.WithAttributeSet(attribute.NewSet(semconv.MessagingConsumerGroupName(consumer)))
+	for _, c := range []metric.Int64Counter{processed, duplicates, deadLetters} {
+		c.Add(context.Background(), 0, attributes)
+	}
 	return metrics{
-		attributes: metric.WithAttributeSet(
-			attribute.NewSet(semconv.MessagingConsumerGroupName(consumer))),
+		meter:       meter,
+		attributes:  attributes,
 		processed:   processed,
 		duplicates:  duplicates,
 		deadLetters: deadLetters,
 		lag:         lag,
 	}
+}
+
+// observe measures how far the consumer is behind, from now on, at each collection. While NATS cannot be asked, nobody knows.
+func (m metrics) observe(js jetstream.JetStream, consumer string) (metric.Registration, error) {
+	registration, err := m.meter.RegisterCallback(func(ctx context.Context, to metric.Observer) error {
+		if !js.Conn().IsConnected() {
+			return nil
+		}
+		durable, err := js.Consumer(ctx, bus.Stream, consumer)
+		switch {
+		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
+			return nil
+		case err != nil:
+			return fmt.Errorf("measuring consumer %s: %w", consumer, err)
+		}
+		info := durable.CachedInfo()
+		to.ObserveInt64(m.lag, int64(info.NumPending)+int64(info.NumAckPending), m.attributes) //nolint:gosec // a count of messages
+		return nil
+	}, m.lag)
+	if err != nil {
+		return nil, fmt.Errorf("registering metric of consumer %s: %w", consumer, err)
+	}
+	return registration, nil
 }
 
 // startSpans starts a span for each event, in the trace of its writer. A single event's span is in the context that

@@ -31,9 +31,11 @@ func newMetrics(meter metric.Meter, service string, log *slog.Logger) metrics {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		log.Error("outbox metrics are incomplete", slog.Any("error", err))
 	}
+	attributes := metric.WithAttributeSet(attribute.NewSet(attribute.String("tieout.service", service)))
+	published.Add(context.Background(), 0, attributes)
 	return metrics{
 		meter:       meter,
-		attributes:  metric.WithAttributeSet(attribute.NewSet(attribute.String("tieout.service", service))),
+		attributes:  attributes,
 		published:   published,
 		lag:         lag,
 		unpublished: unpublished,

@@ -166,6 +166,9 @@ func (q *Quotas) observe(m metric.Meter) (err error) {
 	if err != nil {
 		return fmt.Errorf("making metrics of quotas: %w", err)
 	}
+	for c := shed.Finish; c <= shed.Batch; c++ {
+		q.refused.Add(context.Background(), 0, metric.WithAttributes(attribute.String("class", c.String())))
+	}
 	for name, of := range map[string]struct {
 		what  string
 		value func() int

@@ -37,6 +37,11 @@ func (g *Gate) observe(m metric.Meter) error {
 	if err := errors.Join(err0, err1, err2, err3, err4, err5); err != nil {
 		return fmt.Errorf("making metrics of the gate: %w", err)
 	}
+	for _, of := range refusals {
+		for c := Finish; c <= Batch; c++ {
+			g.rejected.Add(context.Background(), 0, of[c])
+		}
+	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		g.mu.Lock()
 		defer g.mu.Unlock()

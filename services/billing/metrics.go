@@ -25,7 +25,18 @@ func newMetrics(m metric.Meter) (metrics, error) {
 		metric.WithDescription("Batches whose totals were proven, by whether they held."))
 	decided, err3 := m.Int64Counter("tieout.billing.occurrences",
 		metric.WithDescription("Occurrences of schedules that were decided on, by state, and of those that are not run the reason."))
-	return metrics{settled: settled, proofs: proofs, decided: decided}, errors.Join(err1, err2, err3)
+	all := metrics{settled: settled, proofs: proofs, decided: decided}
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return all, err
+	}
+	ctx := context.Background()
+	for _, outcome := range []itemState{itemSucceeded, itemFailed, itemUnknown} {
+		all.settled.Add(ctx, 0, metric.WithAttributes(attribute.String("outcome", outcome.String())))
+	}
+	for _, holds := range []bool{true, false} {
+		all.proofs.Add(ctx, 0, metric.WithAttributes(attribute.Bool("holds", holds)))
+	}
+	return all, nil
 }
 
 // counted counts items that were settled.

@@ -57,6 +57,9 @@ func wire(env *service.Env, cfg Config) (*billing, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := observeProgress(env.Meter, env.Pool); err != nil {
+		return nil, err
+	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	b := &billing{
 		pool: env.Pool, outbox: events, watchers: watch.New(env.Stopping), prove: periodic.NewBell(), log: env.Log,

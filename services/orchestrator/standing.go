@@ -129,6 +129,9 @@ func (e *engine) observeLanes(m metric.Meter) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
+	for name := range e.lanes {
+		e.metrics.held.Add(context.Background(), 0, metric.WithAttributes(attribute.String("call", name)))
+	}
 	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for name, l := range e.lanes {
 			n, isBlocked := l.waits()

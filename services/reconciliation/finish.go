@@ -171,7 +171,6 @@ func (r *runner) finished(ctx context.Context, rid RunID, o outcome) {
 	made, err := st.run(ctx, rid)
 	if err == nil {
 		r.metrics.finished(ctx, made.endedAt.Sub(made.startedAt), o)
-		err = r.countOpen(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
 		r.log.WarnContext(ctx, "a run is not counted", slog.String("run_id", rid.String()), slog.Any("error", err))

@@ -98,6 +98,9 @@ func newReconciliation(env *service.Env, cfg Config) (*reconciliation, error) {
 	if r.metrics, err = newMetrics(env.Meter); err != nil {
 		return nil, err
 	}
+	if err := observeBacklog(env.Meter, env.Pool); err != nil {
+		return nil, err
+	}
 	r.runner = &runner{
 		reconciliation: r, every: cfg.Every, lock: pg.NewSessionLock(env.Pool, runLock), wake: periodic.NewBell(), pieceSize: pieceSize,
 	}

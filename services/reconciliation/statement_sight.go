@@ -86,7 +86,17 @@ func newImportMetrics(m metric.Meter) (importMetrics, error) {
 		metric.WithDescription("Files that were taken in, by what became of them at first, and those held that were accepted later."))
 	lines, err2 := m.Int64Counter("tieout.reconciliation.lines",
 		metric.WithDescription("Movements of files that were accepted."))
-	return importMetrics{files: files, lines: lines}, errors.Join(err1, err2)
+	all := importMetrics{files: files, lines: lines}
+	if err := errors.Join(err1, err2); err != nil {
+		return all, err
+	}
+	ctx := context.Background()
+	for _, state := range []fileState{fileAccepted, fileHeld, fileQuarantined} {
+		files.Add(ctx, 0, metric.WithAttributes(attribute.String("state", state.String())))
+	}
+	files.Add(ctx, 0, duplicateFile)
+	lines.Add(ctx, 0)
+	return all, nil
 }
 
 // decided counts a file, and the movements of one that was accepted.
@@ -97,7 +107,10 @@ func (m importMetrics) decided(ctx context.Context, to fileState, movements int6
 	}
 }
 
+// duplicateFile is a file that came again, as an attribute.
+var duplicateFile = metric.WithAttributes(attribute.String("state", "duplicate"))
+
 // repeated counts a file that came again.
 func (m importMetrics) repeated(ctx context.Context) {
-	m.files.Add(ctx, 1, metric.WithAttributes(attribute.String("state", "duplicate")))
+	m.files.Add(ctx, 1, duplicateFile)
 }

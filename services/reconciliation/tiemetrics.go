@@ -40,7 +40,20 @@ func newTieMetrics(m metric.Meter) (tieMetrics, error) {
 		metric.WithDescription("What owners told when they were asked and no event had told, by owner."))
 	repairs, err3 := m.Int64Counter("tieout.reconciliation.repairs",
 		metric.WithDescription("Repairs that were tried, by outcome."))
-	return tieMetrics{orders: orders, gaps: gaps, repairs: repairs}, errors.Join(err1, err2, err3)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return tieMetrics{}, err
+	}
+	ctx := context.Background()
+	for _, verdict := range []metric.MeasurementOption{verdictTied, verdictInFlight, verdictDivergent, verdictUnknown} {
+		orders.Add(ctx, 0, verdict)
+	}
+	for _, owner := range []string{"inventory", "payment", "shipment"} {
+		gaps.Add(ctx, 0, metric.WithAttributes(ownerKey.String(owner)))
+	}
+	for _, outcome := range []string{"done", "refused", "unknown"} {
+		repairs.Add(ctx, 0, metric.WithAttributes(outcomeKey.String(outcome)))
+	}
+	return tieMetrics{orders: orders, gaps: gaps, repairs: repairs}, nil
 }
 
 // judged counts orders that were judged without asking anybody.
