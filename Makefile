@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench gen rules lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench gen rules alerts lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,10 @@ gen: ## Generate code from the contracts (proto/) and the queries (services/*/sq
 
 rules: ## Check the rules and alerts of Prometheus, and run their unit tests (needs promtool)
 	go test -count=1 -v -run Rules ./test/alerts
+
+alerts: postgres ## Hurt systems in every way that a real Prometheus is to notice, and print when each alert fires (about a quarter of an hour)
+	@mkdir -p bin
+	go test -count=1 -timeout 2h -v -parallel 3 -run TestAlerts ./test/alerts -alerts.live -alerts.table $(CURDIR)/bin/alerts.md
 
 lint: ## Check formatting, vet, modern Go, static analysis and the contracts
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \
