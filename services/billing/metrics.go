@@ -36,6 +36,8 @@ func newMetrics(m metric.Meter) (metrics, error) {
 	for _, holds := range []bool{true, false} {
 		all.proofs.Add(ctx, 0, metric.WithAttributes(attribute.Bool("holds", holds)))
 	}
+	all.occurrences(ctx, 0, occurrenceRun, "")
+	all.occurrences(ctx, 0, occurrenceMissed, calendar.SkipMissed)
 	return all, nil
 }
 
@@ -66,6 +68,10 @@ func (m metrics) decidedOn(ctx context.Context, decided []*occurrence) {
 		counts[kind{o.state, o.why}]++
 	}
 	for k, n := range counts {
-		m.decided.Add(ctx, n, metric.WithAttributes(attribute.String("state", k.state.String()), attribute.String("reason", string(k.why))))
+		m.occurrences(ctx, n, k.state, k.why)
 	}
+}
+
+func (m metrics) occurrences(ctx context.Context, n int64, state occurrenceState, why calendar.Skip) {
+	m.decided.Add(ctx, n, metric.WithAttributes(attribute.String("state", state.String()), attribute.String("reason", string(why))))
 }

@@ -64,7 +64,7 @@ func hurts() []hurt {
 		{"far more orders than are let in", startNarrowDev, flood, []string{"Overloaded page", "AcceptanceBudgetBurn page", "AcceptanceBudgetBurn ticket"}},
 		{"tieout dev is killed", startDev, kill, []string{"ProcessDown page"}},
 		{"NATS is stopped", startSplit, stopNATS, []string{"NATSDown page", "OutboxStuck page"}},
-		{"Postgres is stopped", startSplit, stopPostgres, []string{"DatabaseDown page", "ShardsUnowned page"}},
+		{"Postgres is stopped", startSplit, stopPostgres, []string{"DatabaseDown page"}},
 		{"the shipment service hangs", startSplit, hangShipment, []string{"ProcessDown page", "ServiceUnreachable page"}},
 	}
 }
