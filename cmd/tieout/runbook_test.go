@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -160,109 +158,6 @@ func validArgs(cmd *cobra.Command) error {
 		return nil
 	}
 	return cmd.Args(cmd, cmd.Flags().Args())
-}
-
-// documented are the labels of each metric of docs/reference/metrics.md, and of those that rules record.
-func documented(t *testing.T) map[string]map[string]bool {
-	t.Helper()
-	raw, err := os.ReadFile(docs + "/reference/metrics.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]map[string]bool{
-		"up":                             {"job": true, "instance": true},
-		"probe_ssl_earliest_cert_expiry": {"instance": true},
-	}
-	for line := range strings.Lines(string(raw)) {
-		cells := strings.Split(line, "|")
-		if len(cells) < 5 || !slices.Contains([]string{"counter", "gauge", "histogram"}, strings.TrimSpace(cells[2])) {
-			continue
-		}
-		labels := map[string]bool{"instance": true, "job": true}
-		for _, l := range word.FindAllString(cells[3], -1) {
-			labels[l] = true
-		}
-		for _, name := range word.FindAllString(cells[1], -1) {
-			all[name] = labels
-			if strings.TrimSpace(cells[2]) == "histogram" {
-				all[name+"_bucket"], all[name+"_count"], all[name+"_sum"] = maps.Clone(labels), labels, labels
-				all[name+"_bucket"]["le"] = true
-			}
-		}
-	}
-	for name := range all {
-		if strings.HasPrefix(name, "probe_") || name == "up" {
-			if !strings.Contains(string(raw), "`"+name+"`") {
-				t.Errorf("%s is not in docs/reference/metrics.md", name)
-			}
-		}
-	}
-	for _, r := range alertRules(t) {
-		if r.Record != "" {
-			all[r.Record] = map[string]bool{"slo": true, "currency": true, "age": true, "why": true, "state": true}
-		}
-	}
-	return all
-}
-
-var (
-	quoted       = regexp.MustCompile(`"(\\.|[^"\\])*"`)
-	grouping     = regexp.MustCompile(`\b(by|on|ignoring|without|group_left|group_right)\s*\([^)]*\)`)
-	selector     = regexp.MustCompile(`([A-Za-z_:][A-Za-z0-9_:]*)\{([^}]*)\}`)
-	matcher      = regexp.MustCompile(`([A-Za-z_]+)\s*(?:=~|!~|!=|=)`)
-	braces       = regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]`)
-	metric       = regexp.MustCompile(`[A-Za-z_:][A-Za-z0-9_:]*(\s*\()?`)
-	nested       = regexp.MustCompile(`query "((?:\\.|[^"\\])*)"`)
-	inlineMetric = regexp.MustCompile("`(tieout_[a-z_]+)`")
-	named        = regexp.MustCompile(`__name__=~"([^"]*)"`)
-)
-
-// TestPromQL_UsesWhatIsThere wants every metric, and every label that is compared, of rules and runbooks to be documented; that a real
-// scrape has what is documented is tested where the metrics are.
-func TestPromQL_UsesWhatIsThere(t *testing.T) {
-	t.Parallel()
-	known := documented(t)
-	check := func(where, expr string) {
-		for _, list := range named.FindAllStringSubmatch(expr, -1) {
-			for name := range strings.SplitSeq(list[1], "|") {
-				if known[name] == nil {
-					t.Errorf("%s: there is no metric %s", where, name)
-				}
-			}
-		}
-		expr = quoted.ReplaceAllString(expr, `""`)
-		for _, s := range selector.FindAllStringSubmatch(expr, -1) {
-			for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
-				if known[s[1]] != nil && !known[s[1]][m[1]] {
-					t.Errorf("%s: %s has no label %s", where, s[1], m[1])
-				}
-			}
-		}
-		expr = braces.ReplaceAllString(grouping.ReplaceAllString(expr, ""), "")
-		for _, name := range metric.FindAllString(expr, -1) {
-			if strings.HasSuffix(name, "(") || slices.Contains([]string{"and", "or", "unless", "bool", "offset", "group_left"}, name) {
-				continue
-			}
-			if known[name] == nil {
-				t.Errorf("%s: there is no metric %s", where, name)
-			}
-		}
-	}
-	for _, r := range alertRules(t) {
-		where := "rule " + r.Alert + r.Record
-		check(where, r.Expr)
-		for _, q := range nested.FindAllStringSubmatch(r.Annotations["summary"], -1) {
-			check(where+", summary", strings.ReplaceAll(q[1], `\"`, `"`))
-		}
-	}
-	for where, expr := range runbookQueries(t) {
-		check(where, expr)
-	}
-	for name, text := range runbooks(t) {
-		for _, inline := range inlineMetric.FindAllStringSubmatch(text, -1) {
-			check("docs/runbook/"+name+".md", inline[1])
-		}
-	}
 }
 
 // runbookQueries are the queries of the runbooks, by where they are.
