@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench dashboards gen lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench dashboards gen rules alerts lint verify postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -61,9 +61,17 @@ dashboards: postgres ## Make the dashboards of their sketches, and run the query
 	go test -count=1 ./test/metrics -run AreMade -update
 	go test -count=1 -v -timeout 10m ./test/metrics -run NoPanelIsEmpty -metrics.prometheus
 
-gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql)
+gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql), and rules from the objectives
 	$(TOOL) buf generate
 	$(TOOL) sqlc generate
+	go run ./cmd/tieout slo rules -f deploy/observability/slo.yaml --output deploy/observability/slo-rules.yaml
+
+rules: ## Check the rules and alerts of Prometheus, and run their unit tests (needs promtool)
+	go test -count=1 -v -run Rules ./test/alerts
+
+alerts: postgres ## Hurt systems in every way that a real Prometheus is to notice, and print when each alert fires (about a quarter of an hour)
+	@mkdir -p bin
+	go test -count=1 -timeout 2h -v -parallel 3 -run TestAlerts ./test/alerts -alerts.live -alerts.table $(CURDIR)/bin/alerts.md
 
 lint: ## Check formatting, vet, modern Go, static analysis and the contracts
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \

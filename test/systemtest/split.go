@@ -3,6 +3,7 @@ package systemtest
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ type Split struct {
 	binary    string
 	output    io.Writer
 	addrs     map[string]string
+	http      map[string]string
 	processes map[string]*Process
 }
 
@@ -42,9 +44,9 @@ func (w *World) Split(t testing.TB) *Split {
 // SplitOf is a Split whose processes run a binary that is there, and print to output. None is started.
 func (w *World) SplitOf(t testing.TB, binary string, output io.Writer) *Split {
 	t.Helper()
-	s := &Split{world: w, binary: binary, output: output, addrs: map[string]string{}, processes: map[string]*Process{}}
+	s := &Split{world: w, binary: binary, output: output, addrs: map[string]string{}, http: map[string]string{}, processes: map[string]*Process{}}
 	for _, svc := range w.Services() {
-		s.addrs[svc.Name] = nettest.FreeAddr(t)
+		s.addrs[svc.Name], s.http[svc.Name] = nettest.FreeAddr(t), nettest.FreeAddr(t)
 	}
 	return s
 }
@@ -64,11 +66,17 @@ func Build(t testing.TB, flags ...string) string {
 // Addr is where a service's process serves, and where the others look for it.
 func (s *Split) Addr(name string) string { return s.addrs[name] }
 
+// HTTPAddrs are where the processes serve their metrics, by service.
+func (s *Split) HTTPAddrs() map[string]string { return maps.Clone(s.http) }
+
 // Start starts a service's process. Clients wait for it by themselves.
 func (s *Split) Start(t testing.TB, name string) {
 	t.Helper()
-	s.processes[name] = s.Launch(t, name, s.addrs[name])
+	s.processes[name] = s.launch(t, nil, "serve", name, "--grpc-addr", s.addrs[name], "--http-addr", s.http[name])
 }
+
+// Process is a service's process.
+func (s *Split) Process(name string) *Process { return s.processes[name] }
 
 // Launch starts a process of a service on an address, with further variables; the caller has to end it.
 func (s *Split) Launch(t testing.TB, name, addr string, env ...string) *Process {
