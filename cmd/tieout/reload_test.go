@@ -9,8 +9,8 @@ import (
 	"time"
 
 	auditv1 "github.com/tieout/tieout/gen/tieout/audit/v1"
-	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/pkg/waittest"
 )
@@ -35,9 +35,9 @@ func TestServe_FollowsTheQuotasInItsFile(t *testing.T) {
 	}
 	cfg := servicetest.Config()
 	p := servicetest.StartWith(t, cfg)
-	go followQuotas(t.Context(), p, c.configFile(cmd), func() (quota.Config, error) {
+	go follow(t.Context(), p, c.configFile(cmd), func() (service.Config, error) {
 		again, err := c.loadConfig(cmd)
-		return again.Quotas, err
+		return again.Config, err
 	})
 	client := auditv1.NewAuditServiceClient(servicetest.Dial(t, p, "shop"))
 	refused := func() bool {

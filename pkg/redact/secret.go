@@ -2,29 +2,33 @@ package redact
 
 import "strings"
 
-// A name is a secret's when it ends like one of these, without regard to case and to what joins its words: "Client-Secret",
-// "db_password", "token".
-var secretNames = []string{
-	"password", "passwd", "passphrase", "pwd", "secret", "token", "authorization", "credential", "credentials", "cookie",
-	"apikey", "secretkey", "privatekey", "accesskey", "signingkey", "cardnumber", "cvv", "cvc",
-}
+// secretNames are how the name of a secret ends, by the last letter. Case does not matter, nor what joins the words:
+// "Client-Secret", "db_password", "token".
+var secretNames = func() (byLast [256][]string) {
+	for _, name := range []string{
+		"password", "passwd", "passphrase", "pwd", "secret", "token", "authorization", "credential", "credentials", "cookie",
+		"apikey", "secretkey", "privatekey", "accesskey", "signingkey", "cardnumber", "cvv", "cvc", " pan",
+	} {
+		last := name[len(name)-1]
+		byLast[last] = append(byLast[last], name)
+		byLast[last-0x20] = append(byLast[last-0x20], name)
+	}
+	return byLast
+}()
 
 // IsSecretName tells whether what is called that is a secret.
 func IsSecretName(name string) bool {
+	if name == "" || secretNames[name[len(name)-1]] == nil {
+		return false
+	}
 	var buffer [32]byte
-	letters := buffer[:0]
-	for i := max(0, len(name)-len(buffer)); i < len(name); i++ {
-		switch c := name[i]; {
-		case isLetter(c):
+	letters := append(buffer[:0], ' ') // a word of three letters stands for itself
+	for i := max(0, len(name)-len(buffer)+1); i < len(name); i++ {
+		if c := name[i]; isLetter(c) {
 			letters = append(letters, c|0x20)
-		case isDigit(c):
-			letters = append(letters, c)
 		}
 	}
-	if string(letters) == "pan" {
-		return true
-	}
-	for _, secret := range secretNames {
+	for _, secret := range secretNames[name[len(name)-1]] {
 		if n := len(letters) - len(secret); n >= 0 && string(letters[n:]) == secret {
 			return true
 		}
