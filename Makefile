@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench gen lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench gen lint verify collector postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,10 @@ lint: ## Check formatting, vet, modern Go, static analysis and the contracts
 
 verify: ## Fail when committed generated code is not what its sources generate
 	@scripts/verify-generated
+
+collector: ## Build the telemetry collector and have it check deploy/observability/collector.yaml (minutes, the first time)
+	cd deploy/observability/collector && CGO_ENABLED=0 go build -o $(CURDIR)/bin/collector .
+	bin/collector validate --config deploy/observability/collector.yaml
 
 postgres:
 	@scripts/ensure-postgres
