@@ -33,7 +33,7 @@ type collector struct {
 }
 
 // startCollector serves a collector and gives its URL.
-func startCollector(t *testing.T, c *collector) (url string) {
+func startCollector(t testing.TB, c *collector) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

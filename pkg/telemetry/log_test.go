@@ -175,9 +175,18 @@ func (e *nilError) Error() string { return e.text }
 func BenchmarkLogger(b *testing.B) {
 	carrier := propagation.MapCarrier{"traceparent": "00-" + traceID + "-" + spanID + "-01"}
 	ctx := telemetry.WithSaga(propagation.TraceContext{}.Extract(b.Context(), carrier), "sag_0192f3a4-7b1c-7d2e-8a3b-0123456789ab")
+	tel, err := telemetry.New(b.Context(), telemetry.Config{OTLPEndpoint: startCollector(b, &collector{})})
+	if err != nil {
+		b.Fatal(err)
+	}
+	exported, err := tel.NewLog(b.Context(), io.Discard, slog.LevelInfo)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for name, log := range map[string]*slog.Logger{
 		"plain":    slog.New(slog.NewJSONHandler(io.Discard, nil)),
 		"redacted": telemetry.NewLogger(io.Discard, slog.LevelInfo),
+		"exported": exported.Logger("payment"), // with the collector's own part
 	} {
 		log = log.With(slog.String("service", "orchestrator"))
 		b.Run(name, func(b *testing.B) {
