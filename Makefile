@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench dashboards gen rules alerts lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench dashboards gen rules alerts lint verify collector postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -84,6 +84,10 @@ lint: ## Check formatting, vet, modern Go, static analysis and the contracts
 
 verify: ## Fail when committed generated code is not what its sources generate
 	@scripts/verify-generated
+
+collector: ## Build the telemetry collector and have it check deploy/observability/collector.yaml (minutes, the first time)
+	cd deploy/observability/collector && CGO_ENABLED=0 go build -o $(CURDIR)/bin/collector .
+	bin/collector validate --config deploy/observability/collector.yaml
 
 postgres:
 	@scripts/ensure-postgres

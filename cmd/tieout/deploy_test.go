@@ -148,3 +148,25 @@ func TestDockerfile_BuildsThisModule(t *testing.T) {
 		}
 	}
 }
+
+// What the compose file tells the collector is what its configuration asks for.
+func TestCompose_TellsTheCollectorWhatItAsksFor(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join(deploy, "observability", "collector.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]bool{}
+	for _, found := range regexp.MustCompile(`\$\{env:(COLLECTOR_\w+):-`).FindAllStringSubmatch(string(raw), -1) {
+		asked[found[1]] = true
+	}
+	told := readCompose(t).Services["collector"].Environment
+	for name := range told {
+		if !asked[name] {
+			t.Errorf("the collector is told %s, and does not ask for it", name)
+		}
+	}
+	if len(asked) == 0 || len(told) != len(asked) {
+		t.Errorf("the collector asks for %d settings and is told %d", len(asked), len(told))
+	}
+}

@@ -8,16 +8,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/service"
 )
 
 // lookEvery is how often the configuration file is looked at for a change: where files are mounted, nobody sends signals.
 const lookEvery = 5 * time.Second
 
-// followQuotas replaces the quotas of a running process when the configuration file has changed, or at SIGHUP, until ctx
-// ends. A file that cannot be used is logged, and the quotas stay as they are.
-func followQuotas(ctx context.Context, p *service.Process, file string, load func() (quota.Config, error)) {
+// follow has a running process take over what may change in the configuration when its file has changed, or at SIGHUP, until
+// ctx ends. A file that cannot be used is logged, and all stays as it is.
+func follow(ctx context.Context, p *service.Process, file string, load func() (service.Config, error)) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -38,12 +37,12 @@ func followQuotas(ctx context.Context, p *service.Process, file string, load fun
 			continue
 		}
 		seen = now
-		quotas, err := load()
+		cfg, err := load()
 		if err == nil {
-			err = p.SetQuotas(quotas)
+			err = p.Reload(cfg)
 		}
 		if err != nil {
-			p.Log().Error("the configuration cannot be read again, quotas stay as they are", slog.Any("error", err))
+			p.Log().Error("the configuration cannot be read again, it stays as it is", slog.Any("error", err))
 		}
 	}
 }

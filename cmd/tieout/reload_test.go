@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -9,14 +10,14 @@ import (
 	"time"
 
 	auditv1 "github.com/tieout/tieout/gen/tieout/audit/v1"
-	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/pkg/waittest"
 )
 
-// TestServe_FollowsTheQuotasInItsFile changes the file by hand: at a signal, and without one after a while.
-func TestServe_FollowsTheQuotasInItsFile(t *testing.T) {
+// TestServe_FollowsItsFile changes the file by hand: at a signal, and without one after a while.
+func TestServe_FollowsItsFile(t *testing.T) {
 	own := make(chan os.Signal, 100)
 	signal.Notify(own, syscall.SIGHUP) // one that came too early would end the test
 	defer signal.Stop(own)
@@ -35,9 +36,9 @@ func TestServe_FollowsTheQuotasInItsFile(t *testing.T) {
 	}
 	cfg := servicetest.Config()
 	p := servicetest.StartWith(t, cfg)
-	go followQuotas(t.Context(), p, c.configFile(cmd), func() (quota.Config, error) {
+	go follow(t.Context(), p, c.configFile(cmd), func() (service.Config, error) {
 		again, err := c.loadConfig(cmd)
-		return again.Quotas, err
+		return again.Config, err
 	})
 	client := auditv1.NewAuditServiceClient(servicetest.Dial(t, p, "shop"))
 	refused := func() bool {
@@ -65,7 +66,13 @@ func TestServe_FollowsTheQuotasInItsFile(t *testing.T) {
 	began := time.Now()
 	write("log: {level: warn}\n")
 	waittest.Until(t, "the quota is gone", func() bool { return !refused() })
+	logs := func() bool { return p.Log().Enabled(t.Context(), slog.LevelDebug) }
+	if logs() {
+		t.Error("debug is logged, and warn is the level")
+	}
 	if took := time.Since(began); took > 2*lookEvery {
 		t.Errorf("the change was noticed after %v", took)
 	}
+	write("log: {level: debug}\n")
+	waittest.Until(t, "the level is the file's", func() bool { hangUp(); return logs() })
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/service"
 )
 
@@ -25,7 +24,7 @@ and a NATS that run already. Their databases must be migrated: tieout migrate up
 Configuration comes from a YAML file, from variables, and from flags, the later ones being stronger:
 grpc.addr in the file is TIEOUT_GRPC_ADDR. A variable with _FILE behind its name names a file that
 holds the value. A service that runs elsewhere is named by orchestrator.inventory_addr and the like.
-The quotas of callers are read again when the file changes, and at SIGHUP.`,
+The quotas of callers and the level of the log are read again when the file changes, and at SIGHUP.`,
 	}
 	configFlag(cmd)
 	addListenFlags(cmd)
@@ -81,9 +80,9 @@ func (c *cli) serve(cmd *cobra.Command, cfg service.Config, chosen []service.Ser
 	p.Log().Info("serving", slog.Any("services", names), slog.String("grpc", p.GRPCAddr()), slog.String("http", p.HTTPAddr()))
 	following, stopFollowing := context.WithCancel(ctx)
 	defer stopFollowing()
-	go followQuotas(following, p, c.configFile(cmd), func() (quota.Config, error) {
+	go follow(following, p, c.configFile(cmd), func() (service.Config, error) {
 		again, err := c.loadConfig(cmd)
-		return again.Quotas, err
+		return again.Config, err
 	})
 	var failure error
 	select {

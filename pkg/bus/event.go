@@ -39,6 +39,8 @@ type Event struct {
 	Traceparent string
 	// Tracestate belongs to Traceparent; may be empty.
 	Tracestate string
+	// SagaID is the saga that the event belongs to, for the log of its writer; may be empty. It is not published.
+	SagaID string
 }
 
 // Type is the CloudEvents type, "tieout.payment.payment.captured.v1".

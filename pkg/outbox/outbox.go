@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/telemetry"
 )
 
 //go:embed sql/*.sql
@@ -37,7 +39,7 @@ type Config struct {
 	// Retention is how long a published row is kept; 0 is 7 days. A stream that was lost is filled again from
 	// these rows.
 	Retention time.Duration
-	// Log is where the relay reports; nil discards.
+	// Log is told of each event that is durable, and where the relay reports; nil discards.
 	Log *slog.Logger
 	// Meter makes the metrics tieout.outbox.published, tieout.outbox.lag and tieout.outbox.unpublished; nil discards.
 	Meter metric.Meter
@@ -90,19 +92,38 @@ func (o *Outbox) Write(ctx context.Context, tx *pg.Tx, events ...bus.Event) erro
 	}
 	traceparent, tracestate := bus.TraceContext(ctx)
 	var c columns
-	for _, e := range events {
-		if err := fill(&e, traceparent, tracestate); err != nil {
+	written := slices.Clone(events)
+	for i := range written {
+		if err := fill(&written[i], traceparent, tracestate); err != nil {
 			return fmt.Errorf("writing event to outbox: %w", err)
 		}
-		c.add(e)
+		c.add(written[i])
 	}
 	_, err := tx.Exec(ctx, insertEvents, c.ids, c.services, c.entities, c.names, c.subjects, c.references, c.times,
 		c.data, c.traceparents, c.tracestates)
 	if err != nil {
 		return fmt.Errorf("writing events to outbox: %w", err)
 	}
-	tx.AfterCommit(o.wakeRelay)
+	tx.AfterCommit(func() {
+		o.wakeRelay()
+		o.tell(written)
+	})
 	return nil
+}
+
+// tell tells the log of events that are durable: one line for each change of state there is, in the trace it belongs to.
+func (o *Outbox) tell(events []bus.Event) {
+	if !o.log.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	for _, e := range events {
+		ctx := bus.InTrace(context.Background(), e.Traceparent)
+		if e.SagaID != "" {
+			ctx = telemetry.WithSaga(ctx, e.SagaID)
+		}
+		o.log.LogAttrs(ctx, slog.LevelInfo, "state changed", slog.String("entity", e.Entity), slog.String("event", e.Name),
+			slog.String("subject", e.Subject), slog.String("reference", e.Reference), slog.String("event_id", e.ID.String()))
+	}
 }
 
 // wakeRelay wakes the active relay, wherever it is. A wake-up that is lost costs time only.

@@ -2,6 +2,8 @@ package outbox
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +16,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/logtest"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/telemetry"
 )
 
 func TestWrite_FillsWhatIsEmptyAndKeepsWhatIsGiven(t *testing.T) {
@@ -140,5 +144,40 @@ func TestMetrics_TellTheBacklogWithoutARelay(t *testing.T) {
 	}
 	if lag := got["tieout.outbox.lag"]; lag < 3600 || lag > 3700 {
 		t.Errorf("got a lag of %v s, want an hour", lag)
+	}
+}
+
+func TestWrite_LogsWhatIsDurableOnceInItsTrace(t *testing.T) {
+	t.Parallel()
+	log := &logtest.Book{}
+	pool := pgtest.Pool(t, Migrations)
+	o := New(Config{Pool: pool, Service: "payment", Log: telemetry.NewLogger(log, slog.LevelInfo)})
+	write := func(subject string, end error) error {
+		return pg.InTx(t.Context(), pool, func(tx *pg.Tx) error {
+			err := o.Write(t.Context(), tx, bus.Event{
+				Service: "payment", Entity: "payment", Name: "captured", Subject: subject, Reference: "ord_1", SagaID: "sag_1",
+				Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+			})
+			return errors.Join(err, end)
+		})
+	}
+	gone := errors.New("rolled back")
+	if err := write("pay_gone", gone); !errors.Is(err, gone) {
+		t.Fatal(err)
+	}
+	if err := write("pay_1", nil); err != nil {
+		t.Fatal(err)
+	}
+	line := log.Find("state changed")
+	for key, want := range map[string]string{
+		"entity": "payment", "event": "captured", "subject": "pay_1", "reference": "ord_1", "saga_id": "sag_1",
+		"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331",
+	} {
+		if line[key] != want {
+			t.Errorf("%s: got %v, want %s", key, line[key], want)
+		}
+	}
+	if _, err := uuid.Parse(fmt.Sprint(line["event_id"])); err != nil || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("got\n%s", log)
 	}
 }

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"log/slog"
 
 	"github.com/nats-io/nats.go"
 
@@ -35,14 +34,5 @@ func (p *Process) serveCalls(dutyCtx context.Context, nc *nats.Conn) (err error)
 		exchange := quota.Exchange{Quotas: p.quotas, NATS: nc, Service: p.name(), Log: p.log}
 		p.logError("sharing quotas", exchange.Run(dutyCtx))
 	})
-	return nil
-}
-
-// SetQuotas replaces the quotas of the running process; the old ones stay when there is something wrong with the new.
-func (p *Process) SetQuotas(cfg quota.Config) error {
-	if err := p.quotas.Set(cfg); err != nil {
-		return err
-	}
-	p.log.Info("quotas replaced", slog.Int("rules", len(cfg.Rules)))
 	return nil
 }

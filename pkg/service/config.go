@@ -59,7 +59,7 @@ type Events struct {
 
 // Log is how the process logs.
 type Log struct {
-	// Level is the least level logged: debug, info, warn or error.
+	// Level is the least level logged: debug, info, warn or error. It can be changed while the process runs.
 	Level string `koanf:"level"`
 }
 
@@ -108,7 +108,8 @@ func (c Config) Validate() error {
 	if err := c.CallLimit.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("call_limit: %w", err))
 	}
-	errs = append(errs, c.Quotas.Validate())
+	_, err := c.Log.level()
+	errs = append(errs, err, c.Quotas.Validate())
 	errs = append(errs, c.checkListener("grpc.addr", c.GRPC), c.checkListener("http.addr", c.HTTP))
 	return errors.Join(errs...)
 }

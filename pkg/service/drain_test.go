@@ -10,9 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/tieout/tieout/pkg/quota"
-	"github.com/tieout/tieout/pkg/rpcerr"
-	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/pkg/waittest"
 )
@@ -79,29 +76,5 @@ func TestStop_GoesOnForTheDrainDelay(t *testing.T) {
 	}
 	if err := <-stopped; err != nil || time.Since(began) < cfg.DrainDelay {
 		t.Errorf("stopped after %v: %v", time.Since(began), err)
-	}
-}
-
-func TestSetQuotas_HoldsFromTheNextCall(t *testing.T) {
-	t.Parallel()
-	p := mustStart(t, quietConfig(), inventoryService(answer))
-	conn := servicetest.Dial(t, p, "shop")
-	rule := quota.Rule{Caller: "*", Class: "read", Rate: 0.001, Burst: 1}
-	if err := p.SetQuotas(quota.Config{Rules: []quota.Rule{rule}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := getStock(t.Context(), conn); err != nil {
-		t.Fatal(err)
-	}
-	rpcerrtest.Want(t, getStock(t.Context(), conn), rpcerr.QuotaExceeded, "caller:shop/class:read")
-	if err := p.SetQuotas(quota.Config{Rules: []quota.Rule{{Caller: "*"}}}); err == nil {
-		t.Error("a rule without a class was taken")
-	}
-	rpcerrtest.Want(t, getStock(t.Context(), conn), rpcerr.QuotaExceeded, "caller:shop/class:read")
-	if err := p.SetQuotas(quota.Config{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := getStock(t.Context(), conn); err != nil {
-		t.Errorf("without rules: %v", err)
 	}
 }

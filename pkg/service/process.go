@@ -50,6 +50,8 @@ var (
 type Process struct {
 	config    Config
 	services  []Service
+	level     slog.LevelVar
+	logs      *telemetry.Log
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
 	server    *rpc.Server
@@ -78,26 +80,25 @@ func Start(ctx context.Context, cfg Config, w io.Writer, services ...Service) (*
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
-		return nil, fmt.Errorf("%w: log.level: %w", ErrConfig, err)
-	}
 	p := &Process{
-		config: cfg, services: services, log: telemetry.NewLogger(w, level),
+		config: cfg, services: services,
 		stopping: make(chan struct{}), failed: make(chan error, 1), memory: bufconn.Listen(memoryBuffer),
 		mux: http.NewServeMux(),
 	}
-	if err := p.start(ctx); err != nil {
+	if err := p.start(ctx, w); err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
 }
 
-func (p *Process) start(ctx context.Context) error {
+func (p *Process) start(ctx context.Context, w io.Writer) error {
 	dutyCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p.cancel = cancel
 	var err error
 	if p.telemetry, err = telemetry.New(ctx, p.config.Telemetry); err != nil {
+		return err
+	}
+	if err := p.openLog(ctx, w); err != nil {
 		return err
 	}
 	p.onStop(func() { p.logError("flushing telemetry", p.flushTelemetry()) })
@@ -212,7 +213,7 @@ func (p *Process) wire(ctx, dutyCtx context.Context, s Service, js jetstream.Jet
 		p.auditor.Add(s.Name, pool)
 	}
 	return s.Run(ctx, &Env{
-		Name: s.Name, Log: p.log.With(slog.String("service", s.Name)),
+		Name: s.Name, Log: p.logs.Logger(s.Name),
 		Tracer: tracers.Tracer("github.com/tieout/tieout/services/" + s.Name),
 		Meter:  p.telemetry.Meters.Meter("github.com/tieout/tieout/services/" + s.Name),
 		Pool:   pool, JetStream: js, StreamReplicas: p.config.NATS.Replicas, GRPC: p.server, HTTP: p.mux, Stopping: p.stopping,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -27,6 +28,7 @@ func (p *Process) listen() error {
 	p.serveOperations()
 	p.http = &http.Server{
 		Handler: p.mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
 	for _, l := range []net.Listener{grpcListener, p.memory} {
 		go func() {
@@ -129,5 +131,5 @@ func (p *Process) awaitDuties() error {
 func (p *Process) flushTelemetry() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	return p.telemetry.Shutdown(ctx)
+	return errors.Join(p.logs.Shutdown(ctx), p.telemetry.Shutdown(ctx))
 }

@@ -7,6 +7,8 @@ import (
 
 	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tieout/tieout/pkg/redact"
 )
 
 // sagaMember is the W3C baggage member by which a saga's id travels with its calls.
@@ -25,31 +27,60 @@ func WithSaga(ctx context.Context, sagaID string) context.Context {
 	return baggage.ContextWithBaggage(ctx, b)
 }
 
-// NewLogger writes JSON lines that carry trace_id, span_id and saga_id of the context they are logged with.
+// NewLogger writes JSON lines that carry trace_id, span_id and saga_id of the context they are logged with, and no card
+// number, e-mail address or secret.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(contextHandler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})})
+	return slog.New(handler{lines: newLines(w, level)})
 }
 
-// contextHandler adds to each record what its context knows.
-type contextHandler struct{ slog.Handler }
+func newLines(w io.Writer, level slog.Leveler) slog.Handler {
+	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
+}
+
+// handler takes out of each record what must not be kept, and adds what its context knows.
+type handler struct {
+	lines slog.Handler
+	// exported takes the same records for the collector, which are given their span by the exporter; nil exports none.
+	exported slog.Handler
+}
+
+// Enabled implements slog.Handler. What is not in the lines is not exported.
+func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.lines.Enabled(ctx, level)
+}
 
 // Handle implements slog.Handler.
-func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
-	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-		r.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
-	}
+func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	clean := cleanRecord(r)
 	if saga := baggage.FromContext(ctx).Member(sagaMember).Value(); saga != "" {
-		r.AddAttrs(slog.String("saga_id", saga))
+		clean.AddAttrs(slog.String(sagaMember, redact.Text(saga))) // who calls chooses it
 	}
-	return h.Handler.Handle(ctx, r)
+	if h.exported != nil {
+		if err := h.exported.Handle(ctx, clean.Clone()); err != nil {
+			return err
+		}
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		clean.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+	}
+	return h.lines.Handle(ctx, clean)
 }
 
 // WithAttrs implements slog.Handler.
-func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return contextHandler{h.Handler.WithAttrs(attrs)}
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	attrs = cleanAttrs(attrs)
+	h.lines = h.lines.WithAttrs(attrs)
+	if h.exported != nil {
+		h.exported = h.exported.WithAttrs(attrs)
+	}
+	return h
 }
 
 // WithGroup implements slog.Handler.
-func (h contextHandler) WithGroup(name string) slog.Handler {
-	return contextHandler{h.Handler.WithGroup(name)}
+func (h handler) WithGroup(name string) slog.Handler {
+	h.lines = h.lines.WithGroup(name)
+	if h.exported != nil {
+		h.exported = h.exported.WithGroup(name)
+	}
+	return h
 }

@@ -107,7 +107,7 @@ func (t *Telemetry) Tracers(service string) trace.TracerProvider {
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))),
 	}
 	if t.processor != nil {
-		options = append(options, sdktrace.WithSpanProcessor(t.processor))
+		options = append(options, sdktrace.WithSpanProcessor(cleanSpans{t.processor}))
 	}
 	p := sdktrace.NewTracerProvider(options...)
 	t.tracers[service] = p

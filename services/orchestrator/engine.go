@@ -16,7 +16,6 @@ import (
 	"github.com/tieout/tieout/pkg/outbox"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/shed"
-	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/pkg/watch"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
@@ -345,7 +344,7 @@ func (e *engine) again(l *live, why error) {
 		return
 	}
 	l.failures++
-	e.log.ErrorContext(telemetry.WithSaga(l.term.ctx, l.view.id.String()), "saga cannot be driven for now",
+	e.log.ErrorContext(l.view.logged(l.term.ctx), "saga cannot be driven for now",
 		slog.Any("error", why), slog.Int("failures", l.failures))
 	l.state.Steps = nil // read it
 	e.wait(l, time.Now().Add(reloadWait.Wait(l.failures, fraction())))

@@ -12,9 +12,11 @@ import (
 
 func eventPlaced(p placing) bus.Event {
 	o := p.order
-	return event("order", "placed", o.reference, p.traceparent, &eventv1.OrderPlaced{
+	e := event("order", "placed", o.reference, p.traceparent, &eventv1.OrderPlaced{
 		OrderId: o.id.String(), SagaId: o.sagaID.String(), CustomerId: o.customerID, Total: amountToProto(o.total),
 	})
+	e.SagaID = o.sagaID.String()
+	return e
 }
 
 // eventsOf are the events that others need of a saga's: one per change of its phase.

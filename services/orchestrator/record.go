@@ -74,7 +74,11 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 			results[i].Err = errStale
 		default:
 			held.last[t.view.id] = t.after.seq
-			good, events = append(good, t), append(events, eventsOf(t)...)
+			good = append(good, t)
+			for _, event := range eventsOf(t) {
+				event.SagaID = t.view.id.String()
+				events = append(events, event)
+			}
 		}
 	}
 	if len(good) == 0 {
@@ -84,6 +88,11 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 		return nil, err
 	}
 	return results, e.outbox.Write(ctx, tx, events...)
+}
+
+// logged gives ctx what every line of the log about a saga says: its id, and its trace.
+func (v sagaView) logged(ctx context.Context) context.Context {
+	return telemetry.WithSaga(bus.InTrace(ctx, v.traceparent), v.id.String())
 }
 
 // announce tells the log and those who watch of a transition that is durable.
@@ -98,7 +107,7 @@ func (e *engine) announce(ctx context.Context, t transition) {
 			level = slog.LevelInfo
 		}
 		if e.log.Enabled(ctx, level) {
-			e.log.LogAttrs(telemetry.WithSaga(ctx, t.view.id.String()), level, "saga recorded an event", slog.Int("seq", event.Seq),
+			e.log.LogAttrs(t.view.logged(ctx), level, "saga recorded an event", slog.Int("seq", event.Seq),
 				slog.String("type", string(event.Type)), slog.String("step", event.Step), slog.String("cause", event.Cause),
 				slog.String("reference", t.view.subjectID()))
 		}
