@@ -56,7 +56,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, err
 	}
 	a := admission{quotas: cfg.Quotas, gate: cfg.Gate}
-	in := &serverInterceptors{log: cfg.Log, validator: validator, admission: a}
+	in := &serverInterceptors{
+		log: cfg.Log, tracer: cfg.Tracers.Tracer("github.com/tieout/tieout/pkg/rpc"), validator: validator, admission: a,
+	}
 	methods := map[string]declared{}
 	measured := otelgrpc.NewServerHandler(
 		otelgrpc.WithTracerProvider(cfg.Tracers),

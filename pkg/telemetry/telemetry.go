@@ -103,11 +103,14 @@ func (t *Telemetry) Tracers(service string) trace.TracerProvider {
 	}
 	options := []sdktrace.TracerProviderOption{
 		sdktrace.WithResource(t.resource(service)),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))),
+		sdktrace.WithIDGenerator(ids{}),
 	}
+	decide := sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))
 	if t.processor != nil {
+		decide = sampler{decide}
 		options = append(options, sdktrace.WithSpanProcessor(t.processor))
 	}
+	options = append(options, sdktrace.WithSampler(decide))
 	p := sdktrace.NewTracerProvider(options...)
 	t.tracers[service] = p
 	return p
