@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -13,6 +14,7 @@ import (
 	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
 
 	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/shed"
@@ -61,6 +63,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	methods := map[string]declared{}
 	measured := otelgrpc.NewServerHandler(
+		otelgrpc.WithFilter(isWorthASpan),
 		otelgrpc.WithTracerProvider(cfg.Tracers),
 		otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
 		otelgrpc.WithPropagators(cfg.Telemetry.Propagator))
@@ -79,6 +82,11 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	)}
 	reflection.Register(s.Server)
 	return s, nil
+}
+
+// isWorthASpan leaves out the calls that bring spans, which would bring forth more of them.
+func isWorthASpan(call *stats.RPCTagInfo) bool {
+	return !strings.HasPrefix(call.FullMethodName, "/opentelemetry.")
 }
 
 // RegisterService implements grpc.ServiceRegistrar. A method that declares no options is a mistake in the
