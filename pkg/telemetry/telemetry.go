@@ -103,8 +103,9 @@ func exportTo(ctx context.Context, endpoint string) (sdktrace.SpanProcessor, err
 	if err != nil {
 		return nil, fmt.Errorf("setting up trace export to %s: %w", endpoint, err)
 	}
-	return sdktrace.NewBatchSpanProcessor(exporter, sdktrace.WithBatchTimeout(sendEvery),
-		sdktrace.WithMaxQueueSize(maxQueue), sdktrace.WithMaxExportBatchSize(maxSent)), nil
+	batches := sdktrace.NewBatchSpanProcessor(exporter, sdktrace.WithBatchTimeout(sendEvery),
+		sdktrace.WithMaxQueueSize(maxQueue), sdktrace.WithMaxExportBatchSize(maxSent))
+	return &together{SpanProcessor: batches, open: map[trace.SpanID]*tree{}}, nil
 }
 
 func (t *Telemetry) resource(service string) *resource.Resource {
