@@ -61,7 +61,11 @@ func contact(ctx context.Context, r *remote) error {
 
 // remoteGroup is a group of commands that talk to the server.
 func (c *cli) remoteGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
-	cmd := group(use, short, commands...)
+	return c.withServer(group(use, short, commands...))
+}
+
+// withServer adds the flags of commands that talk to the server.
+func (c *cli) withServer(cmd *cobra.Command) *cobra.Command {
 	cmd.PersistentFlags().String("addr", "", "host:port of the server (default $"+envAddr+", else "+service.DefaultConfig().GRPC.Addr+")")
 	cmd.PersistentFlags().Duration("timeout", 0, "how long one call may take (default: what the method declares)")
 	return cmd
@@ -116,10 +120,11 @@ func (c *cli) withRemote(cmd *cobra.Command, do func(context.Context, *remote) e
 }
 
 // clientTelemetry asks the server to record what this command causes, so that the trace id that an error names
-// leads somewhere; the client's own part is sent where TIEOUT_TELEMETRY_OTLP_ENDPOINT says.
+// leads somewhere; the client's own part is sent where TIEOUT_TELEMETRY_OTLP_ENDPOINT or OpenTelemetry's own variables say.
 func (c *cli) clientTelemetry() telemetry.Config {
 	cfg := telemetry.Config{
-		OTLPEndpoint: c.getenv(service.EnvPrefix + "TELEMETRY_OTLP_ENDPOINT"), SampleRatio: 1, Version: thisBuild().Version,
+		OTLPEndpoint: cmp.Or(c.getenv(service.EnvPrefix+"TELEMETRY_OTLP_ENDPOINT"), c.getenv(envOTLPTraces), c.getenv(envOTLP)),
+		SampleRatio:  1, Version: thisBuild().Version,
 	}
 	if cfg.OTLPEndpoint == "" {
 		cfg.Processor = discard{}

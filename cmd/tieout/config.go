@@ -5,12 +5,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/billing"
 	"github.com/tieout/tieout/services/inventory"
 	"github.com/tieout/tieout/services/orchestrator"
@@ -147,9 +149,15 @@ func (c *cli) configFile(cmd *cobra.Command) string {
 	return cmp.Or(cmd.Flag("config").Value.String(), c.getenv(envConfig))
 }
 
-// loadConfig reads the configuration from everywhere.
-func (c *cli) loadConfig(cmd *cobra.Command) (Config, error) {
+// loadConfig reads the configuration from everywhere. What is changed is changed in the defaults.
+func (c *cli) loadConfig(cmd *cobra.Command, change ...func(*Config)) (Config, error) {
 	cfg := defaultConfig()
+	for _, change := range change {
+		change(&cfg)
+	}
+	if err := c.standardTelemetry(&cfg.Telemetry); err != nil {
+		return cfg, err
+	}
 	flags := map[string]any{}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if key, ok := listenFlags[f.Name]; ok {
@@ -164,4 +172,24 @@ func (c *cli) loadConfig(cmd *cobra.Command) (Config, error) {
 	}
 	cfg.Telemetry.Version = thisBuild().Version
 	return cfg, nil
+}
+
+// The variables of OpenTelemetry that are followed. What is configured as telemetry.… goes before.
+const (
+	envOTLP       = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	envOTLPTraces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	envSampled    = "OTEL_TRACES_SAMPLER_ARG"
+)
+
+// standardTelemetry takes over what the environment says in OpenTelemetry's words.
+func (c *cli) standardTelemetry(cfg *telemetry.Config) error {
+	cfg.OTLPEndpoint = cmp.Or(c.getenv(envOTLPTraces), c.getenv(envOTLP), cfg.OTLPEndpoint)
+	if share := c.getenv(envSampled); share != "" {
+		ratio, err := strconv.ParseFloat(share, 64)
+		if err != nil {
+			return usageError{fmt.Errorf("%s: %q is no number between 0 and 1", envSampled, share)}
+		}
+		cfg.SampleRatio = ratio
+	}
+	return nil
 }

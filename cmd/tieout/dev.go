@@ -16,6 +16,9 @@ import (
 	"github.com/tieout/tieout/services/payment"
 )
 
+// devTraces is how much memory recent traces may take, in bytes; every order is traced.
+const devTraces = 64 << 20
+
 func (c *cli) devCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Run the whole system on this machine", Args: args(cobra.NoArgs),
@@ -35,7 +38,7 @@ not reach root's home.`,
 		if *dir == "" && !*ephemeral {
 			*dir = c.defaultDataDir()
 		}
-		cfg, err := c.loadConfig(cmd)
+		cfg, err := c.loadConfig(cmd, func(cfg *Config) { cfg.Telemetry.SampleRatio, cfg.Telemetry.KeepBytes = 1, devTraces })
 		if err != nil {
 			return err
 		}
@@ -123,6 +126,8 @@ func (c *cli) printReady(s *dev.System, ephemeral bool, took time.Duration) {
 Try it in another shell:
 
   %s stock receive TEA-MUG 100
+
+What became of an order, step by step: tieout trace ORDER. Spans of clients are taken over OTLP at the gRPC address.
 
 `, took.Seconds(), s.Ready.GRPC, s.Ready.HTTP, s.Ready.NATS, redis, s.Ready.PSP, s.Dir, kept, s.Log, program)
 }

@@ -14,7 +14,7 @@ func newRoot(c *cli) *cobra.Command {
 		c.devCommand(), c.serveCommand(), c.migrateCommand(), c.pspCommand(), c.doctorCommand(), c.versionCommand(),
 		c.orderCommand(), c.sagaCommand(), c.stockCommand(), c.paymentCommand(), c.shipmentCommand(),
 		c.ledgerCommand(), c.statementCommand(), c.reconCommand(), c.breakCommand(), c.batchCommand(), c.limitCommand(), c.scheduleCommand(), c.holidaysCommand(),
-		c.deadLetterCommand(), c.auditCommand(), c.sloCommand())
+		c.deadLetterCommand(), c.auditCommand(), c.sloCommand(), c.traceCommand())
 	root.Long = `Tieout takes orders, drives them through stock, payment and shipment, charges batches of
 recurring payments, and proves what happened.
 

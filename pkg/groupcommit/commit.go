@@ -26,8 +26,10 @@ const (
 // write is alone. Uncertain says that a COMMIT with these writes got no answer: then a failure is no proof that they
 // are not written.
 func (g *Group[W, R]) commit(ctx context.Context, batch []item[W, R], uncertain bool) {
+	begun := time.Now()
 	results, uncertain, err := g.settle(ctx, batch, uncertain)
 	if err == nil {
+		g.trace(batch, results, begun)
 		for i, w := range batch {
 			g.answer(ctx, w, results[i])
 		}

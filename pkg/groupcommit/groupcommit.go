@@ -59,6 +59,8 @@ type Config[W, R any] struct {
 	Log *slog.Logger
 	// Meter makes the metrics tieout.groupcommit.batch.size, .wait and .waiting; nil discards.
 	Meter metric.Meter
+	// Tracer makes a span of the commit for each write that is Traced, in the trace of the write; nil makes none.
+	Tracer trace.Tracer
 }
 
 // Group gathers writes and commits them together.
@@ -197,6 +199,12 @@ func (g *Group[W, R]) gather(first *bundle[W, R]) []item[W, R] {
 			return batch
 		}
 	}
+}
+
+// Traced is a write that belongs to a trace.
+type Traced interface {
+	// Trace is the W3C trace context that the write is part of; empty for none.
+	Trace() string
 }
 
 // answer gives a write its result, and wakes the caller with the last one of its bundle.

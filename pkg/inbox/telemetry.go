@@ -75,14 +75,19 @@ func (m metrics) observe(js jetstream.JetStream, consumer string) (metric.Regist
 	return registration, nil
 }
 
-// startSpans starts a span for each event, in the trace of its writer. A single event's span is in the context that
-// it returns; there is no one span for several, which end together.
+// startSpans starts a span for each event whose writer's trace is recorded, in that trace. A single event's span is in the
+// context that it returns; there is no one span for several, which end together.
 func (in *Inbox) startSpans(ctx context.Context, deliveries []delivery) (context.Context, func(error)) {
-	spans := make([]trace.Span, len(deliveries))
+	var spans []trace.Span
 	own := ctx
-	for i, d := range deliveries {
+	for _, d := range deliveries {
 		writer := propagation.MapCarrier{"traceparent": d.event.Traceparent, "tracestate": d.event.Tracestate}
-		own, spans[i] = in.tracer.Start(propagation.TraceContext{}.Extract(ctx, writer), "process "+d.event.Type(),
+		own = propagation.TraceContext{}.Extract(ctx, writer)
+		if !trace.SpanContextFromContext(own).IsSampled() {
+			continue
+		}
+		var span trace.Span
+		own, span = in.tracer.Start(own, "process "+d.event.Type(),
 			trace.WithSpanKind(trace.SpanKindConsumer),
 			trace.WithAttributes(
 				semconv.MessagingSystemKey.String("nats"),
@@ -91,7 +96,9 @@ func (in *Inbox) startSpans(ctx context.Context, deliveries []delivery) (context
 				semconv.MessagingDestinationName(bus.Stream),
 				semconv.MessagingConsumerGroupName(in.consumer.Name),
 				semconv.MessagingMessageID(d.event.ID.String()),
+				attribute.String("tieout.reference", d.event.Reference),
 			))
+		spans = append(spans, span)
 	}
 	if len(deliveries) == 1 {
 		ctx = own

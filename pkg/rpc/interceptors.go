@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"buf.build/go/protovalidate"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -17,6 +19,7 @@ import (
 	optionsv1 "github.com/tieout/tieout/gen/tieout/options/v1"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/telemetry"
 )
 
 // hopMargin is what each hop keeps of the caller's deadline, for the answer to find its way back.
@@ -24,12 +27,18 @@ const hopMargin = 20 * time.Millisecond
 
 type serverInterceptors struct {
 	log       *slog.Logger
+	tracer    trace.Tracer
 	validator protovalidate.Validator
 	admission admission
 }
 
 func (in *serverInterceptors) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	defer func() { err = in.answer(ctx, info.FullMethod, recover(), err) }()
+	begun := time.Now()
+	defer func() {
+		if err = in.answer(ctx, info.FullMethod, recover(), err); status.Code(err) == codes.Internal {
+			in.keep(ctx, info.FullMethod, begun)
+		}
+	}()
 	o := Options(info.FullMethod)
 	ctx, cancel, err := withBudget(ctx, defaultDeadline(o))
 	if err != nil {
@@ -151,6 +160,18 @@ func (in *serverInterceptors) answer(ctx context.Context, method string, panicke
 		in.log.DebugContext(ctx, "call refused", slog.String("method", method), slog.String("code", s.Code().String()), slog.Any("error", err))
 	}
 	return s.Err()
+}
+
+// keep makes the span of a call that ended with an internal error, where its trace is not recorded.
+func (in *serverInterceptors) keep(ctx context.Context, method string, begun time.Time) {
+	call := trace.SpanContextFromContext(ctx)
+	if !call.IsValid() || call.IsSampled() {
+		return
+	}
+	telemetry.Past{
+		Trace: call.TraceID(), ID: call.SpanID(), Name: strings.TrimPrefix(method, "/"), Kind: trace.SpanKindServer,
+		Begun: begun, Ended: time.Now(), Error: "internal error",
+	}.Record(in.tracer)
 }
 
 // toStatus lets through statuses with a reason of ours, and any status that health, reflection or a method that

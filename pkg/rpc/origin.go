@@ -2,50 +2,66 @@ package rpc
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/telemetry"
 )
 
 // StartItem leads an item of a call into the trace that it comes from (W3C), which a call's items do not share. When
-// that trace is recorded, so is a span of the item, linked to the call's; else the span records nothing. An item that
-// names no trace, or one that cannot be read, stays in the call's.
+// that trace is recorded, so is a span of the item, linked to the call's where that is recorded as well; else there is a span
+// only if the item fails. An item that names no trace, or one that cannot be read, stays in the call's.
 func StartItem(ctx context.Context, tracer trace.Tracer, name, traceparent string) (context.Context, trace.Span) {
-	if traceparent == "" {
+	parent := telemetry.ParseTraceparent(traceparent)
+	if !parent.IsValid() {
 		return ctx, noop.Span{}
 	}
-	item := propagation.TraceContext{}.Extract(ctx, only(traceparent))
-	if parent := trace.SpanContextFromContext(item); !parent.IsRemote() || !parent.IsSampled() {
-		return item, noop.Span{} // the call's own span is not remote
+	item := trace.ContextWithRemoteSpanContext(ctx, parent)
+	if !parent.IsSampled() {
+		return item, &unrecorded{tracer: tracer, name: name, parent: parent, begun: time.Now()}
 	}
-	return tracer.Start(item, name, trace.WithLinks(trace.LinkFromContext(ctx)))
+	var links []trace.Link
+	if call := trace.SpanContextFromContext(ctx); call.IsSampled() {
+		links = []trace.Link{{SpanContext: call}}
+	}
+	return tracer.Start(item, name, trace.WithLinks(links...))
 }
 
-// EndItem ends an item's span with what came of the item.
+// EndItem ends an item's span with what came of the item. What fails has a span: whoever sent it records it as well. What was
+// not begun has failed at nothing.
 func EndItem(span trace.Span, err error) {
-	if err != nil && span.IsRecording() {
-		span.SetStatus(codes.Error, rpcerr.ToStatus(err).Message())
+	if err == nil {
+		span.End()
+		return
+	}
+	told := rpcerr.ToStatus(err).Message()
+	if u, ok := span.(*unrecorded); ok {
+		if e, ours := rpcerr.FromError(err); !ours || !e.Reason.NotBegun() {
+			u.record(told)
+		}
+		return
+	}
+	if span.IsRecording() {
+		span.SetStatus(codes.Error, told)
 	}
 	span.End()
 }
 
-// only is a carrier of a traceparent and nothing else.
-type only string
-
-// Get implements propagation.TextMapCarrier.
-func (t only) Get(key string) string {
-	if key == "traceparent" {
-		return string(t)
-	}
-	return ""
+// unrecorded is the span of an item whose trace is not recorded.
+type unrecorded struct {
+	noop.Span
+	tracer trace.Tracer
+	name   string
+	parent trace.SpanContext
+	begun  time.Time
 }
 
-// Set implements propagation.TextMapCarrier; nothing is injected here.
-func (only) Set(string, string) {}
-
-// Keys implements propagation.TextMapCarrier.
-func (only) Keys() []string { return []string{"traceparent"} }
+func (u *unrecorded) record(why string) {
+	telemetry.Past{
+		Trace: u.parent.TraceID(), Parent: u.parent.SpanID(), Name: u.name, Begun: u.begun, Ended: time.Now(), Error: why,
+	}.Record(u.tracer)
+}

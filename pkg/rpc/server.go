@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -57,9 +58,12 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, err
 	}
 	a := admission{quotas: cfg.Quotas, gate: cfg.Gate}
-	in := &serverInterceptors{log: cfg.Log, validator: validator, admission: a}
+	in := &serverInterceptors{
+		log: cfg.Log, tracer: cfg.Tracers.Tracer("github.com/tieout/tieout/pkg/rpc"), validator: validator, admission: a,
+	}
 	methods := map[string]declared{}
 	measured := otelgrpc.NewServerHandler(
+		otelgrpc.WithFilter(isWorthASpan),
 		otelgrpc.WithTracerProvider(cfg.Tracers),
 		otelgrpc.WithMeterProvider(cfg.Telemetry.Meters),
 		otelgrpc.WithPropagators(cfg.Telemetry.Propagator),
@@ -80,6 +84,11 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	)}
 	reflection.Register(s.Server)
 	return s, nil
+}
+
+// isWorthASpan leaves out the calls that bring spans, which would bring forth more of them.
+func isWorthASpan(call *stats.RPCTagInfo) bool {
+	return !strings.HasPrefix(call.FullMethodName, "/opentelemetry.")
 }
 
 // RegisterService implements grpc.ServiceRegistrar. A method that declares no options is a mistake in the

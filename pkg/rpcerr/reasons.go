@@ -190,3 +190,11 @@ func (r Reason) Code() codes.Code {
 	}
 	return codes.Internal
 }
+
+// notBegun are the reasons that say that nothing was begun, whatever their code.
+var notBegun = map[Reason]bool{
+	DestinationDown: true, DeadlineTooShort: true, ShuttingDown: true, Overloaded: true, QuotaExceeded: true,
+}
+
+// NotBegun tells whether the reason says that nothing was begun: what was asked for costs no attempt.
+func (r Reason) NotBegun() bool { return notBegun[r] }

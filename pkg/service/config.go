@@ -93,6 +93,9 @@ func (c Config) Validate() error {
 	if c.Telemetry.SampleRatio < 0 || c.Telemetry.SampleRatio > 1 {
 		errs = append(errs, fmt.Errorf("telemetry.sample_ratio: %v is not between 0 and 1", c.Telemetry.SampleRatio))
 	}
+	if c.Telemetry.KeepBytes < 0 {
+		errs = append(errs, fmt.Errorf("telemetry.keep_bytes: %d is less than 0", c.Telemetry.KeepBytes))
+	}
 	if c.NATS.Replicas < 1 {
 		errs = append(errs, fmt.Errorf("nats.replicas: %d is not 1 or more", c.NATS.Replicas))
 	}

@@ -25,6 +25,6 @@ func NewIdleGroup[W, R any](env *Env, name string,
 	apply func(ctx context.Context, tx *pg.Tx, batch []W) ([]groupcommit.Result[R], error),
 ) (*groupcommit.Group[W, R], error) {
 	return groupcommit.New(groupcommit.Config[W, R]{
-		Name: env.Name + "." + name, Pool: env.Pool, Apply: apply, Log: env.Log, Meter: env.Meter,
+		Name: env.Name + "." + name, Pool: env.Pool, Apply: apply, Log: env.Log, Meter: env.Meter, Tracer: env.Tracer,
 	})
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/pkg/telemetry"
+	"github.com/tieout/tieout/pkg/tracestore"
 )
 
 const memoryBuffer = 1 << 20
@@ -95,6 +96,11 @@ func (p *Process) start(ctx context.Context, w io.Writer) error {
 	dutyCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p.cancel = cancel
 	var err error
+	var traces *tracestore.Store
+	if bytes := p.config.Telemetry.KeepBytes; bytes > 0 {
+		traces = tracestore.New(bytes)
+		p.config.Telemetry.Keeper = traces
+	}
 	if p.telemetry, err = telemetry.New(ctx, p.config.Telemetry); err != nil {
 		return err
 	}
@@ -108,6 +114,9 @@ func (p *Process) start(ctx context.Context, w io.Writer) error {
 	}
 	if err := p.serveCalls(dutyCtx, js.Conn()); err != nil {
 		return err
+	}
+	if traces != nil {
+		traces.Register(p.server)
 	}
 	p.health = health.NewServer()
 	healthv1.RegisterHealthServer(p.server.Server, p.health)

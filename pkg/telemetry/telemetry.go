@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -27,11 +28,23 @@ type Config struct {
 	OTLPEndpoint string `koanf:"otlp_endpoint"`
 	// SampleRatio is the share of new traces that is recorded, 0 to 1; a caller's decision is followed.
 	SampleRatio float64 `koanf:"sample_ratio"`
+	// KeepBytes is how much memory the process may take for recent traces, which `tieout trace` shows: its own, and those
+	// that are sent to it over OTLP. 0 keeps none.
+	KeepBytes int `koanf:"keep_bytes"`
 	// Version is the build's version, for the resource of every span.
 	Version string `koanf:"-"`
 	// Processor, when set, is given every span instead of the exporter. Tests read spans by it.
 	Processor sdktrace.SpanProcessor `koanf:"-"`
+	// Keeper, when set, is given every span besides.
+	Keeper sdktrace.SpanProcessor `koanf:"-"`
 }
+
+const (
+	// sendEvery is how long a span waits to be sent at most: what has not left is lost when the process is killed.
+	sendEvery = time.Second
+	// maxQueue is how many spans wait to be sent, and maxSent how many are sent at once. What is more than that is lost.
+	maxQueue, maxSent = 16_384, 2_048
+)
 
 // Telemetry is a process' exporter and registry.
 type Telemetry struct {
@@ -41,11 +54,11 @@ type Telemetry struct {
 	// with the scrape. Two meters must not make the same instrument with the same attributes: which meter it is of is not told.
 	Meters metric.MeterProvider
 
-	config    Config
-	registry  *prometheus.Registry
-	processor sdktrace.SpanProcessor
-	metrics   *sdkmetric.MeterProvider
-	scrapes   *scrapes
+	config     Config
+	registry   *prometheus.Registry
+	processors []sdktrace.SpanProcessor // none: no span is recorded
+	metrics    *sdkmetric.MeterProvider
+	scrapes    *scrapes
 
 	mu      sync.Mutex
 	tracers map[string]*sdktrace.TracerProvider
@@ -57,7 +70,6 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 		config:     cfg,
 		registry:   prometheus.NewRegistry(),
-		processor:  cfg.Processor,
 		tracers:    map[string]*sdktrace.TracerProvider{},
 	}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -68,18 +80,33 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 	t.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(t.resource("tieout")))
 	t.scrapes = &scrapes{MeterProvider: t.metrics}
 	t.Meters = t.scrapes
-	if t.processor == nil && cfg.OTLPEndpoint != "" {
-		// The exporter would take the default for what it cannot parse.
-		if u, err := url.Parse(cfg.OTLPEndpoint); err != nil || u.Host == "" {
-			return nil, fmt.Errorf("telemetry.otlp_endpoint: %q is no URL such as http://localhost:4317", cfg.OTLPEndpoint)
+	exporter := cfg.Processor
+	if exporter == nil && cfg.OTLPEndpoint != "" {
+		if exporter, err = exportTo(ctx, cfg.OTLPEndpoint); err != nil {
+			return nil, err
 		}
-		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(cfg.OTLPEndpoint))
-		if err != nil {
-			return nil, fmt.Errorf("setting up trace export to %s: %w", cfg.OTLPEndpoint, err)
+	}
+	for _, p := range []sdktrace.SpanProcessor{exporter, cfg.Keeper} {
+		if p != nil {
+			t.processors = append(t.processors, p)
 		}
-		t.processor = sdktrace.NewBatchSpanProcessor(exporter)
 	}
 	return t, nil
+}
+
+// exportTo sends spans to a collector.
+func exportTo(ctx context.Context, endpoint string) (sdktrace.SpanProcessor, error) {
+	// The exporter would take the default for what it cannot parse.
+	if u, err := url.Parse(endpoint); err != nil || u.Host == "" {
+		return nil, fmt.Errorf("telemetry.otlp_endpoint: %q is no URL such as http://localhost:4317", endpoint)
+	}
+	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(endpoint))
+	if err != nil {
+		return nil, fmt.Errorf("setting up trace export to %s: %w", endpoint, err)
+	}
+	batches := sdktrace.NewBatchSpanProcessor(exporter, sdktrace.WithBatchTimeout(sendEvery),
+		sdktrace.WithMaxQueueSize(maxQueue), sdktrace.WithMaxExportBatchSize(maxSent))
+	return &together{SpanProcessor: batches, open: map[trace.SpanID]*tree{}}, nil
 }
 
 func (t *Telemetry) resource(service string) *resource.Resource {
@@ -99,16 +126,21 @@ func (t *Telemetry) Tracers(service string) trace.TracerProvider {
 	}
 	// A trace that the caller records is recorded on, or at least handed on as recorded.
 	ratio := t.config.SampleRatio
-	if t.processor == nil {
+	if len(t.processors) == 0 {
 		ratio = 0
 	}
 	options := []sdktrace.TracerProviderOption{
 		sdktrace.WithResource(t.resource(service)),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))),
+		sdktrace.WithIDGenerator(ids{}),
 	}
-	if t.processor != nil {
-		options = append(options, sdktrace.WithSpanProcessor(cleanSpans{t.processor}))
+	decide := sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio))
+	if len(t.processors) > 0 {
+		decide = sampler{decide}
 	}
+	for _, p := range t.processors {
+		options = append(options, sdktrace.WithSpanProcessor(cleanSpans{p}))
+	}
+	options = append(options, sdktrace.WithSampler(decide))
 	p := sdktrace.NewTracerProvider(options...)
 	t.tracers[service] = p
 	return p
@@ -117,8 +149,8 @@ func (t *Telemetry) Tracers(service string) trace.TracerProvider {
 // Shutdown sends what is left, up to ctx's end.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	var errs []error
-	if t.processor != nil {
-		errs = append(errs, t.processor.Shutdown(ctx))
+	for _, p := range t.processors {
+		errs = append(errs, p.Shutdown(ctx))
 	}
 	errs = append(errs, t.metrics.Shutdown(ctx))
 	return errors.Join(errs...)

@@ -1,9 +1,6 @@
 package inventory
 
 import (
-	"context"
-
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
@@ -57,6 +54,6 @@ func event(entity, name, subject, reference string, payload proto.Message) bus.E
 
 // in gives an event the trace of the request that caused it: the batch that writes it has none.
 func (r request) in(e bus.Event) bus.Event {
-	e.Traceparent, e.Tracestate = bus.TraceContext(trace.ContextWithSpanContext(context.Background(), r.span))
+	e.Traceparent = r.traceparent
 	return e
 }

@@ -79,8 +79,11 @@ type reservation struct {
 type request struct {
 	caller, key string
 	epoch       int64
-	span        trace.SpanContext
+	traceparent string
 }
+
+// Trace is the trace context that the request's write is part of.
+func (r request) Trace() string { return r.traceparent }
 
 // idems are the requests of a batch by name.
 func idems[C any](batch []C, of func(C) (idem.Request, error)) ([]idem.Request, error) {

@@ -75,9 +75,9 @@ func TestBatch_ItemsGoOnInTheTracesOfTheirSagas(t *testing.T) {
 SELECT name, CASE WHEN substr(traceparent, 4, 32) IN ($1, $2) OR traceparent = '' THEN substr(traceparent, 4) ELSE 'the call' END
   FROM outbox WHERE entity = 'reservation' ORDER BY seq`, trace1[3:35], trace2[3:35])
 	want := []written{
-		{"held", trace1[3:36] + reserve.SpanContext().SpanID().String() + "-01"}, {"held", trace2[3:]},
+		{"held", trace1[3:]}, {"held", trace2[3:]},
 		{"held", "the call"}, {"held", "the call"},
-		{"committed", trace1[3:36] + commit.SpanContext().SpanID().String() + "-01"}, {"released", trace2[3:]},
+		{"committed", trace1[3:]}, {"released", trace2[3:]},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("traces of the events (-want +got):\n%s", diff)

@@ -15,6 +15,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/inventory/inventorydb"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
@@ -46,7 +47,7 @@ func handIn[C, A any, Q rpc.Item, R any](ctx context.Context, s *server, name st
 		}
 		var item context.Context
 		item, spans[i] = rpc.StartItem(ctx, s.inventory.tracer, name, origin.GetTraceparent())
-		commands[i] = command(request{caller, r.GetIdempotencyKey(), origin.GetEpoch(), trace.SpanContextFromContext(item)}, r)
+		commands[i] = command(request{caller, r.GetIdempotencyKey(), origin.GetEpoch(), telemetry.OriginOf(item)}, r)
 	}
 	answers := make([]rpc.Answered[R], len(requests))
 	for i, done := range g.DoAll(ctx, commands) {

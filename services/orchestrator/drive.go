@@ -9,11 +9,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
-
-	"github.com/tieout/tieout/pkg/bus"
-	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/shed"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
@@ -50,15 +45,14 @@ const (
 // call carries out the commands of a batch, which are all of one lane, in one call. NotSent is why nothing of the batch
 // was sent, if nothing was.
 func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, notSent error) {
-	calls, spans := make([]stepCall, len(batch)), make([]trace.Span, len(batch))
+	calls, now := make([]stepCall, len(batch)), clock()
 	var timeout time.Duration
 	for i, w := range batch {
 		step := w.def.Steps[w.command.Step]
 		calls[i] = stepCall{
 			key: stepKey(w.view.id, step.Name), sagaID: w.view.id, subject: w.subject, result: w.result, epoch: w.term.epoch,
-			traceparent: w.view.traceparent,
+			traceparent: w.trace.ask(w.view, w.command.Op, now, e.slow),
 		}
-		spans[i] = e.span(&calls[i], w, step.Name)
 		timeout = max(timeout, patienceOf(step, w.command.Op).Timeout)
 	}
 	ctx, cancel := context.WithTimeout(shed.WithClass(e.shards.parent, classOf(l.call)), timeout)
@@ -81,7 +75,7 @@ func (e *engine) call(l *lane, batch []waiting) (outcomes []saga.Outcome, notSen
 			outcomes[i].Kind = 0
 		}
 		counts[outcomes[i].Kind]++
-		if rpc.EndItem(spans[i], a.err); !sent {
+		if !sent {
 			notSent = a.err
 		}
 	}
@@ -97,18 +91,6 @@ func patienceOf(s saga.Step, op saga.Op) saga.Retry {
 		return s.Back
 	}
 	return s.Forward
-}
-
-// span records a saga's step in the saga's trace, if that is recorded: the call itself belongs to many.
-func (e *engine) span(c *stepCall, w waiting, step string) trace.Span {
-	ctx, span := rpc.StartItem(context.Background(), e.tracer, w.command.Op.String()+" "+step, w.view.traceparent)
-	if span.IsRecording() {
-		span.SetAttributes(
-			attribute.String("tieout.saga.id", w.view.id.String()), attribute.String("tieout.reference", w.subject.reference),
-			attribute.String("tieout.step", step), attribute.String("tieout.idempotency_key", c.key))
-		c.traceparent, _ = bus.TraceContext(ctx)
-	}
-	return span
 }
 
 // conclude makes durable what came of a batch, and passes its sagas on.
@@ -156,7 +138,7 @@ func (e *engine) write(sagas []*live, events [][]saga.Event) {
 			e.undriveable(l, err)
 			continue
 		}
-		t.epoch = l.term.epoch
+		t.epoch, t.isTraced = l.term.epoch, l.trace.recorded
 		good, writes = append(good, l), append(writes, t)
 	}
 	if len(writes) > 0 {
@@ -186,6 +168,7 @@ func (e *engine) written(ctx context.Context, l *live, t transition, err error) 
 	switch {
 	case err == nil:
 		e.announce(ctx, t)
+		e.trace(l.trace.take(t.after, l.subject.reference, t.events, e.slow))
 		if l.failures, l.state, l.view = 0, t.state, t.after; t.after.phase.Resting() {
 			e.drop(l)
 			return

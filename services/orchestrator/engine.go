@@ -30,10 +30,12 @@ const (
 // engine drives the live sagas of the shards that this replica owns. Each is in memory, and at any moment in one pair
 // of hands, which pass it on: it is read, waits for a time, waits in a lane for its call, is called for, or written.
 type engine struct {
-	pool        *pgxpool.Pool
-	outbox      *outbox.Outbox
-	log         *slog.Logger
-	tracer      trace.Tracer
+	pool   *pgxpool.Pool
+	outbox *outbox.Outbox
+	log    *slog.Logger
+	tracer trace.Tracer
+	// slow is how long an order may take before it is traced whatever was decided when it came.
+	slow        time.Duration
 	metrics     engineMetrics
 	definitions *definitions
 	watchers    *watch.Watchers
@@ -69,6 +71,7 @@ type live struct {
 	pendings int      // answers, in a row, that say no more than the history does: it is pending
 	asked    bool     // what it waits for may have come: ask now
 	counted  standing // what shown was set to
+	trace    sagaTrace
 
 	// Guarded by the engine's mu.
 	nudged  bool     // somebody else has written to it: it is read again before anything else is done

@@ -12,7 +12,7 @@ import (
 
 func eventPlaced(p placing) bus.Event {
 	o := p.order
-	e := event("order", "placed", o.reference, p.traceparent, &eventv1.OrderPlaced{
+	e := event("order", "placed", o.reference, p.Trace(), &eventv1.OrderPlaced{
 		OrderId: o.id.String(), SagaId: o.sagaID.String(), CustomerId: o.customerID, Total: amountToProto(o.total),
 	})
 	e.SagaID = o.sagaID.String()
@@ -27,7 +27,7 @@ func eventsOf(t transition) []bus.Event {
 	var out []bus.Event
 	orderID, sagaID, cause := t.view.subjectID(), t.view.id.String(), t.after.cause
 	tell := func(name string, payload proto.Message) {
-		out = append(out, event("order", name, orderID, t.view.traceparent, payload))
+		out = append(out, event("order", name, orderID, t.Trace(), payload))
 	}
 	for _, e := range t.events {
 		switch e.Type {
@@ -49,7 +49,7 @@ func eventsOfRecurring(t transition) []bus.Event {
 	var out []bus.Event
 	rid, sagaID, cause := t.view.subjectID(), t.view.id.String(), t.after.cause
 	tell := func(name string, payload proto.Message) {
-		out = append(out, event(recurring, name, rid, t.view.traceparent, payload))
+		out = append(out, event(recurring, name, rid, t.Trace(), payload))
 	}
 	var charge saga.StepState
 	if len(t.state.Steps) > 0 { // a history that cannot be read has none

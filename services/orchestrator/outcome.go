@@ -32,20 +32,11 @@ var outcomes = map[codes.Code]saga.OutcomeKind{
 	codes.Unauthenticated:    saga.Denied,
 }
 
-// notSent are the reasons that say nothing was begun, whatever their code: they cost no attempt.
-var notSent = map[rpcerr.Reason]bool{
-	rpcerr.DestinationDown:  true,
-	rpcerr.DeadlineTooShort: true,
-	rpcerr.ShuttingDown:     true,
-	rpcerr.Overloaded:       true,
-	rpcerr.QuotaExceeded:    true,
-}
-
 // classify tells what came of a call, and whether anything was sent. A request that is in flight under its key is one
 // that the participant has taken over.
 func classify(result json.RawMessage, err error) (o saga.Outcome, sent bool) {
 	e, ours := rpcerr.FromError(err)
-	if ours && notSent[e.Reason] {
+	if ours && e.Reason.NotBegun() {
 		return saga.Outcome{Kind: saga.Unknown, Cause: e.Error()}, false
 	}
 	o = saga.Outcome{Kind: outcomes[status.Code(err)], Result: result}

@@ -14,6 +14,7 @@ import (
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -37,6 +38,11 @@ type placing struct {
 	begunAt time.Time
 }
 
+// Trace is the trace context of the order's saga.
+func (p placing) Trace() string {
+	return sagaView{id: p.order.sagaID, traceparent: p.traceparent}.rootOf(false)
+}
+
 type intake = groupcommit.Group[placing, idem.Answer[OrderID]]
 
 // place makes an order and its saga durable, together with the others that are being placed, and has the saga
@@ -55,8 +61,7 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 	}
 	placed := order{id: id.New[orderKind](), sagaID: id.New[sagaKind](), createdAt: clock()}
 	placed.subject = c.subject(placed.id, total)
-	traceparent, _ := bus.TraceContext(ctx)
-	p := placing{request: r, order: placed, traceparent: traceparent, begunAt: placed.createdAt}
+	p := placing{request: r, order: placed, traceparent: telemetry.OriginOf(ctx), begunAt: placed.createdAt}
 	var answer idem.Answer[OrderID]
 	err = o.withDatabase(ctx, func(ctx context.Context) (err error) {
 		answer, err = o.intake.Do(ctx, p)

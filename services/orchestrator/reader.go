@@ -69,6 +69,7 @@ func (r *reader) read(batch []*live) {
 			l.view = found.view
 			e.undriveable(l, found.err)
 		default:
+			e.trace(l.trace.read(found.driven, e.slow))
 			l.driven, l.events = found.driven, nil
 			e.advance(l)
 		}

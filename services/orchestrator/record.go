@@ -28,6 +28,13 @@ type transition struct {
 	after  sagaView
 	// epoch is that of the shard's owner; 0 for whoever writes without owning it.
 	epoch int64
+	// isTraced says that the saga's trace is recorded, whatever was decided when it began.
+	isTraced bool
+}
+
+// Trace is the trace context that the transition belongs to.
+func (t transition) Trace() string {
+	return t.view.rootOf(t.isTraced || t.after.wasNotable())
 }
 
 type transitions = groupcommit.Group[transition, struct{}]

@@ -27,6 +27,8 @@ type Config struct {
 	Lease time.Duration `koanf:"lease"`
 	// Watch is how watches of orders are served.
 	Watch Watch `koanf:"watch"`
+	// SlowTrace is how long an order may take before it is traced, whatever share of the orders is.
+	SlowTrace time.Duration `koanf:"slow_trace"`
 	// InventoryAddr, PaymentAddr and ShipmentAddr are where the participants are; empty for one that runs in the
 	// same process.
 	InventoryAddr string `koanf:"inventory_addr"`
@@ -37,7 +39,7 @@ type Config struct {
 // DefaultConfig is the configuration where nothing else is said.
 func DefaultConfig() Config {
 	return Config{
-		Postgres: service.Postgres{MaxConns: 24}, IdempotencyTTL: 24 * time.Hour, Lease: 5 * time.Second,
+		Postgres: service.Postgres{MaxConns: 24}, IdempotencyTTL: 24 * time.Hour, Lease: 5 * time.Second, SlowTrace: 10 * time.Second,
 		Watch: Watch{Heartbeat: 15 * time.Second, Patience: 30 * time.Second},
 	}
 }
@@ -66,6 +68,9 @@ func wire(ctx context.Context, env *service.Env, cfg Config, versions ...saga.De
 	if cfg.Lease < time.Second {
 		return nil, fmt.Errorf("orchestrator.lease: %s is less than 1s", cfg.Lease)
 	}
+	if cfg.SlowTrace <= 0 {
+		return nil, fmt.Errorf("orchestrator.slow_trace: %s is not more than 0s", cfg.SlowTrace)
+	}
 	orders, err := newOrders(env, cfg.Watch)
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func wire(ctx context.Context, env *service.Env, cfg Config, versions ...saga.De
 		return nil, err
 	}
 	engine := &engine{
-		pool: env.Pool, outbox: events, log: env.Log, tracer: env.Tracer, metrics: metrics,
+		pool: env.Pool, outbox: events, log: env.Log, tracer: env.Tracer, slow: cfg.SlowTrace, metrics: metrics,
 		definitions: known, watchers: watchers, orders: orders, waker: waker, stopping: env.Stopping,
 		shards: newShards(env.Pool, env.Log, cfg.Lease, waker.freed),
 	}

@@ -3,13 +3,15 @@ package orchestrator
 import (
 	"context"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	recurringv1 "github.com/tieout/tieout/gen/tieout/recurring/v1"
 	sagav1 "github.com/tieout/tieout/gen/tieout/saga/v1"
-	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -37,6 +39,8 @@ func (s *orderServer) PlaceOrder(ctx context.Context, r *orderv1.PlaceOrderReque
 	if err != nil {
 		return nil, err
 	}
+	trace.SpanFromContext(ctx).SetAttributes(attribute.String("tieout.order.id", v.id.String()),
+		attribute.String("tieout.saga.id", v.sagaID.String()), attribute.String("tieout.idempotency_key", r.GetIdempotencyKey()))
 	return &orderv1.PlaceOrderResponse{Order: orderToProto(v)}, nil
 }
 
@@ -91,7 +95,7 @@ func (s *recurringServer) start(ctx context.Context, requests []*recurringv1.Sta
 	answers := make([]rpc.Answered[*recurringv1.StartRecurringPaymentResponse], len(requests))
 	var batch []starting
 	var at []int
-	traceparent, _ := bus.TraceContext(ctx)
+	traceparent := telemetry.OriginOf(ctx)
 	for i, r := range requests {
 		p, err := newRecurring(r.GetReference(), subject{
 			customerID: r.GetCustomerId(), paymentMethod: r.GetPaymentMethod(), total: amountFromProto(r.GetAmount()),

@@ -9,6 +9,7 @@ import (
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/payment/provider"
 )
 
@@ -20,7 +21,7 @@ type edit struct {
 	by      evidence
 	call    *call // nil when the provider was not spoken to
 
-	traceparent, tracestate string // of the work that it comes from
+	traceparent string // of what caused the work that it comes from
 }
 
 // evidence is who found out what became of an operation.
@@ -38,7 +39,7 @@ const (
 // editOf is what the work that ctx belongs to has learnt of an operation.
 func editOf(ctx context.Context, seen operation, f finding) edit {
 	e := edit{seen: seen, finding: f, by: byRequest}
-	e.traceparent, e.tracestate = bus.TraceContext(ctx)
+	e.traceparent = telemetry.OriginOf(ctx)
 	return e
 }
 
@@ -72,6 +73,14 @@ type ending struct {
 	payment *payment // nil when there is none
 	// refusal is what the request is refused with.
 	refusal error
+}
+
+// Trace is the trace context that the write of it is part of.
+func (e ending) Trace() string {
+	if e.edit == nil {
+		return ""
+	}
+	return e.edit.traceparent
 }
 
 // err is what the request is answered, when nothing comes in between.
@@ -183,7 +192,7 @@ func (r *recording) events() []bus.Event {
 		l.becomes.UpdatedAt = l.written.UpdatedAt
 		events := eventsOf(l.by, l.edit, l.was, l.becomes)
 		for i := range events {
-			events[i].Traceparent, events[i].Tracestate = l.edit.traceparent, l.edit.tracestate
+			events[i].Traceparent = l.edit.traceparent
 		}
 		all = append(all, events...)
 	}

@@ -118,6 +118,9 @@ type request struct {
 	token       uuid.UUID // tells this sending from every other one
 }
 
+// Trace is the trace context that the write of the request is part of.
+func (r request) Trace() string { return r.traceparent }
+
 // superseded makes an error of having lost the work to another request what it means to the caller.
 func superseded(err error) error {
 	if errors.Is(err, idem.ErrClaimLost) || errors.Is(err, errChanged) {

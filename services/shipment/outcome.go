@@ -12,6 +12,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/shipment/carrier"
 )
 
@@ -21,9 +22,11 @@ type ending struct {
 	state       shipmentState // 0 when the shipment stays what it is, or there is none
 	tracking    string        // when there is one now
 	reason      string        // of a refusal
-	traceparent string        // of the event, with tracestate
-	tracestate  string
+	traceparent string        // of what caused it
 }
+
+// Trace is the trace context that the write of it is part of.
+func (e ending) Trace() string { return e.traceparent }
 
 // booked is what the carrier's answer to a booking means.
 func booked(tracking string, err error) (ending, error) {
@@ -54,7 +57,7 @@ func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem
 	ctx, span := rpc.StartItem(ctx, s.tracer, name, r.traceparent)
 	e, err := s.asked(ctx, p, question)
 	e.Claim = claim
-	e.traceparent, e.tracestate = bus.TraceContext(ctx)
+	e.traceparent = telemetry.OriginOf(ctx)
 	said := e.GiveBack
 	switch {
 	case err != nil:
@@ -122,7 +125,7 @@ func (s *shipments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]group
 			outcomes[at[k]] = changed[k].outcome(sh.shipment)
 			if sh.changed {
 				e := eventOf(sh.shipment)
-				e.Traceparent, e.Tracestate = changed[k].traceparent, changed[k].tracestate
+				e.Traceparent = changed[k].traceparent
 				events = append(events, e)
 			}
 		}

@@ -120,6 +120,9 @@ type request struct {
 	token       uuid.UUID
 }
 
+// Trace is the trace context that the write of the request is part of.
+func (r request) Trace() string { return r.traceparent }
+
 func (r request) idem(method string, fields ...idem.Field) idem.Request {
 	return idem.Request{Caller: r.caller, Method: method, Key: r.key, Epoch: r.epoch, Fields: fields}
 }

@@ -9,11 +9,12 @@ import (
 
 // layers says what of this module the packages of each layer may import. A service stands for itself:
 // `services/<own>` is its own tree, and no other's. The kit knows the contracts that are the same for every service: the
-// options of methods, the common values, and the audit and the dead letters that each process answers for on the databases it works on.
+// options of methods, the common values, the audit and the dead letters that each process answers for on the databases it works on, and
+// its traces.
 var layers = map[string][]string{
 	"cmd":      {"cmd", "services", "pkg", "gen"},
 	"services": {"services/<own>", "pkg", "gen"},
-	"pkg":      {"pkg", "gen/tieout/options", "gen/tieout/common", "gen/tieout/audit", "gen/tieout/deadletter"},
+	"pkg":      {"pkg", "gen/tieout/options", "gen/tieout/common", "gen/tieout/audit", "gen/tieout/deadletter", "gen/tieout/trace"},
 	"gen":      {"gen"},
 	"test":     {"cmd", "services", "pkg", "gen", "test"},
 }

@@ -2,8 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"net"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
@@ -11,6 +17,7 @@ import (
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/test/systemtest"
 )
 
@@ -19,16 +26,16 @@ import (
 // order and watch it to its end over gRPC; Postgres syncs every commit.
 func BenchmarkOrders(b *testing.B) {
 	for _, inFlight := range []int{1, 64, 512, 2048} {
-		b.Run(fmt.Sprintf("in_flight=%d", inFlight), func(b *testing.B) { benchmarkOrders(b, inFlight) })
+		b.Run(fmt.Sprintf("in_flight=%d", inFlight), func(b *testing.B) { benchmarkOrders(b, inFlight, telemetry.Config{}) })
 	}
 }
 
-func benchmarkOrders(b *testing.B, inFlight int) {
+func benchmarkOrders(b *testing.B, inFlight int, traces telemetry.Config) {
 	server := pgtest.Durable(b)
 	world := systemtest.NewWorldOn(b, func(s service.Service) string { return pgtest.DurableDSN(b, server, s.Name, s.Migrations...) })
 	world.ProviderTimeout = 2 * time.Second
 	cfg := servicetest.Config()
-	cfg.NATS.URL = world.NATS.URL()
+	cfg.NATS.URL, cfg.Telemetry = world.NATS.URL(), traces
 	conn := servicetest.Dial(b, servicetest.StartWith(b, cfg, world.Services()...), "bench")
 	orders, stock := orderv1.NewOrderServiceClient(conn), inventoryv1.NewInventoryServiceClient(conn)
 	var lines []*inventoryv1.StockLine
@@ -51,4 +58,59 @@ func benchmarkOrders(b *testing.B, inFlight int) {
 		}
 		return time.Since(accepted), nil
 	})
+}
+
+// BenchmarkTracing tells what it costs that one order in ten is traced, and that each one could turn out to be worth it: orders
+// with telemetry off, and with spans sent to a collector that throws them away, in turn.
+func BenchmarkTracing(b *testing.B) {
+	collector := discardSpans(b)
+	for round := range 4 {
+		for _, traces := range []struct {
+			name string
+			telemetry.Config
+		}{{"off", telemetry.Config{}}, {"10%", telemetry.Config{OTLPEndpoint: collector.url, SampleRatio: 0.1}}} {
+			b.Run(fmt.Sprintf("round=%d/traced=%s", round, traces.name), func(b *testing.B) {
+				before, used := collector.bytes.Load(), processorTime(b)
+				benchmarkOrders(b, 128, traces.Config)
+				b.ReportMetric(float64(processorTime(b)-used)/float64(time.Millisecond)/float64(b.N), "cpu-ms/order")
+				b.ReportMetric(float64(collector.bytes.Load()-before)/float64(b.N), "sent-B/order")
+			})
+		}
+	}
+}
+
+// processorTime is how long the processors have worked for this process.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// sink is a collector that takes spans and forgets them.
+type sink struct {
+	url   string
+	bytes atomic.Int64
+}
+
+func discardSpans(b *testing.B) *sink {
+	b.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &sink{url: "http://" + listener.Addr().String()}
+	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		var taken emptypb.Empty // what it does not know it keeps as it came
+		if err := stream.RecvMsg(&taken); err != nil {
+			return err
+		}
+		s.bytes.Add(int64(len(taken.ProtoReflect().GetUnknown())))
+		return stream.SendMsg(&emptypb.Empty{})
+	}))
+	go func() { _ = server.Serve(listener) }() // until it is stopped
+	b.Cleanup(server.Stop)
+	return s
 }

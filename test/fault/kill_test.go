@@ -102,6 +102,14 @@ func (l *load) place(n, skus int) {
 	clients.Wait()
 }
 
+// order is a request for one piece.
+func order(i int, method, country string) *orderv1.PlaceOrderRequest {
+	return &orderv1.PlaceOrderRequest{
+		IdempotencyKey: fmt.Sprintf("order-%06d", i), CustomerId: "load", PaymentMethod: method, ShipTo: &commonv1.Address{Country: country},
+		Lines: []*orderv1.OrderLine{{Sku: sku(0), Quantity: 1, UnitPrice: &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: int64(100 + i)}}},
+	}
+}
+
 func (l *load) one(i, skus int) {
 	country := "GB"
 	if i%25 == 24 {
