@@ -72,8 +72,8 @@ type hooks struct {
 
 	mu    sync.Mutex
 	how   Webhooks
-	queue []*delivery
-	held  *delivery // waits in queue to be overtaken
+	queue []*delivery // by when they are due
+	held  *delivery   // waits in queue to be overtaken
 }
 
 func newHooks(opts Options, log *slog.Logger) *hooks {
@@ -126,14 +126,28 @@ func (h *hooks) tell(e Entry) {
 	case h.held == nil:
 		d.due, h.held = due.Add(reorderFor), d
 	default:
-		h.held.due, h.held = due.Add(time.Microsecond), nil
+		overtaken := h.held
+		h.queue = slices.DeleteFunc(h.queue, func(d *delivery) bool { return d == overtaken })
+		overtaken.due, h.held = due.Add(time.Microsecond), nil
+		h.put(overtaken)
 	}
-	h.queue = append(h.queue, d)
+	h.put(d)
 	for range h.how.Duplicates {
 		again := *d
-		h.queue = append(h.queue, &again)
+		h.put(&again)
 	}
 	h.wake.Ring()
+}
+
+// put queues a delivery behind those that are due before it. It needs mu.
+func (h *hooks) put(d *delivery) {
+	at, _ := slices.BinarySearchFunc(h.queue, d.due, func(d *delivery, due time.Time) int {
+		if d.due.After(due) {
+			return 1
+		}
+		return -1
+	})
+	h.queue = slices.Insert(h.queue, at, d)
 }
 
 // run sends what is due until ctx ends.
@@ -173,11 +187,11 @@ func (h *hooks) next() (first *delivery, left int, wait time.Duration) {
 	if len(h.queue) == 0 {
 		return nil, 0, time.Hour
 	}
-	first = slices.MinFunc(h.queue, func(a, b *delivery) int { return a.due.Compare(b.due) })
+	first = h.queue[0]
 	if wait = time.Until(first.due); wait > 0 {
 		return nil, 0, wait
 	}
-	h.queue = slices.DeleteFunc(h.queue, func(d *delivery) bool { return d == first })
+	h.queue = h.queue[1:]
 	if h.held == first {
 		h.held = nil
 	}
@@ -201,7 +215,7 @@ func (h *hooks) deliver(ctx context.Context, d *delivery) {
 	d.due = time.Now().Add(hookBackoff << d.attempts)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.queue = append(h.queue, d)
+	h.put(d)
 	h.wake.Ring()
 }
 
