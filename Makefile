@@ -33,7 +33,7 @@ batches: postgres ## Kill services at random while batches of 20,000 payments ru
 
 overload: postgres ## Put up to ten times the measured capacity on the whole system, and print what came of it (about five minutes)
 	@mkdir -p bin
-	go test -count=1 -timeout 30m -v ./test/overload -overload.for 30s -overload.table $(CURDIR)/bin/overload.md
+	go test -count=1 -timeout 30m -v ./test/overload -overload.for 30s -overload.table $(CURDIR)/bin/overload.md -overload.plot $(CURDIR)/bin/overload.svg
 
 outages: postgres ## Stop Postgres, NATS and both under a steady load, and see that every acknowledged order ends (about six minutes)
 	go test -count=1 -v -timeout 30m -parallel 1 -run TestOutage ./test/fault -fault.outage 30s -fault.outage-rate 500

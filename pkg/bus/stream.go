@@ -32,6 +32,8 @@ func EnsureStream(ctx context.Context, js jetstream.JetStream, replicas int) err
 		MaxAge:      retention,
 		Duplicates:  duplicateWindow,
 		Replicas:    replicas,
+
+		AllowAtomicPublish: true, // an outbox hands in many at once; servers before 2.12 do not know it
 	})
 	if err != nil {
 		return fmt.Errorf("ensuring stream %s: %w", Stream, err)

@@ -7,10 +7,14 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
+
+// mostPatience is for how many times its patience a batch waits for errands that get done one after the other.
+const mostPatience = 4
 
 // batch is errands that begin together, and end together as far as they are quick enough.
 type batch[C, E, A any] struct {
@@ -22,6 +26,7 @@ type batch[C, E, A any] struct {
 	flushed bool        // what comes from now on is written by itself
 	working int         // errands whose work is not done
 	done    []worked[E] // and those whose work is, to be written
+	stirred time.Time   // when the last one was done
 }
 
 // worked is an errand whose work is done, by its place in the batch.
@@ -70,6 +75,7 @@ func (b *batch[C, E, A]) work(i int, command C, claim *idem.Claim) {
 func (b *batch[C, E, A]) settle(i int, ending E, ends bool) []worked[E] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.stirred = time.Now()
 	if ends {
 		b.done = append(b.done, worked[E]{i, ending})
 	}
@@ -83,6 +89,37 @@ func (b *batch[C, E, A]) take() []worked[E] {
 	taken := b.done
 	b.done = nil
 	return taken
+}
+
+// await returns when all errands are over, when none has been done for as long as its caller is patient, or when ctx ends.
+func (b *batch[C, E, A]) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, mostPatience*b.kind.Patience)
+	defer cancel()
+	timer := time.NewTimer(b.kind.Patience)
+	defer timer.Stop()
+	for _, e := range b.errands {
+		for over := false; !over; {
+			select {
+			case <-e.over:
+				over = true
+			case <-ctx.Done():
+				return
+			case <-timer.C:
+				left := b.kind.Patience - b.still()
+				if left <= 0 {
+					return
+				}
+				timer.Reset(left)
+			}
+		}
+	}
+}
+
+// still is for how long none of the errands has been done.
+func (b *batch[C, E, A]) still() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.stirred)
 }
 
 // flush has what is done written without waiting for the rest; the channel closes when that has happened.

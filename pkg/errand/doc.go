@@ -6,7 +6,7 @@
 // What a caller may rely on:
 //   - From its intent on an errand goes on whether or not somebody waits for it, until its time is up; its answer is
 //     found by asking again under the same key.
-//   - A batch does not wait for its slowest: after a short patience, what has not ended is answered
+//   - A batch does not wait for its slowest: when for a short patience none of it got done, what has not ended is answered
 //     IDEMPOTENCY_KEY_IN_FLIGHT. So is, at once, what another request is working on. A single request waits for both,
 //     up to its deadline.
 //   - When the process stops, no more errands are begun, and those that run are waited for before their groups end,

@@ -24,7 +24,9 @@ type Config[C, E, A any] struct {
 	End func(ctx context.Context, endings []E) []groupcommit.Result[A]
 	// Limit is how long the work of one errand may take, and how long its end: at most its lease.
 	Limit time.Duration
-	// Patience is how long a batch waits for its errands.
+	// Patience is how long a batch waits while none of its errands gets done. As long as they do it goes on waiting, up to
+	// four times that: where there is more to do than can be done at once, whoever is told that his errand is in flight only
+	// asks again.
 	Patience time.Duration
 	// Log is told what goes wrong, as nobody may be waiting any more; nil discards.
 	Log *slog.Logger
@@ -76,12 +78,8 @@ func (e *errand[A]) await(ctx context.Context) {
 
 // DoAll runs the errands of a batch, and gives their results in their order.
 func (k *Errands[C, E, A]) DoAll(ctx context.Context, commands []C) []Result[A] {
-	patient, cancel := context.WithTimeout(ctx, k.Patience)
-	defer cancel()
 	b := k.begin(ctx, commands)
-	for _, e := range b.errands {
-		e.await(patient)
-	}
+	b.await(ctx)
 	select {
 	case <-b.flush():
 	case <-ctx.Done():
@@ -118,7 +116,7 @@ func (k *Errands[C, E, A]) Do(ctx context.Context, command C) Result[A] {
 
 // begin starts errands.
 func (k *Errands[C, E, A]) begin(ctx context.Context, commands []C) *batch[C, E, A] {
-	b := &batch[C, E, A]{kind: k, ctx: context.WithoutCancel(ctx), errands: make([]*errand[A], len(commands))}
+	b := &batch[C, E, A]{kind: k, ctx: context.WithoutCancel(ctx), errands: make([]*errand[A], len(commands)), stirred: time.Now()}
 	for i := range commands {
 		b.errands[i] = &errand[A]{over: make(chan struct{})}
 	}

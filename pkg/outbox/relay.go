@@ -36,6 +36,7 @@ type relay struct {
 	offline bool            // NATS was not reachable in the last round
 
 	known      *mark     // what outbox_stream holds; nil until it is read
+	batches    bool      // the stream takes several events as one
 	checked    time.Time // when the stream was last compared with known
 	reconnects uint64    // of the NATS connection, at that time
 	frontier   frontier
@@ -147,33 +148,6 @@ func (r *relay) unpublished(ctx context.Context) ([]row, error) {
 		return nil, fmt.Errorf("reading outbox: %w", err)
 	}
 	return rows, nil
-}
-
-// publish sends rows and says how many of the first were acknowledged, with their streamSeq filled in. It does not
-// look past the first failure: what follows it is published again after it.
-func (r *relay) publish(ctx context.Context, rows []row) (acked int, err error) {
-	futures := make([]jetstream.PubAckFuture, 0, len(rows))
-	for i := range rows {
-		// Without the library's retry, which would put an event behind those that follow it.
-		future, sendErr := r.pub.PublishMsgAsync(bus.Encode(rows[i].event), jetstream.WithRetryAttempts(0))
-		if sendErr != nil {
-			err = fmt.Errorf("publishing event %s: %w", rows[i].event.ID, sendErr)
-			break
-		}
-		futures = append(futures, future)
-	}
-	failpoint.Hit(failpoint.Inside, "outbox")
-	for i, future := range futures {
-		select {
-		case ack := <-future.Ok():
-			rows[i].streamSeq = int64(ack.Sequence) //nolint:gosec // the stream counts events, not to 2^63
-		case ackErr := <-future.Err():
-			return i, fmt.Errorf("publishing event %s: %w", rows[i].event.ID, ackErr)
-		case <-ctx.Done():
-			return i, ctx.Err()
-		}
-	}
-	return len(futures), err
 }
 
 const markPublished = `

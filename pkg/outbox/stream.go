@@ -41,6 +41,7 @@ func (r *relay) checkStream(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("looking at stream %s: %w", bus.Stream, err)
 	}
+	r.batches = stream.CachedInfo().Config.AllowAtomicPublish
 	created := stream.CachedInfo().Created.UTC().Truncate(time.Microsecond)
 	if r.known == nil {
 		if r.known, err = r.remembered(ctx); err != nil {

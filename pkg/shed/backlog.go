@@ -54,7 +54,7 @@ func (b *Backlog) Waited(d time.Duration) {
 	defer b.mu.Unlock()
 	now := b.config.Now()
 	b.count(now)
-	b.limit.Observe(now, float64(d)/float64(b.config.Target), b.underWay)
+	b.limit.Observe(now, Work{Took: d, Should: b.config.Target, UnderWay: b.underWay})
 }
 
 // takes tells whether one more piece of work of a class may come, and counts it.

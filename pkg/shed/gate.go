@@ -182,7 +182,7 @@ func (g *Gate) leaver(c Call) func() {
 		defer g.mu.Unlock()
 		now := g.now()
 		if c.Should > 0 && c.Class.waitedFor() {
-			g.limit.Observe(now, float64(now.Sub(began))/float64(c.Should), g.total)
+			g.limit.Observe(now, Work{Took: now.Sub(began), Should: c.Should, UnderWay: g.total})
 		}
 		g.inFlight[c.Class]--
 		g.total--

@@ -11,7 +11,7 @@ import (
 type LimitConfig struct {
 	// Initial is what the limit begins with. Default 1024.
 	Initial int `koanf:"initial"`
-	// Min is the least it comes down to. Default 32.
+	// Min is the least it comes down to. Default 128.
 	Min int `koanf:"min"`
 	// Max is the most it grows to. Default 8192.
 	Max int `koanf:"max"`
@@ -26,29 +26,32 @@ func (c LimitConfig) Validate() error {
 }
 
 func (c LimitConfig) withDefaults() LimitConfig {
-	return LimitConfig{Initial: cmp.Or(c.Initial, 1024), Min: cmp.Or(c.Min, 32), Max: cmp.Or(c.Max, 8192)}
+	return LimitConfig{Initial: cmp.Or(c.Initial, 1024), Min: cmp.Or(c.Min, 128), Max: cmp.Or(c.Max, 8192)}
 }
 
 const (
 	// window is over how much time, at least, and windowSize over how many observations the limit is judged.
 	window     = 100 * time.Millisecond
 	windowSize = 10
-	// backOff is what an overload leaves of the limit.
+	// backOff is what an overload leaves of the limit at least.
 	backOff = 0.8
 	// nearly is how much of the limit must have been used for more to be tried.
 	nearly = 0.8
 )
 
 // Limit is how much may be under way at once. It grows by its root in each window in which work takes no longer than it
-// should while the limit is used, and shrinks by a fifth in each in which it does: many who do the same share what there
-// is, and none is locked out. It has no clock, and belongs to one goroutine at a time.
+// should while the limit is used, and shrinks by as much as it takes too long in each in which it does, by a fifth at most:
+// many who do the same share what there is, and none is locked out. Then it waits for work that began under the smaller
+// limit, for that is the first that can tell whether it is small enough. It has no clock, and belongs to one goroutine at a
+// time.
 type Limit struct {
-	config LimitConfig
-	value  float64
+	config  LimitConfig
+	value   float64
+	lowered time.Time // when it last shrank
 
 	began time.Time // of the window
 	n     int
-	load  float64 // of all observations
+	load  float64 // of all observations: how long they took, in times of what they should
 	peak  int     // the most that was under way
 }
 
@@ -61,22 +64,33 @@ func NewLimit(cfg LimitConfig) *Limit {
 // Value is the limit now.
 func (l *Limit) Value() float64 { return l.value }
 
-// Observe tells of a piece of work that has ended: how long it took, in times of what it should take, and how much was
-// under way with it.
-func (l *Limit) Observe(now time.Time, load float64, underWay int) {
+// Work is a piece of work that has ended.
+type Work struct {
+	// Took is how long it took, Should how long it should take at most.
+	Took, Should time.Duration
+	// UnderWay is how much was under way with it.
+	UnderWay int
+}
+
+// Observe tells of a piece of work that has ended now.
+func (l *Limit) Observe(now time.Time, w Work) {
+	if now.Add(-w.Took).Before(l.lowered) {
+		return
+	}
 	if l.n == 0 {
 		l.began = now
 	}
 	l.n++
-	l.load += load
-	l.peak = max(l.peak, underWay)
+	l.load += float64(w.Took) / float64(w.Should)
+	l.peak = max(l.peak, w.UnderWay)
 	if l.n < windowSize || now.Sub(l.began) < window {
 		return
 	}
-	switch {
-	case l.load > float64(l.n):
+	switch load := l.load / float64(l.n); {
+	case load > 1:
 		// What was not used has not been tried either.
-		l.value = backOff * min(l.value, 2*float64(l.peak))
+		l.value = max(backOff, 1/load) * min(l.value, 2*float64(l.peak))
+		l.lowered = now
 	case float64(l.peak) >= nearly*l.value:
 		l.value += math.Sqrt(l.value)
 	}

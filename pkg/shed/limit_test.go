@@ -57,7 +57,7 @@ func (p *plant) leave(now time.Time) {
 	for len(p.leaving) > 0 && !p.leaving[0].ends.After(now) {
 		c := p.leaving[0]
 		took := c.ends.Sub(c.came)
-		p.limit.Observe(c.ends, float64(took)/float64(p.should), len(p.leaving))
+		p.limit.Observe(c.ends, shed.Work{Took: took, Should: p.should, UnderWay: len(p.leaving)})
 		p.leaving = p.leaving[1:]
 		if c.ends.After(p.measured) {
 			p.done++
@@ -92,6 +92,18 @@ func TestLimit_KeepsThePlantBusyAndItsCallsPrompt(t *testing.T) {
 	}
 }
 
+// What began before the limit was lowered takes as long as before; it must not be lowered for that again and again.
+func TestLimit_WaitsForItsOwnEffect(t *testing.T) {
+	t.Parallel()
+	for _, load := range []float64{1.5, 10} {
+		p := newPlant(100, time.Second, 3*time.Second)
+		p.run(epoch, 200*time.Second, load)
+		if capacity := 100 * 100; p.done < capacity*99/100 {
+			t.Errorf("at %g times the capacity: %d were done of %d that could be", load, p.done, capacity)
+		}
+	}
+}
+
 func TestLimit_FollowsThePlant(t *testing.T) {
 	t.Parallel()
 	p := newPlant(8, 10*time.Millisecond, 50*time.Millisecond)
@@ -111,7 +123,7 @@ func TestLimit_StaysWithinItsBounds(t *testing.T) {
 	observe := func(load float64) {
 		for range 1000 {
 			now = now.Add(20 * time.Millisecond)
-			l.Observe(now, load, 100)
+			l.Observe(now, shed.Work{Took: time.Duration(load * float64(time.Second)), Should: time.Second, UnderWay: 100})
 		}
 	}
 	if observe(0.5); l.Value() != 20 {
@@ -128,7 +140,7 @@ func TestLimit_DoesNotGrowWhileItIsNotUsed(t *testing.T) {
 	now := epoch
 	for range 1000 {
 		now = now.Add(20 * time.Millisecond)
-		l.Observe(now, 0.1, 3)
+		l.Observe(now, shed.Work{Took: time.Second, Should: 10 * time.Second, UnderWay: 3})
 	}
 	if l.Value() != 1024 {
 		t.Errorf("got %v, want what it began with", l.Value())

@@ -86,7 +86,7 @@ func (e *engine) prepare(actions map[string]action) {
 	e.live, e.pending = map[SagaID]*live{}, map[uuid.UUID]*live{}
 	e.rescan, e.lanes = periodic.NewBell(), map[string]*lane{}
 	for name, do := range actions {
-		e.lanes[name] = &lane{engine: e, call: name, do: do, limit: maxBatch, yields: name == callChargeRecurring}
+		e.lanes[name] = &lane{engine: e, call: name, do: do, limit: maxBatch, yields: name == callChargeRecurring, within: isWithin(name)}
 	}
 	e.reader, e.timers = &reader{engine: e}, newTimers(e.due)
 }

@@ -40,6 +40,8 @@ type lane struct {
 	call   string
 	do     action
 	yields bool
+	// within says that its participant asks nobody outside, so that the time of a call is the system's own.
+	within bool
 	// retries is how much of what its participant left unknown is asked again.
 	retries shed.RetryBudget
 
@@ -130,7 +132,7 @@ func (l *lane) carry(batch []waiting) {
 		l.block(batch, nil)
 		return
 	}
-	queued := time.Since(batch[0].since)
+	waited, sent := time.Since(batch[0].since), time.Now()
 	outcomes, notSent := l.engine.call(l, batch)
 	if l.engine.isStopping() {
 		return // handing over: whoever drives next asks again
@@ -141,10 +143,13 @@ func (l *lane) carry(batch []waiting) {
 	}
 	l.unblock()
 	answered := time.Now()
+	if l.within {
+		waited += answered.Sub(sent)
+	}
 	l.engine.begin(func() {
 		l.engine.conclude(batch, outcomes)
 		if !l.yields {
-			l.engine.backlog.Waited(queued + time.Since(answered))
+			l.engine.backlog.Waited(waited + time.Since(answered))
 		}
 	})
 }

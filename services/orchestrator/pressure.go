@@ -7,8 +7,10 @@ import (
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
-// stepWait is how long a step should wait for its call and for being written, at most. An order has five.
-const stepWait = 100 * time.Millisecond
+// stepWait is how long a step should wait for its call and for being written, at most, and for what its call takes where
+// nobody outside is asked. An order has five. It is as long as it is because much that is under way is written together: with
+// fewer orders under way each costs more.
+const stepWait = 300 * time.Millisecond
 
 // heldBack is how long a retry waits that is beyond the budget.
 var heldBack = saga.Retry{Initial: 2 * time.Second, Factor: 1, Max: 2 * time.Second}
@@ -53,6 +55,11 @@ func classOf(call string) shed.Class {
 		return shed.Step
 	}
 	return shed.Finish
+}
+
+// isWithin tells whether a call asks nobody outside: no payment provider, and no carrier.
+func isWithin(call string) bool {
+	return call == callReserve || call == callRelease || call == callCommit
 }
 
 // budgeted takes out the sagas that would ask again beyond the lane's budget for that; they come back later.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -124,37 +125,69 @@ const (
 	waitForEarlier = 5 * time.Second
 )
 
-// applyWebhooks works out what webhooks mean, the oldest first, each in a transaction of its own: one that cannot be
-// applied keeps nobody else.
+// applyWebhooks works out what webhooks mean, the oldest first. Those that tell what is known, as nearly all do, are put by
+// together; each of the others is applied in a transaction of its own: one that cannot be keeps nobody else.
 func (s *payments) applyWebhooks(ctx context.Context) (again bool, err error) {
 	rows, err := s.pool.Query(ctx, `
 SELECT provider, event_id, event FROM webhook WHERE state = 1 AND due_at <= now() ORDER BY due_at LIMIT $1`, webhookBatch)
 	if err != nil {
 		return false, fmt.Errorf("reading webhooks: %w", err)
 	}
-	type received struct{ provider, id string }
-	var all []received
-	var events []provider.Event
-	var r received
-	var e provider.Event
-	for rows.Next() {
-		if err := rows.Scan(&r.provider, &r.id, &e); err != nil {
-			return false, fmt.Errorf("reading webhooks: %w", err)
-		}
-		all, events = append(all, r), append(events, e)
-		e = provider.Event{}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w webhook, err error) {
+		return w, row.Scan(&w.provider, &w.id, &w.event)
+	})
+	if err != nil {
+		return false, fmt.Errorf("reading webhooks: %w", err)
 	}
-	if rows.Err() != nil {
-		return false, fmt.Errorf("reading webhooks: %w", rows.Err())
-	}
-	var errs []error
-	for i, w := range all {
-		err := pg.InTx(ctx, s.pool, func(tx *pg.Tx) error { return s.applyOne(ctx, tx, w.provider, w.id, events[i]) })
+	news, err := s.putBy(ctx, all)
+	errs := []error{err}
+	for _, w := range news {
+		err := pg.InTx(ctx, s.pool, func(tx *pg.Tx) error { return s.applyOne(ctx, tx, w.provider, w.id, w.event) })
 		if err != nil {
 			errs = append(errs, fmt.Errorf("applying webhook %s: %w", w.id, err))
 		}
 	}
-	return len(all) == webhookBatch && len(errs) == 0, errors.Join(errs...)
+	err = errors.Join(errs...)
+	return len(all) == webhookBatch && err == nil, err
+}
+
+// webhook is one that was received.
+type webhook struct {
+	provider, id string
+	event        provider.Event
+}
+
+// putBy puts webhooks by that tell what is known, and gives the others.
+func (s *payments) putBy(ctx context.Context, all []webhook) (news []webhook, err error) {
+	var keys, providers, ids []string
+	for _, w := range all {
+		if w.event.Kind == provider.EventOutcome && w.event.Key != "" {
+			keys = append(keys, w.event.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return all, nil
+	}
+	known, err := newStore(s.pool).operations(ctx, "o.provider_key = ANY ($1) AND o.state <> 6", keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range all {
+		at := slices.IndexFunc(known, func(o operation) bool { return o.Key == w.event.Key })
+		if at < 0 || w.event.Kind != provider.EventOutcome || judged(known[at], w.event) != wasKnown {
+			news = append(news, w)
+			continue
+		}
+		providers, ids = append(providers, w.provider), append(ids, w.id)
+	}
+	_, err = s.pool.Exec(ctx, `
+UPDATE webhook w SET state = $3, detail = $4, applied_at = now()
+  FROM unnest($1::text[], $2::text[]) AS k (provider, event_id)
+ WHERE w.provider = k.provider AND w.event_id = k.event_id AND w.state = 1`, providers, ids, wasKnown.state, wasKnown.detail)
+	if err != nil {
+		return nil, fmt.Errorf("putting webhooks by: %w", err)
+	}
+	return news, nil
 }
 
 // applyOne applies a webhook, unless another process has it.
@@ -206,21 +239,14 @@ func (s *payments) applyOutcome(ctx context.Context, tx *pg.Tx, e provider.Event
 	if err != nil {
 		return verdict{}, err
 	}
-	f := findingOf(e.Outcome.Kind)
-	told := editOf(ctx, o, f).told("webhook", e.At, e.Outcome)
-	told.by = byWebhook
-	switch {
-	case !found:
+	if !found {
 		return verdict{webhookContradicts, fmt.Sprintf("no %s of ours has the key %q or is of charge %q", e.Op, e.Key, e.ChargeID)}, nil
-	case !f.definite():
-		return verdict{webhookNothingNew, "tells of nothing definite"}, nil
-	case f == happened && e.Amount != o.Amount:
-		return verdict{webhookContradicts, fmt.Sprintf("is about %s, and the %s of %s about %s", e.Amount, o.Op, o.Payment, o.Amount)}, nil
-	case told.agrees(o):
-		return verdict{webhookNothingNew, "was known"}, nil
-	case !o.State.open():
-		return verdict{webhookContradicts, fmt.Sprintf("says %s of the %s of %s, which is in state %d", e.Outcome.Kind, o.Op, o.Payment, o.State)}, nil
 	}
+	if v := judged(o, e); v.state != webhookApplied {
+		return v, nil
+	}
+	told := editOf(ctx, o, findingOf(e.Outcome.Kind)).told("webhook", e.At, e.Outcome)
+	told.by = byWebhook
 	written, err := s.record(ctx, tx, []edit{told})
 	if err != nil {
 		return verdict{}, err
@@ -228,7 +254,26 @@ func (s *payments) applyOutcome(ctx context.Context, tx *pg.Tx, e provider.Event
 	if written[0] == nil { // it has changed since it was read
 		return verdict{}, errChanged
 	}
-	return verdict{webhookApplied, "told what became of the " + string(o.Op)}, nil
+	return judged(o, e), nil
+}
+
+// wasKnown is the verdict on what tells nothing new.
+var wasKnown = verdict{webhookNothingNew, "was known"}
+
+// judged is what an event means for the operation that it is about.
+func judged(o operation, e provider.Event) verdict {
+	f := findingOf(e.Outcome.Kind)
+	switch {
+	case !f.definite():
+		return verdict{webhookNothingNew, "tells of nothing definite"}
+	case f == happened && e.Amount != o.Amount:
+		return verdict{webhookContradicts, fmt.Sprintf("is about %s, and the %s of %s about %s", e.Amount, o.Op, o.Payment, o.Amount)}
+	case edit{finding: f}.agrees(o):
+		return wasKnown
+	case !o.State.open():
+		return verdict{webhookContradicts, fmt.Sprintf("says %s of the %s of %s, which is in state %d", e.Outcome.Kind, o.Op, o.Payment, o.State)}
+	}
+	return verdict{webhookApplied, "told what became of the " + string(o.Op)}
 }
 
 // toldOf finds the operation that an event is about: by its key, or as the only one of its kind and amount on a charge.
@@ -265,7 +310,7 @@ func (s *payments) applyDispute(ctx context.Context, tx *pg.Tx, e provider.Event
 		return verdict{webhookContradicts, err.Error()}, nil //nolint:nilerr // what is no journal is no event either
 	}
 	if known, err := st.booked(ctx, b); err != nil || known {
-		return verdict{webhookNothingNew, "was known"}, err
+		return wasKnown, err
 	}
 	becomes, by, v := p.disputed(e)
 	if v.state != 0 {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -31,8 +32,8 @@ const (
 	conns = 8
 	// underWay is how many orders are kept under way while the capacity is measured.
 	underWay = 1000
-	// lookEvery is how often is looked how many orders have ended.
-	lookEvery = 50 * time.Millisecond
+	// lookEvery is how often is looked how many orders have ended, which costs the system something.
+	lookEvery = 250 * time.Millisecond
 	// patience is how long a client waits for an answer.
 	patience = 10 * time.Second
 	// maxOut is how many calls the generator has out at most.
@@ -53,6 +54,8 @@ type generator struct {
 	orders []orderv1.OrderServiceClient
 	conn   *grpc.ClientConn
 	next   atomic.Int64
+	// databases are connections to those of services.
+	databases map[string]*pgx.Conn
 
 	mu           sync.Mutex
 	acknowledged []string
@@ -60,7 +63,7 @@ type generator struct {
 
 func newGenerator(t *testing.T, system *systemtest.Dev) *generator {
 	t.Helper()
-	g := &generator{T: t, system: system}
+	g := &generator{T: t, system: system, databases: map[string]*pgx.Conn{}}
 	for range conns {
 		g.conn = servicetest.DialAddr(t, system.Ready.GRPC, "load")
 		g.orders = append(g.orders, orderv1.NewOrderServiceClient(g.conn))
@@ -122,8 +125,15 @@ func (g *generator) someOrder() string {
 	return g.acknowledged[n-1-rand.IntN(min(n, 1000))]
 }
 
-// ended reads from the metrics how many orders have ended so far.
-func (g *generator) ended() (n float64) {
+// measures are what the metrics tell.
+type measures struct {
+	ended float64 // orders, so far
+	live  float64 // orders under way
+	lag   float64 // events that consumers have not been told of
+}
+
+// measured reads the metrics.
+func (g *generator) measured() (m measures) {
 	g.Helper()
 	r, err := http.NewRequestWithContext(g.Context(), http.MethodGet, g.system.Ready.Metrics, nil)
 	if err != nil {
@@ -135,16 +145,26 @@ func (g *generator) ended() (n float64) {
 	}
 	defer answer.Body.Close()
 	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-		line := lines.Text()
-		if strings.HasPrefix(line, "tieout_saga_events_total{") && (strings.Contains(line, `type="completed"`) || strings.Contains(line, `type="compensated"`)) {
-			value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
-			if err != nil {
-				g.Fatalf("metric %q: %v", line, err)
-			}
-			n += value
+		name, value, _ := strings.Cut(lines.Text(), "} ")
+		var to *float64
+		switch {
+		case strings.HasPrefix(name, "tieout_saga_live{"):
+			to = &m.live
+		case strings.HasPrefix(name, "tieout_inbox_lag{"):
+			to = &m.lag
+		case strings.HasPrefix(name, "tieout_saga_events_total{") &&
+			(strings.Contains(name, `type="completed"`) || strings.Contains(name, `type="compensated"`)):
+			to = &m.ended
+		default:
+			continue
 		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			g.Fatalf("metric %q: %v", lines.Text(), err)
+		}
+		*to += n
 	}
-	return n
+	return m
 }
 
 // capacity measures how many orders end a second while there are always enough under way, and some reads.
@@ -154,12 +174,12 @@ func (g *generator) capacity(d time.Duration) float64 {
 	var placed atomic.Int64
 	var atWarm float64
 	var warm time.Time
-	began, ended := time.Now(), g.ended()
-	before := ended
+	began := time.Now()
+	before := g.measured().ended
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for now := range ticker.C {
-		ended = g.ended()
+		ended := g.measured().ended
 		if warm.IsZero() && now.Sub(began) > d/3 {
 			warm, atWarm = now, ended
 		}
@@ -219,22 +239,24 @@ func (g *generator) run(load, capacity float64, d time.Duration) *result {
 	return r
 }
 
-// follow takes note of memory, and of how many orders end in the last four fifths of the time.
+// follow takes note of memory, of the orders under way, and of how many end in the last four fifths of the time.
 func (g *generator) follow(ctx context.Context, r *result) {
 	g.Helper()
-	ticker := time.NewTicker(4 * lookEvery)
+	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	began, first, since := time.Now(), -1.0, time.Time{}
+	first, since := -1.0, time.Time{}
 	for {
 		select {
-		case now := <-ticker.C:
+		case <-ticker.C:
+			m := g.measured()
 			r.memory = max(r.memory, memory(g.system.PID))
-			if first < 0 && now.Sub(began) > r.lasted/5 {
-				first, since = g.ended(), time.Now()
+			r.live = append(r.live, m.live)
+			if first < 0 && time.Since(r.began) > r.lasted/5 {
+				first, since = m.ended, time.Now()
 			}
 		case <-ctx.Done():
 			if first >= 0 {
-				r.goodput = (g.ended() - first) / time.Since(since).Seconds()
+				r.goodput = (g.measured().ended - first) / time.Since(since).Seconds()
 			}
 			return
 		}

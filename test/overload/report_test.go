@@ -18,12 +18,21 @@ var errNotSent = errors.New("the generator has too many calls out")
 // result is what came of one load.
 type result struct {
 	load    float64
+	began   time.Time
 	lasted  time.Duration
-	goodput float64 // orders that ended a second
-	memory  int64   // bytes, at the most
+	goodput float64   // orders that ended a second
+	memory  int64     // of the process, in bytes, at the most
+	live    []float64 // orders under way, second by second
 
 	mu      sync.Mutex
 	answers map[string]*answers
+	seconds []second // by when a new order was due
+}
+
+// second is what came of the new orders that were due in a second.
+type second struct {
+	done   []time.Duration
+	others int // refused, or failed
 }
 
 // answers are what came of the calls of a class, with how long each took.
@@ -33,7 +42,7 @@ type answers struct {
 }
 
 func newResult(load float64, d time.Duration) *result {
-	r := &result{load: load, lasted: d, answers: map[string]*answers{}}
+	r := &result{load: load, began: time.Now(), lasted: d, answers: map[string]*answers{}, seconds: make([]second, int(d.Seconds())+1)}
 	for _, c := range classes {
 		r.answers[c.name] = &answers{failed: map[string]int{}}
 	}
@@ -46,6 +55,9 @@ func (r *result) note(class string, due time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.answers[class]
+	if class == "new" {
+		r.seconds[min(int(due.Sub(r.began).Seconds()), len(r.seconds)-1)].note(took, err)
+	}
 	switch {
 	case err == nil:
 		a.done = append(a.done, took)
@@ -58,6 +70,28 @@ func (r *result) note(class string, due time.Time, err error) {
 	}
 }
 
+func (s *second) note(took time.Duration, err error) {
+	if err != nil {
+		s.others++
+		return
+	}
+	s.done = append(s.done, took)
+}
+
+// normalAfter is how long it took until everything was as under a calm load, and stayed so: 98 in 100 orders accepted, half
+// of them in a time that 99 in 100 need at most in calm, and no more under way than there. False when it never was.
+func (r *result) normalAfter(calm *result) (time.Duration, bool) {
+	longest, most := quantile(calm.answers["new"].done, 99), slices.Max(calm.live)
+	after := 0
+	for i := range len(r.live) {
+		s := r.seconds[i]
+		if s.others*50 > len(s.done)+s.others || quantile(s.done, 50) > longest || r.live[i] > most {
+			after = i + 1
+		}
+	}
+	return time.Duration(after) * time.Second, after < len(r.live)
+}
+
 func (a *answers) sent() int {
 	n := len(a.done) + len(a.refused)
 	for _, m := range a.failed {
@@ -66,13 +100,21 @@ func (a *answers) sent() int {
 	return n
 }
 
+// quantile of durations, in percent; 0 of none.
+func quantile(all []time.Duration, p int) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[(len(all)-1)*p/100]
+}
+
 // percentile of durations, in milliseconds.
 func percentile(all []time.Duration, p int) string {
 	if len(all) == 0 {
 		return "–"
 	}
-	slices.Sort(all)
-	return fmt.Sprintf("%.1f", float64(all[(len(all)-1)*p/100].Microseconds())/1000)
+	return fmt.Sprintf("%.1f", float64(quantile(all, p).Microseconds())/1000)
 }
 
 // report is all loads of a run.
@@ -81,7 +123,7 @@ type report struct {
 	phases   []*result
 }
 
-// String is the report as tables of Markdown and a plot.
+// String is the report as a table of Markdown.
 func (r *report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Capacity: %.0f orders a second.\n\n", r.capacity)
@@ -102,12 +144,13 @@ func (r *report) String() string {
 				len(a.done), len(a.refused), failed, percentile(a.done, 50), percentile(a.done, 99), percentile(a.refused, 99))
 		}
 	}
-	b.WriteString("\n```mermaid\nxychart-beta\n  title \"Orders that end a second, by load\"\n")
-	var loads, goodput []string
-	for _, p := range r.phases {
-		loads, goodput = append(loads, fmt.Sprintf("\"%g×\"", p.load)), append(goodput, fmt.Sprintf("%.0f", p.goodput))
+	if first, last := r.phases[0], r.phases[len(r.phases)-1]; last.load == first.load && last != first {
+		if after, is := last.normalAfter(first); is {
+			fmt.Fprintf(&b, "\nEverything was normal again %v after the last overload.\n", after)
+		} else {
+			fmt.Fprintf(&b, "\nNot everything was normal again %v after the last overload.\n", last.lasted)
+		}
 	}
-	fmt.Fprintf(&b, "  x-axis [%s]\n  y-axis \"orders/s\"\n  bar [%s]\n```\n", strings.Join(loads, ", "), strings.Join(goodput, ", "))
 	return b.String()
 }
 

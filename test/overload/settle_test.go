@@ -1,6 +1,7 @@
 package overload
 
 import (
+	"context"
 	"net/url"
 	"strings"
 	"time"
@@ -18,6 +19,9 @@ const settleLimit = 5 * time.Minute
 // database connects to a service's database.
 func (g *generator) database(service string) *pgx.Conn {
 	g.Helper()
+	if conn := g.databases[service]; conn != nil {
+		return conn
+	}
 	dsn, err := url.Parse(g.system.Ready.Postgres)
 	if err != nil {
 		g.Fatal(err)
@@ -27,17 +31,33 @@ func (g *generator) database(service string) *pgx.Conn {
 	if err != nil {
 		g.Fatal(err)
 	}
-	g.Cleanup(func() { _ = conn.Close(g.Context()) })
+	g.Cleanup(func() { _ = conn.Close(context.Background()) })
+	g.databases[service] = conn
 	return conn
 }
 
-// settle waits until no order is under way, and every event is published.
+// wantAllWell lets everything come to rest, and then wants every order that was acknowledged to be there, and the audit to
+// be clean.
+func (g *generator) wantAllWell() {
+	g.Helper()
+	g.settle()
+	g.wantAllAcknowledged()
+	g.wantCleanAudit()
+}
+
+// settle waits until no order is under way, every event is published, and whoever is told of it has been told.
 func (g *generator) settle() {
 	g.Helper()
 	until := time.Now().Add(settleLimit)
 	g.awaitNone(until, g.database("orchestrator"), `SELECT count(*) FROM saga WHERE phase IN (1, 2)`)
 	for _, service := range []string{"orchestrator", "inventory", "payment", "shipment"} {
 		g.awaitNone(until, g.database(service), `SELECT count(*) FROM outbox WHERE published_at IS NULL`)
+	}
+	for lag := g.measured().lag; lag > 0; lag = g.measured().lag {
+		if time.Now().After(until) {
+			g.Fatalf("after %v there are still %.0f events that somebody was not told of", settleLimit, lag)
+		}
+		<-time.After(lookEvery)
 	}
 }
 

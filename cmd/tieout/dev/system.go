@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +20,9 @@ import (
 	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
+
+// leastProcs is how many processors Go should take itself to have.
+const leastProcs = 4
 
 // stopLimit is how long Postgres and the provider may take to stop, each.
 const stopLimit = 20 * time.Second
@@ -129,6 +134,15 @@ func (opts *Options) chooseAddresses() error {
 	return nil
 }
 
+// enoughProcs has Go schedule onto some threads also where there is one core, unless somebody has said otherwise. The streams
+// and the simulator's journal, which run in this process, sync each write, and who syncs holds one of Go's processors until
+// the disk has answered: with a single one, everything would wait for each of them.
+func enoughProcs() {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < leastProcs {
+		runtime.GOMAXPROCS(leastProcs)
+	}
+}
+
 // startServers starts what the services need, and gives them with their databases.
 func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logger, opts Options) ([]service.Service, error) {
 	dir, closed, err := d.postgres()
@@ -145,6 +159,7 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 	s.onStop(func() error { return within(postgres.Stop) })
 	s.Ready.Postgres = postgres.DSN("postgres")
 
+	enoughProcs()
 	nats, err := local.Start(local.Options{Dir: d.dataFile("nats"), Log: log})
 	if err != nil {
 		return nil, err

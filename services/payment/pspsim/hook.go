@@ -24,6 +24,10 @@ const (
 	hookAttempts = 8                      // then a webhook is given up
 	hookBackoff  = 100 * time.Millisecond // doubled at each attempt
 	hookTimeout  = 5 * time.Second
+	// hooksInTurn is below how many they are sent one after the other; where more wait, hooksAtOnce are at once, as
+	// providers do that have much to tell.
+	hooksInTurn = 8
+	hooksAtOnce = 16
 	// reorderFor is how long an event waits for the next one to overtake it.
 	reorderFor = time.Second
 )
@@ -58,8 +62,8 @@ type delivery struct {
 	attempts int
 }
 
-// hooks sends events, one after the other, and again those that are not answered with 2xx. What waits is lost when
-// the simulator ends.
+// hooks sends events, one after the other as long as few wait, and again those that are not answered with 2xx. What waits
+// is lost when the simulator ends.
 type hooks struct {
 	client *http.Client
 	now    func() time.Time
@@ -68,8 +72,8 @@ type hooks struct {
 
 	mu    sync.Mutex
 	how   Webhooks
-	queue []*delivery
-	held  *delivery // waits in queue to be overtaken
+	queue []*delivery // by when they are due
+	held  *delivery   // waits in queue to be overtaken
 }
 
 func newHooks(opts Options, log *slog.Logger) *hooks {
@@ -122,22 +126,48 @@ func (h *hooks) tell(e Entry) {
 	case h.held == nil:
 		d.due, h.held = due.Add(reorderFor), d
 	default:
-		h.held.due, h.held = due.Add(time.Microsecond), nil
+		overtaken := h.held
+		h.queue = slices.DeleteFunc(h.queue, func(d *delivery) bool { return d == overtaken })
+		overtaken.due, h.held = due.Add(time.Microsecond), nil
+		h.put(overtaken)
 	}
-	h.queue = append(h.queue, d)
+	h.put(d)
 	for range h.how.Duplicates {
 		again := *d
-		h.queue = append(h.queue, &again)
+		h.put(&again)
 	}
 	h.wake.Ring()
 }
 
+// put queues a delivery behind those that are due before it. It needs mu.
+func (h *hooks) put(d *delivery) {
+	at, _ := slices.BinarySearchFunc(h.queue, d.due, func(d *delivery, due time.Time) int {
+		if d.due.After(due) {
+			return 1
+		}
+		return -1
+	})
+	h.queue = slices.Insert(h.queue, at, d)
+}
+
 // run sends what is due until ctx ends.
 func (h *hooks) run(ctx context.Context) {
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	free := make(chan struct{}, hooksAtOnce)
 	for ctx.Err() == nil {
-		d, wait := h.next()
-		if d != nil {
+		d, left, wait := h.next()
+		if d != nil && left < hooksInTurn {
+			sending.Wait()
 			h.deliver(ctx, d)
+			continue
+		}
+		if d != nil {
+			free <- struct{}{}
+			sending.Go(func() {
+				defer func() { <-free }()
+				h.deliver(ctx, d)
+			})
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -150,22 +180,22 @@ func (h *hooks) run(ctx context.Context) {
 	}
 }
 
-// next takes the delivery that is due first, or says how long none is.
-func (h *hooks) next() (*delivery, time.Duration) {
+// next takes the delivery that is due first and tells how many are left, or says how long none is due.
+func (h *hooks) next() (first *delivery, left int, wait time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.queue) == 0 {
-		return nil, time.Hour
+		return nil, 0, time.Hour
 	}
-	first := slices.MinFunc(h.queue, func(a, b *delivery) int { return a.due.Compare(b.due) })
-	if wait := time.Until(first.due); wait > 0 {
-		return nil, wait
+	first = h.queue[0]
+	if wait = time.Until(first.due); wait > 0 {
+		return nil, 0, wait
 	}
-	h.queue = slices.DeleteFunc(h.queue, func(d *delivery) bool { return d == first })
+	h.queue = h.queue[1:]
 	if h.held == first {
 		h.held = nil
 	}
-	return first, 0
+	return first, len(h.queue), 0
 }
 
 // deliver sends once, and queues again what did not arrive.
@@ -185,7 +215,8 @@ func (h *hooks) deliver(ctx context.Context, d *delivery) {
 	d.due = time.Now().Add(hookBackoff << d.attempts)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.queue = append(h.queue, d)
+	h.put(d)
+	h.wake.Ring()
 }
 
 func (h *hooks) post(ctx context.Context, url, secret string, body []byte) (status int, err error) {
