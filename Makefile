@@ -4,10 +4,10 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench gen rules alerts lint verify postgres
+.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench dashboards alerts gen rules lint verify postgres
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: postgres ## Build, and start everything on this machine (ARGS="--http-addr :9000" is passed on)
 	@go build -o bin/tieout ./cmd/tieout
@@ -56,6 +56,10 @@ bench: postgres ## Measure sagas, orders, charges and reservations per second, a
 
 watches: postgres ## Open 20,000 watches at one process, over gRPC and over WebSocket, and change 1,000 orders a second
 	go test -run '^$$' -bench Watches -benchtime 1x ./test/e2e
+
+dashboards: postgres ## Make the dashboards of their sketches, and run the query of every panel on a Prometheus (about two minutes)
+	go test -count=1 ./test/metrics -run AreMade -update
+	go test -count=1 -v -timeout 10m ./test/metrics -run NoPanelIsEmpty -metrics.prometheus
 
 gen: ## Generate code from the contracts (proto/) and the queries (services/*/sql), and rules from the objectives
 	$(TOOL) buf generate

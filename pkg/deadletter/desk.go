@@ -52,7 +52,7 @@ func New(cfg Config) (*Desk, error) {
 	open, err := cfg.Meter.Int64ObservableGauge("tieout.dead_letter.open",
 		metric.WithDescription("Dead letters that wait for a person, by consumer."), metric.WithUnit("{event}"))
 	age, err2 := cfg.Meter.Float64ObservableGauge("tieout.dead_letter.age",
-		metric.WithDescription("For how long the oldest of them has been waiting; 0 when there is none."), metric.WithUnit("s"))
+		metric.WithDescription("For how long the oldest dead letter has been waiting for a person; 0 when there is none."), metric.WithUnit("s"))
 	if err = errors.Join(err, err2); err == nil {
 		_, err = cfg.Meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error { return d.observe(ctx, o, open, age) }, open, age)
 	}

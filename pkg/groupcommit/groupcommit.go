@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -72,7 +73,8 @@ type Group[W, R any] struct {
 type bundle[W, R any] struct {
 	writes []W
 	since  time.Time
-	done   chan struct{} // closed when all results are there
+	span   trace.SpanContext // the caller's
+	done   chan struct{}     // closed when all results are there
 
 	// Of the writer alone until done is closed.
 	results []Result[R]
@@ -114,7 +116,7 @@ func (g *Group[W, R]) DoAll(ctx context.Context, writes []W) []Result[R] {
 func (g *Group[W, R]) handIn(ctx context.Context, writes []W) []Result[R] {
 	n := len(writes)
 	b := &bundle[W, R]{
-		writes: writes, since: time.Now(), done: make(chan struct{}), results: make([]Result[R], n), missing: n,
+		writes: writes, since: time.Now(), span: trace.SpanContextFromContext(ctx), done: make(chan struct{}), results: make([]Result[R], n), missing: n,
 	}
 	if err := g.send(ctx, b); err != nil {
 		return failed[R](n, err)
@@ -202,7 +204,7 @@ func (g *Group[W, R]) answer(ctx context.Context, i item[W, R], r Result[R]) {
 	b := i.of
 	b.results[i.at] = r
 	if b.missing--; b.missing == 0 {
-		g.metrics.answered(ctx, time.Since(b.since))
+		g.metrics.answered(trace.ContextWithSpanContext(ctx, b.span), time.Since(b.since))
 		close(b.done)
 	}
 }

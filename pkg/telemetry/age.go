@@ -9,7 +9,7 @@ import (
 // MoneyInLimboMeans what it says.
 const (
 	MoneyInLimbo      = "tieout.money.in_limbo"
-	MoneyInLimboMeans = "Money that waits for a person, or of which nobody knows where it is, in minor units of its currency, by why and age."
+	MoneyInLimboMeans = "Money at risk in parked sagas, and money of operations whose outcome is not known, in minor units of its currency, by why and age. The two may be about the same money."
 )
 
 // AgeClass is one of the classes that the metrics tell ages in.

@@ -97,11 +97,11 @@ func (e *engine) observe(m metric.Meter) error {
 func (e *engine) observeSagas(m metric.Meter) error {
 	live, err1 := m.Int64ObservableGauge("tieout.saga.live", metric.WithDescription("Sagas that this replica drives, by definition and phase."))
 	inDoubt, err2 := m.Int64ObservableGauge("tieout.saga.in_doubt",
-		metric.WithDescription("Of those, the ones at a step, or a compensation, that came to an unknown outcome."))
+		metric.WithDescription("Live sagas at a step, or a compensation, that came to an unknown outcome."))
 	age, err3 := m.Float64ObservableGauge("tieout.saga.age", metric.WithUnit("s"),
-		metric.WithDescription("For how long the oldest of them has been under way; 0 when there is none."))
+		metric.WithDescription("For how long the oldest live saga has been under way; 0 when there is none."))
 	held, err4 := m.Int64ObservableGauge("tieout.saga.money.held",
-		metric.WithDescription("Money of them that may be set aside or taken, in minor units of its currency, by the age of the saga."))
+		metric.WithDescription("Money of live sagas that may be set aside or taken, in minor units of its currency, by the age of the saga."))
 	shards, err5 := m.Int64ObservableGauge("tieout.saga.shards", metric.WithDescription("Shards that this replica owns."))
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
@@ -194,7 +194,7 @@ func (e *engine) countParked(ctx context.Context) (parked, error) {
 func (e *engine) observeParked(m metric.Meter) error {
 	count, err1 := m.Int64ObservableGauge("tieout.saga.parked", metric.WithDescription("Sagas that wait for a person, by definition."))
 	age, err2 := m.Float64ObservableGauge("tieout.saga.parked.age", metric.WithUnit("s"),
-		metric.WithDescription("For how long the oldest of them has been waiting; 0 when there is none."))
+		metric.WithDescription("For how long the oldest parked saga has been waiting; 0 when there is none."))
 	limbo, err3 := m.Int64ObservableGauge(telemetry.MoneyInLimbo, metric.WithDescription(telemetry.MoneyInLimboMeans))
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err

@@ -64,7 +64,7 @@ func (s *payments) observe(m metric.Meter) error {
 	count, err1 := m.Int64ObservableGauge("tieout.payment.in_doubt",
 		metric.WithDescription("Operations at the payment provider whose outcome is not known."))
 	age, err2 := m.Float64ObservableGauge("tieout.payment.in_doubt.age", metric.WithUnit("s"),
-		metric.WithDescription("For how long the oldest of them has been in doubt; 0 when there is none."))
+		metric.WithDescription("For how long the oldest of the operations in doubt has been; 0 when there is none."))
 	limbo, err3 := m.Int64ObservableGauge(telemetry.MoneyInLimbo, metric.WithDescription(telemetry.MoneyInLimboMeans))
 	if err := errors.Join(err0, err1, err2, err3); err != nil {
 		return err

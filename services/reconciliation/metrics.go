@@ -68,9 +68,9 @@ func observeBacklog(m metric.Meter, pool *pgxpool.Pool) error {
 	b.breaks, err1 = m.Int64ObservableGauge("tieout.reconciliation.breaks",
 		metric.WithDescription("Breaks that are open, by severity – that of their code and amount – and age."))
 	b.breakMoney, err2 = m.Int64ObservableGauge("tieout.reconciliation.breaks.money",
-		metric.WithDescription("What they amount to, in minor units of its currency, whatever the direction, by age."))
+		metric.WithDescription("What open breaks amount to, in minor units of its currency, whatever the direction, by age."))
 	b.breakAge, err3 = m.Float64ObservableGauge("tieout.reconciliation.break.age", metric.WithUnit("s"),
-		metric.WithDescription("For how long the oldest of them has been open; 0 when there is none."))
+		metric.WithDescription("For how long the oldest of the open breaks has been; 0 when there is none."))
 	b.open, err4 = m.Int64ObservableGauge("tieout.reconciliation.open",
 		metric.WithDescription("Movements that the last finished run has left open, by stage."))
 	b.runAge, err5 = m.Float64ObservableGauge("tieout.reconciliation.run.age", metric.WithUnit("s"),

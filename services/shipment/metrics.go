@@ -53,7 +53,7 @@ func (s *shipments) observe(m metric.Meter) error {
 	count, err1 := m.Int64ObservableGauge("tieout.shipment.in_doubt",
 		metric.WithDescription("Shipments whose outcome is not known, by carrier."))
 	age, err2 := m.Float64ObservableGauge("tieout.shipment.in_doubt.age", metric.WithUnit("s"),
-		metric.WithDescription("For how long the oldest of them has been in doubt; 0 when there is none."))
+		metric.WithDescription("For how long the oldest of the shipments in doubt has been; 0 when there is none."))
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func newLoad(t testing.TB, conn *grpc.ClientConn, psp, rest, name string) *load 
 func (l *load) run() {
 	l.Helper()
 	for _, fault := range []string{
-		`{"fault": "decline", "op": "capture", "payment_method": "pm_slow"}`,
+		`{"fault": "error_before", "op": "capture", "payment_method": "pm_slow"}`,
 		`{"fault": "error_before", "payment_method": "pm_500_then_ok"}`, `{"fault": "error_before", "payment_method": "pm_500_then_ok", "lookup": true}`,
 	} {
 		l.http(http.MethodPost, l.psp+"/admin/faults", fault, nil)
@@ -52,11 +52,12 @@ func (l *load) run() {
 		IdempotencyKey: "receive/" + l.name, Lines: []*inventoryv1.StockLine{{Sku: l.sku(), Quantity: 1000}},
 	})
 	l.must(err, "receiving stock")
-	for i, method := range []string{"pm_ok", "pm_declined", "pm_slow", "pm_ok", "pm_500_after"} {
+	for i, method := range []string{"pm_ok", "pm_declined", "pm_ok", "pm_500_after"} {
 		systemtest.End(l, l.orders, l.order(i, method, "GB"))
 	}
 	systemtest.End(l, l.orders, l.order(10, "pm_ok", "XX"))
 	l.inDoubt(l.order(11, "pm_500_then_ok", "GB"))
+	l.park(l.order(12, "pm_slow", "GB"))
 	l.placeREST()
 	l.strange()
 	l.batches()
@@ -83,14 +84,33 @@ func (l *load) order(n int, method, country string) (orderID string) {
 	return answer.GetOrder().GetOrderId()
 }
 
-// inDoubt waits until nobody knows what became of an order's payment.
-func (l *load) inDoubt(orderID string) {
+// inDoubt waits until nobody knows what became of an order's payment, which it gives.
+func (l *load) inDoubt(orderID string) (paymentID string) {
 	l.Helper()
 	payments := paymentv1.NewPaymentServiceClient(l.conn)
 	waittest.Until(l, "the payment of an order is in doubt", func() bool {
 		found, err := payments.ListPayments(l.Context(), &paymentv1.ListPaymentsRequest{Reference: orderID, InDoubt: true})
-		return err == nil && len(found.GetPayments()) == 1
+		if err == nil && len(found.GetPayments()) == 1 {
+			paymentID = found.GetPayments()[0].GetPaymentId()
+		}
+		return paymentID != ""
 	})
+	return paymentID
+}
+
+// park releases the money that is to be captured for an order, behind its back: what is shipped cannot be paid any more.
+func (l *load) park(orderID string) {
+	l.Helper()
+	paymentID, payments := l.inDoubt(orderID), paymentv1.NewPaymentServiceClient(l.conn)
+	waittest.Until(l, "the authorization of an order is voided", func() bool {
+		_, err := payments.VoidPayment(l.Context(), &paymentv1.VoidPaymentRequest{
+			IdempotencyKey: "void/" + l.name, PaymentId: paymentID, Reason: "so that an order is parked",
+		})
+		return err == nil
+	})
+	if o := systemtest.End(l, l.orders, orderID); o.GetState() != orderv1.OrderState_ORDER_STATE_PARKED {
+		l.Errorf("order %s is %s", orderID, o.GetState())
+	}
 }
 
 func (l *load) placeREST() {

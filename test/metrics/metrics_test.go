@@ -57,7 +57,12 @@ func (s *system) load(t *testing.T, caller string) {
 
 func (s *system) scrape(t testing.TB) map[string]*family {
 	t.Helper()
-	raw, err := request(t.Context(), http.MethodGet, "http://"+s.process.HTTPAddr()+"/metrics", "", "Accept", openMetrics)
+	return scrapeOf(t, "http://"+s.process.HTTPAddr()+"/metrics")
+}
+
+func scrapeOf(t testing.TB, url string) map[string]*family {
+	t.Helper()
+	raw, err := request(t.Context(), http.MethodGet, url, "", "Accept", openMetrics)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +97,9 @@ func TestMetrics(t *testing.T) {
 	t.Run("have labels with closed sets of values", func(t *testing.T) { wantClosed(t, first) })
 	t.Run("have exemplars where they are latencies", func(t *testing.T) { wantExemplars(t, first) })
 	t.Run("are there when dashboards and rules ask for them", func(t *testing.T) { wantQueriesAnswered(t, first) })
+	t.Run("have the labels that dashboards and rules select by", func(t *testing.T) { wantSelectorsPossible(t, first) })
+	t.Run("tell what happened", func(t *testing.T) { wantTold(t, first) })
+	t.Run("tell ages in classes", func(t *testing.T) { s.wantAges(t) })
 	s.load(t, "second")
 	second := s.all(t)
 	t.Run("are not more than they may be", func(t *testing.T) { wantFew(t, first, second) })

@@ -130,3 +130,60 @@ func wantQueriesAnswered(t *testing.T, all map[string]*family) {
 		}
 	}
 }
+
+var (
+	selector = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)\{([^}]*)\}`)
+	matcher  = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"`)
+	part     = regexp.MustCompile(`_(bucket|count|sum)$`)
+)
+
+// wantSelectorsPossible wants every label that a query selects by to be of its metric, and to have such a value: a slip of the pen
+// finds nothing, and nobody would know.
+func wantSelectorsPossible(t *testing.T, all map[string]*family) {
+	for _, q := range append(dashboardQueries(t), ruleQueries(t)...) {
+		for _, s := range selector.FindAllStringSubmatch(q.text, -1) {
+			f := all[s[1]]
+			if f == nil {
+				f = all[part.ReplaceAllString(s[1], "")]
+			}
+			if f == nil {
+				continue // what was recorded by a rule
+			}
+			for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
+				for _, value := range alternatives(m[1], m[2], m[3]) {
+					if !f.canBe(m[1], strings.HasSuffix(m[2], "~"), value) {
+						t.Errorf("%s: %s: no %s has %s %q", q.file, q.title, f.name, m[1], value)
+					}
+				}
+			}
+		}
+	}
+}
+
+// alternatives are the parts of a regular expression that is nothing but a choice; each of them is to be possible. Bounds of buckets
+// are written in two ways, of which a scrape has one.
+func alternatives(label, operator, value string) []string {
+	if !strings.HasSuffix(operator, "~") || label == "le" || strings.ContainsAny(value, "()[]") {
+		return []string{value}
+	}
+	return strings.Split(value, "|")
+}
+
+// canBe tells whether a label of the metric can have a value, or one that a regular expression matches.
+func (f *family) canBe(label string, isRegexp bool, value string) bool {
+	fits := func(s string) bool { return s == value }
+	if isRegexp {
+		fits = regexp.MustCompile(`^(?:` + value + `)$`).MatchString
+	}
+	if slices.ContainsFunc(f.series, func(s series) bool { v, has := s.labels[label]; return has && fits(v) }) {
+		return true
+	}
+	v, _, known := valuesOf(f.name, label)
+	switch {
+	case !known || !slices.Contains(f.labels(), label):
+		return false
+	case v.is != nil:
+		return !isRegexp && v.is(value)
+	}
+	return slices.ContainsFunc(v.these, fits)
+}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,7 @@ type family struct {
 type series struct {
 	name     string
 	labels   map[string]string
+	value    float64
 	exemplar string // of which there may be none
 }
 
@@ -58,6 +60,7 @@ func parseSeries(line string) series {
 	line, s.exemplar, _ = strings.Cut(line, " # ")
 	name, labels, _ := strings.Cut(line, "{")
 	s.name, _, _ = strings.Cut(name, " ")
+	s.value, _ = strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64) // NaN is none
 	for _, m := range label.FindAllStringSubmatch(labels, -1) {
 		s.labels[m[1]] = m[2]
 	}
@@ -79,6 +82,16 @@ func (f *family) labels() []string {
 	}
 	delete(names, "le")
 	return slices.Sorted(maps.Keys(names))
+}
+
+// sum adds up the series that have a value of a label.
+func (f *family) sum(label, value string) (sum float64) {
+	for _, s := range f.series {
+		if s.labels[label] == value {
+			sum += s.value
+		}
+	}
+	return sum
 }
 
 // sorted are the system's metrics by name.

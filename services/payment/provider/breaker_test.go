@@ -38,7 +38,11 @@ func measured(t *testing.T, cfg SimConfig) (*Sim, func() map[string]int64) {
 		values := map[string]int64{}
 		for _, scope := range data.ScopeMetrics {
 			for _, m := range scope.Metrics {
-				for _, p := range m.Data.(metricdata.Gauge[int64]).DataPoints {
+				states, is := m.Data.(metricdata.Gauge[int64])
+				if !is {
+					continue
+				}
+				for _, p := range states.DataPoints {
 					destination, _ := p.Attributes.Value("destination")
 					values[m.Name+" "+destination.AsString()] = p.Value
 				}
