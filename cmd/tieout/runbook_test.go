@@ -85,7 +85,7 @@ func TestRunbooks_AreThoseOfTheAlerts(t *testing.T) {
 			t.Errorf("docs/runbook/%s.md is for no alert", name)
 		}
 		at := 0
-		for _, part := range []string{"# " + name + "\n", "\n## Symptom\n", "\n## What it costs\n", "\n## Look\n", "\n## Do\n- "} {
+		for _, part := range []string{"# " + name + "\n", "\n## Symptom\n", "\n## What it costs\n", "\n## Look\n", "\n## Do\n"} {
 			next := strings.Index(text[at:], part)
 			if next < 0 {
 				t.Fatalf("docs/runbook/%s.md: %q is not there, in this order", name, strings.TrimSpace(part))

@@ -23,14 +23,20 @@ type doubt struct {
 	byAge      [telemetry.AgeClasses]int64 // minor units
 }
 
-// inDoubt adds up what is in doubt, by currency: operations whose answer was lost. It goes through those that are open.
-func (s *payments) inDoubt(ctx context.Context) ([]doubt, error) {
-	rows, err := s.pool.Query(ctx, `
-SELECT p.currency, width_bucket(extract(epoch FROM now() - o.last_sent_at)::float8, $1::float8[]),
-       sum(o.amount_minor)::bigint, count(*), min(o.last_sent_at)
-  FROM operation o JOIN payment p ON p.id = o.payment_id
+// allInDoubt are the operations whose answer was lost, by currency and class of age: the index is of those that are open. One is in
+// doubt since the first answer that was lost, however often it was sent again since; where that is not among the calls that are
+// kept any more, since it was begun.
+const allInDoubt = `
+SELECT p.currency, width_bucket(extract(epoch FROM now() - d.since)::float8, $1::float8[]), sum(o.amount_minor)::bigint, count(*), min(d.since)
+  FROM operation o JOIN payment p ON p.id = o.payment_id, LATERAL (
+       SELECT CASE WHEN jsonb_array_length(o.calls) >= $2 THEN o.created_at ELSE coalesce(
+           (jsonb_path_query_first(o.calls, '$[*] ? (@.outcome == "unknown").at') #>> '{}')::timestamptz, o.last_sent_at) END AS since) d
  WHERE o.state IN (2, 3) AND o.state = 3
- GROUP BY 1, 2 ORDER BY 1, 2`, telemetry.AgeBounds())
+ GROUP BY 1, 2 ORDER BY 1, 2`
+
+// inDoubt adds up what is in doubt, by currency.
+func (s *payments) inDoubt(ctx context.Context) ([]doubt, error) {
+	rows, err := s.pool.Query(ctx, allInDoubt, telemetry.AgeBounds(), maxCalls)
 	if err != nil {
 		return nil, fmt.Errorf("adding up the money in doubt: %w", err)
 	}

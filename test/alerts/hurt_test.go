@@ -53,7 +53,9 @@ func providerDown(t *testing.T, s *system) {
 	s.ask(t, http.MethodPost, "/admin/down", pspsim.Outage{ForMillis: int(time.Hour / time.Millisecond), Refuse: true}, nil)
 }
 
+// loseAnswers also has the provider send no webhooks, which would tell.
 func loseAnswers(t *testing.T, s *system) {
+	s.ask(t, http.MethodPut, "/admin/webhooks", pspsim.Webhooks{}, nil)
 	for range 3 {
 		if _, err := s.place(t.Context(), "pm_lookup_fails"); err != nil {
 			t.Fatal(err)

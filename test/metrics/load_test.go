@@ -44,7 +44,8 @@ func (l *load) run() {
 	l.Helper()
 	for _, fault := range []string{
 		`{"fault": "error_before", "op": "capture", "payment_method": "pm_slow"}`,
-		`{"fault": "error_before", "payment_method": "pm_500_then_ok"}`, `{"fault": "error_before", "payment_method": "pm_500_then_ok", "lookup": true}`,
+		`{"fault": "error_before", "op": "capture", "payment_method": "pm_drip"}`,
+		`{"fault": "error_before", "op": "capture", "payment_method": "pm_drip", "lookup": true}`,
 	} {
 		l.http(http.MethodPost, l.psp+"/admin/faults", fault, nil)
 	}
@@ -56,7 +57,7 @@ func (l *load) run() {
 		systemtest.End(l, l.orders, l.order(i, method, "GB"))
 	}
 	systemtest.End(l, l.orders, l.order(10, "pm_ok", "XX"))
-	l.inDoubt(l.order(11, "pm_500_then_ok", "GB"))
+	l.inDoubt(l.order(11, "pm_drip", "GB"))
 	l.park(l.order(12, "pm_slow", "GB"))
 	l.placeREST()
 	l.strange()

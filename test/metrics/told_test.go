@@ -1,6 +1,10 @@
 package metrics
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/tieout/tieout/pkg/waittest"
+)
 
 // of adds up the series of a metric that have all of these labels.
 func of(all map[string]*family, name string, labels ...string) (sum float64) {
@@ -76,6 +80,16 @@ func (s *system) wantAges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	waittest.Until(t, "money is in doubt for hours, although it is asked about again and again", func() bool {
+		_, err := s.world.Pool["payment"].Exec(t.Context(), `
+UPDATE operation SET calls = (SELECT jsonb_agg(jsonb_set(c, '{at}', to_jsonb(now() - interval '2 hours'))) FROM jsonb_array_elements(calls) c)
+ WHERE state = 3`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := s.scrape(t)
+		return of(all, "tieout_money_in_limbo", "why", "in_doubt", "age", "below 1d") == 510 && of(all, "tieout_payment_in_doubt_age_seconds") > 7200
+	})
 	all := s.scrape(t)
 	if n := of(all, "tieout_money_in_limbo", "why", "parked", "age", "below 1d"); n != 510 {
 		t.Errorf("got %g parked for hours, want 510", n)
