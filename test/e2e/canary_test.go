@@ -95,14 +95,15 @@ func wantNoCanary(t *testing.T, what, text string) {
 
 // describe is all that a span says.
 func describe(s sdktrace.ReadOnlySpan) string {
-	text := fmt.Sprint(s.Name(), " ", s.Status().Description)
+	var text strings.Builder
+	fmt.Fprint(&text, s.Name(), " ", s.Status().Description)
 	for _, a := range s.Attributes() {
-		text += fmt.Sprint(" ", a.Key, "=", a.Value.String())
+		fmt.Fprint(&text, " ", a.Key, "=", a.Value.String())
 	}
 	for _, e := range s.Events() {
-		text += fmt.Sprint(" ", e.Name, e.Attributes)
+		fmt.Fprint(&text, " ", e.Name, e.Attributes)
 	}
-	return text
+	return text.String()
 }
 
 // ordersOfMallory end in every way.
@@ -131,12 +132,13 @@ func (f *fixture) ordersOfMallory() {
 func (f *fixture) batchOfMallory() {
 	f.Helper()
 	batches := billingv1.NewBatchServiceClient(f.conn)
-	file := "reference,customer_id,payment_method,amount,currency,description\n"
+	var file strings.Builder
+	file.WriteString("reference,customer_id,payment_method,amount,currency,description\n")
 	for i, method := range []string{"pm_ok", "pm_declined", canaries[2]} {
-		file += fmt.Sprintf("%d %s,%s,%s,1.00,EUR,%s\n", i, canaries[0], canaries[2], method, canary)
+		fmt.Fprintf(&file, "%d %s,%s,%s,1.00,EUR,%s\n", i, canaries[0], canaries[2], method, canary)
 	}
-	file += canary + ",,,nonsense,XXX,\n"
-	b, err := systemtest.Upload(f.Context(), batches, "upload "+canary, &billingv1.BatchHeader{Name: "dues of " + canaries[2]}, file)
+	file.WriteString(canary + ",,,nonsense,XXX,\n")
+	b, err := systemtest.Upload(f.Context(), batches, "upload "+canary, &billingv1.BatchHeader{Name: "dues of " + canaries[2]}, file.String())
 	if err != nil {
 		f.Fatal(err)
 	}
