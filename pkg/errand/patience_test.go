@@ -35,7 +35,7 @@ func TestDoAll_IsPatientWhileErrandsGetDone(t *testing.T) {
 						return begun
 					},
 					Work: func(_ context.Context, key string, _ *idem.Claim) (string, error) {
-						time.Sleep(300 * time.Millisecond) // the bubble's time
+						<-time.After(300 * time.Millisecond) // of the bubble
 						return key, nil
 					},
 					End: func(_ context.Context, keys []string) []groupcommit.Result[string] {

@@ -11,6 +11,8 @@
 //     late has a lower seq than rows that are out already.
 //   - One relay is active per database, chosen by an advisory lock that lives and dies with its connection. All its
 //     SQL runs on that connection, so a relay that lost the lock cannot mark rows any more.
+//   - What waits together is handed in together: the stream takes all of it or none, and syncs it once. Where it does not take
+//     it – one of the events is known, or the server is older than 2.12 – they go one by one.
 //   - Events are published in the order of seq. When a publish fails, everything from the failed row on is published
 //     again, so after a failure the stream may hold later events of the same window ahead of the failed one.
 //   - Postgres is the truth. The relay remembers when the stream was created and the last event it acknowledged, and

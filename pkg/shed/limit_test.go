@@ -26,7 +26,7 @@ type plant struct {
 type call struct{ came, ends time.Time }
 
 func newPlant(workers int, service, should time.Duration) *plant {
-	return &plant{limit: shed.NewLimit(shed.LimitConfig{}), free: make([]time.Time, workers), service: service, should: should}
+	return &plant{limit: shed.NewLimit(shed.LimitConfig{Min: 32}), free: make([]time.Time, workers), service: service, should: should}
 }
 
 // run has calls come at a rate, as part of what the plant can do, for some time. It counts the second half.

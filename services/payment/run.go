@@ -22,7 +22,7 @@ type Config struct {
 	Postgres service.Postgres `koanf:"postgres"`
 	// Provider is the payment provider.
 	Provider provider.Config `koanf:"provider"`
-	// BatchPatience is how long a batch waits for those of its requests that take long; what has not ended by then is
+	// BatchPatience is how long a batch waits while none of its requests gets done; what has not ended then is
 	// answered as in flight, and goes on.
 	BatchPatience time.Duration `koanf:"batch_patience"`
 }

@@ -19,7 +19,7 @@ import (
 // Config is the service's configuration.
 type Config struct {
 	Postgres service.Postgres `koanf:"postgres"`
-	// BatchPatience is how long a batch waits for the carrier; what has not ended by then is answered as in flight, and
+	// BatchPatience is how long a batch waits while the carrier answers none; what has not ended then is in flight, and
 	// goes on.
 	BatchPatience time.Duration `koanf:"batch_patience"`
 	// Simulator is how the simulated carriers take their time.
