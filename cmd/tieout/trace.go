@@ -35,7 +35,9 @@ var traceView = output.View[*tracev1.Trace]{
 			return shortly(to.Sub(from))
 		}},
 	},
-	Sections: func(w io.Writer, t *tracev1.Trace) error { return output.Section(w, "Spans", branchColumns, branchesOf(t)) },
+	Sections: func(w io.Writer, t *tracev1.Trace) error {
+		return output.Section(w, "Spans", branchColumns, branchesOf(t))
+	},
 }
 
 // branch is a span where it stands in the tree.

@@ -62,6 +62,33 @@ func TestEndItem_TellsNoInternals(t *testing.T) {
 	}
 }
 
+func TestEndItem_RecordsWhatFailsOfATraceThatIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err   error
+		spans int
+	}{
+		"refused":   {rpcerr.New(rpcerr.InsufficientStock, "no mugs"), 1},
+		"not begun": {rpcerr.New(rpcerr.DestinationDown, "nobody there"), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spans, tracer := calling(t)
+			_, span := rpc.StartItem(t.Context(), tracer, "inventory.Reserve", unrecordedTrace)
+			rpc.EndItem(span, test.err)
+			ended := spans.Ended()
+			if len(ended) != test.spans {
+				t.Fatalf("%d spans, want %d", len(ended), test.spans)
+			}
+			for _, s := range ended {
+				if s.Parent().SpanID().String() != unrecordedTrace[36:52] || s.Status().Description != "no mugs" || !s.EndTime().After(s.StartTime()) {
+					t.Errorf("got %s below %v: %v", s.Name(), s.Parent(), s.Status())
+				}
+			}
+		})
+	}
+}
+
 func TestStartItem_RecordsNothingOfATraceThatIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

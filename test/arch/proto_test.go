@@ -21,6 +21,7 @@ import (
 	_ "github.com/tieout/tieout/gen/tieout/recurring/v1"
 	_ "github.com/tieout/tieout/gen/tieout/saga/v1"
 	_ "github.com/tieout/tieout/gen/tieout/shipment/v1"
+	_ "github.com/tieout/tieout/gen/tieout/trace/v1"
 )
 
 // reads are how the methods begin that change nothing. All others do, and are called again after a lost
