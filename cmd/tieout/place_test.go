@@ -74,7 +74,7 @@ func testTraces(t *testing.T, d *daemon) {
 	for _, o := range decode[[]map[string]any](t, stdout) {
 		id, _ := o["order_id"].(string)
 		code, stdout, stderr := d.tieout(t, "", "trace", id)
-		if code != exitOK || strings.Count(stdout, "(the caller") != 1 || !strings.Contains(stdout, "└ order ") ||
+		if code != exitOK || strings.Count(stdout, "(the caller") != 1 || !strings.Contains(stdout, "└ order") ||
 			!strings.Contains(stdout, "├ execute reserve") || !strings.Contains(stdout, "inventory.Reserve") {
 			t.Errorf("trace %s: exit %d, %s\n%s", id, code, stderr, stdout)
 		}
