@@ -37,7 +37,7 @@ func (w *writer) concluded(ctx context.Context, p *part) error {
 		if err := st.q.InsertRunPartition(ctx, result); err != nil {
 			return fmt.Errorf("writing the result of %s: %w", p, err)
 		}
-		if err := st.insertProvisional(ctx, p.provisional); err != nil {
+		if err := st.insertProvisional(ctx, p.provisionals(w.number)); err != nil {
 			return err
 		}
 		err := st.q.CloseOpen(ctx, reconciliationdb.CloseOpenParams{RunNumber: w.number, Movements: p.closed})
@@ -74,7 +74,7 @@ func (p *part) row(number int32) (reconciliationdb.InsertRunPartitionParams, err
 	return reconciliationdb.InsertRunPartitionParams{
 		RunNumber: number, PartitionID: p.id, FirstPlace: int32(p.first), Matches: int32(p.matches()), ByPass: byPass,
 		Ours: int32(p.oursCount), Theirs: int32(p.theirsCount), OursMatched: int32(p.oursMatched), TheirsMatched: int32(p.theirsMatched),
-		Settled: int32(p.settled), Breaks: found, Digest: p.digest,
+		Settled: int32(p.ours.settled), Breaks: found, Digest: p.digest,
 	}, nil
 }
 

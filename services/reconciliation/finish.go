@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/services/reconciliation/breaks"
@@ -13,41 +15,43 @@ import (
 	"github.com/tieout/tieout/services/reconciliation/reconciliationdb"
 )
 
-// tell makes breaks of what the run has found: each partition in one transaction, those that were told left out.
+// tell makes breaks of what the run has found: each partition in one transaction, a few at once, those that were told left out.
 func (r *runner) tell(ctx context.Context, t tenure) error {
 	results, err := newStore(r.pool).q.ListRunPartitions(ctx, t.number)
 	if err != nil {
 		return fmt.Errorf("reading what the run came to: %w", err)
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(writers)
 	for _, result := range results {
-		if result.Told {
-			continue
-		}
-		p := partition{id: result.PartitionID, stage: stage(result.Stage), account: result.Account, currency: result.Currency}
-		sightings, err := newStore(r.pool).sightings(ctx, t.number, p)
-		if err != nil {
-			return err
-		}
-		err = pg.InTx(ctx, r.pool, func(tx *pg.Tx) error {
-			st := newStore(tx)
-			if err := st.hold(ctx, t); err != nil {
-				return err
-			}
-			by := watcher{name: "run", scope: fmt.Sprintf("partition/%d", p.id)}
-			if _, err := r.sight(ctx, tx, by, t.number, sightings, true); err != nil {
-				return fmt.Errorf("telling what was found in %s: %w", p, err)
-			}
-			err := st.q.SetTold(ctx, reconciliationdb.SetToldParams{RunNumber: t.number, PartitionID: p.id})
-			if err != nil {
-				return fmt.Errorf("writing that %s is told: %w", p, err)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
+		if !result.Told {
+			p := partition{id: result.PartitionID, stage: stage(result.Stage), account: result.Account, currency: result.Currency}
+			g.Go(func() error { return r.tellPartition(ctx, t, p) })
 		}
 	}
-	return nil
+	return g.Wait()
+}
+
+func (r *runner) tellPartition(ctx context.Context, t tenure, p partition) error {
+	sightings, err := newStore(r.pool).sightings(ctx, t.number, p)
+	if err != nil {
+		return err
+	}
+	return pg.InTx(ctx, r.pool, func(tx *pg.Tx) error {
+		st := newStore(tx)
+		if err := st.hold(ctx, t); err != nil {
+			return err
+		}
+		by := watcher{name: "run", scope: fmt.Sprintf("partition/%d", p.id)}
+		if _, err := r.sight(ctx, tx, by, t.number, sightings, true); err != nil {
+			return fmt.Errorf("telling what was found in %s: %w", p, err)
+		}
+		err := st.q.SetTold(ctx, reconciliationdb.SetToldParams{RunNumber: t.number, PartitionID: p.id})
+		if err != nil {
+			return fmt.Errorf("writing that %s is told: %w", p, err)
+		}
+		return nil
+	})
 }
 
 // sightings are what a run has found in a partition, as breaks are told.

@@ -1,8 +1,6 @@
 package reconciliation
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -25,6 +23,10 @@ type half struct {
 	open []int64
 	// amount and fees are what the rows come to, in minor units.
 	amount, fees int64
+	// settled is how many rows were left out because another one says how they ended; settledOpen are the ids of those that earlier runs
+	// left open.
+	settled     int64
+	settledOpen []int64
 	// days are what those that no run has looked at come to, by kind and day.
 	days map[kindDay]dayTotal
 	// originals are what rows were before they were converted, by their ids.
@@ -34,14 +36,14 @@ type half struct {
 	// proof is a hash of what all of them say.
 	proof []byte
 
-	proofs    []rowProof
+	proofs    [][sha256.Size]byte // of the rows, as they came in
 	partition partition
 	terms     *rules.Terms // of ours; nil for theirs
 }
 
 func newHalf(p partition, rows int64) *half {
 	return &half{
-		rows: make([]match.Row, 0, rows), proofs: make([]rowProof, 0, rows), days: map[kindDay]dayTotal{},
+		rows: make([]match.Row, 0, rows), proofs: make([][sha256.Size]byte, 0, rows), days: map[kindDay]dayTotal{},
 		originals: map[int64]money.Amount{}, payouts: map[match.Token]string{}, partition: p,
 	}
 }
@@ -56,12 +58,6 @@ type kindDay struct {
 type dayTotal struct {
 	movements    int32
 	amount, fees int64
-}
-
-// rowProof is what a row says, as far as it is matched by.
-type rowProof struct {
-	key    match.Key
-	digest [sha256.Size]byte
 }
 
 // loader reads rows of one side as COPY sends them in binary: a heading, then each row as its values behind their lengths.
@@ -88,7 +84,9 @@ func (l *loader) load(ctx context.Context, pool *pgxpool.Pool, statement string)
 	}
 	for _, h := range l.halves {
 		slices.Sort(h.open)
-		h.prove()
+		if err := h.arrange(); err != nil {
+			return err
+		}
 	}
 	l.seen(l.unsaid)
 	return nil
@@ -98,12 +96,12 @@ const (
 	copySignature = "PGCOPY\n\377\r\n\000"
 	copyHeading   = len(copySignature) + 8
 	// The fields of a row, in the order of source.rows.
-	rowFields = 17
+	rowFields = 18
 	// firstOptional is the first field that may be NULL. It is no part of what a row says then, so that what rows say does not change
 	// with what others may say.
-	firstOptional = 15
+	firstOptional = 16
 	// firstProven is the first field that is part of what a row says; those before are names within the database.
-	firstProven = 3
+	firstProven = 4
 	// sayEvery is how many rows are read until somebody is told.
 	sayEvery = 1 << 16
 )
@@ -180,23 +178,30 @@ func (l *loader) row(p []byte) (int, error) {
 // add takes one row. What is proven of it are the bytes that its values came in.
 func (l *loader) add(fields *[rowFields][]byte, proven []byte) error {
 	u16, u32, u64 := binary.BigEndian.Uint16, binary.BigEndian.Uint32, binary.BigEndian.Uint64
-	if place := partitionID(u32(fields[1])); l.last == nil || l.last.partition.id != place {
+	if place := partitionID(u32(fields[2])); l.last == nil || l.last.partition.id != place {
 		if l.last = l.halves[place]; l.last == nil {
 			return fmt.Errorf("partition %d appeared", place)
 		}
 	}
-	h := l.last
+	h, id, settled, wasOpen := l.last, int64(u64(fields[1])), fields[0][0] != 0, fields[3][0] != 0
+	if settled {
+		h.settled++
+		if wasOpen {
+			h.settledOpen = append(h.settledOpen, id)
+		}
+		return nil
+	}
 	row := match.Row{
-		ID: int64(u64(fields[0])), Key: match.Key(fields[3]), Kind: match.Kind(u16(fields[5])), Standing: match.Standing(u16(fields[6])),
-		Amount: int64(u64(fields[7])), Fee: int64(u64(fields[8])), Day: match.Day(int32(u32(fields[9])) + epochDays),
+		ID: id, Key: match.Key(fields[4]), Kind: match.Kind(u16(fields[6])), Standing: match.Standing(u16(fields[7])),
+		Amount: int64(u64(fields[8])), Fee: int64(u64(fields[9])), Day: match.Day(int32(u32(fields[10])) + epochDays),
 	}
 	for c := range match.NumCarriers {
-		row.Carriers[c] = l.tokens.of(fields[10+c])
+		row.Carriers[c] = l.tokens.of(fields[11+c])
 	}
-	if fields[2][0] != 0 {
+	if wasOpen {
 		h.open = append(h.open, row.ID)
 	}
-	if err := h.count(row, fields[2][0] != 0); err != nil {
+	if err := h.count(row, wasOpen); err != nil {
 		return fmt.Errorf("movement %s of %s: %w", movementIDOf(row.Key), h.partition, err)
 	}
 	if fields[firstOptional] != nil {
@@ -204,7 +209,7 @@ func (l *loader) add(fields *[rowFields][]byte, proven []byte) error {
 	}
 	if payout := row.Carriers[match.CarrierPayout]; !payout.IsZero() {
 		if _, known := h.payouts[payout]; !known {
-			h.payouts[payout] = string(fields[10+match.CarrierPayout])
+			h.payouts[payout] = string(fields[11+match.CarrierPayout])
 		}
 	}
 	if h.terms != nil {
@@ -218,7 +223,7 @@ func (l *loader) add(fields *[rowFields][]byte, proven []byte) error {
 		}
 	}
 	h.rows = append(h.rows, row)
-	h.proofs = append(h.proofs, rowProof{row.Key, sha256.Sum256(proven)})
+	h.proofs = append(h.proofs, sha256.Sum256(proven))
 	if l.unsaid++; l.unsaid == sayEvery {
 		l.seen(l.unsaid)
 		l.unsaid = 0
@@ -277,25 +282,15 @@ func (h *half) wasOpen(id int64) bool {
 	return found
 }
 
-// prove makes one hash of what all rows say, in the order of their keys.
-func (h *half) prove() {
-	type place struct {
-		first uint64
-		at    int32
-	}
-	order := make([]place, len(h.proofs))
-	for i := range h.proofs {
-		order[i] = place{binary.BigEndian.Uint64(h.proofs[i].key[:]), int32(i)}
-	}
-	slices.SortFunc(order, func(a, b place) int {
-		if a.first != b.first {
-			return cmp.Compare(a.first, b.first)
-		}
-		return bytes.Compare(h.proofs[a.at].key[:], h.proofs[b.at].key[:])
-	})
-	to := sha256.New()
-	for _, p := range order {
-		to.Write(h.proofs[p.at].digest[:])
+// arrange puts the rows in the order of their keys, and makes one hash of what all of them say.
+func (h *half) arrange() error {
+	order, to := match.Order(h.rows), sha256.New()
+	for _, at := range order {
+		to.Write(h.proofs[at][:])
 	}
 	h.proof, h.proofs = to.Sum(nil), nil
+	if err := match.Arrange(h.rows, order); err != nil {
+		return fmt.Errorf("%s: %w", h.partition, err)
+	}
+	return nil
 }

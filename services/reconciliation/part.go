@@ -16,19 +16,21 @@ type part struct {
 	partition
 	in           match.Input
 	ours, theirs *half
-	settled      int64
-	settledOpen  []int64     // of these, the ids of those that were open
 	settledKeys  []match.Key // rows that earlier runs matched, and that are there to tell what is there twice
 
-	// first is the place of its first match in the run.
-	first int64
+	// first is the place of its first match in the run, and the ids are those of its rows. They and the matches are known when it has
+	// begun.
+	first              int64
+	oursIDs, theirsIDs []int64
+	// noted is closed when it has concluded.
+	noted chan struct{}
 	// What it comes to. These are complete when it has concluded.
 	byPass                 [match.NumPasses]int64
 	oursMatched            int64
 	theirsMatched          int64
 	oursDone, theirsDone   []bool
 	transit                map[span]transitTotal
-	provisional            []provisional
+	unsure                 map[int32]bool // rows of ours in matches that are in doubt or refused
 	findings               []found
 	digest                 []byte
 	effects                map[match.Token]int64 // by payout, what its findings say that it is off,
@@ -76,11 +78,24 @@ func (p *part) decided(result match.Result) {
 	p.effects, p.refused = map[match.Token]int64{}, map[match.Token]int64{}
 }
 
-// begin puts the heading of the canonical text: what the inputs are.
+// begin gives the matches, which are known, their places in the run.
 func (p *part) begin(first int64) {
-	p.first = first
+	p.first, p.noted = first, make(chan struct{})
+	p.oursIDs, p.theirsIDs = idsOf(p.in.Ours), idsOf(p.in.Theirs)
+}
+
+func idsOf(rows []match.Row) []int64 {
+	ids := make([]int64, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	return ids
+}
+
+// head puts the heading of the canonical text: what the inputs are.
+func (p *part) head() {
 	p.oursDone, p.theirsDone = make([]bool, len(p.in.Ours)), make([]bool, len(p.in.Theirs))
-	p.transit, p.adjusted = map[span]transitTotal{}, map[int32]found{}
+	p.transit, p.adjusted, p.unsure = map[span]transitTotal{}, map[int32]found{}, map[int32]bool{}
 	c := newCanon()
 	c.word("partition").word(p.stage.String()).quoted(p.account).word(p.currency).end()
 	for _, side := range []struct {
@@ -89,7 +104,7 @@ func (p *part) begin(first int64) {
 	}{{"ours", p.ours}, {"theirs", p.theirs}} {
 		c.word(side.name).number(int64(len(side.half.rows))).number(side.half.amount).number(side.half.fees).bytes(side.half.proof).end()
 	}
-	c.word("settled").number(p.settled).end()
+	c.word("settled").number(p.ours.settled).end()
 	slices.SortFunc(p.settledKeys, compareKeys)
 	for _, key := range p.settledKeys {
 		c.word("twin").bytes(key[:]).end()
@@ -129,17 +144,14 @@ func (p *part) all() iter.Seq[match.Match] {
 	}
 }
 
-// note notes what the matches of a run come to.
-func (p *part) note(number int32) error {
-	place := p.first
-	for m := range p.byItself.MatchesByID(&p.in) {
+// note notes what the matches come to. It goes by their keys, in whose order the rows lie.
+func (p *part) note() error {
+	p.head()
+	for m := range p.byItself.Matches() {
 		p.count(m)
-		if err := p.noteOne(m, matchID(number, place)); err != nil {
+		if err := p.noteOne(m); err != nil {
 			return err
 		}
-		place++
-	}
-	for m := range p.byItself.Matches() {
 		p.canon.text = m.AppendCanonical(p.canon.text, &p.in)
 		p.canon.flush()
 	}
@@ -161,7 +173,7 @@ func (p *part) count(m match.Match) {
 }
 
 // noteOne notes what one match comes to.
-func (p *part) noteOne(m match.Match, id int64) error {
+func (p *part) noteOne(m match.Match) error {
 	last, left := p.lastDay(m.Ours, m.Theirs), int64(0)
 	for _, i := range m.Ours {
 		row := &p.in.Ours[i]
@@ -170,7 +182,7 @@ func (p *part) noteOne(m match.Match, id int64) error {
 		}
 		p.oursDone[i] = true
 		if row.Standing != match.Booked {
-			p.provisional = append(p.provisional, provisional{id, row.ID})
+			p.unsure[i] = true
 			continue
 		}
 		if err := p.onItsWay(row.Day, last, row.Amount, &left); err != nil {
@@ -203,12 +215,29 @@ func (p *part) noteOne(m match.Match, id int64) error {
 // idsOf gives the ids of the movements of a match.
 func (p *part) idsOf(m match.Match) (ours, theirs []int64) {
 	for _, i := range m.Ours {
-		ours = append(ours, p.in.Ours[i].ID)
+		ours = append(ours, p.oursIDs[i])
 	}
 	for _, j := range m.Theirs {
-		theirs = append(theirs, p.in.Theirs[j].ID)
+		theirs = append(theirs, p.theirsIDs[j])
 	}
 	return ours, theirs
+}
+
+// provisionals are the movements of matches of a run that are in doubt or refused.
+func (p *part) provisionals(run int32) (all []provisional) {
+	if len(p.unsure) == 0 {
+		return nil
+	}
+	place := p.first
+	for m := range p.byItself.MatchesByID(&p.in) {
+		for _, i := range m.Ours {
+			if p.unsure[i] {
+				all = append(all, provisional{matchID(run, place), p.oursIDs[i]})
+			}
+		}
+		place++
+	}
+	return all
 }
 
 // onItsWay adds what a leg moves to what is left of its match, and to what was on its way until its last day.
@@ -263,13 +292,13 @@ func (p *part) conclude(asOf match.Day, refusedDays int) error {
 
 // release lets the rows go.
 func (p *part) release() {
-	p.in, p.byItself, p.oursDone, p.theirsDone = match.Input{}, match.Result{}, nil, nil
+	p.in, p.byItself, p.oursDone, p.theirsDone, p.oursIDs, p.theirsIDs = match.Input{}, match.Result{}, nil, nil, nil, nil
 	p.ours.rows, p.theirs.rows = nil, nil
 }
 
 // leave says which movements are open from now on, and which are not any more.
 func (p *part) leave(asOf match.Day, refusedDays int) {
-	p.closed = append(p.closed, p.settledOpen...)
+	p.closed = append(p.closed, p.ours.settledOpen...)
 	for i := range p.in.Ours {
 		row := &p.in.Ours[i]
 		if row.Standing == match.Settled {

@@ -185,8 +185,9 @@ func sorted[K comparable, V any](all map[K]V, compare func(a, b K) int) []K {
 
 // simulator is a sink that stores nothing, and counts.
 type simulator struct {
-	out   *simulated
-	store store
+	out    *simulated
+	store  store
+	stored legs // in the partition that is looked at
 }
 
 // done implements sink.
@@ -208,7 +209,8 @@ func (s *simulator) matches(ctx context.Context, p *part) error {
 			return err
 		}
 	}
-	return s.left(p, stored)
+	s.stored = stored
+	return nil
 }
 
 // legs are what is stored, in the order of movements.
@@ -271,7 +273,7 @@ func (p *part) rowsOf(m match.Match) []match.Row {
 func (p *part) taken(id int64) bool { return p.ours.wasOpen(id) || p.theirs.wasOpen(id) }
 
 // left counts what would be left open, and is not.
-func (s *simulator) left(p *part, stored legs) error {
+func (s *simulator) left(p *part) error {
 	for _, side := range []struct {
 		rows []match.Row
 		done []bool
@@ -284,7 +286,7 @@ func (s *simulator) left(p *part, stored legs) error {
 			switch {
 			case !p.taken(row.ID):
 				shift = changeOpenedFirst
-			case stored.of(row.ID) == 0:
+			case s.stored.of(row.ID) == 0:
 				continue
 			}
 			if err := s.out.changed(p.partition, shift, row.Amount); err != nil {
@@ -303,7 +305,7 @@ func (s *simulator) concluded(_ context.Context, p *part) error {
 			return fmt.Errorf("adding up %s of %s: %w", f.code, p, err)
 		}
 	}
-	return nil
+	return s.left(p)
 }
 
 // simulationOf says what is to be simulated: by a version of the rules, a document, or neither for the active ones.

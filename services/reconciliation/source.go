@@ -78,34 +78,27 @@ func in[N int32 | int64](column string, numbers []N) string {
 	return fmt.Sprintf("%s = ANY ('{%s}'::bigint[])", column, strings.Join(texts, ","))
 }
 
-// counts is the statement that counts the inputs of each partition and side: partition, ours, how many are matched, and how many
-// are settled.
+// counts is the statement that counts the inputs of each partition and side: partition, ours, and how many there are.
 func (s source) counts() string {
-	return fmt.Sprintf(`
-SELECT i.partition_id, i.ours, count(*) FILTER (WHERE NOT i.out), count(*) FILTER (WHERE i.out)
-  FROM (SELECT i.partition_id, i.ours, %s AS out FROM %s) i GROUP BY i.partition_id, i.ours`, s.settled(), s.inputs())
-}
-
-// settledOnes is the statement that gives those that are settled and were open: partition and id.
-func (s source) settledOnes(places []partitionID) string {
-	return fmt.Sprintf(`SELECT i.partition_id, i.id FROM %s WHERE i.open AND i.ours%s AND %s`, s.inputs(), in(" AND i.partition_id", places), s.settled())
+	return fmt.Sprintf(`SELECT i.partition_id, i.ours, count(*) FROM %s GROUP BY i.partition_id, i.ours`, s.inputs())
 }
 
 // rows is the statement that copies the inputs of one side of some partitions out, as load reads them.
 func (s source) rows(ours bool, places []partitionID) string {
-	side := "NOT i.ours"
+	settled := "false"
 	if ours {
-		side = "i.ours AND NOT " + s.settled()
+		settled = s.settled()
 	}
-	return fmt.Sprintf("COPY (SELECT %s FROM %s WHERE %s%s) TO STDOUT (FORMAT binary)", copied, s.inputs(), side, in(" AND i.partition_id", places))
+	return fmt.Sprintf("COPY (SELECT %s, %s FROM %s WHERE i.ours = %t%s) TO STDOUT (FORMAT binary)",
+		settled, copied, s.inputs(), ours, in(" AND i.partition_id", places))
 }
 
-// copied are the columns that load reads.
+// copied are the columns that load reads, behind whether the row is settled.
 const copied = `i.id, i.partition_id, i.open, i.key, i.ours, i.kind, i.standing, i.amount_minor, i.fee_minor, i.day,
        i.provider_id, i.parent_id, i.idem_key, i.reference, i.payout_id, i.original_minor, i.original_currency`
 
 // rowsOf is the statement that copies those of some movements out that are of a side and a partition, as load reads them.
 func rowsOf(ids []int64, ours bool, place partitionID) string {
-	return fmt.Sprintf(`COPY (SELECT %s FROM (SELECT false AS open, m.* FROM movement m WHERE %s) i
+	return fmt.Sprintf(`COPY (SELECT false, %s FROM (SELECT false AS open, m.* FROM movement m WHERE %s) i
  WHERE i.ours = %t AND i.partition_id = %d) TO STDOUT (FORMAT binary)`, copied, in("m.id", ids), ours, place)
 }

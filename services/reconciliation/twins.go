@@ -43,8 +43,12 @@ func sameReference(in *match.Input, m match.Match) bool {
 }
 
 // twins adds the rows that earlier runs have matched and that carry what unproven rows carry. It tells whether there are any.
-func (w *work) twins(ctx context.Context, p *part, asked []int64) (bool, error) {
-	if w.source.run <= 1 || len(asked) == 0 { // no run was before
+func (w *work) twins(ctx context.Context, p *part, result *match.Result) (bool, error) {
+	if w.source.run <= 1 { // no run was before
+		return false, nil
+	}
+	asked := unproven(&p.in, result)
+	if len(asked) == 0 {
 		return false, nil
 	}
 	found, err := newStore(w.pool).q.SettledTwins(ctx, reconciliationdb.SettledTwinsParams{

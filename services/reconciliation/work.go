@@ -38,7 +38,7 @@ type work struct {
 type sink interface {
 	// done says whether all that the partitions of an account come to is there already, and how many matches they have.
 	done(account []*part) (matches int64, done bool)
-	// matches takes the matches of a partition, in the order of their places in the run.
+	// matches takes the matches of a partition, in the order of their places in the run. What they come to is noted meanwhile.
 	matches(ctx context.Context, p *part) error
 	// concluded takes what a partition came to, after its matches.
 	concluded(ctx context.Context, p *part) error
@@ -110,13 +110,13 @@ func (w *work) parts(ctx context.Context) ([]*part, error) {
 	}
 	var place partitionID
 	var ours bool
-	var n, settled int64
-	_, err = pgx.ForEachRow(rows, []any{&place, &ours, &n, &settled}, func() error {
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&place, &ours, &n}, func() error {
 		p, err := at(place)
 		if err != nil {
 			return err
 		}
-		if p.settled += settled; ours {
+		if ours {
 			p.oursCount = n
 		} else {
 			p.theirsCount = n
@@ -131,30 +131,34 @@ func (w *work) parts(ctx context.Context) ([]*part, error) {
 	}), nil
 }
 
-// account matches an account: at the provider, then across currencies, then at the bank. While what the provider's side comes to
-// is stored, the bank's is matched.
+// account matches an account: at the provider, then across currencies, then at the bank. What partitions come to is stored while it
+// is noted, and while those that follow are matched.
 func (w *work) account(ctx context.Context, parts []*part) error {
 	split := slices.IndexFunc(parts, func(p *part) bool { return p.stage == stageBank })
 	if split < 0 {
 		split = len(parts)
 	}
 	provider, bank := parts[:split], parts[split:]
-	storing, ctx := errgroup.WithContext(ctx)
-	storing.SetLimit(1)
-	for _, side := range [][]*part{provider, bank} {
-		if len(side) == 0 {
-			continue
+	g, ctx := errgroup.WithContext(ctx)
+	begun := make(chan *part, len(parts))
+	g.Go(func() error {
+		defer close(begun)
+		for _, side := range [][]*part{provider, bank} {
+			if len(side) == 0 {
+				continue
+			}
+			if err := w.side(ctx, side, provider, begun); err != nil {
+				return err
+			}
 		}
-		if err := w.side(ctx, side, provider); err != nil {
-			return cmp.Or(storing.Wait(), err)
-		}
-		storing.Go(func() error { return w.store(ctx, side) })
-	}
-	return storing.Wait()
+		return nil
+	})
+	g.Go(func() error { return w.store(ctx, begun) })
+	return g.Wait()
 }
 
 // side matches the partitions of one stage of an account.
-func (w *work) side(ctx context.Context, side, provider []*part) error {
+func (w *work) side(ctx context.Context, side, provider []*part, begun chan<- *part) error {
 	if err := w.load(ctx, side); err != nil {
 		return err
 	}
@@ -175,21 +179,32 @@ func (w *work) side(ctx context.Context, side, provider []*part) error {
 		return err
 	}
 	for _, p := range side {
-		if err := w.note(p); err != nil {
+		p.begin(w.place)
+		w.place += p.matches()
+		begun <- p
+	}
+	for _, p := range side {
+		if err := p.note(); err != nil {
 			return fmt.Errorf("noting what %s comes to: %w", p, err)
 		}
 		if err := p.conclude(w.asOf, w.rules.RefusedDays); err != nil {
 			return fmt.Errorf("concluding %s: %w", p, err)
 		}
+		close(p.noted)
 	}
 	return nil
 }
 
-// store hands on what partitions came to, and lets their rows go.
-func (w *work) store(ctx context.Context, side []*part) error {
-	for _, p := range side {
+// store hands on what partitions come to, and lets their rows go.
+func (w *work) store(ctx context.Context, begun <-chan *part) error {
+	for p := range begun {
 		if err := w.into.matches(ctx, p); err != nil {
 			return err
+		}
+		select {
+		case <-p.noted:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 		if err := w.into.concluded(ctx, p); err != nil {
 			return err
@@ -220,28 +235,6 @@ func (w *work) load(ctx context.Context, parts []*part) error {
 	for _, p := range parts {
 		p.oursCount, p.theirsCount = int64(len(p.ours.rows)), int64(len(p.theirs.rows))
 	}
-	return w.settledOpen(ctx, parts, places)
-}
-
-// settledOpen finds which of the movements that are left out were open.
-func (w *work) settledOpen(ctx context.Context, parts []*part, places []partitionID) error {
-	if !slices.ContainsFunc(parts, func(p *part) bool { return p.settled > 0 }) {
-		return nil
-	}
-	rows, err := w.pool.Query(ctx, w.source.settledOnes(places))
-	if err != nil {
-		return fmt.Errorf("looking for what is settled: %w", err)
-	}
-	var place partitionID
-	var id int64
-	_, err = pgx.ForEachRow(rows, []any{&place, &id}, func() error {
-		p := parts[slices.Index(places, place)]
-		p.settledOpen = append(p.settledOpen, id)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("looking for what is settled: %w", err)
-	}
 	return nil
 }
 
@@ -254,7 +247,7 @@ func (w *work) match(ctx context.Context, p *part) error {
 	if err != nil {
 		return errors.Join(err, texts.err)
 	}
-	again, err := w.twins(ctx, p, unproven(&p.in, &result))
+	again, err := w.twins(ctx, p, &result)
 	if err == nil && again {
 		result, err = match.Run(p.in, rulesOf(p.stage, w.rules))
 	}
@@ -262,16 +255,6 @@ func (w *work) match(ctx context.Context, p *part) error {
 		return err
 	}
 	p.decided(result)
-	return nil
-}
-
-// note notes what a partition comes to, with what was found across partitions.
-func (w *work) note(p *part) error {
-	p.begin(w.place)
-	if err := p.note(w.source.run); err != nil {
-		return err
-	}
-	w.place += p.matches()
 	return nil
 }
 

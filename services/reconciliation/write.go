@@ -177,10 +177,10 @@ func (made *piece) add(p *part, id int64, m match.Match) {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(m.Evidence)))
 	made.matches = append(b, m.Evidence...)
 	for _, i := range m.Ours {
-		made.legs = append(made.legs, leg{p.in.Ours[i].ID, id})
+		made.legs = append(made.legs, leg{p.oursIDs[i], id})
 	}
 	for _, j := range m.Theirs {
-		made.legs = append(made.legs, leg{p.in.Theirs[j].ID, id})
+		made.legs = append(made.legs, leg{p.theirsIDs[j], id})
 	}
 }
 

@@ -62,6 +62,7 @@ var breakPlants = []plant{
 	{"history can be changed", `ALTER TABLE break_event DISABLE TRIGGER break_event_is_append_only`, "9_break_history_is_append_only"},
 	{"a person decides without a record", `DELETE FROM operator_action WHERE verb = 'break accept'`, "36_people_at_breaks_leave_a_record"},
 	{"it was somebody else", `UPDATE operator_action SET actor = 'carl' WHERE verb = 'break approve'`, "36_people_at_breaks_leave_a_record"},
+	{"a break is lost", `DELETE FROM break WHERE id = ` + brk(9), "73_what_is_of_a_break_has_one"},
 	{"what is open has no break", `DELETE FROM break_movement WHERE break_id = ` + brk(1), "39_what_is_open_is_explained"},
 	{"an event is lost", inHistory(`DELETE FROM break_event WHERE verb = 'vanish'`), "66_breaks_are_their_events"},
 	{"the first event is lost", inHistory(`UPDATE break_event SET number = 2 WHERE break_id = ` + brk(1)), "66_breaks_are_their_events"},

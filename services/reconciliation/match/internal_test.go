@@ -239,8 +239,7 @@ func TestSort_PutsRowsInTheOrderOfKeys(t *testing.T) {
 		}
 		want := slices.Clone(rows)
 		slices.SortFunc(want, func(a, b Row) int { return compareKeys(&a, &b) })
-		s := sorter{most: len(rows) + 1}
-		if err := s.sort(rows); err != nil {
+		if err := arranged(rows); err != nil {
 			t.Fatal(err)
 		}
 		if diff := gocmp.Diff(want, rows); diff != "" {

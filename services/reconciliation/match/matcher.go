@@ -89,9 +89,8 @@ func (m *matcher) begin() error {
 	}
 	m.links = newLinks(pairs)
 	m.all = int64(len(m.ours.rows) + len(m.theirs.rows))
-	by := sorter{most: max(len(m.ours.rows), len(m.theirs.rows))}
 	for _, s := range []*side{&m.ours, &m.theirs} {
-		if err := by.sort(s.rows); err != nil {
+		if err := arranged(s.rows); err != nil {
 			return err
 		}
 		if err := s.begin(s == &m.ours); err != nil {

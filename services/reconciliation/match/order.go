@@ -9,34 +9,23 @@ import (
 	"slices"
 )
 
-// ranked is the first half of a row's key, and where the row is.
-type ranked struct {
-	key   uint64
-	place int32
+// Order gives the places of rows in the order of their keys.
+func Order(rows []Row) []int32 {
+	all := make([]ranked, len(rows))
+	for i := range rows {
+		all[i] = ranked{binary.BigEndian.Uint64(rows[i].Key[:8]), int32(i)}
+	}
+	return inOrder(all, func(a, b int32) int { return bytes.Compare(rows[a].Key[8:], rows[b].Key[8:]) })
 }
 
-// sorter keeps what sorting needs for the next side. Most is how many rows the larger one has.
-type sorter struct {
-	most  int
-	order []ranked
-}
-
-// sort puts rows in the order of their keys, each of which there must be only once.
-func (s *sorter) sort(rows []Row) error {
-	sorted := true
-	for i := 1; i < len(rows) && sorted; i++ {
-		sorted = compareKeys(&rows[i-1], &rows[i]) < 0
-	}
-	if sorted {
-		return nil
-	}
-	order := s.inOrder(rows)
-	// Rows are large: each is moved once, along the cycles of the permutation.
+// Arrange puts rows in an order that Order gave, which it uses up. Rows are large: each is moved once, along the cycles of the
+// permutation. The error is ErrRow: two rows have the same key.
+func Arrange(rows []Row, order []int32) error {
 	for i := range order {
 		row, at := rows[i], i
-		for order[at].place >= 0 {
-			from := int(order[at].place)
-			order[at].place = -1
+		for order[at] >= 0 {
+			from := int(order[at])
+			order[at] = -1
 			if from == i {
 				rows[at] = row
 				break
@@ -53,45 +42,60 @@ func (s *sorter) sort(rows []Row) error {
 	return nil
 }
 
-// inOrder gives the places of rows in the order of their keys. Keys are hashes, or begin with the time: by the first bits in which
-// they differ they are dealt into boxes of a few each.
-func (s *sorter) inOrder(rows []Row) []ranked {
+// arranged puts rows in the order of their keys where they are not.
+func arranged(rows []Row) error {
+	for i := 1; i < len(rows); i++ {
+		if compareKeys(&rows[i-1], &rows[i]) >= 0 {
+			return Arrange(rows, Order(rows))
+		}
+	}
+	return nil
+}
+
+func compareKeys(a, b *Row) int { return bytes.Compare(a.Key[:], b.Key[:]) }
+
+// ranked is a place, and a number to order it by.
+type ranked struct {
+	rank  uint64
+	place int32
+}
+
+// inOrder gives places in the order of their ranks, which are spread evenly – keys are hashes, or begin with the time, and ids are
+// counted – so that they are dealt into boxes of a few each, by the first bits in which they differ.
+func inOrder(all []ranked, tie func(a, b int32) int) []int32 {
 	const boxes = 1 << 16
-	prefix := func(i int) uint64 { return binary.BigEndian.Uint64(rows[i].Key[:8]) }
 	same := uint64(0)
-	for i := range rows {
-		same |= prefix(i) ^ prefix(0)
+	for _, r := range all {
+		same |= r.rank ^ all[0].rank
 	}
 	shift := max(bits.Len64(same)-16, 0)
-	box := func(key uint64) uint64 { return key >> shift % boxes }
 	var ends [boxes]int32
-	for i := range rows {
-		ends[box(prefix(i))]++
+	for _, r := range all {
+		ends[r.rank>>shift%boxes]++
 	}
 	total := int32(0)
 	for i := range ends {
 		total, ends[i] = total+ends[i], total
 	}
-	if s.order == nil {
-		s.order = make([]ranked, s.most)
+	dealt := make([]ranked, len(all))
+	for _, r := range all {
+		box := &ends[r.rank>>shift%boxes]
+		dealt[*box] = r
+		*box++
 	}
-	order := s.order[:len(rows)]
-	for i := range rows {
-		key := prefix(i)
-		order[ends[box(key)]] = ranked{key, int32(i)}
-		ends[box(key)]++
-	}
-	from := int32(0)
+	order, from := make([]int32, 0, len(all)), int32(0)
 	for _, end := range ends {
-		slices.SortFunc(order[from:end], func(a, b ranked) int {
-			if a.key != b.key {
-				return cmp.Compare(a.key, b.key)
+		box := dealt[from:end]
+		slices.SortFunc(box, func(a, b ranked) int {
+			if a.rank != b.rank {
+				return cmp.Compare(a.rank, b.rank)
 			}
-			return bytes.Compare(rows[a.place].Key[8:], rows[b.place].Key[8:])
+			return tie(a.place, b.place)
 		})
+		for _, r := range box {
+			order = append(order, r.place)
+		}
 		from = end
 	}
 	return order
 }
-
-func compareKeys(a, b *Row) int { return bytes.Compare(a.Key[:], b.Key[:]) }

@@ -120,25 +120,16 @@ func (r *Result) MatchesByID(in *Input) iter.Seq[Match] {
 }
 
 func (r *Result) orderByID(in *Input) []int32 {
-	type placed struct {
-		id int64
-		at int32
-	}
-	all := make([]placed, len(r.order))
+	all := make([]ranked, len(r.order))
 	for i, at := range r.order {
 		rec := &r.records[at]
-		if first := r.legs[rec.at]; rec.ours > 0 {
-			all[i] = placed{in.Ours[first].ID, at}
-		} else {
-			all[i] = placed{in.Theirs[first].ID, at}
+		first := &in.Theirs
+		if rec.ours > 0 {
+			first = &in.Ours
 		}
+		all[i] = ranked{uint64((*first)[r.legs[rec.at]].ID) ^ 1<<63, at}
 	}
-	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.id, b.id) })
-	order := make([]int32, len(all))
-	for i, p := range all {
-		order[i] = p.at
-	}
-	return order
+	return inOrder(all, func(a, b int32) int { return cmp.Compare(a, b) })
 }
 
 func (r *Result) match(at int32) Match {

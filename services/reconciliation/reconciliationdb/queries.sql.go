@@ -3125,7 +3125,9 @@ func (q *Queries) ListSeries(ctx context.Context, arg ListSeriesParams) ([]ListS
 }
 
 const listSighted = `-- name: ListSighted :many
-SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY ($1::bigint[])
+SELECT m.id, m.key, m.ours, m.payment_id, m.reference
+  FROM unnest($1::bigint[]) AS told (id)
+ CROSS JOIN LATERAL (SELECT v.id, v.key, v.ours, v.payment_id, v.reference FROM movement v WHERE v.id = told.id OFFSET 0) AS m
 `
 
 type ListSightedRow struct {
@@ -3136,6 +3138,7 @@ type ListSightedRow struct {
 	Reference string
 }
 
+// One index lookup each, whatever the plan.
 func (q *Queries) ListSighted(ctx context.Context, ids []int64) ([]ListSightedRow, error) {
 	rows, err := q.db.Query(ctx, listSighted, ids)
 	if err != nil {

@@ -128,7 +128,10 @@ SELECT code, matched, ours, theirs, amount_minor, nearest FROM run_finding
  WHERE run_number = @run_number AND partition_id = @partition_id AND code NOT IN ('ADJUSTED', 'CONVERTED') ORDER BY place;
 
 -- name: ListSighted :many
-SELECT id, key, ours, payment_id, reference FROM movement WHERE id = ANY (@ids::bigint[]);
+-- One index lookup each, whatever the plan.
+SELECT m.id, m.key, m.ours, m.payment_id, m.reference
+  FROM unnest(@ids::bigint[]) AS told (id)
+ CROSS JOIN LATERAL (SELECT v.id, v.key, v.ours, v.payment_id, v.reference FROM movement v WHERE v.id = told.id OFFSET 0) AS m;
 
 -- name: SetTold :exec
 UPDATE run_partition SET told = true WHERE run_number = @run_number AND partition_id = @partition_id;
