@@ -54,7 +54,7 @@ func (w *told) take(spans []telemetry.Past) {
 		}
 		for _, a := range s.Attributes {
 			if a.Key == "tieout.saga.attempt" && a.Value.AsInt64() > 1 {
-				line += " #" + a.Value.Emit()
+				line += " #" + a.Value.String()
 			}
 		}
 		if s.Error != "" {
