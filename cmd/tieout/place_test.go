@@ -67,6 +67,31 @@ func TestOrderPlace_BringsOrdersToTheirEnds(t *testing.T) {
 	testLookingAround(t, d)
 }
 
+// testTraces looks at the traces of three orders.
+func testTraces(t *testing.T, d *daemon) {
+	t.Helper()
+	_, stdout, _ := d.tieout(t, "", "order", "list", "-o", "json")
+	for _, o := range decode[[]map[string]any](t, stdout) {
+		id, _ := o["order_id"].(string)
+		code, stdout, stderr := d.tieout(t, "", "trace", id)
+		if code != exitOK || strings.Count(stdout, "(the caller") != 1 || !strings.Contains(stdout, "└ order") ||
+			!strings.Contains(stdout, "├ execute reserve") || !strings.Contains(stdout, "inventory.Reserve") {
+			t.Errorf("trace %s: exit %d, %s\n%s", id, code, stderr, stdout)
+		}
+		if cause, _ := o["cause"].(string); !strings.Contains(stdout, cause) {
+			t.Errorf("trace %s does not tell %q:\n%s", id, cause, stdout)
+		}
+		_, asJSON, _ := d.tieout(t, "", "trace", id, "-o", "json")
+		if spans, _ := decode[map[string]any](t, asJSON)["spans"].([]any); len(spans) < 10 {
+			t.Errorf("trace %s -o json: %d spans", id, len(spans))
+		}
+	}
+	code, _, stderr := d.tieout(t, "", "trace", "ord_00000000-0000-7000-8000-000000000000")
+	if code != exitNotFound || !strings.Contains(stderr, "no order") {
+		t.Errorf("trace of an order that is not there: exit %d, %s", code, stderr)
+	}
+}
+
 // testLookingAround looks at what three orders left behind.
 func testLookingAround(t *testing.T, d *daemon) {
 	t.Helper()
@@ -84,6 +109,7 @@ func testLookingAround(t *testing.T, d *daemon) {
 			t.Errorf("%v: exit %d, order %v: %s", args, code, got["order_id"], stderr)
 		}
 	}
+	testTraces(t, d)
 	code, stdout, stderr := d.tieout(t, "", "order", "watch", id, "-o", "jsonl")
 	if code != exitOK || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("watching an order that has ended: exit %d, %q, %s", code, stdout, stderr)

@@ -10,8 +10,8 @@ import (
 	"github.com/tieout/tieout/pkg/telemetry"
 )
 
-// trace makes the spans of a commit: one in each recorded trace that has a write in it, as the writes of a commit have nothing
-// else in common.
+// trace makes the spans of a commit: one in each recorded trace that has a write in it which took effect, as the writes of a
+// commit have nothing else in common.
 func (g *Group[W, R]) trace(batch []item[W, R], results []Result[R], begun time.Time) {
 	if g.config.Tracer == nil {
 		return
@@ -23,7 +23,7 @@ func (g *Group[W, R]) trace(batch []item[W, R], results []Result[R], begun time.
 			return
 		}
 		traceparent := traced.Trace()
-		if !telemetry.IsRecorded(traceparent) {
+		if !telemetry.IsRecorded(traceparent) || !tookEffect(results[i]) {
 			continue
 		}
 		parent := telemetry.ParseTraceparent(traceparent)
@@ -39,8 +39,12 @@ func (g *Group[W, R]) trace(batch []item[W, R], results []Result[R], begun time.
 			Attributes: []attribute.KeyValue{
 				semconv.DBSystemNamePostgreSQL, semconv.DBOperationName("COMMIT"), semconv.DBOperationBatchSize(len(batch)),
 				attribute.Float64("tieout.waited_s", begun.Sub(w.of.since).Seconds()),
-				attribute.Bool("tieout.refused", results[i].Err != nil),
 			},
 		}.Record(g.config.Tracer)
 	}
+}
+
+func tookEffect[R any](r Result[R]) bool {
+	answer, ok := any(r.Value).(interface{ IsReplay() bool })
+	return r.Err == nil && (!ok || !answer.IsReplay())
 }

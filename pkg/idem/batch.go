@@ -19,6 +19,9 @@ type Answer[A any] struct {
 	Replayed bool
 }
 
+// IsReplay tells whether nothing was done.
+func (a Answer[A]) IsReplay() bool { return a.Replayed }
+
 // Outcome is what a use case makes of one request of a batch.
 type Outcome[A any] struct {
 	Answer A

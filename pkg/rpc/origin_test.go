@@ -1,7 +1,10 @@
 package rpc_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/otel/codes"
@@ -9,9 +12,11 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/telemetry"
 )
 
 const (
@@ -62,6 +67,33 @@ func TestEndItem_TellsNoInternals(t *testing.T) {
 	}
 }
 
+func TestEndItem_RecordsWhatFailsOfATraceThatIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err   error
+		spans int
+	}{
+		"refused":   {rpcerr.New(rpcerr.InsufficientStock, "no mugs"), 1},
+		"not begun": {rpcerr.New(rpcerr.DestinationDown, "nobody there"), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spans, tracer := calling(t)
+			_, span := rpc.StartItem(t.Context(), tracer, "inventory.Reserve", unrecordedTrace)
+			rpc.EndItem(span, test.err)
+			ended := spans.Ended()
+			if len(ended) != test.spans {
+				t.Fatalf("%d spans, want %d", len(ended), test.spans)
+			}
+			for _, s := range ended {
+				if s.Parent().SpanID().String() != unrecordedTrace[36:52] || s.Status().Description != "no mugs" || !s.EndTime().After(s.StartTime()) {
+					t.Errorf("got %s below %v: %v", s.Name(), s.Parent(), s.Status())
+				}
+			}
+		})
+	}
+}
+
 func TestStartItem_RecordsNothingOfATraceThatIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -87,6 +119,45 @@ func TestStartItem_RecordsNothingOfATraceThatIsNotRecorded(t *testing.T) {
 			}
 			if got, _ := bus.TraceContext(item); got != want {
 				t.Errorf("the item belongs to %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestServer_RecordsACallWithAnInternalErrorOfATraceThatIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err   error
+		spans int
+	}{"internal": {errors.New(secret), 1}, "refused": {rpcerr.New(rpcerr.SKUUnknown, "no such SKU"), 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spans := tracetest.NewSpanRecorder()
+			tel, err := telemetry.New(t.Context(), telemetry.Config{Processor: spans})
+			if err != nil {
+				t.Fatal(err)
+			}
+			server, err := rpc.NewServer(rpc.ServerConfig{Log: slog.New(slog.DiscardHandler), Telemetry: tel, Tracers: tel.Tracers("test")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			inventoryv1.RegisterInventoryServiceServer(server, &warehouse{
+				getStock: func(context.Context, *inventoryv1.GetStockRequest) (*inventoryv1.GetStockResponse, error) {
+					return nil, test.err
+				},
+			})
+			f := fixture{T: t, server: server, addr: serve(t, server.Server), tel: newTelemetry(t)}
+			if f.getStock() == nil {
+				t.Fatal("no error")
+			}
+			ended := spans.Ended()
+			if len(ended) != test.spans {
+				t.Fatalf("%d spans, want %d", len(ended), test.spans)
+			}
+			for _, s := range ended {
+				if s.Name() != "tieout.inventory.v1.InventoryService/GetStock" || s.Status().Code != codes.Error || strings.Contains(s.Status().Description, "hunter2") {
+					t.Errorf("got %s: %v", s.Name(), s.Status())
+				}
 			}
 		})
 	}

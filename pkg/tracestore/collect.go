@@ -31,7 +31,7 @@ func (s *Store) OnEnd(ended sdktrace.ReadOnlySpan) {
 		sp.service = of.AsString()
 	}
 	for _, a := range ended.Attributes() {
-		sp.attributes = append(sp.attributes, attribute{string(a.Key), a.Value.Emit()})
+		sp.attributes = append(sp.attributes, attribute{string(a.Key), a.Value.String()})
 	}
 	for _, l := range ended.Links() {
 		sp.links = append(sp.links, l.SpanContext.TraceID().String()+"/"+l.SpanContext.SpanID().String())
@@ -105,7 +105,7 @@ func text(v *commonv1.AnyValue) string {
 	case *commonv1.AnyValue_IntValue:
 		return strconv.FormatInt(v.IntValue, 10)
 	case *commonv1.AnyValue_DoubleValue:
-		return otel.Float64Value(v.DoubleValue).Emit()
+		return otel.Float64Value(v.DoubleValue).String()
 	}
 	return v.String()
 }

@@ -2,7 +2,6 @@ package tracestore
 
 import (
 	"container/list"
-	"slices"
 	"sync"
 	"time"
 
@@ -111,7 +110,7 @@ func (s *Store) add(id trace.TraceID, sp span) {
 	k.spans[sp.id] = sp
 	s.resize(k, sp.size())
 	for _, name := range byWhich {
-		if value := sp.get(name); value != "" && !slices.Contains(k.names, value) {
+		if value := sp.get(name); value != "" && s.byName[value] == nil {
 			k.names, s.byName[value] = append(k.names, value), k
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
@@ -80,6 +83,9 @@ func (o *orchestrator) place(ctx context.Context, c placeCommand) (orderView, er
 			return orderView{}, err
 		}
 		placed = v.order
+	} else {
+		trace.SpanFromContext(ctx).SetAttributes(attribute.String("tieout.order.id", placed.id.String()),
+			attribute.String("tieout.saga.id", placed.sagaID.String()), attribute.String("tieout.idempotency_key", c.key))
 	}
 	return orderView{order: placed, phase: saga.Running, updatedAt: placed.createdAt}, nil
 }

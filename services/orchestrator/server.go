@@ -3,8 +3,6 @@ package orchestrator
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
@@ -39,8 +37,6 @@ func (s *orderServer) PlaceOrder(ctx context.Context, r *orderv1.PlaceOrderReque
 	if err != nil {
 		return nil, err
 	}
-	trace.SpanFromContext(ctx).SetAttributes(attribute.String("tieout.order.id", v.id.String()),
-		attribute.String("tieout.saga.id", v.sagaID.String()), attribute.String("tieout.idempotency_key", r.GetIdempotencyKey()))
 	return &orderv1.PlaceOrderResponse{Order: orderToProto(v)}, nil
 }
 

@@ -190,8 +190,9 @@ func (t *sagaTrace) part(p *telemetry.Past, v sagaView, m moment) {
 	if !isCall {
 		return
 	}
-	if op, p.Begun = m.asked.op, m.asked.at; m.asked.seq == 0 { // by another driver, which told nobody when
-		op, _ = opOf(m.Type)
+	if m.asked.seq > 0 {
+		op, p.Begun = m.asked.op, m.asked.at
+	} else { // by another driver, which told nobody when
 		p.Begun = t.lastAt
 		add(attribute.Bool("tieout.saga.retold", true))
 	}
