@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 
 	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
@@ -14,8 +15,11 @@ import (
 // sagaMember is the W3C baggage member by which a saga's id travels with its calls.
 const sagaMember = "saga_id"
 
-// WithSaga returns a context whose calls, in every service they reach, log the saga's id.
+// WithSaga returns a context whose calls, in every service they reach, log the saga's id. No id leaves it as it is.
 func WithSaga(ctx context.Context, sagaID string) context.Context {
+	if sagaID == "" {
+		return ctx
+	}
 	member, err := baggage.NewMemberRaw(sagaMember, sagaID)
 	if err != nil {
 		return ctx // not a baggage value: the log goes without it
@@ -25,6 +29,19 @@ func WithSaga(ctx context.Context, sagaID string) context.Context {
 		return ctx
 	}
 	return baggage.ContextWithBaggage(ctx, b)
+}
+
+// SagaIn gives the saga that a context is of; empty for none.
+func SagaIn(ctx context.Context) string { return baggage.FromContext(ctx).Member(sagaMember).Value() }
+
+// SagaOf gives the saga whose step asks under an idempotency key, saga/<id>/<step>; empty for what no saga asks.
+func SagaOf(key string) string {
+	rest, isStep := strings.CutPrefix(key, "saga/")
+	sagaID, _, named := strings.Cut(rest, "/")
+	if !isStep || !named {
+		return ""
+	}
+	return sagaID
 }
 
 // NewLogger writes JSON lines that carry trace_id, span_id and saga_id of the context they are logged with, and no card
@@ -52,7 +69,7 @@ func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
 // Handle implements slog.Handler.
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	clean := cleanRecord(r)
-	if saga := baggage.FromContext(ctx).Member(sagaMember).Value(); saga != "" {
+	if saga := SagaIn(ctx); saga != "" {
 		clean.AddAttrs(slog.String(sagaMember, redact.Text(saga))) // who calls chooses it
 	}
 	if h.exported != nil {

@@ -5,6 +5,7 @@ import (
 
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/inventory/stock"
 )
 
@@ -52,8 +53,8 @@ func event(entity, name, subject, reference string, payload proto.Message) bus.E
 	}
 }
 
-// in gives an event the trace of the request that caused it: the batch that writes it has none.
+// in gives an event the trace and the saga of the request that caused it: the batch that writes it has none.
 func (r request) in(e bus.Event) bus.Event {
-	e.Traceparent = r.traceparent
+	e.Traceparent, e.SagaID = r.traceparent, telemetry.SagaOf(r.key)
 	return e
 }

@@ -22,6 +22,7 @@ type edit struct {
 	call    *call // nil when the provider was not spoken to
 
 	traceparent string // of what caused the work that it comes from
+	sagaID      string // that the work is for; empty for none
 }
 
 // evidence is who found out what became of an operation.
@@ -39,7 +40,7 @@ const (
 // editOf is what the work that ctx belongs to has learnt of an operation.
 func editOf(ctx context.Context, seen operation, f finding) edit {
 	e := edit{seen: seen, finding: f, by: byRequest}
-	e.traceparent = telemetry.OriginOf(ctx)
+	e.traceparent, e.sagaID = telemetry.OriginOf(ctx), telemetry.SagaIn(ctx)
 	return e
 }
 
@@ -192,7 +193,7 @@ func (r *recording) events() []bus.Event {
 		l.becomes.UpdatedAt = l.written.UpdatedAt
 		events := eventsOf(l.by, l.edit, l.was, l.becomes)
 		for i := range events {
-			events[i].Traceparent = l.edit.traceparent
+			events[i].Traceparent, events[i].SagaID = l.edit.traceparent, l.edit.sagaID
 		}
 		all = append(all, events...)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/tieout/tieout/pkg/idem"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpc"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/payment/provider"
 )
 
@@ -27,7 +28,7 @@ const maxSteps = 6
 // work has a command worked on, between its intent and its outcome.
 func (s *payments) work(ctx context.Context, c *command, claim *idem.Claim) (ending, error) {
 	ctx, span := rpc.StartItem(ctx, s.tracer, "payment."+string(c.method), c.traceparent)
-	end, err := work{s, c, claim}.run(ctx)
+	end, err := work{s, c, claim}.run(telemetry.WithSaga(ctx, telemetry.SagaOf(c.key)))
 	rpc.EndItem(span, errors.Join(err, end.err()))
 	return end, err
 }

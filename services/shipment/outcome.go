@@ -23,6 +23,7 @@ type ending struct {
 	tracking    string        // when there is one now
 	reason      string        // of a refusal
 	traceparent string        // of what caused it
+	sagaID      string        // that it is for; empty for none
 }
 
 // Trace is the trace context that the write of it is part of.
@@ -54,10 +55,10 @@ func outcomeUnknown() error {
 func (s *shipments) ask(ctx context.Context, r request, name string, claim *idem.Claim, p *parcel,
 	question func(context.Context, carrier.Carrier) (ending, error),
 ) (ending, error) {
-	ctx, span := rpc.StartItem(ctx, s.tracer, name, r.traceparent)
+	ctx, span := rpc.StartItem(telemetry.WithSaga(ctx, telemetry.SagaOf(r.key)), s.tracer, name, r.traceparent)
 	e, err := s.asked(ctx, p, question)
 	e.Claim = claim
-	e.traceparent = telemetry.OriginOf(ctx)
+	e.traceparent, e.sagaID = telemetry.OriginOf(ctx), telemetry.SagaIn(ctx)
 	said := e.GiveBack
 	switch {
 	case err != nil:
@@ -125,7 +126,7 @@ func (s *shipments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]group
 			outcomes[at[k]] = changed[k].outcome(sh.shipment)
 			if sh.changed {
 				e := eventOf(sh.shipment)
-				e.Traceparent = changed[k].traceparent
+				e.Traceparent, e.SagaID = changed[k].traceparent, changed[k].sagaID
 				events = append(events, e)
 			}
 		}
