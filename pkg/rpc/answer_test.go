@@ -18,6 +18,9 @@ import (
 
 const secret = "dial tcp 10.0.0.5:5432: password=hunter2"
 
+// logged is what the log has of it.
+const logged = "dial tcp 10.0.0.5:5432: password=[secret]"
+
 // answering is a server whose GetStock ends with err.
 func answering(t *testing.T, err error) fixture {
 	t.Helper()
@@ -73,7 +76,7 @@ func TestServer_LogsTheInternalErrorItHides(t *testing.T) {
 	if line == nil {
 		t.Fatal("nothing was logged")
 	}
-	if line["error"] != secret || line["method"] != inventoryv1.InventoryService_GetStock_FullMethodName || line["trace_id"] == nil {
+	if line["error"] != logged || line["method"] != inventoryv1.InventoryService_GetStock_FullMethodName || line["trace_id"] == nil {
 		t.Errorf("got %v", line)
 	}
 }
@@ -92,7 +95,7 @@ func TestServer_SurvivesAPanicAndKeepsItsText(t *testing.T) {
 	if line == nil {
 		t.Fatal("nothing was logged")
 	}
-	if stack, _ := line["stack"].(string); line["panic"] != secret || !strings.Contains(stack, "answer_test.go") {
+	if stack, _ := line["stack"].(string); line["panic"] != logged || !strings.Contains(stack, "answer_test.go") {
 		t.Errorf("got %v", line)
 	}
 }
