@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash stock schedules batches reconcile overload outages watches bench dashboards gen rules alerts lint verify collector postgres
+.PHONY: help run test races crash stock schedules batches reconcile overload outages watches bench dashboards gen rules alerts lint verify collector postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -14,7 +14,10 @@ run: postgres ## Build, and start everything on this machine (ARGS="--http-addr 
 	@exec bin/tieout dev $(ARGS)
 
 test: postgres ## Run the whole test suite, on a private Postgres and NATS that it starts itself
-	go test -timeout 10m ./...
+	go test -vet=off -timeout 10m ./... # lint vets
+
+races: postgres ## Run the tests of the kit under the race detector (needs a C compiler; about four minutes)
+	CGO_ENABLED=1 go test -race -timeout 10m ./pkg/...
 
 crash: postgres ## Kill processes at each cut that they pass, and print what came of each death (about half an hour)
 	@mkdir -p bin
