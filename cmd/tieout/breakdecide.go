@@ -120,8 +120,9 @@ func (c *cli) decideOnEach(cmd *cobra.Command, o *breakOrder, ids []string) erro
 		if !*o.yes {
 			c.note("nothing was done: these are the breaks as they stand; do it with --yes")
 		}
-		return onEach(c, cmd, each[*reconciliationv1.Break]{view: breakView, format: *o.format, ids: ids, do: func(id string) (*reconciliationv1.Break, error) {
-			return c.decideOnBreak(ctx, cmd, r, o, id)
+		return onEach(c, cmd, each[*reconciliationv1.Break]{view: breakView, format: *o.format, ids: ids, do: func(id string) (*reconciliationv1.Break, bool, error) {
+			after, err := c.decideOnBreak(ctx, cmd, r, o, id)
+			return after, false, err
 		}})
 	})
 }

@@ -123,7 +123,7 @@ func (c *cli) withRemote(cmd *cobra.Command, do func(context.Context, *remote) e
 // leads somewhere; the client's own part is sent where TIEOUT_TELEMETRY_OTLP_ENDPOINT or OpenTelemetry's own variables say.
 func (c *cli) clientTelemetry() telemetry.Config {
 	cfg := telemetry.Config{
-		OTLPEndpoint: cmp.Or(c.getenv(service.EnvPrefix+"TELEMETRY_OTLP_ENDPOINT"), c.getenv(envOTLPTraces), c.getenv(envOTLP)),
+		OTLPEndpoint: cmp.Or(c.getenv(service.EnvPrefix+"TELEMETRY_OTLP_ENDPOINT"), c.standardEndpoint()),
 		SampleRatio:  1, Version: thisBuild().Version,
 	}
 	if cfg.OTLPEndpoint == "" {

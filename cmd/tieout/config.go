@@ -181,9 +181,12 @@ const (
 	envSampled    = "OTEL_TRACES_SAMPLER_ARG"
 )
 
+// standardEndpoint is where spans go by the environment; empty for nowhere.
+func (c *cli) standardEndpoint() string { return cmp.Or(c.getenv(envOTLPTraces), c.getenv(envOTLP)) }
+
 // standardTelemetry takes over what the environment says in OpenTelemetry's words.
 func (c *cli) standardTelemetry(cfg *telemetry.Config) error {
-	cfg.OTLPEndpoint = cmp.Or(c.getenv(envOTLPTraces), c.getenv(envOTLP), cfg.OTLPEndpoint)
+	cfg.OTLPEndpoint = cmp.Or(c.standardEndpoint(), cfg.OTLPEndpoint)
 	if share := c.getenv(envSampled); share != "" {
 		ratio, err := strconv.ParseFloat(share, 64)
 		if err != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tieout/tieout/cmd/tieout/output"
-	"github.com/tieout/tieout/cmd/tieout/resend"
 	deadletterv1 "github.com/tieout/tieout/gen/tieout/deadletter/v1"
 )
 
@@ -78,38 +77,10 @@ func (c *cli) decideOnEachLetter(ctx context.Context, cmd *cobra.Command, rs []*
 	if !*o.yes {
 		c.note("nothing was done: these are the dead letters as they stand; do it with --yes")
 	}
-	if len(ids) == 1 {
-		found, failed, err := c.decideOnLetter(ctx, rs, o, ids[0])
-		if err != nil {
-			return err
-		}
-		if err := output.One(c.stdout, *o.format, deadLetterView, found); err != nil || !failed {
-			return err
-		}
-		return &exit{code: exitPrecondition}
-	}
-	w, left := output.NewWriter(c.stdout, *o.format, deadLetterView), 0
-	for _, id := range ids {
-		found, failed, err := c.decideOnLetter(ctx, rs, o, id)
-		if resend.Transient(err) {
-			return w.End(err)
-		}
-		if err != nil || failed {
-			left++
-		}
-		if err != nil {
-			c.note("%s was left as it is", id)
-			c.printError(cmd, err)
-			continue
-		}
-		if err := errors.Join(w.Write(found), w.Flush()); err != nil {
-			return err
-		}
-	}
-	if err := w.Close(); err != nil || left == 0 {
-		return err
-	}
-	return &exit{code: exitPartial}
+	return onEach(c, cmd, each[*deadletterv1.DeadLetter]{
+		view: deadLetterView, format: *o.format, ids: ids,
+		do: func(id string) (*deadletterv1.DeadLetter, bool, error) { return c.decideOnLetter(ctx, rs, o, id) },
+	})
 }
 
 // decideOnLetter does it to one dead letter, or without --yes only looks at it. Failed says that its consumer failed again.

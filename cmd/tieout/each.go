@@ -14,35 +14,41 @@ type each[T any] struct {
 	view   output.View[T]
 	format output.Format
 	ids    []string
-	do     func(id string) (T, error)
+	// do does it. Failed says that it was done and did not come to what was wanted.
+	do func(id string) (after T, failed bool, err error)
 }
 
 // onEach does it. Of several things, those that refuse go to stderr, and the rest goes on; a server that does not answer ends it.
 func onEach[T any](c *cli, cmd *cobra.Command, e each[T]) error {
 	if len(e.ids) == 1 {
-		found, err := e.do(e.ids[0])
+		after, failed, err := e.do(e.ids[0])
 		if err != nil {
 			return err
 		}
-		return output.One(c.stdout, e.format, e.view, found)
+		if err := output.One(c.stdout, e.format, e.view, after); err != nil || !failed {
+			return err
+		}
+		return &exit{code: exitPrecondition}
 	}
-	w, refused := output.NewWriter(c.stdout, e.format, e.view), 0
+	w, left := output.NewWriter(c.stdout, e.format, e.view), 0
 	for _, id := range e.ids {
-		found, err := e.do(id)
+		after, failed, err := e.do(id)
 		if resend.Transient(err) {
 			return w.End(err)
 		}
+		if err != nil || failed {
+			left++
+		}
 		if err != nil {
-			refused++
 			c.note("%s was left as it is", id)
 			c.printError(cmd, err)
 			continue
 		}
-		if err := errors.Join(w.Write(found), w.Flush()); err != nil {
+		if err := errors.Join(w.Write(after), w.Flush()); err != nil {
 			return err
 		}
 	}
-	if err := w.Close(); err != nil || refused == 0 {
+	if err := w.Close(); err != nil || left == 0 {
 		return err
 	}
 	return &exit{code: exitPartial}

@@ -91,8 +91,9 @@ func (c *cli) operateOnEach(cmd *cobra.Command, d *decision, ids []string) error
 		if !d.yes {
 			c.note("nothing was done: these are the sagas as they stand; do it with --yes")
 		}
-		return onEach(c, cmd, each[*sagav1.Saga]{view: sagaView, format: *d.format, ids: ids, do: func(id string) (*sagav1.Saga, error) {
-			return c.operate(ctx, r, d, id)
+		return onEach(c, cmd, each[*sagav1.Saga]{view: sagaView, format: *d.format, ids: ids, do: func(id string) (*sagav1.Saga, bool, error) {
+			after, err := c.operate(ctx, r, d, id)
+			return after, false, err
 		}})
 	})
 }
