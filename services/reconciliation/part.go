@@ -81,10 +81,10 @@ func (p *part) decided(result match.Result) {
 // begin gives the matches, which are known, their places in the run.
 func (p *part) begin(first int64) {
 	p.first, p.noted = first, make(chan struct{})
-	p.oursIDs, p.theirsIDs = idsOf(p.in.Ours), idsOf(p.in.Theirs)
+	p.oursIDs, p.theirsIDs = rowIDs(p.in.Ours), rowIDs(p.in.Theirs)
 }
 
-func idsOf(rows []match.Row) []int64 {
+func rowIDs(rows []match.Row) []int64 {
 	ids := make([]int64, len(rows))
 	for i := range rows {
 		ids[i] = rows[i].ID

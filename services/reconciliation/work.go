@@ -53,9 +53,6 @@ func (w *work) do(ctx context.Context) error {
 	}
 	for account := range chunkBy(all, func(p *part) string { return p.account }) {
 		if matches, done := w.into.done(account); done {
-			for _, p := range account {
-				w.seen(int(p.oursCount + p.theirsCount))
-			}
 			w.place += matches
 			continue
 		}

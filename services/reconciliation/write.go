@@ -24,7 +24,7 @@ var errLost = errors.New("the run is another's, or was cancelled")
 const (
 	// pieceSize is how many matches are written in one transaction.
 	pieceSize = 50_000
-	// writers are how many pieces are written at once.
+	// writers are how many pieces, or breaks of partitions, are written at once.
 	writers = 2
 )
 
