@@ -13,11 +13,3 @@ func TraceContext(ctx context.Context) (traceparent, tracestate string) {
 	propagation.TraceContext{}.Inject(ctx, carrier)
 	return carrier.Get("traceparent"), carrier.Get("tracestate")
 }
-
-// InTrace gives ctx the trace context of what is stored, or was told; none, or one that cannot be read, leaves ctx as it is.
-func InTrace(ctx context.Context, traceparent string) context.Context {
-	if traceparent == "" {
-		return ctx
-	}
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
-}

@@ -117,7 +117,7 @@ func (o *Outbox) tell(events []bus.Event) {
 		return
 	}
 	for _, e := range events {
-		ctx := telemetry.WithSaga(bus.InTrace(context.Background(), e.Traceparent), e.SagaID)
+		ctx := telemetry.WithSaga(telemetry.InTrace(context.Background(), e.Traceparent), e.SagaID)
 		o.log.LogAttrs(ctx, slog.LevelInfo, "state changed", slog.String("entity", e.Entity), slog.String("event", e.Name),
 			slog.String("subject", e.Subject), slog.String("reference", e.Reference), slog.String("event_id", e.ID.String()))
 	}

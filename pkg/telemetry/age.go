@@ -3,6 +3,9 @@ package telemetry
 import (
 	"slices"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // MoneyInLimbo is the one metric that several services tell of, each of the money that it has a reason for, and
@@ -31,6 +34,16 @@ func AgeClassOf(age time.Duration) AgeClass {
 		i++
 	}
 	return AgeClass(i)
+}
+
+// ByAge is how much there is of something in each class of age.
+type ByAge [AgeClasses]int64
+
+// Observe tells all of it, with labels and the age.
+func (b *ByAge) Observe(o metric.Observer, to metric.Int64Observable, labels ...attribute.KeyValue) {
+	for class, n := range b {
+		o.ObserveInt64(to, n, metric.WithAttributes(append(slices.Clip(labels), attribute.String("age", AgeClass(class).String()))...))
+	}
 }
 
 // AgeBounds are the ages, in seconds, at which a class ends and the next begins: width_bucket(age, bounds) is the class in SQL.

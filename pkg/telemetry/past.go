@@ -96,13 +96,17 @@ func (s sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingRe
 	return s.Sampler.ShouldSample(p)
 }
 
+// InTrace gives ctx the trace context (W3C) of what is stored, or was told; none, or one that cannot be read, leaves ctx as it is.
+func InTrace(ctx context.Context, traceparent string) context.Context {
+	if traceparent == "" {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
+}
+
 // ParseTraceparent reads a W3C trace context; what is none is no valid span context.
 func ParseTraceparent(traceparent string) trace.SpanContext {
-	if traceparent == "" {
-		return trace.SpanContext{}
-	}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": traceparent})
-	return trace.SpanContextFromContext(ctx)
+	return trace.SpanContextFromContext(InTrace(context.Background(), traceparent))
 }
 
 // Traceparent writes a W3C trace context.

@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/tieout/tieout/pkg/groupcommit"
+	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/orchestrator/saga"
 )
 
@@ -145,8 +144,8 @@ func (m engineMetrics) measure(ctx context.Context, v sagaView, e saga.Event, no
 
 // inTraceOf is a context in a saga's trace, if that is sampled: what is measured in it can be an exemplar.
 func inTraceOf(ctx context.Context, v sagaView) context.Context {
-	if !strings.HasSuffix(v.traceparent, "-01") {
+	if !telemetry.IsRecorded(v.traceparent) {
 		return ctx
 	}
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": v.traceparent})
+	return telemetry.InTrace(ctx, v.traceparent)
 }

@@ -99,7 +99,7 @@ func (e *engine) record(ctx context.Context, tx *pg.Tx, batch []transition) ([]g
 
 // logged gives ctx what every line of the log about a saga says: its id, and its trace.
 func (v sagaView) logged(ctx context.Context) context.Context {
-	return telemetry.WithSaga(bus.InTrace(ctx, v.traceparent), v.id.String())
+	return telemetry.WithSaga(telemetry.InTrace(ctx, v.traceparent), v.id.String())
 }
 
 // announce tells the log and those who watch of a transition that is durable.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,15 +40,10 @@ func (e *engine) show(l *live) {
 	e.mu.Unlock()
 }
 
-// byAge is an amount of minor units by class of age.
-type byAge [telemetry.AgeClasses]int64
-
-func observeMoney(o metric.Observer, to metric.Int64Observable, sums map[money.Currency]*byAge, labels ...attribute.KeyValue) {
+// observeMoney tells of sums in minor units.
+func observeMoney(o metric.Observer, to metric.Int64Observable, sums map[money.Currency]*telemetry.ByAge, labels ...attribute.KeyValue) {
 	for currency, sum := range sums {
-		for class, minor := range sum {
-			o.ObserveInt64(to, minor, metric.WithAttributes(append(labels,
-				attribute.String("currency", string(currency)), attribute.String("age", telemetry.AgeClass(class).String()))...))
-		}
+		sum.Observe(o, to, append(slices.Clip(labels), attribute.String("currency", string(currency)))...)
 	}
 }
 
@@ -56,11 +52,11 @@ type census struct {
 	live    map[string]*[saga.Compensating + 1]int64 // by definition and phase
 	inDoubt map[string]int64                         // by definition
 	oldest  map[string]time.Duration                 // by definition
-	held    map[money.Currency]*byAge
+	held    map[money.Currency]*telemetry.ByAge
 }
 
 func (e *engine) count(now time.Time) census {
-	c := census{map[string]*[saga.Compensating + 1]int64{}, map[string]int64{}, map[string]time.Duration{}, map[money.Currency]*byAge{}}
+	c := census{map[string]*[saga.Compensating + 1]int64{}, map[string]int64{}, map[string]time.Duration{}, map[money.Currency]*telemetry.ByAge{}}
 	for d := range e.definitions.known() {
 		c.live[d.name] = &[saga.Compensating + 1]int64{}
 	}
@@ -80,7 +76,7 @@ func (e *engine) count(now time.Time) census {
 		}
 		if !s.held.IsZero() {
 			if c.held[s.held.Currency] == nil {
-				c.held[s.held.Currency] = &byAge{}
+				c.held[s.held.Currency] = &telemetry.ByAge{}
 			}
 			c.held[s.held.Currency][telemetry.AgeClassOf(age)] += s.held.Minor
 		}
@@ -159,11 +155,11 @@ SELECT s.definition, o.currency, width_bucket(extract(epoch FROM now() - s.updat
 type parked struct {
 	sagas  map[string]int64
 	oldest map[string]float64 // in seconds
-	money  map[money.Currency]*byAge
+	money  map[money.Currency]*telemetry.ByAge
 }
 
 func (e *engine) countParked(ctx context.Context) (parked, error) {
-	p := parked{map[string]int64{}, map[string]float64{}, map[money.Currency]*byAge{}}
+	p := parked{map[string]int64{}, map[string]float64{}, map[money.Currency]*telemetry.ByAge{}}
 	for d := range e.definitions.known() {
 		p.sagas[d.name] = 0
 	}
@@ -180,7 +176,7 @@ func (e *engine) countParked(ctx context.Context) (parked, error) {
 		p.sagas[definition] += n
 		p.oldest[definition] = max(p.oldest[definition], oldest)
 		if p.money[currency] == nil {
-			p.money[currency] = &byAge{}
+			p.money[currency] = &telemetry.ByAge{}
 		}
 		p.money[currency][class] += minor
 		return nil

@@ -20,7 +20,7 @@ type doubt struct {
 	amount     money.Amount
 	operations int64
 	oldest     time.Time
-	byAge      [telemetry.AgeClasses]int64 // minor units
+	byAge      telemetry.ByAge // minor units
 }
 
 // allInDoubt are the operations whose answer was lost, by currency and class of age: the index is of those that are open. One is in
@@ -85,10 +85,7 @@ func (s *payments) observe(m metric.Meter) error {
 		for _, d := range all {
 			operations += d.operations
 			oldest = max(oldest, time.Since(d.oldest))
-			for class, minor := range d.byAge {
-				o.ObserveInt64(limbo, minor, metric.WithAttributes(attribute.String("why", "in_doubt"),
-					attribute.String("currency", string(d.amount.Currency)), attribute.String("age", telemetry.AgeClass(class).String())))
-			}
+			d.byAge.Observe(o, limbo, attribute.String("why", "in_doubt"), attribute.String("currency", string(d.amount.Currency)))
 		}
 		o.ObserveInt64(count, operations)
 		o.ObserveFloat64(age, oldest.Seconds())

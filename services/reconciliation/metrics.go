@@ -117,9 +117,8 @@ SELECT base_severity, currency, width_bucket(extract(epoch FROM now() - opened_a
   FROM break WHERE state <> 5 GROUP BY 1, 2, 3`
 
 func (b *backlog) observeBreaks(ctx context.Context, o metric.Observer) error {
-	type byAge [telemetry.AgeClasses]int64
-	var counts [breaks.Critical + 1]byAge
-	sums := map[money.Currency]*byAge{}
+	var counts [breaks.Critical + 1]telemetry.ByAge
+	sums := map[money.Currency]*telemetry.ByAge{}
 	rows, err := b.pool.Query(ctx, openBreaks, telemetry.AgeBounds())
 	if err != nil {
 		return fmt.Errorf("counting breaks: %w", err)
@@ -136,7 +135,7 @@ func (b *backlog) observeBreaks(ctx context.Context, o metric.Observer) error {
 			return nil
 		}
 		if sums[currency] == nil {
-			sums[currency] = &byAge{}
+			sums[currency] = &telemetry.ByAge{}
 		}
 		sums[currency][class] += minor
 		return nil
@@ -145,14 +144,11 @@ func (b *backlog) observeBreaks(ctx context.Context, o metric.Observer) error {
 		return fmt.Errorf("counting breaks: %w", err)
 	}
 	o.ObserveFloat64(b.breakAge, oldest)
-	for class := range telemetry.AgeClasses {
-		age := attribute.String("age", telemetry.AgeClass(class).String())
-		for severity := breaks.Low; severity <= breaks.Critical; severity++ {
-			o.ObserveInt64(b.breaks, counts[severity][class], metric.WithAttributes(attribute.String("severity", severity.String()), age))
-		}
-		for currency, sum := range sums {
-			o.ObserveInt64(b.breakMoney, sum[class], metric.WithAttributes(attribute.String("currency", string(currency)), age))
-		}
+	for severity := breaks.Low; severity <= breaks.Critical; severity++ {
+		counts[severity].Observe(o, b.breaks, attribute.String("severity", severity.String()))
+	}
+	for currency, sum := range sums {
+		sum.Observe(o, b.breakMoney, attribute.String("currency", string(currency)))
 	}
 	return nil
 }
