@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -83,7 +81,6 @@ func Start(ctx context.Context, cfg Config, w io.Writer, services ...Service) (*
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	collectLate()
 	p := &Process{
 		config: cfg, services: services,
 		stopping: make(chan struct{}), failed: make(chan error, 1), memory: bufconn.Listen(memoryBuffer),
@@ -93,14 +90,6 @@ func Start(ctx context.Context, cfg Config, w io.Writer, services ...Service) (*
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
-}
-
-// collectLate has the garbage collector wait until there is five times of what lives, unless GOGC says otherwise: little lives
-// here, much of what a request needs is garbage after it, and at Go's own setting a quarter of the processor time went there.
-func collectLate() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
 }
 
 func (p *Process) start(ctx context.Context, w io.Writer) error {
@@ -154,6 +143,7 @@ func (p *Process) start(ctx context.Context, w io.Writer) error {
 		keep := periodic.Duty{Name: "event stream", Every: keepStreamEvery, RunOnce: keeper.runOnce, Log: p.log}
 		p.logError("keeping the event stream", keep.Run(dutyCtx))
 	})
+	p.duties.Go(func() { collectLate(dutyCtx) })
 	p.duties.Go(func() { p.logError("auditing", p.auditor.Watch(dutyCtx, p.config.AuditEvery)) })
 	p.duties.Go(func() { p.logError("operating on dead letters", p.letters.Run(dutyCtx)) })
 	return p.listen()
