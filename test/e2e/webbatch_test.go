@@ -50,7 +50,7 @@ func TestWeb_TakesABatchFromItsFileToItsEnd(t *testing.T) {
 	upload := at + "/batches?" + url.Values{"header.name": {"dues"}, "header.cut_off_time": {time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}}.Encode()
 	var planned, again, started restBatch
 	f.do("POST", upload, "upload-0001", file, http.StatusOK, &planned)
-	if answer := f.do("POST", upload, "upload-0001", file, http.StatusOK, &again); again.Batch.BatchID != planned.Batch.BatchID {
+	if answer := f.do("POST", upload, "upload-0001", file, http.StatusOK, &again); again.Batch.BatchID != planned.Batch.BatchID || answer.Header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("the same file again is %s, not %s: %v", again.Batch.BatchID, planned.Batch.BatchID, answer.Header)
 	}
 	if planned.Batch.State != "BATCH_STATE_PLANNED" {
