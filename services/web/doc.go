@@ -8,7 +8,7 @@
 // A request goes through request.go (origin.go, its size, its caller, its trace, its key), then by server.go to the
 // server that answers. What goes wrong is told by errors.go in one shape, whatever it is: google.rpc.Status as JSON.
 //
-// An upload (upload.go) is passed on piece by piece, and dead letters (deadletters.go) are looked for in every process.
+// An upload (server_upload.go) is passed on piece by piece, and dead letters (server_deadletters.go) are looked for in every process.
 //
 // A watch (server_watch.go) is a watch of the orchestrator or billing, told by sse.go or websocket.go. It waits for nothing of its
 // own: their heartbeats are the client's. How many there are is bounded, for all and for each caller (seats.go). One

@@ -8,7 +8,6 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 
-	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 	"github.com/tieout/tieout/pkg/service"
 )
 
@@ -85,7 +84,7 @@ func Run(ctx context.Context, env *service.Env, cfg Config) error {
 	routes.Handle("/v1/", g.bounded(rest))
 	routes.HandleFunc("GET /v1/orders/{id}/watch", g.watching(watchedOrders(p)))
 	routes.HandleFunc("GET /v1/batches/{id}/watch", g.watching(watchedBatches(p)))
-	routes.Handle("POST /v1/batches", g.uploading(billingv1.NewBatchServiceClient(p.billing)))
+	routes.Handle("POST /v1/batches", g.uploading(p))
 	routes.HandleFunc("GET /openapi.json", serveOpenAPI)
 	routes.HandleFunc("/", unknownRoute)
 	env.HTTP.Handle("/", g.received(routes))

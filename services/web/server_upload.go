@@ -19,7 +19,8 @@ const pieceSize = 64 << 10
 
 // uploading has files planned as batches. A request's body is the file as it is, and its parameters are the first message of an
 // upload. It may be of any size, and take as long as it goes on: each piece has as long as another request has as a whole.
-func (g *gateway) uploading(batches billingv1.BatchServiceClient) http.Handler {
+func (g *gateway) uploading(p peers) http.Handler {
+	batches := billingv1.NewBatchServiceClient(p.billing)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		leave, err := g.seats.take(seatOf(r))
 		if err != nil {
