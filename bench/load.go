@@ -41,6 +41,8 @@ type Phase struct {
 	Max  float64 `json:"max_ms"`
 	// Costs are those of one unit.
 	Costs Costs `json:"costs"`
+	// Took is how many seconds a call took that was measured by itself.
+	Took float64 `json:"took_s,omitempty"`
 	// Drained is how many seconds it took afterwards until everything had come to rest.
 	Drained float64 `json:"drained_s"`
 }
@@ -119,7 +121,8 @@ type load struct {
 	beside func(ctx context.Context, lasts time.Duration) error
 }
 
-func (l *load) once(ctx context.Context) error {
+// call makes one call.
+func (l *load) call(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return l.do(ctx, l.next.Add(1))
@@ -134,7 +137,7 @@ func (l *load) closed(ctx context.Context, inFlight int) (Phase, error) {
 		doing.Go(func() {
 			for !stop.Load() && ctx.Err() == nil {
 				due := time.Now()
-				err := l.once(ctx)
+				err := l.call(ctx)
 				if t.note(due, err); err != nil {
 					pause(ctx, 100*time.Millisecond) // a subject that fails is not to be flooded
 				}
@@ -182,7 +185,7 @@ func (l *load) open(ctx context.Context, share, rate float64) (Phase, error) {
 			}
 			doing.Go(func() {
 				defer out.Add(-1)
-				t.note(due, l.once(ctx))
+				t.note(due, l.call(ctx))
 			})
 		})
 	})

@@ -69,7 +69,7 @@ func realMain(ctx context.Context) (err error) {
 		}
 		r, err := b.run(ctx, k)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", k.name, err)
 		}
 		run.Results = append(run.Results, *r)
 	}

@@ -33,7 +33,7 @@ func (t *tieout) receive(ctx context.Context, kinds int64) error {
 	return err
 }
 
-// place places the n-th order, and tries again when it is refused for there being too many. One that is to fail is accepted by
+// place places the n-th order. One that is to fail is accepted by
 // everybody but the carrier: its goods and its money are set aside, and given back.
 func (t *tieout) place(ctx context.Context, n int64, fails bool) (id string, err error) {
 	r := &orderv1.PlaceOrderRequest{
@@ -43,15 +43,21 @@ func (t *tieout) place(ctx context.Context, n int64, fails bool) (id string, err
 	if fails {
 		r.ShipTo.Country = "XX" // no carrier goes there
 	}
-	client := orderv1.NewOrderServiceClient(t.conn())
+	err = again(ctx, func() error {
+		answer, err := orderv1.NewOrderServiceClient(t.conn()).PlaceOrder(ctx, r)
+		id = answer.GetOrder().GetOrderId()
+		return err
+	})
+	return id, err
+}
+
+// again makes a call, and makes it again for as long as it is refused for there being too much.
+func again(ctx context.Context, call func() error) error {
 	for {
-		answer, err := client.PlaceOrder(ctx, r)
-		if err == nil {
-			return answer.GetOrder().GetOrderId(), nil
-		}
+		err := call()
 		wait := retryAfter(err)
 		if wait == 0 || ctx.Err() != nil {
-			return "", err
+			return err
 		}
 		pause(ctx, wait)
 	}
@@ -155,15 +161,14 @@ func startOrders(ctx context.Context, b *bench, oneInFails int64) (*subject, err
 	return &t.subject, nil
 }
 
-// startAccept is orders until they are accepted, which is when they cannot be lost any more. They are worked off besides.
+// startAccept is orders until they are accepted, which is when they cannot be lost any more. Where goods are reserved nobody
+// listens, so that nobody works the orders off meanwhile.
 func startAccept(ctx context.Context, b *bench) (*subject, error) {
-	t, err := b.startTieout(ctx)
+	t, err := b.startTieout(ctx, "TIEOUT_ORCHESTRATOR_INVENTORY_ADDR=127.0.0.1:1")
 	if err != nil {
 		return nil, err
 	}
-	if err := t.receive(ctx, skus); err != nil {
-		return nil, errors.Join(err, t.stop())
-	}
+	t.settle = t.told
 	t.do = func(ctx context.Context, n int64) error {
 		_, err := t.place(ctx, n, false)
 		return err

@@ -59,18 +59,25 @@ func family(pid int) (all []int, err error) {
 
 // usedBy is how long processors have worked for a process and, if they are asked for, for all children that it ever had.
 func usedBy(pid int, children bool) (used time.Duration, err error) {
-	s, err := statOf(pid)
-	if err != nil || !children {
-		return s.used, err
-	}
-	all, err := family(pid)
-	used = s.reaped
-	for _, p := range all {
-		if s, err := statOf(p); err == nil {
-			used += s.used
+	for {
+		s, err := statOf(pid)
+		if err != nil || !children {
+			return s.used, err
+		}
+		all, err := family(pid)
+		if err != nil {
+			return 0, err
+		}
+		used = s.reaped
+		for _, p := range all {
+			if s, err := statOf(p); err == nil {
+				used += s.used
+			}
+		}
+		if again, err := statOf(pid); err != nil || again.reaped == s.reaped { // no child has ended meanwhile, which would be in neither
+			return used, err
 		}
 	}
-	return used, err
 }
 
 // memoryOf reads a line of /proc/pid/status, as "VmHWM:", in bytes; 0 when there is none.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -102,7 +103,10 @@ func (m *meter) watchMemory(r *Result) (stop func()) {
 // String is a phase on a line, for whoever waits.
 func (p Phase) String() string {
 	what := fmt.Sprintf("%d in flight", p.InFlight)
-	if p.Load > 0 {
+	switch {
+	case p.Took > 0:
+		what = fmt.Sprintf("in %.2f s", p.Took)
+	case p.Load > 0:
 		what = fmt.Sprintf("at %.0f %%", 100*p.Load)
 	}
 	text := fmt.Sprintf("%s: %.0f/s, p50 %.1f p99 %.1f p99.9 %.1f ms, CPU %.0f+%.0f+%.0f µs, %.3f commits, %.1f rows, %.0f B of WAL, %.1f events, rest after %.1f s",
@@ -126,16 +130,17 @@ func (r *Run) table() string {
 			break
 		}
 	}
-	b.WriteString(".\n\n| case | in flight | units/s | p50 / p99 / p99.9 ms at 50 % | at 90 % | CPU µs a unit: system + Postgres + load | commits | WAL B | rows | events | MiB: system, Postgres |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString(".\n\n| case | a unit | in flight | units/s | p50 / p99 / p99.9 ms at 50 % | at 90 % | CPU µs a unit: system + Postgres + load | commits | WAL B | rows | events | MiB: system, Postgres |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, result := range r.Results {
 		b.WriteString(result.row())
 	}
+	b.WriteString(r.comparison())
 	return b.String()
 }
 
 func (r Result) row() string {
-	p := r.best()
+	p := r.Saturated
 	at := func(n int) string {
 		if n >= len(r.Loaded) {
 			return "–"
@@ -146,8 +151,12 @@ func (r Result) row() string {
 		}
 		return text
 	}
-	return fmt.Sprintf("| %s | %d | %.0f | %s | %s | %.0f + %.0f + %.0f | %.3f | %.0f | %.1f | %.1f | %d, %d |\n",
-		r.Title, p.InFlight, p.Rate, at(0), at(1), p.Costs.SystemCPU, p.Costs.PostgresCPU, p.Costs.OwnCPU,
+	inFlight, rate := strconv.Itoa(p.InFlight), fmt.Sprintf("%.0f", p.Rate)
+	if p.Took > 0 {
+		inFlight, rate = "–", fmt.Sprintf("%.0f: %.2f s", p.Rate, p.Took)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %.4g + %.4g + %.4g | %.3f | %.0f | %.1f | %.1f | %d, %d |\n",
+		r.Title, r.Does, inFlight, rate, at(0), at(1), p.Costs.SystemCPU, p.Costs.PostgresCPU, p.Costs.OwnCPU,
 		p.Costs.Commits, p.Costs.WAL, p.Costs.Rows, p.Costs.Events, r.Memory>>20, r.PostgresMemory>>20)
 }
 

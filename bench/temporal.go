@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -96,11 +97,26 @@ func startTemporal(ctx context.Context, b *bench) (_ *subject, err error) {
 		}
 		return run.Get(ctx, nil)
 	}
-	return s, await(ctx, "waiting for a first workflow", server, func() error {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		return s.do(ctx, -time.Now().UnixNano())
-	})
+	return s, s.warm(ctx, 400)
+}
+
+// warm has so many units done, for what takes its time when it is first asked, as each of Temporal's shards does. Units that fail at
+// first are tried again.
+func (s *subject) warm(ctx context.Context, units int64) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(64)
+	for n := range units {
+		group.Go(func() error {
+			return await(ctx, "warming up", nil, func() error {
+				ctx, cancel := context.WithTimeout(ctx, patience)
+				defer cancel()
+				return s.do(ctx, -time.Now().UnixNano()-n)
+			})
+		})
+	}
+	return group.Wait()
 }
 
 // register makes the namespace.

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,14 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
-
-	pglocal "github.com/tieout/tieout/pkg/pg/local"
 )
 
 // connections are how many connections the load comes over.
@@ -50,8 +46,8 @@ type readyFile struct {
 	Metrics  string `json:"metrics"`
 }
 
-// startTieout starts the system with data that is gone afterwards.
-func (b *bench) startTieout(ctx context.Context) (_ *tieout, err error) {
+// startTieout starts the system with data that is gone afterwards, and with further variables.
+func (b *bench) startTieout(ctx context.Context, env ...string) (_ *tieout, err error) {
 	t := &tieout{}
 	defer func() {
 		if err != nil {
@@ -68,6 +64,7 @@ func (b *bench) startTieout(ctx context.Context) (_ *tieout, err error) {
 	}
 	cmd := exec.Command(binary, "dev", "--data-dir", dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), "TIEOUT_TELEMETRY_SAMPLE_RATIO=0.1", "TIEOUT_TELEMETRY_KEEP_BYTES=0") // as `tieout serve` does
+	cmd.Env = append(cmd.Env, env...)
 	if b.profiles != "" {
 		t.profile = t.takeProfiles
 		if err := t.prepareProfiles(ctx, dir, cmd); err != nil {
@@ -150,11 +147,21 @@ var errBusy = errors.New("something is under way")
 
 // atRest waits until no saga is under way, each event is published, and whoever is told of it has been told.
 func (t *tieout) atRest(ctx context.Context) error {
+	return t.awaitNone(ctx, "tieout_saga_live{", "tieout_outbox_unpublished{", "tieout_inbox_lag{")
+}
+
+// told waits until each event is published, and whoever is told of it has been told.
+func (t *tieout) told(ctx context.Context) error {
+	return t.awaitNone(ctx, "tieout_outbox_unpublished{", "tieout_inbox_lag{")
+}
+
+// awaitNone waits until gauges are 0.
+func (t *tieout) awaitNone(ctx context.Context, gauges ...string) error {
 	return await(ctx, "waiting for all to come to rest", t.process, func() error {
 		var busy []string
 		err := t.metrics(ctx, func(name string, value float64) {
-			for _, of := range []string{"tieout_saga_live{", "tieout_outbox_unpublished{", "tieout_inbox_lag{"} {
-				if strings.HasPrefix(name, of) && value > 0 {
+			for _, gauge := range gauges {
+				if strings.HasPrefix(name, gauge) && value > 0 {
 					busy = append(busy, fmt.Sprintf("%s} %.0f", name, value))
 				}
 			}
@@ -194,71 +201,4 @@ func (t *tieout) metrics(ctx context.Context, each func(name string, value float
 		each(name, n)
 	}
 	return lines.Err()
-}
-
-// pprofSource is compiled into the product's command when profiles are wanted, and is not part of it otherwise.
-const pprofSource = `package main
-
-import (
-	"net/http"
-	_ "net/http/pprof"
-	"os"
-	"runtime"
-)
-
-func init() {
-	runtime.SetMutexProfileFraction(20)
-	go func() { panic(http.ListenAndServe(os.Getenv("BENCH_PPROF"), nil)) }()
-}
-`
-
-// pprofOverlay has the compiler see a file in the command's directory that is not there.
-func (b *bench) pprofOverlay() (file string, err error) {
-	source := filepath.Join(b.dir, "pprof.go")
-	if err := os.WriteFile(source, []byte(pprofSource), 0o600); err != nil {
-		return "", err
-	}
-	command, err := filepath.Abs(filepath.Join(product, "cmd", "tieout", "bench_pprof.go"))
-	if err != nil {
-		return "", err
-	}
-	raw, err := json.Marshal(map[string]any{"Replace": map[string]string{command: source}})
-	if err != nil {
-		return "", err
-	}
-	file = filepath.Join(b.dir, "overlay.json")
-	return file, os.WriteFile(file, raw, 0o600)
-}
-
-// prepareProfiles tells the process where to serve profiles, and makes the Postgres that it is going to use, in which
-// statements are counted.
-func (t *tieout) prepareProfiles(ctx context.Context, dir string, cmd *exec.Cmd) error {
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
-	t.pprof = "127.0.0.1:" + strconv.Itoa(port)
-	cmd.Env = append(cmd.Env, "BENCH_PPROF="+t.pprof)
-	server, err := pglocal.Start(ctx, pglocal.Options{Dir: filepath.Join(dir, "postgres"), Sync: true})
-	if err != nil {
-		return err
-	}
-	return errors.Join(countStatements(ctx, server), server.Stop(ctx))
-}
-
-func countStatements(ctx context.Context, server *pglocal.Server) error {
-	conn, err := pgx.Connect(ctx, server.DSN("postgres"))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	for _, statement := range []string{
-		`ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'`,
-		`CREATE EXTENSION pg_stat_statements`,
-	} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -82,8 +82,8 @@ func unlimited() dynamicconfig.StaticClient {
 	const none = 1_000_000
 	settings := dynamicconfig.StaticClient{}
 	for _, key := range []string{
-		"frontend.rps", "frontend.namespaceRPS", "frontend.persistenceMaxQPS", "frontend.persistenceNamespaceMaxQPS",
-		"history.rps", "history.persistenceMaxQPS", "matching.rps", "matching.persistenceMaxQPS",
+		"frontend.rps", "frontend.namespaceRPS", "frontend.persistenceMaxQPS", "history.rps", "history.persistenceMaxQPS", "matching.rps",
+		"matching.persistenceMaxQPS", "worker.persistenceMaxQPS", "system.visibilityPersistenceMaxWriteQPS",
 	} {
 		settings[dynamicconfig.MakeKey(key)] = none
 	}
