@@ -76,7 +76,7 @@ func startBatch(ctx context.Context, b *bench, items int) (*subject, error) {
 	}
 	file := systemtest.PaymentFile(items, func(int) string { return "pm_ok" })
 	t.do = func(ctx context.Context, n int64) error {
-		return t.payBatch(ctx, fmt.Sprintf("bench-%d", n), items, file)
+		return t.payBatch(ctx, fmt.Sprintf("bench-batch-%d", n), items, file)
 	}
 	return &t.subject, nil
 }

@@ -109,7 +109,7 @@ func (p Phase) String() string {
 	case p.Load > 0:
 		what = fmt.Sprintf("at %.0f %%", 100*p.Load)
 	}
-	text := fmt.Sprintf("%s: %.0f/s, p50 %.1f p99 %.1f p99.9 %.1f ms, CPU %.0f+%.0f+%.0f µs, %.3f commits, %.1f rows, %.0f B of WAL, %.1f events, rest after %.1f s",
+	text := fmt.Sprintf("%s: %.0f/s, p50 %.1f p99 %.1f p99.9 %.1f ms, CPU %.4g+%.4g+%.4g µs, %.3f commits, %.1f rows, %.0f B of WAL, %.1f events, rest after %.1f s",
 		what, p.Rate, p.P50, p.P99, p.P999, p.Costs.SystemCPU, p.Costs.PostgresCPU, p.Costs.OwnCPU, p.Costs.Commits, p.Costs.Rows, p.Costs.WAL, p.Costs.Events, p.Drained)
 	if p.Failed > 0 {
 		text += fmt.Sprintf(", %d failed: %s", p.Failed, p.FirstError)
