@@ -63,6 +63,9 @@ func (r *Run) comparison() string {
 					of.Saturated.Costs.CPU()/peer.Saturated.Costs.CPU()))
 			}
 		}
+		if of.Note != "" {
+			beside = append(beside, of.Note)
+		}
 		if rate == 0 && len(beside) == 0 {
 			continue
 		}

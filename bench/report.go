@@ -155,9 +155,13 @@ func (r Result) row() string {
 	if p.Took > 0 {
 		inFlight, rate = "–", fmt.Sprintf("%.0f: %.2f s", p.Rate, p.Took)
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %.4g + %.4g + %.4g | %.3f | %.0f | %.1f | %.1f | %d, %d |\n",
-		r.Title, r.Does, inFlight, rate, at(0), at(1), p.Costs.SystemCPU, p.Costs.PostgresCPU, p.Costs.OwnCPU,
-		p.Costs.Commits, p.Costs.WAL, p.Costs.Rows, p.Costs.Events, r.Memory>>20, r.PostgresMemory>>20)
+	costs := "– | – | – | – | –"
+	if p.Costs != (Costs{}) {
+		costs = fmt.Sprintf("%.4g + %.4g + %.4g | %.3f | %.0f | %.1f | %.1f",
+			p.Costs.SystemCPU, p.Costs.PostgresCPU, p.Costs.OwnCPU, p.Costs.Commits, p.Costs.WAL, p.Costs.Rows, p.Costs.Events)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s | %d, %d |\n",
+		r.Title, r.Does, inFlight, rate, at(0), at(1), costs, r.Memory>>20, r.PostgresMemory>>20)
 }
 
 // write writes <base>.json and <base>.md.
