@@ -130,12 +130,16 @@ func (r *Run) table() string {
 			break
 		}
 	}
-	b.WriteString(".\n\n| case | a unit | in flight | units/s | p50 / p99 / p99.9 ms at 50 % | at 90 % | CPU µs a unit: system + Postgres + load | commits | WAL B | rows | events | MiB: system, Postgres |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString(".\n\n| case | in flight | units/s | p50 / p99 / p99.9 ms at 50 % | at 90 % | CPU µs a unit: system + Postgres + load | commits | WAL B | rows | events | MiB: system, Postgres |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, result := range r.Results {
 		b.WriteString(result.row())
 	}
 	b.WriteString(r.comparison())
+	b.WriteString("\nWhat is counted:\n")
+	for _, result := range r.Results {
+		fmt.Fprintf(&b, "- **%s**: %s.\n", result.Title, result.Does)
+	}
 	return b.String()
 }
 
@@ -160,8 +164,8 @@ func (r Result) row() string {
 		costs = fmt.Sprintf("%.4g + %.4g + %.4g | %.3f | %.0f | %.1f | %.1f",
 			p.Costs.SystemCPU, p.Costs.PostgresCPU, p.Costs.OwnCPU, p.Costs.Commits, p.Costs.WAL, p.Costs.Rows, p.Costs.Events)
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s | %d, %d |\n",
-		r.Title, r.Does, inFlight, rate, at(0), at(1), costs, r.Memory>>20, r.PostgresMemory>>20)
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %d, %d |\n",
+		r.Title, inFlight, rate, at(0), at(1), costs, r.Memory>>20, r.PostgresMemory>>20)
 }
 
 // write writes <base>.json and <base>.md.
