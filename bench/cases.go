@@ -154,8 +154,8 @@ func limitCases() []kase {
 			does:  "a POST of a small JSON and its answer, client and server in one process, over loopback",
 		},
 		{
-			name: limitEvent, title: "Events, 100 at once", unit: "event", inFlight: 4, weight: 100, closedOnly: true,
-			start: func(ctx context.Context, _ *bench) (*subject, error) { return startPublish(ctx, 100) },
+			name: limitEvent, title: "Events, 500 at once", unit: "event", inFlight: 2, weight: 500, closedOnly: true,
+			start: func(ctx context.Context, _ *bench) (*subject, error) { return startPublish(ctx, 500) },
 			does:  "published to a synced stream as one, and fetched by a consumer; server and clients in one process",
 		},
 	}
