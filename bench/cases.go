@@ -185,6 +185,9 @@ var shares = []float64{0.5, 0.9}
 // run runs a case: a closed loop, then open ones, and between them everything comes to rest.
 func (b *bench) run(ctx context.Context, k kase) (r *Result, err error) {
 	b.note("%s: starts", k.name)
+	if err := forgetPeak(); err != nil {
+		return nil, err
+	}
 	if k.measure != nil {
 		if r, err = k.measure(ctx, b); err == nil {
 			r.Name, r.Title, r.Unit, r.Does = k.name, k.title, k.unit, k.does

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -93,6 +94,12 @@ func memoryOf(pid int, line string) int64 {
 		}
 	}
 	return 0
+}
+
+// forgetPeak has the kernel forget how much memory this process has had at the most, so that VmHWM is of what follows.
+func forgetPeak() error {
+	debug.FreeOSMemory()
+	return os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
 // memoryOfPostgres is what a server has resident: what each process has of its own, and what they share, once.

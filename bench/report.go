@@ -109,12 +109,23 @@ func (p Phase) String() string {
 	case p.Load > 0:
 		what = fmt.Sprintf("at %.0f %%", 100*p.Load)
 	}
-	text := fmt.Sprintf("%s: %.0f/s, p50 %.1f p99 %.1f p99.9 %.1f ms, CPU %.4g+%.4g+%.4g µs, %.3f commits, %.1f rows, %.0f B of WAL, %.1f events, rest after %.1f s",
-		what, p.Rate, p.P50, p.P99, p.P999, p.Costs.SystemCPU, p.Costs.PostgresCPU, p.Costs.OwnCPU, p.Costs.Commits, p.Costs.Rows, p.Costs.WAL, p.Costs.Events, p.Drained)
+	text := fmt.Sprintf("%s: %.0f/s, p50 %.1f p99 %.1f p99.9 %.1f ms, CPU %s+%s+%s µs, %.3f commits, %.1f rows, %.0f B of WAL, %.1f events, rest after %.1f s",
+		what, p.Rate, p.P50, p.P99, p.P999, short(p.Costs.SystemCPU), short(p.Costs.PostgresCPU), short(p.Costs.OwnCPU), p.Costs.Commits, p.Costs.Rows, p.Costs.WAL, p.Costs.Events, p.Drained)
 	if p.Failed > 0 {
 		text += fmt.Sprintf(", %d failed: %s", p.Failed, p.FirstError)
 	}
 	return text
+}
+
+// short writes a number with about three digits.
+func short(n float64) string {
+	switch {
+	case n == 0:
+		return "0"
+	case n < 10:
+		return fmt.Sprintf("%.2f", n)
+	}
+	return fmt.Sprintf("%.0f", n)
 }
 
 // table is the run as Markdown.
@@ -161,8 +172,8 @@ func (r Result) row() string {
 	}
 	costs := "– | – | – | – | –"
 	if p.Costs != (Costs{}) {
-		costs = fmt.Sprintf("%.4g + %.4g + %.4g | %.3f | %.0f | %.1f | %.1f",
-			p.Costs.SystemCPU, p.Costs.PostgresCPU, p.Costs.OwnCPU, p.Costs.Commits, p.Costs.WAL, p.Costs.Rows, p.Costs.Events)
+		costs = fmt.Sprintf("%s + %s + %s | %.3f | %.0f | %.1f | %.1f",
+			short(p.Costs.SystemCPU), short(p.Costs.PostgresCPU), short(p.Costs.OwnCPU), p.Costs.Commits, p.Costs.WAL, p.Costs.Rows, p.Costs.Events)
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %d, %d |\n",
 		r.Title, inFlight, rate, at(0), at(1), costs, r.Memory>>20, r.PostgresMemory>>20)
