@@ -35,7 +35,7 @@ var budget = []struct {
 	{"bytes of WAL", 39_000},
 	{"events", 7.5},
 	{"commits", 1},
-	{"statements", 12},
+	{"statements", 8},
 	{"allocations", 5_800},
 	{"bytes allocated", 760_000},
 }
