@@ -13,7 +13,7 @@ func TestGogcFor_LetsLessGatherWhereMoreLives(t *testing.T) {
 		}
 	}
 	runtime.GC()
-	if liveHeap() == 0 {
+	if measured(liveHeapMetric) == 0 {
 		t.Error("Go does not tell how much is in use")
 	}
 }
