@@ -12,6 +12,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/pg/local"
+	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/test/systemtest"
 )
 
@@ -81,6 +82,25 @@ SELECT sum(calls)::bigint, coalesce(sum(calls) FILTER (WHERE lower(query) = 'com
 	counters["events"] = int64(stream.CachedInfo().State.LastSeq)
 	counters["allocations"], counters["bytes allocated"] = int64(memory.Mallocs), int64(memory.TotalAlloc)
 	return counters
+}
+
+// awaitDisconnected waits until nobody but the test is connected.
+func awaitDisconnected(t *testing.T, server *local.Server) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	waittest.Until(t, "the services are disconnected", func() bool {
+		var connected int
+		err := conn.QueryRow(t.Context(), `
+SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name <> 'test'`).Scan(&connected)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return connected == 0
+	})
 }
 
 // behind is how many events consumers have not done with.
