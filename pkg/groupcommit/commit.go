@@ -93,7 +93,7 @@ func (g *Group[W, R]) try(ctx context.Context, batch []item[W, R]) (results []Re
 		writes[i] = w.write()
 	}
 	failpoint.Hit(failpoint.Before, "groupcommit", g.config.Name)
-	err = pg.InTx(ctx, g.config.Pool, func(tx *pg.Tx) (err error) {
+	err = pg.InTxByKey(ctx, g.config.Pool, func(tx *pg.Tx) (err error) {
 		results, err = g.apply(ctx, tx, writes)
 		failpoint.Hit(failpoint.Inside, "groupcommit", g.config.Name)
 		if failpoint.Planted(failpoint.AcknowledgeEarly) {

@@ -49,7 +49,8 @@ type Config[W, R any] struct {
 	Name string
 	Pool *pgxpool.Pool
 	// Apply writes a batch in tx and gives a result for each write, in their order. It may run again for the same
-	// writes, and must then find by key what it did. An error of its own fails the whole batch.
+	// writes, and must then find by key what it did. An error of its own fails the whole batch. Its statements find rows by
+	// key, as [pg.InTxByKey] says.
 	Apply func(ctx context.Context, tx *pg.Tx, batch []W) ([]Result[R], error)
 	// MaxBatch is at how many writes a batch is full; 0 is 256. What was handed in together is not parted for it, so
 	// that a batch may have up to twice as many.

@@ -83,10 +83,20 @@ func (tx *Tx) Savepoint(ctx context.Context, fn func(tx *Tx) error) error {
 // which InTx returns ErrCommitUnknown while the COMMIT goes on and keeps its connection until it is answered.
 // The package comment says what the errors mean.
 func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(tx *Tx) error) error {
-	return inTx(ctx, pool, commitLimit, fn)
+	return inTx(ctx, pool, pgx.TxOptions{}, commitLimit, fn)
 }
 
-func inTx(ctx context.Context, pool *pgxpool.Pool, limit time.Duration, fn func(tx *Tx) error) error {
+// InTxByKey is InTx for statements that find each row by a key of it: their plans are made once a connection and kept, and none reads
+// all of a table. What joins tables, or looks for rows in any other way, is for InTx: its plan would be kept from when the
+// table was small.
+func InTxByKey(ctx context.Context, pool *pgxpool.Pool, fn func(tx *Tx) error) error {
+	return inTx(ctx, pool, pgx.TxOptions{BeginQuery: beginByKey}, commitLimit, fn)
+}
+
+// beginByKey goes to the server as one message.
+const beginByKey = `begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off`
+
+func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, limit time.Duration, fn func(tx *Tx) error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("acquiring connection: %w", err)
@@ -98,7 +108,7 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, limit time.Duration, fn func(
 		}
 	}()
 
-	begun, err := conn.Begin(ctx)
+	begun, err := conn.BeginTx(ctx, options)
 	if err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)
 	}

@@ -3,6 +3,7 @@ package pg_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +37,42 @@ func TestInTx_CommitsThenRunsAfterCommitInOrder(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"fn ends", "first sees the row", "second"}, log); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+func TestInTxByKey_KeepsPlansThatReadNoWholeTable(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t, things)
+	const byKey = `SELECT count(*) FROM thing WHERE name = $1`
+	err := pg.InTxByKey(t.Context(), pool, func(tx *pg.Tx) error {
+		for range 3 {
+			if _, err := tx.Exec(t.Context(), byKey, "a"); err != nil {
+				return err
+			}
+		}
+		var made, kept int
+		err := tx.QueryRow(t.Context(), `SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = $1`, byKey).Scan(&made, &kept)
+		if err != nil {
+			return err
+		}
+		if made != 0 || kept != 3 {
+			t.Errorf("the statement was planned for %d of 3 times, and its plan kept for %d", made, kept)
+		}
+		rows, err := tx.Query(t.Context(), `EXPLAIN `+byKey, "a")
+		if err != nil {
+			return err
+		}
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if strings.Contains(strings.Join(plan, "\n"), "Seq Scan") {
+			t.Errorf("reads the whole table:\n%s", strings.Join(plan, "\n"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pgtest.Column[string](t, pool, `SELECT current_setting('plan_cache_mode')`)[0]; got != "force_custom_plan" {
+		t.Errorf("after the transaction the mode is %s", got)
 	}
 }
 

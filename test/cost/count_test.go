@@ -120,11 +120,11 @@ func behind(t *testing.T, js jetstream.JetStream) (n uint64) {
 	return n
 }
 
-// changes are rows that were changed in tables of services.
-type changes struct{ inserted, updated, deleted int64 }
+// changes are rows that were changed in tables of services, and read.
+type changes struct{ inserted, updated, deleted, read int64 }
 
-func (c changes) since(before changes) (inserted, updated, deleted int64) {
-	return c.inserted - before.inserted, c.updated - before.updated, c.deleted - before.deleted
+func (c changes) since(before changes) changes {
+	return changes{c.inserted - before.inserted, c.updated - before.updated, c.deleted - before.deleted, c.read - before.read}
 }
 
 // rowsOf adds up what the tables of all services have seen so far, of connections that have ended.
@@ -132,12 +132,14 @@ func rowsOf(t *testing.T, world *systemtest.World) (all changes) {
 	t.Helper()
 	for name, pool := range world.Pool {
 		var c changes
-		err := pool.QueryRow(t.Context(), `SELECT sum(n_tup_ins)::bigint, sum(n_tup_upd)::bigint, sum(n_tup_del)::bigint FROM pg_stat_user_tables`).
-			Scan(&c.inserted, &c.updated, &c.deleted)
+		err := pool.QueryRow(t.Context(), `
+SELECT sum(n_tup_ins)::bigint, sum(n_tup_upd)::bigint, sum(n_tup_del)::bigint, (sum(seq_tup_read) + coalesce(sum(idx_tup_fetch), 0))::bigint
+  FROM pg_stat_user_tables`).Scan(&c.inserted, &c.updated, &c.deleted, &c.read)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		all.inserted, all.updated, all.deleted = all.inserted+c.inserted, all.updated+c.updated, all.deleted+c.deleted
+		all.read += c.read
 	}
 	return all
 }

@@ -32,6 +32,7 @@ var budget = []struct {
 	{"rows inserted", 57},
 	{"rows updated", 30},
 	{"rows deleted", 1},
+	{"rows read", 170}, // what reads a whole table shows here
 	{"bytes of WAL", 37_000},
 	{"events", 7.2},
 	{"commits", 1},
@@ -83,8 +84,8 @@ func TestOrder_CostsNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitDisconnected(t, server) // its connections tell what they have counted at the latest when they end
-	inserted, updated, deleted := rowsOf(t, world).since(rows)
-	spent := map[string]int64{"rows inserted": inserted, "rows updated": updated, "rows deleted": deleted}
+	of := rowsOf(t, world).since(rows)
+	spent := map[string]int64{"rows inserted": of.inserted, "rows updated": of.updated, "rows deleted": of.deleted, "rows read": of.read}
 	for what, n := range after {
 		spent[what] = n - before[what]
 	}

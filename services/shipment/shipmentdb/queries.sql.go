@@ -434,10 +434,13 @@ func (q *Queries) MarkByOperator(ctx context.Context, ids []uuid.UUID) error {
 
 const markCancelling = `-- name: MarkCancelling :exec
 UPDATE shipment SET cancelling = true, updated_at = now(), looks = 0, look_at = now() + interval '30 seconds'
- WHERE id IN (SELECT id FROM shipment WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE)
+ WHERE ctid = ANY (ARRAY (
+       SELECT r.ctid FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
+        CROSS JOIN LATERAL (SELECT ctid FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS r))
 `
 
-// From now on the resolver asks for the cancellation, if nobody else does.
+// From now on the resolver asks for the cancellation, if nobody else does. They are found as in PutOutcomes, and held in the
+// same order by all.
 func (q *Queries) MarkCancelling(ctx context.Context, ids []uuid.UUID) error {
 	_, err := q.db.Exec(ctx, markCancelling, ids)
 	return err

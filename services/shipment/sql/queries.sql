@@ -57,9 +57,12 @@ SELECT id, state, reference, address, tracking_number, refusal_reason, created_a
  ORDER BY id DESC LIMIT @n;
 
 -- name: MarkCancelling :exec
--- From now on the resolver asks for the cancellation, if nobody else does.
+-- From now on the resolver asks for the cancellation, if nobody else does. They are found as in PutOutcomes, and held in the
+-- same order by all.
 UPDATE shipment SET cancelling = true, updated_at = now(), looks = 0, look_at = now() + interval '30 seconds'
- WHERE id IN (SELECT id FROM shipment WHERE id = ANY (@ids::uuid[]) ORDER BY id FOR NO KEY UPDATE);
+ WHERE ctid = ANY (ARRAY (
+       SELECT r.ctid FROM (SELECT unnest(@ids::uuid[]) AS id ORDER BY 1) AS n
+        CROSS JOIN LATERAL (SELECT ctid FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS r));
 
 -- name: FindTrackingEvents :many
 SELECT e.shipment_id, e.seq, e.event_id FROM tracking_event e WHERE e.shipment_id = ANY (@shipment_ids::uuid[])
