@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -64,7 +65,8 @@ func (s store) sightings(ctx context.Context, number int32, p partition) ([]sigh
 	for _, r := range rows {
 		about = append(append(about, r.Ours...), r.Theirs...)
 	}
-	movements, err := s.q.ListSighted(ctx, about)
+	slices.Sort(about) // so that they are looked up in the order in which they lie
+	movements, err := s.q.ListSighted(ctx, slices.Compact(about))
 	if err != nil {
 		return nil, fmt.Errorf("reading what was found in %s: %w", p, err)
 	}

@@ -147,7 +147,7 @@ func (w *writer) cut(ctx context.Context, p *part, hand func(*piece) error) erro
 			if err := finish(); err != nil {
 				return err
 			}
-			made = &piece{pieceID: pieceID{p.id, next}}
+			made = &piece{pieceID: pieceID{p.id, next}, pairs: make([]byte, 0, int64(pairSize)*min(int64(w.pieceSize), p.first+p.matches()-place))}
 			next++
 		}
 		made.matches++
@@ -177,6 +177,9 @@ func (made *piece) add(p *part, id int64, m match.Match) {
 		made.pairs = append(b, m.Evidence...)
 	}
 }
+
+// pairSize is how many bytes a pair takes whose match has no evidence.
+const pairSize = 2 + 3*12 + 2*8 + 4*6 + 4
 
 // pairColumns are the columns of a pair, in the order in which add has them.
 const pairColumns = "match_id, ours_id, theirs_id, partition_id, number, pass, ours_by, theirs_by, score, evidence"
