@@ -4,7 +4,7 @@
 TOOL := CGO_ENABLED=0 go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test races crash stock schedules batches reconcile overload outages watches bench dashboards gen rules alerts lint verify collector postgres
+.PHONY: help run test races crash stock schedules batches reconcile overload outages watches bench parts dashboards gen rules alerts lint verify collector postgres
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,7 +44,11 @@ outages: postgres ## Stop Postgres, NATS and both under a steady load, and see t
 reconcile: postgres ## Place 5,000 orders, plant what may be wrong in what the provider and the bank say of them, and find it (about two minutes)
 	go test -count=1 -v -timeout 30m -run TestReconciliation_Finds ./test/e2e -e2e.recon-orders=5000
 
-bench: postgres ## Measure sagas, orders, charges and reservations per second, and what each costs (about ten minutes)
+bench: postgres ## Measure the system side by side with its peers and the machine's limits (CASES=orders,temporal SECONDS=10 PROFILE=dir)
+	cd bench && go vet . $(if $(CASES),,&& go -C temporal vet .) && go run . $(if $(CASES),-cases $(CASES),-results results) \
+		$(if $(SECONDS),-seconds $(SECONDS)) $(if $(PROFILE),-profile $(abspath $(PROFILE)))
+
+parts: postgres ## Measure the parts by themselves: sagas, orders, charges and reservations per second, and what each costs (about ten minutes)
 	go test -run '^$$' -bench 'Engine$$' -benchtime 5000x ./services/orchestrator
 	go test -run '^$$' -bench Takeover -benchtime 1x ./services/orchestrator
 	go test -run '^$$' -bench 'Charge|AuthorizeCapture' -benchtime 5000x ./services/payment
@@ -77,7 +81,7 @@ alerts: postgres ## Hurt systems in every way that a real Prometheus is to notic
 	go test -count=1 -timeout 2h -v -parallel 3 -run TestAlerts ./test/alerts -alerts.live -alerts.table $(CURDIR)/bin/alerts.md
 
 lint: ## Check formatting, vet, modern Go, static analysis and the contracts
-	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \
+	@unformatted=$$(gofmt -l bench $$(go list -f '{{.Dir}}' ./...)); \
 		[ -z "$$unformatted" ] || { echo "run gofmt -w on:" $$unformatted >&2; exit 1; }
 	go vet ./...
 	go fix -diff ./...

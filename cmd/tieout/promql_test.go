@@ -40,7 +40,7 @@ func documented(t *testing.T) vocabulary {
 	}
 	for _, r := range alertRules(t) {
 		if r.Record != "" {
-			all[r.Record] = []string{"slo", "currency", "age", "why", "state"}
+			all[r.Record] = []string{"slo", "currency", "age", "why", "state", "destination"}
 		}
 	}
 	return all
@@ -51,7 +51,7 @@ var (
 	grouping = regexp.MustCompile(`\b(?:by|on|ignoring|without|group_left|group_right)\s*\(([^)]*)\)`)
 	selector = regexp.MustCompile(`([A-Za-z_:][A-Za-z0-9_:]*)\{([^}]*)\}`)
 	matcher  = regexp.MustCompile(`([A-Za-z_]+)\s*(?:=~|!~|!=|=)`)
-	braces   = regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]`)
+	braces   = regexp.MustCompile(`\{[^}]*\}|\[[^\]]*\]|\boffset\s+\w+`)
 	called   = regexp.MustCompile(`[A-Za-z_:][A-Za-z0-9_:]*(\s*\()?`)
 	named    = regexp.MustCompile(`__name__=~"([^"]*)"`)
 	relabels = regexp.MustCompile(`label_replace`)
@@ -70,7 +70,7 @@ func (v vocabulary) check(expr string) (missing []string) {
 	}
 	expr = quoted.ReplaceAllString(expr, `""`)
 	for _, name := range called.FindAllString(braces.ReplaceAllString(grouping.ReplaceAllString(expr, ""), ""), -1) {
-		if !strings.HasSuffix(name, "(") && !slices.Contains([]string{"and", "or", "unless", "bool", "offset", "group_left"}, name) {
+		if !strings.HasSuffix(name, "(") && !slices.Contains([]string{"and", "or", "unless", "bool", "group_left"}, name) {
 			metrics = append(metrics, name)
 		}
 	}
@@ -131,10 +131,11 @@ func TestVocabulary_MissesWhatIsNotThere(t *testing.T) {
 	v := vocabulary{"x_total": {"code"}, "y": {"code", "age"}}
 	for expr, want := range map[string]string{
 		`sum by (code) (rate(x_total{code=~"a|b"}[5m])) > 0 and on (code) y{age!="1"}`: "",
-		`sum(rate(z_total[5m]))`:                    "metric z_total",
-		`x_total{age="1"}`:                          "label age of x_total",
-		`sum by (age) (x_total)`:                    "label age to group by",
-		`group by (code) ({__name__=~"x_total|w"})`: "metric w",
+		`sum(rate(z_total[5m]))`:                                              "metric z_total",
+		`x_total{age="1"}`:                                                    "label age of x_total",
+		`sum by (age) (x_total)`:                                              "label age to group by",
+		`group by (code) ({__name__=~"x_total|w"})`:                           "metric w",
+		`x_total > 0 and z_total offset 2m > 0`:                               "metric z_total",
 		`sum by (to) (label_replace(y, "to", "$1", "code", "(.*)")) > bool 1`: "",
 	} {
 		if got := strings.Join(v.check(expr), ", "); got != want {

@@ -1,4 +1,3 @@
-// Package benchtest puts a load on something in a benchmark, and tells what it did and what that cost.
 package benchtest
 
 import (

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -53,7 +54,8 @@ type Config[W, R any] struct {
 	// MaxBatch is at how many writes a batch is full; 0 is 256. What was handed in together is not parted for it, so
 	// that a batch may have up to twice as many.
 	MaxBatch int
-	// Writers is how many transactions may run at once; 0 is 2. More than one gives up the order of writes.
+	// Writers is how many transactions may run at once; 0 is 2. Those beside the first begin when a full batch waits: what
+	// waits while one runs costs less in one batch than in several. More than one gives up the order of writes.
 	Writers int
 	// Log is where batches that fail are reported; nil discards.
 	Log *slog.Logger
@@ -68,6 +70,8 @@ type Group[W, R any] struct {
 	config  Config[W, R]
 	metrics metrics
 	waiting chan *bundle[W, R] // without a buffer: what is sent is taken into a batch
+	pending atomic.Int64       // writes that wait for a batch
+	full    chan struct{}      // says that a batch's worth of them does
 	stopped chan struct{}
 }
 
@@ -96,7 +100,7 @@ func New[W, R any](cfg Config[W, R]) (*Group[W, R], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Group[W, R]{config: cfg, metrics: m, waiting: make(chan *bundle[W, R]), stopped: make(chan struct{})}, nil
+	return &Group[W, R]{config: cfg, metrics: m, waiting: make(chan *bundle[W, R]), full: make(chan struct{}, 1), stopped: make(chan struct{})}, nil
 }
 
 // Do hands in one write and waits for its result.
@@ -140,12 +144,20 @@ func (g *Group[W, R]) handIn(ctx context.Context, writes []W) []Result[R] {
 func (g *Group[W, R]) send(ctx context.Context, b *bundle[W, R]) error {
 	g.metrics.begins(ctx)
 	defer g.metrics.ends(ctx)
+	if g.pending.Add(int64(len(b.writes))) >= int64(g.config.MaxBatch) {
+		select {
+		case g.full <- struct{}{}:
+		default:
+		}
+	}
 	select {
 	case g.waiting <- b:
 		return nil
 	case <-g.stopped:
+		g.pending.Add(-int64(len(b.writes)))
 		return ErrStopped
 	case <-ctx.Done():
+		g.pending.Add(-int64(len(b.writes)))
 		return fmt.Errorf("waiting to write: %w", ctx.Err())
 	}
 }
@@ -157,8 +169,9 @@ func failed[R any](n int, err error) []Result[R] {
 // Run writes until ctx ends and what was taken is written. Who then still waits gets ErrStopped. It runs once.
 func (g *Group[W, R]) Run(ctx context.Context) error {
 	var writers sync.WaitGroup
-	for range g.config.Writers {
-		writers.Go(func() { g.write(ctx) })
+	writers.Go(func() { g.write(ctx) })
+	for range g.config.Writers - 1 {
+		writers.Go(func() { g.relieve(ctx) })
 	}
 	writers.Wait()
 	close(g.stopped)
@@ -175,6 +188,24 @@ func (g *Group[W, R]) write(ctx context.Context) {
 	}
 }
 
+// relieve writes beside others what fills a batch by itself.
+func (g *Group[W, R]) relieve(ctx context.Context) {
+	for {
+		select {
+		case <-g.full:
+		case <-ctx.Done():
+			return
+		}
+		for g.pending.Load() >= int64(g.config.MaxBatch) && ctx.Err() == nil {
+			select {
+			case first := <-g.waiting:
+				g.commit(ctx, g.gather(first), false)
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
 // item is one write of a batch.
 type item[W, R any] struct {
 	of *bundle[W, R]
@@ -187,6 +218,7 @@ func (i item[W, R]) write() W { return i.of.writes[i.at] }
 func (g *Group[W, R]) gather(first *bundle[W, R]) []item[W, R] {
 	batch := make([]item[W, R], 0, len(first.writes))
 	for next := first; ; {
+		g.pending.Add(-int64(len(next.writes)))
 		for at := range next.writes {
 			batch = append(batch, item[W, R]{next, at})
 		}

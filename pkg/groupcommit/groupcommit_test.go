@@ -12,6 +12,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/waittest"
 )
 
 func TestDo_WritesWhatGatheredMeanwhileInOneTransaction(t *testing.T) {
@@ -42,6 +43,35 @@ func TestDo_WritesWhatGatheredMeanwhileInOneTransaction(t *testing.T) {
 		t.Errorf("sizes of the batches: got %v, want 1 and then 100", got)
 	}
 	f.wantEffects(keys...)
+}
+
+func TestDo_BeginsASecondTransactionWhenABatchIsFull(t *testing.T) {
+	t.Parallel()
+	f, gate := setup(t), newGate()
+	g := f.group(groupcommit.Config[string, string]{MaxBatch: 4, Apply: gate.apply})
+	f.run(g)
+	var callers sync.WaitGroup
+	do := func(key string) {
+		callers.Go(func() {
+			if got, err := g.Do(t.Context(), key); got != key || err != nil {
+				t.Errorf("%s: got %q, %v", key, got, err)
+			}
+		})
+	}
+	do("first")
+	<-gate.begun
+	for _, key := range []string{"k1", "k2", "k3"} {
+		do(key)
+	}
+	f.awaitWaiting(3)
+	if diff := cmp.Diff([]int{1}, f.applied()); diff != "" {
+		t.Errorf("what is no batch yet did not wait for the first (-want +got):\n%s", diff)
+	}
+	do("k4")
+	waittest.Until(t, "a second transaction runs", func() bool { return slices.Equal(f.applied(), []int{1, 4}) })
+	close(gate.open)
+	callers.Wait()
+	f.wantEffects("first", "k1", "k2", "k3", "k4")
 }
 
 func TestDoAll_GivesEachItsOwnResultInOrder(t *testing.T) {

@@ -25,7 +25,8 @@ type BreakerConfig struct {
 	// FailureRatio of calls that found the destination down opens the breaker. Default 0.5.
 	FailureRatio float64 `koanf:"failure_ratio"`
 	// Window is the rolling time over which calls are counted, by when they began: one that takes longer than this never
-	// counts. Default 10 s.
+	// counts. And where calls are too few for a rate, it is for how long all of them, three at least, must have found the
+	// destination down. Default 10 s.
 	Window time.Duration `koanf:"window"`
 	// OpenFor is how long nothing is sent before probes are. Default 2 s.
 	OpenFor time.Duration `koanf:"open_for"`
@@ -56,6 +57,32 @@ const (
 	BreakerOpen
 )
 
+// fewest is how many calls in a row must have found a destination down that few calls are for.
+const fewest = 3
+
+// row is the calls that found the destination down since the last one that did not.
+type row struct {
+	calls uint32
+	since time.Time // the first of them ended
+}
+
+// add takes in a call that has ended.
+func (r *row) add(down bool) {
+	switch {
+	case !down:
+		*r = row{}
+	case r.calls == 0:
+		*r = row{1, time.Now()}
+	default:
+		r.calls++
+	}
+}
+
+// lasts tells whether it is no hiccup.
+func (r *row) lasts(window time.Duration) bool {
+	return r.calls >= fewest && time.Since(r.since) >= window
+}
+
 // Breaker stops calls to a destination that is down, so that callers fail at once and the destination is left
 // in peace. Only outcomes that say "down" count: a refusal, an answer about something else that is down, and a
 // caller that went away do not. Calls carry deadlines, so a probe cannot hang.
@@ -69,6 +96,7 @@ type Breaker struct {
 func NewBreaker(destination string, cfg BreakerConfig) (*Breaker, error) {
 	cfg = cfg.withDefaults()
 	b := &Breaker{destination: destination}
+	var down row // gobreaker is locked when it asks IsSuccessful, once for each call that counts, and ReadyToTrip
 	b.gobreaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         destination,
 		MaxRequests:  cfg.Probes,
@@ -78,9 +106,13 @@ func NewBreaker(destination string, cfg BreakerConfig) (*Breaker, error) {
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			// Not c.Requests: calls that hang, and those their callers gave up, must not hide the ones that failed.
 			ended := c.TotalSuccesses + c.TotalFailures
-			return ended >= cfg.MinimumCalls && float64(c.TotalFailures) >= cfg.FailureRatio*float64(ended)
+			return ended >= cfg.MinimumCalls && float64(c.TotalFailures) >= cfg.FailureRatio*float64(ended) || down.lasts(cfg.Window)
 		},
-		IsSuccessful: func(err error) bool { return !cfg.Down(err) },
+		IsSuccessful: func(err error) bool {
+			isDown := cfg.Down(err)
+			down.add(isDown)
+			return !isDown
+		},
 		IsExcluded: func(err error) bool {
 			return errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
 		},

@@ -160,11 +160,51 @@ func TestBreaker_ForgetsWhatIsOlderThanItsWindow(t *testing.T) {
 			try(t, b, errDown)
 		}
 		<-time.After(11 * time.Second)
+		try(t, b, nil)
 		try(t, b, errDown)
 		if isOpen(t, b) {
 			t.Error("open, for failures that are long past")
 		}
 	})
+}
+
+// Who is told that nothing was sent waits longer each time, and a small shop has an order a minute: a destination that is down for all
+// of them is found out by few calls, if they take their time.
+func TestBreaker_OpensForFewCallsWhenNoneSucceedsForAWindow(t *testing.T) {
+	t.Parallel()
+	const window = 10 * time.Second
+	for name, test := range map[string]struct {
+		every    time.Duration
+		outcomes []error
+		opens    bool
+	}{
+		"callers that wait longer each time": {2500 * time.Millisecond, []error{errDown, errDown, errDown, errDown, errDown}, true},
+		"not yet for a window":               {2400 * time.Millisecond, []error{errDown, errDown, errDown, errDown, errDown}, false},
+		"one a minute":                       {time.Minute, []error{errDown, errDown, errDown}, true},
+		"two are no row":                     {time.Minute, []error{errDown, errDown}, false},
+		"one has succeeded":                  {time.Minute, []error{errDown, errDown, nil, errDown, errDown}, false},
+		"as few since one has succeeded":     {time.Minute, []error{errDown, errDown, nil, errDown, errDown, errDown}, true},
+		"a caller that went away is nothing": {time.Minute, []error{errDown, context.Canceled, context.Canceled, errDown}, false},
+		"nor does it speak for it":           {time.Minute, []error{errDown, context.Canceled, errDown, errDown}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBreaker(t, rpc.BreakerConfig{Window: window})
+				for i, outcome := range test.outcomes {
+					if i > 0 {
+						<-time.After(test.every)
+					}
+					if !try(t, b, outcome) {
+						t.Fatalf("opened after %d", i)
+					}
+				}
+				if got := b.State() == rpc.BreakerOpen; got != test.opens {
+					t.Errorf("open: got %v, want %v", got, test.opens)
+				}
+			})
+		})
+	}
 }
 
 func TestBreaker_ClosesAfterProbesThatSucceed(t *testing.T) {

@@ -143,6 +143,7 @@ func (p *Process) start(ctx context.Context, w io.Writer) error {
 		keep := periodic.Duty{Name: "event stream", Every: keepStreamEvery, RunOnce: keeper.runOnce, Log: p.log}
 		p.logError("keeping the event stream", keep.Run(dutyCtx))
 	})
+	p.duties.Go(func() { collectLate(dutyCtx) })
 	p.duties.Go(func() { p.logError("auditing", p.auditor.Watch(dutyCtx, p.config.AuditEvery)) })
 	p.duties.Go(func() { p.logError("operating on dead letters", p.letters.Run(dutyCtx)) })
 	return p.listen()

@@ -68,22 +68,24 @@ type Progress[T any, P comparable] struct {
 	Of    func(T) P
 	Ended func(T) bool
 	Send  func(T) error
+	// Again is after how long it is sent once more although it has not gone on, so that silence means something; 0 for never.
+	Again time.Duration
 }
 
 // FollowProgress sends what has the id as it stands, and again as it goes on, until it has ended.
 func FollowProgress[T any, P comparable](ctx context.Context, w *Watchers, id uuid.UUID, p Progress[T, P]) error {
 	var last P
-	sent := false
+	var sent time.Time
 	return w.Follow(ctx, id, func() (bool, error) {
 		now, err := p.Read()
 		if err != nil {
 			return false, err
 		}
-		if at := p.Of(now); !sent || at != last {
+		if at := p.Of(now); sent.IsZero() || at != last || p.Again > 0 && time.Since(sent) >= p.Again {
 			if err := p.Send(now); err != nil {
 				return false, err
 			}
-			sent, last = true, at
+			sent, last = time.Now(), at
 		}
 		if p.Ended(now) {
 			return true, nil

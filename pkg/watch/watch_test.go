@@ -72,3 +72,21 @@ func TestFollow_EndsWithItsCallItsErrorAndTheProcess(t *testing.T) {
 		t.Errorf("got %v, want SHUTTING_DOWN", err)
 	}
 }
+
+func TestFollowProgress_SendsAgainWhatDoesNotGoOn(t *testing.T) {
+	t.Parallel()
+	for again, want := range map[time.Duration]int{0: 1, 15 * time.Second: 5} { // a minute and some: at 0, 15, 30, 45 and 60 s
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 65*time.Second)
+			defer cancel()
+			sent := 0
+			err := FollowProgress(ctx, New(nil), uuid.New(), Progress[int, int]{
+				Read: func() (int, error) { return 7, nil }, Of: func(n int) int { return n }, Ended: func(int) bool { return false },
+				Send: func(int) error { sent++; return nil }, Again: again,
+			})
+			if !errors.Is(err, context.DeadlineExceeded) || sent != want {
+				t.Errorf("again after %s: sent %d times in 65 s, want %d; ended with %v", again, sent, want, err)
+			}
+		})
+	}
+}

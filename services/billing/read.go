@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tieout/tieout/pkg/money"
 	"github.com/tieout/tieout/pkg/watch"
@@ -96,10 +97,14 @@ func (b *billing) listDuplicates(ctx context.Context, bid BatchID, after int64, 
 	return rows, nil
 }
 
+// watchAgain is after how long a batch is sent to who watches it though it stands as before.
+const watchAgain = 15 * time.Second
+
 // watch sends a batch as it stands and again as it goes on, until it has ended.
 func (b *billing) watch(ctx context.Context, bid BatchID, send func(*batch) error) error {
 	return watch.FollowProgress(ctx, b.watchers, bid.UUID(), watch.Progress[*batch, [9]int64]{
 		Read: func() (*batch, error) { return b.readBatch(ctx, bid) }, Of: (*batch).progress, Ended: func(now *batch) bool { return now.state.ended() }, Send: send,
+		Again: watchAgain,
 	})
 }
 

@@ -112,13 +112,9 @@ func (s *payments) targets(ctx context.Context, tx *pg.Tx, batch []*command, fre
 	if len(ids)+len(keys) == 0 {
 		return targets, nil
 	}
-	there, byKey := map[PaymentID]bool{}, map[string]PaymentID{}
-	first, err := newStore(tx).operations(ctx, "o.seq = 1 AND o.payment_id = ANY ($1) OR o.provider_key = ANY ($2) AND o.state <> 6", ids, keys)
+	there, byKey, err := newStore(tx).known(ctx, ids, keys)
 	if err != nil {
 		return nil, err
-	}
-	for _, o := range first {
-		there[o.Payment], byKey[o.Key] = true, o.Payment
 	}
 	for n, i := range fresh {
 		if c := batch[i]; c.authorizedWith != "" {

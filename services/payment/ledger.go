@@ -60,35 +60,30 @@ func bookDispute(p payment, e provider.Event) (booking, error) {
 	}, err
 }
 
-// post adds journals to the ledger, one statement a table; the transaction's commit fails when it holds one of them
-// already, or one that does not balance.
+// post adds journals to the ledger; it fails when the ledger holds one of them already, and when one does not balance.
 func (s store) post(ctx context.Context, bookings []booking) error {
 	if len(bookings) == 0 {
 		return nil
 	}
-	var journals paymentdb.InsertJournalsParams
-	var postings paymentdb.InsertPostingsParams
+	var rows paymentdb.InsertJournalsParams
 	for _, b := range bookings {
 		journalID := b.id.UUID()
 		if b.id.IsZero() {
 			journalID = id.New[journalKind]().UUID()
 		}
-		journals.Ids, journals.PaymentIds = append(journals.Ids, journalID), append(journals.PaymentIds, b.payment.UUID())
-		journals.Kinds, journals.Keys = append(journals.Kinds, int16(b.journal.Kind())), append(journals.Keys, b.key)
-		journals.Refs, journals.ProviderIds = append(journals.Refs, b.reference), append(journals.ProviderIds, b.providerID)
-		journals.EffectiveAts = append(journals.EffectiveAts, b.effectiveAt)
+		rows.Ids, rows.PaymentIds = append(rows.Ids, journalID), append(rows.PaymentIds, b.payment.UUID())
+		rows.Kinds, rows.Keys = append(rows.Kinds, int16(b.journal.Kind())), append(rows.Keys, b.key)
+		rows.Refs, rows.ProviderIds = append(rows.Refs, b.reference), append(rows.ProviderIds, b.providerID)
+		rows.EffectiveAts = append(rows.EffectiveAts, b.effectiveAt)
 		for i, p := range b.journal.Postings() {
-			postings.JournalIds, postings.Lines = append(postings.JournalIds, journalID), append(postings.Lines, int16(i+1))
-			postings.Accounts = append(postings.Accounts, string(p.Account))
-			postings.Currencies = append(postings.Currencies, string(p.Amount.Currency))
-			postings.Amounts = append(postings.Amounts, p.Amount.Minor)
+			rows.JournalIds, rows.Lines = append(rows.JournalIds, journalID), append(rows.Lines, int16(i+1))
+			rows.Accounts = append(rows.Accounts, string(p.Account))
+			rows.Currencies = append(rows.Currencies, string(p.Amount.Currency))
+			rows.Amounts = append(rows.Amounts, p.Amount.Minor)
 		}
 	}
-	if err := s.q.InsertJournals(ctx, journals); err != nil {
+	if err := s.q.InsertJournals(ctx, rows); err != nil {
 		return fmt.Errorf("writing journals: %w", err)
-	}
-	if err := s.q.InsertPostings(ctx, postings); err != nil {
-		return fmt.Errorf("writing postings: %w", err)
 	}
 	return nil
 }

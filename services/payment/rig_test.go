@@ -76,7 +76,7 @@ func (r *rig) startFaulty(t *testing.T, pool *pgxpool.Pool) (p process) {
 		env.Pool, env.Log, p.http = pool, slog.New(slog.DiscardHandler), env.HTTP
 	}, patient, func(c *Config) {
 		c.Provider.PSP.Webhook.Secret = hookSecret
-		c.Provider.PSP.Breaker.MinimumCalls = 1 << 30 // its test is another one
+		c.Provider.PSP.Breaker.MinimumCalls, c.Provider.PSP.Breaker.Window = 1<<30, time.Hour // its test is another one
 	})
 	p.payments = r.payments
 	p.payments.provider = faultyAccount{p.payments.provider, r}

@@ -13,6 +13,15 @@ import (
 const (
 	selectOperations = `SELECT ` + operationColumns + `, p.currency FROM operation o JOIN payment p ON p.id = o.payment_id`
 
+	// selectKnown gives the payments that are there of ids, and those whose operation the provider knows under keys. As in
+	// selectPayments, OFFSET 0 keeps this one index lookup each.
+	selectKnown = `
+SELECT '', p.id FROM unnest($1::uuid[]) AS n (id)
+ CROSS JOIN LATERAL (SELECT id FROM payment WHERE id = n.id OFFSET 0) AS p
+ UNION ALL
+SELECT n.key, o.payment_id FROM unnest($2::text[]) AS n (key)
+ CROSS JOIN LATERAL (SELECT payment_id FROM operation WHERE provider_key = n.key AND state <> 6 OFFSET 0) AS o`
+
 	// insertOperations writes intents, durable before the provider is asked. Two first requests under one key meet here:
 	// the later one gets no row, once the earlier one has committed. They may leave from the time that the database's
 	// clock shows.
@@ -95,6 +104,29 @@ func (s store) operations(ctx context.Context, where string, args ...any) ([]ope
 		return nil, fmt.Errorf("reading operations: %w", err)
 	}
 	return all, nil
+}
+
+// known tells which payments are there of ids, and which payment each of some keys of operations belongs to, of those that
+// there are and were not abandoned.
+func (s store) known(ctx context.Context, ids []uuid.UUID, keys []string) (there map[PaymentID]bool, byKey map[string]PaymentID, err error) {
+	there, byKey = map[PaymentID]bool{}, map[string]PaymentID{}
+	rows, err := s.db.Query(ctx, selectKnown, ids, keys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("finding payments: %w", err)
+	}
+	var key string
+	var of PaymentID
+	if _, err := pgx.ForEachRow(rows, []any{&key, &of}, func() error {
+		if key == "" {
+			there[of] = true
+		} else {
+			byKey[key] = of
+		}
+		return nil
+	}); err != nil {
+		return nil, nil, fmt.Errorf("finding payments: %w", err)
+	}
+	return there, byKey, nil
 }
 
 // byKey gives the operation that the provider knows under a key; none when there is none, or it was abandoned.

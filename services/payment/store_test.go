@@ -17,7 +17,7 @@ func violates(err error, code string) bool {
 	return ok && e.Code == code
 }
 
-func TestLedger_RefusesWhatDoesNotBalanceWhenItCommits(t *testing.T) {
+func TestLedger_RefusesWhatDoesNotBalance(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	p := b.mustCharge(t, key, "pm_ok")
@@ -32,11 +32,13 @@ func TestLedger_RefusesWhatDoesNotBalanceWhenItCommits(t *testing.T) {
 	for name, postings := range tests {
 		t.Run(name, func(t *testing.T) {
 			err := pg.InTx(t.Context(), b.db, func(tx *pg.Tx) error {
-				journal := uuid.New()
-				_, err := tx.Exec(t.Context(), `INSERT INTO journal (id, payment_id, kind) SELECT $1, id, 2 FROM payment`, journal)
-				if err == nil && postings != "" {
-					_, err = tx.Exec(t.Context(), `INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES `+postings, journal)
+				statement := `WITH j AS (INSERT INTO journal (id, payment_id, kind) SELECT $1, id, 2 FROM payment) `
+				if postings == "" {
+					statement += `SELECT`
+				} else {
+					statement += `INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES ` + postings
 				}
+				_, err := tx.Exec(t.Context(), statement, uuid.New())
 				return err
 			})
 			if !violates(err, "23514") {
@@ -49,11 +51,31 @@ func TestLedger_RefusesWhatDoesNotBalanceWhenItCommits(t *testing.T) {
 	}
 }
 
+func TestLedger_IsAboutWhatThereIs(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.mustCharge(t, key, "pm_ok")
+	for about, want := range map[string]string{
+		`WITH j AS (INSERT INTO journal (id, payment_id, kind, key) VALUES (gen_random_uuid(), gen_random_uuid(), 6, 'fee') RETURNING id)
+		INSERT INTO posting (journal_id, line, account, currency, amount_minor)
+		SELECT id, line, 'bank', 'GBP', amount FROM j, (VALUES (1, 1), (2, -1)) AS v (line, amount)`: "23503",
+		`INSERT INTO posting (journal_id, line, account, currency, amount_minor)
+		SELECT id, line, 'bank', 'GBP', amount FROM gen_random_uuid() AS j (id), (VALUES (1, 1), (2, -1)) AS v (line, amount)`: "23001",
+	} {
+		if _, err := b.db.Exec(t.Context(), about); !violates(err, want) {
+			t.Errorf("got error %v, want %s, of %s", err, want, about)
+		}
+	}
+}
+
 func TestLedger_TakesOneCaptureAPayment(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.mustCharge(t, key, "pm_ok")
-	_, err := b.db.Exec(t.Context(), `INSERT INTO journal (id, payment_id, kind) SELECT gen_random_uuid(), id, 1 FROM payment`)
+	_, err := b.db.Exec(t.Context(), `
+WITH j AS (INSERT INTO journal (id, payment_id, kind) SELECT gen_random_uuid(), id, 1 FROM payment RETURNING id)
+INSERT INTO posting (journal_id, line, account, currency, amount_minor)
+SELECT id, line, 'bank', 'GBP', amount FROM j, (VALUES (1, 1), (2, -1)) AS v (line, amount)`)
 	if !violates(err, "23505") {
 		t.Errorf("got error %v, want a violated unique key", err)
 	}

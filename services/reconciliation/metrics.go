@@ -53,6 +53,8 @@ func (m metrics) finished(ctx context.Context, took time.Duration, o outcome) {
 // backlog is what is not explained, as the database has it; it is read when somebody collects the metrics.
 type backlog struct {
 	pool *pgxpool.Pool
+	// scheduled says that runs begin by themselves.
+	scheduled bool
 
 	breaks, breakMoney, open metric.Int64ObservableGauge
 	breakAge, runAge         metric.Float64ObservableGauge
@@ -62,8 +64,8 @@ type backlog struct {
 	left    map[stage]int64
 }
 
-func observeBacklog(m metric.Meter, pool *pgxpool.Pool) error {
-	b := &backlog{pool: pool, left: map[stage]int64{stageProvider: 0, stageBank: 0}}
+func observeBacklog(m metric.Meter, pool *pgxpool.Pool, scheduled bool) error {
+	b := &backlog{pool: pool, scheduled: scheduled, left: map[stage]int64{stageProvider: 0, stageBank: 0}}
 	var err1, err2, err3, err4, err5 error
 	b.breaks, err1 = m.Int64ObservableGauge("tieout.reconciliation.breaks",
 		metric.WithDescription("Breaks that are open, by severity – that of their code and amount – and age."))
@@ -74,7 +76,7 @@ func observeBacklog(m metric.Meter, pool *pgxpool.Pool) error {
 	b.open, err4 = m.Int64ObservableGauge("tieout.reconciliation.open",
 		metric.WithDescription("Movements that the last finished run has left open, by stage."))
 	b.runAge, err5 = m.Float64ObservableGauge("tieout.reconciliation.run.age", metric.WithUnit("s"),
-		metric.WithDescription("How long ago the newest finished run ended; when there is none, how long ago the service was set up."))
+		metric.WithDescription("How long ago the newest finished run ended; when there is none, how long ago the service was set up, if runs begin by themselves."))
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
@@ -94,7 +96,9 @@ func (b *backlog) observeRuns(ctx context.Context, o metric.Observer) error {
 	if err := b.pool.QueryRow(ctx, lastFinished).Scan(&number, &age); err != nil {
 		return fmt.Errorf("reading the last run: %w", err)
 	}
-	o.ObserveFloat64(b.runAge, age)
+	if number > 0 || b.scheduled {
+		o.ObserveFloat64(b.runAge, age)
+	}
 	if number != b.counted {
 		rows, err := newStore(b.pool).q.CountOpen(ctx)
 		if err != nil {

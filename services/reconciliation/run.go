@@ -98,7 +98,7 @@ func newReconciliation(env *service.Env, cfg Config) (*reconciliation, error) {
 	if r.metrics, err = newMetrics(env.Meter); err != nil {
 		return nil, err
 	}
-	if err := observeBacklog(env.Meter, env.Pool); err != nil {
+	if err := observeBacklog(env.Meter, env.Pool, cfg.Every > 0); err != nil {
 		return nil, err
 	}
 	r.runner = &runner{

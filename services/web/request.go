@@ -39,7 +39,6 @@ type gateway struct {
 	draining context.Context // ends when the process begins to stop
 	seats    *seats
 	watch    Watch
-	orders   watches
 }
 
 // received is every request's way in: whose page sent it, in which trace, and in whose name.

@@ -70,7 +70,7 @@ func Run(ctx context.Context, env *service.Env, cfg Config) error {
 		return err
 	}
 	g := &gateway{
-		tracer: env.Tracer, origins: allowed, draining: draining(env), seats: newSeats(cfg.Watch), watch: cfg.Watch, orders: newWatches(p),
+		tracer: env.Tracer, origins: allowed, draining: draining(env), seats: newSeats(cfg.Watch), watch: cfg.Watch,
 	}
 	if _, err := env.Meter.Int64ObservableUpDownCounter("tieout.web.watches",
 		metric.WithDescription("Live connections that are open."),
@@ -82,7 +82,9 @@ func Run(ctx context.Context, env *service.Env, cfg Config) error {
 	}
 	routes := http.NewServeMux()
 	routes.Handle("/v1/", g.bounded(rest))
-	routes.HandleFunc("GET /v1/orders/{order_id}/watch", g.watchOrder)
+	routes.HandleFunc("GET /v1/orders/{id}/watch", g.watching(watchedOrders(p)))
+	routes.HandleFunc("GET /v1/batches/{id}/watch", g.watching(watchedBatches(p)))
+	routes.Handle("POST /v1/batches", g.uploading(p))
 	routes.HandleFunc("GET /openapi.json", serveOpenAPI)
 	routes.HandleFunc("/", unknownRoute)
 	env.HTTP.Handle("/", g.received(routes))

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
+	deadletterv1 "github.com/tieout/tieout/gen/tieout/deadletter/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
@@ -28,10 +29,13 @@ import (
 // peers are the servers that answer.
 type peers struct {
 	orchestrator, inventory, payment, shipment, billing, reconciliation grpc.ClientConnInterface
+	// processes are one of each process.
+	processes processes
 }
 
 // dialPeers connects to the servers.
 func dialPeers(env *service.Env, cfg Config) (p peers, err error) {
+	known := map[string]bool{} // addresses
 	for _, d := range []struct {
 		name, addr string
 		conn       *grpc.ClientConnInterface
@@ -48,6 +52,9 @@ func dialPeers(env *service.Env, cfg Config) (p peers, err error) {
 			return p, err
 		}
 		*d.conn = keyed{conn}
+		if !known[d.addr] {
+			known[d.addr], p.processes = true, append(p.processes, *d.conn)
+		}
 	}
 	return p, nil
 }
@@ -94,6 +101,7 @@ func newREST(ctx context.Context, p peers) (http.Handler, error) {
 		{registering(reconciliationv1.RegisterReconciliationServiceHandlerClient, reconciliationv1.NewReconciliationServiceClient), p.reconciliation},
 		{registering(reconciliationv1.RegisterBreakServiceHandlerClient, reconciliationv1.NewBreakServiceClient), p.reconciliation},
 		{registering(reconciliationv1.RegisterStatementServiceHandlerClient, reconciliationv1.NewStatementServiceClient), p.reconciliation},
+		{registering(deadletterv1.RegisterDeadLetterServiceHandlerClient, deadletterv1.NewDeadLetterServiceClient), p.processes},
 	} {
 		errs = append(errs, s.register(ctx, mux, s.peer))
 	}

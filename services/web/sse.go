@@ -10,14 +10,15 @@ import (
 
 // events is a client that is told by server-sent events.
 type events struct {
+	name     string // of what is told
 	w        http.ResponseWriter
 	control  *http.ResponseController
 	patience time.Duration
 }
 
-// openEvents begins server-sent events. When the order has ended, and there is nothing to tell, the answer is 204: the
-// browser does not come back then.
-func (g *gateway) openEvents(w http.ResponseWriter, something bool) (listener, error) {
+// openEvents begins server-sent events of a name. When what is watched has ended, and there is nothing to tell, the answer is
+// 204: the browser does not come back then.
+func (g *gateway) openEvents(w http.ResponseWriter, name string, something bool) (listener, error) {
 	if !something {
 		w.WriteHeader(http.StatusNoContent)
 		return nil, nil
@@ -26,16 +27,16 @@ func (g *gateway) openEvents(w http.ResponseWriter, something bool) (listener, e
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // of proxies that would gather events
-	e := &events{w: w, control: http.NewResponseController(w), patience: g.watch.Patience}
+	e := &events{name: name, w: w, control: http.NewResponseController(w), patience: g.watch.Patience}
 	return e, e.write("retry: %d\n\n", g.watch.Retry.Milliseconds())
 }
 
 // tell implements listener.
 func (e *events) tell(f frame) error {
-	if !f.order {
+	if !f.news {
 		return e.write(": heartbeat\n\n")
 	}
-	return e.write("id: %s\nevent: order\ndata: %s\n\n", f.cursor, f.json)
+	return e.write("id: %s\nevent: %s\ndata: %s\n\n", f.cursor, e.name, f.json)
 }
 
 // end implements listener. The id of the last event is the browser's to keep.

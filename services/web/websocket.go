@@ -51,7 +51,7 @@ func (s *socket) listen(ctx context.Context, gone func()) {
 func (s *socket) tell(f frame) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
-	if err := s.conn.Write(ctx, websocket.MessageText, f.json); err != nil || f.order {
+	if err := s.conn.Write(ctx, websocket.MessageText, f.json); err != nil || f.news {
 		return err
 	}
 	return s.conn.Ping(ctx)

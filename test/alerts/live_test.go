@@ -51,7 +51,8 @@ type hurt struct {
 // at hand (a carrier whose answers get lost, a certificate).
 func hurts() []hurt {
 	return []hurt{
-		{"the provider refuses connections", startDev, providerDown, []string{"ProviderDown page"}},
+		// The call that it cut off may have taken effect, and nobody can look.
+		{"the provider refuses connections", startDev, providerDown, []string{"ProviderDown page", "MoneyInDoubtTooOld ticket"}},
 		{"answers of the provider are lost, and lookups fail", startDev, loseAnswers, []string{"MoneyInDoubtTooOld ticket"}},
 		{"one capture is refused", startDev, refuseCaptures(1), []string{"SagasParked ticket"}},
 		{"six captures are refused", startDev, refuseCaptures(6), []string{"SagasParked ticket", "ParkedGrowing page"}},

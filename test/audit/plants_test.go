@@ -65,8 +65,7 @@ INSERT INTO operation (payment_id, seq, op, state, amount_minor, provider_key, p
     ('00000000-0000-7000-8000-000000000002', 4, 5, 4, 400, 'k2/refund/2', 're_2', '', NULL, NULL),
     ('00000000-0000-7000-8000-000000000003', 1, 1, 5, 900, 'k3', '', 'broke', NULL, NULL),
     ('00000000-0000-7000-8000-000000000004', 1, 1, 3, 900, 'k4', '', '', now(), now());
-BEGIN;
-INSERT INTO journal (id, payment_id, kind, key) VALUES
+WITH journals AS (INSERT INTO journal (id, payment_id, kind, key) VALUES
     ('00000000-0000-7000-8000-000000000011', '00000000-0000-7000-8000-000000000001', 1, ''),
     ('00000000-0000-7000-8000-000000000013', '00000000-0000-7000-8000-000000000001', 3, 'dp_1'),
     ('00000000-0000-7000-8000-000000000014', '00000000-0000-7000-8000-000000000001', 4, 'dp_1'),
@@ -74,7 +73,7 @@ INSERT INTO journal (id, payment_id, kind, key) VALUES
     ('00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000002', 2, 'k2/refund/1'),
     ('00000000-0000-7000-8000-000000000023', '00000000-0000-7000-8000-000000000002', 2, 'k2/refund/2'),
     ('00000000-0000-7000-8000-000000000035', NULL, 5, 'po_1'),
-    ('00000000-0000-7000-8000-000000000037', NULL, 7, 'brk_1');
+    ('00000000-0000-7000-8000-000000000037', NULL, 7, 'brk_1'))
 INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES
     ('00000000-0000-7000-8000-000000000011', 1, 'provider_clearing', 'GBP', 500),
     ('00000000-0000-7000-8000-000000000011', 2, 'revenue', 'GBP', -500),
@@ -96,7 +95,6 @@ INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES
     ('00000000-0000-7000-8000-000000000035', 2, 'provider_clearing', 'GBP', -350),
     ('00000000-0000-7000-8000-000000000037', 1, 'write_offs', 'GBP', 100),
     ('00000000-0000-7000-8000-000000000037', 2, 'customer_receivable', 'GBP', -100);
-COMMIT;
 INSERT INTO operator_action (id, actor, verb, reason, journal_id) VALUES
     ('00000000-0000-7000-8000-000000000041', 'o', 'post a payout', 'it came', '00000000-0000-7000-8000-000000000035'),
     ('00000000-0000-7000-8000-000000000042', 'o', 'post a write_off', 'nobody pays', '00000000-0000-7000-8000-000000000037');`
@@ -130,6 +128,22 @@ var paymentPlants = []plant{
 	{"postings can be added to earlier journals", `ALTER TABLE posting DISABLE TRIGGER journal_is_closed`, "9_ledger_is_append_only"},
 	{"the owner may change postings", `GRANT UPDATE (amount_minor), UPDATE ON posting TO CURRENT_USER`, "9_ledger_is_append_only"},
 	{"all may delete journals", `GRANT DELETE ON journal TO PUBLIC`, "9_ledger_is_append_only"},
+	{"a payment is lost", `DELETE FROM payment WHERE state = 4`, "74_what_is_of_a_payment_has_one"},
+	{"a journal is about nothing", `
+		ALTER TABLE journal DISABLE TRIGGER journal_is_whole; ALTER TABLE posting DISABLE TRIGGER journal_is_closed;
+		INSERT INTO journal (id, payment_id, kind, key)
+		VALUES ('00000000-0000-7000-8000-000000000051', '00000000-0000-7000-8000-000000000009', 6, 'fee_1');
+		INSERT INTO operator_action (id, actor, verb, reason, journal_id)
+		VALUES ('00000000-0000-7000-8000-000000000043', 'o', 'post a fee', 'billed', '00000000-0000-7000-8000-000000000051');
+		INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES
+		    ('00000000-0000-7000-8000-000000000051', 1, 'fees', 'GBP', 1), ('00000000-0000-7000-8000-000000000051', 2, 'bank', 'GBP', -1);
+		ALTER TABLE journal ENABLE TRIGGER journal_is_whole; ALTER TABLE posting ENABLE TRIGGER journal_is_closed`,
+		"74_what_is_of_a_payment_has_one"},
+	{"postings are about nothing", `
+		ALTER TABLE posting DISABLE TRIGGER journal_is_closed;
+		INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES
+		    ('00000000-0000-7000-8000-000000000052', 1, 'fees', 'GBP', 1), ('00000000-0000-7000-8000-000000000052', 2, 'bank', 'GBP', -1);
+		ALTER TABLE posting ENABLE TRIGGER journal_is_closed`, "74_what_is_of_a_payment_has_one"},
 	{"more given back than taken", inLedger(`
 		UPDATE posting SET amount_minor = 2 * amount_minor WHERE journal_id = '00000000-0000-7000-8000-000000000022'`),
 		"10_refunds_within_captures 8_payments_are_their_postings"},

@@ -55,10 +55,16 @@ var whole = map[string]string{
 }
 
 // inTrouble are metrics that a system has only when something went wrong that a load cannot bring about.
-var inTrouble = []*family{{
-	name: "db_client_operation_errors_total", kind: "counter", help: "The count of database client operation errors",
-	series: []series{{labels: map[string]string{"db_system_name": "postgresql", "pgx_operation_type": "query", "tieout_service": "payment"}}},
-}}
+var inTrouble = []*family{
+	{
+		name: "db_client_operation_errors_total", kind: "counter", help: "The count of database client operation errors",
+		series: []series{{labels: map[string]string{"db_system_name": "postgresql", "pgx_operation_type": "query", "tieout_service": "payment"}}},
+	},
+	{
+		name: "tieout_log_lost_total", kind: "counter", help: "Log lines that the collector did not get, because too many waited or it did not take them.",
+		series: []series{{labels: map[string]string{"by": "full"}}},
+	},
+}
 
 // wantReference wants the reference to be what the scrape says.
 func wantReference(t *testing.T, all map[string]*family) {

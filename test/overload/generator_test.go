@@ -22,6 +22,7 @@ import (
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	"github.com/tieout/tieout/pkg/benchtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/test/systemtest"
@@ -218,7 +219,7 @@ func (g *generator) run(load, capacity float64, d time.Duration) *result {
 			rate *= load
 		}
 		out.Go(func() {
-			everyNow(ctx, rate, func(due time.Time) {
+			benchtest.Poisson(ctx, rate, func(due time.Time) {
 				if waiting.Add(1) > maxOut {
 					waiting.Add(-1)
 					r.note(c.name, due, errNotSent)
@@ -260,25 +261,6 @@ func (g *generator) follow(ctx context.Context, r *result) {
 			}
 			return
 		}
-	}
-}
-
-// everyNow calls do at random times, so many a second on average, each with the time at which it was due.
-func everyNow(ctx context.Context, rate float64, do func(due time.Time)) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for due := time.Now(); ; due = due.Add(time.Duration(rand.ExpFloat64() / rate * float64(time.Second))) {
-		if wait := time.Until(due); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				return
-			}
-		} else if ctx.Err() != nil {
-			return
-		}
-		do(due)
 	}
 }
 

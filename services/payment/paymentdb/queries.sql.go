@@ -24,15 +24,25 @@ func (q *Queries) GetJournalTime(ctx context.Context, id uuid.UUID) (time.Time, 
 }
 
 const insertJournals = `-- name: InsertJournals :exec
-INSERT INTO journal (id, payment_id, kind, key, reference, provider_id, effective_at)
-SELECT n.id, NULLIF(n.payment_id, '00000000-0000-0000-0000-000000000000'), n.kind, n.key, n.reference, n.provider_id,
-       NULLIF(n.effective_at, '0001-01-01 00:00:00+00')
-  FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS payment_id, unnest($3::smallint[]) AS kind,
-               unnest($4::text[]) AS key, unnest($5::text[]) AS reference, unnest($6::text[]) AS provider_id,
-               unnest($7::timestamptz[]) AS effective_at) AS n
+WITH journals AS (
+    INSERT INTO journal (id, payment_id, kind, key, reference, provider_id, effective_at)
+    SELECT n.id, NULLIF(n.payment_id, '00000000-0000-0000-0000-000000000000'), n.kind, n.key, n.reference, n.provider_id,
+           NULLIF(n.effective_at, '0001-01-01 00:00:00+00')
+      FROM (SELECT unnest($6::uuid[]) AS id, unnest($7::uuid[]) AS payment_id, unnest($8::smallint[]) AS kind,
+                   unnest($9::text[]) AS key, unnest($10::text[]) AS reference, unnest($11::text[]) AS provider_id,
+                   unnest($12::timestamptz[]) AS effective_at) AS n
+)
+INSERT INTO posting (journal_id, line, account, currency, amount_minor)
+SELECT unnest($1::uuid[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]),
+       unnest($5::bigint[])
 `
 
 type InsertJournalsParams struct {
+	JournalIds   []uuid.UUID
+	Lines        []int16
+	Accounts     []string
+	Currencies   []string
+	Amounts      []int64
 	Ids          []uuid.UUID
 	PaymentIds   []uuid.UUID
 	Kinds        []int16
@@ -42,9 +52,14 @@ type InsertJournalsParams struct {
 	EffectiveAts []time.Time
 }
 
-// The year 1 stands for no time of its own.
+// Journals and their postings are one statement: at its end each must have the other. The year 1 stands for no time of its own.
 func (q *Queries) InsertJournals(ctx context.Context, arg InsertJournalsParams) error {
 	_, err := q.db.Exec(ctx, insertJournals,
+		arg.JournalIds,
+		arg.Lines,
+		arg.Accounts,
+		arg.Currencies,
+		arg.Amounts,
 		arg.Ids,
 		arg.PaymentIds,
 		arg.Kinds,
@@ -52,31 +67,6 @@ func (q *Queries) InsertJournals(ctx context.Context, arg InsertJournalsParams) 
 		arg.Refs,
 		arg.ProviderIds,
 		arg.EffectiveAts,
-	)
-	return err
-}
-
-const insertPostings = `-- name: InsertPostings :exec
-INSERT INTO posting (journal_id, line, account, currency, amount_minor)
-SELECT unnest($1::uuid[]), unnest($2::smallint[]), unnest($3::text[]), unnest($4::text[]),
-       unnest($5::bigint[])
-`
-
-type InsertPostingsParams struct {
-	JournalIds []uuid.UUID
-	Lines      []int16
-	Accounts   []string
-	Currencies []string
-	Amounts    []int64
-}
-
-func (q *Queries) InsertPostings(ctx context.Context, arg InsertPostingsParams) error {
-	_, err := q.db.Exec(ctx, insertPostings,
-		arg.JournalIds,
-		arg.Lines,
-		arg.Accounts,
-		arg.Currencies,
-		arg.Amounts,
 	)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -273,6 +274,23 @@ func TestBreaker_OpensBeforeAProviderThatHangs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A saga whose payment could not be sent waits longer each time, up to some seconds, and the others wait behind it: a provider that
+// refuses all connections is asked four times in ten seconds, whatever the load was.
+func TestBreaker_OpensBeforeAProviderThatIsSeldomAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refuse := func(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }
+		s := scriptedSim(t, rpc.BreakerConfig{}, nil, refuse)
+		begun := time.Now()
+		for s.Do(t.Context(), anyCharge); s.Breaker().State() == BreakerClosed; s.Do(t.Context(), anyCharge) {
+			if time.Since(begun) > 15*time.Second {
+				t.Fatalf("it is closed, %s after the provider went down", time.Since(begun))
+			}
+			<-time.After(2500 * time.Millisecond)
+		}
+	})
 }
 
 func TestBreaker_NoDeclinedCardEverOpensIt(t *testing.T) {

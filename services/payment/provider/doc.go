@@ -11,5 +11,6 @@
 //
 // What speaks against the provider, and opens the breaker, is no answer: connections that are refused or die, no whole
 // answer within the call's timeout, and 5xx. Whatever else it answers shows that it is up, even what cannot be read. A
-// caller who went away, or left it less than half the timeout, says nothing either way.
+// caller who went away, or left it less than half the timeout, says nothing either way. Where calls are too few for a rate,
+// three in a row open it, if none has succeeded for a window.
 package provider

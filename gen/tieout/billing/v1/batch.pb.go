@@ -3323,10 +3323,9 @@ const file_tieout_billing_v1_batch_proto_rawDesc = "" +
 	"FileFormat\x12\x1b\n" +
 	"\x17FILE_FORMAT_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fFILE_FORMAT_CSV\x10\x01\x12\x1a\n" +
-	"\x16FILE_FORMAT_JSON_LINES\x10\x022\xd9\x0f\n" +
-	"\fBatchService\x12j\n" +
-	"\vUploadBatch\x12%.tieout.billing.v1.UploadBatchRequest\x1a&.tieout.billing.v1.UploadBatchResponse\"\n" +
-	"\xea\xf9\x18\x06\b\x03\x10\x05\x18\x01(\x01\x12\x90\x01\n" +
+	"\x16FILE_FORMAT_JSON_LINES\x10\x022\x91\x10\n" +
+	"\fBatchService\x12}\n" +
+	"\vUploadBatch\x12%.tieout.billing.v1.UploadBatchRequest\x1a&.tieout.billing.v1.UploadBatchResponse\"\x1d\xea\xf9\x18\x06\b\x03\x10\x05\x18\x01\x82\xd3\xe4\x93\x02\r\"\v/v1/batches(\x01\x12\x90\x01\n" +
 	"\n" +
 	"StartBatch\x12$.tieout.billing.v1.StartBatchRequest\x1a%.tieout.billing.v1.StartBatchResponse\"5\xea\xf9\x18\n" +
 	"\b\x03\x10\x05\x18\x01\"\x02\b\n" +
@@ -3347,9 +3346,9 @@ const file_tieout_billing_v1_batch_proto_rawDesc = "" +
 	"\x82\xd3\xe4\x93\x02\r\x12\v/v1/batches\x12\x97\x01\n" +
 	"\x0eListBatchItems\x12(.tieout.billing.v1.ListBatchItemsRequest\x1a).tieout.billing.v1.ListBatchItemsResponse\"0\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/batches/{batch_id}/items\x12\xab\x01\n" +
 	"\x13ListBatchRejections\x12-.tieout.billing.v1.ListBatchRejectionsRequest\x1a..tieout.billing.v1.ListBatchRejectionsResponse\"5\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02#\x12!/v1/batches/{batch_id}/rejections\x12\xab\x01\n" +
-	"\x13ListBatchDuplicates\x12-.tieout.billing.v1.ListBatchDuplicatesRequest\x1a..tieout.billing.v1.ListBatchDuplicatesResponse\"5\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02#\x12!/v1/batches/{batch_id}/duplicates\x12e\n" +
+	"\x13ListBatchDuplicates\x12-.tieout.billing.v1.ListBatchDuplicatesRequest\x1a..tieout.billing.v1.ListBatchDuplicatesResponse\"5\xea\xf9\x18\b\b\x03\x10\x04\"\x02\b\x1e\x82\xd3\xe4\x93\x02#\x12!/v1/batches/{batch_id}/duplicates\x12\x89\x01\n" +
 	"\n" +
-	"WatchBatch\x12$.tieout.billing.v1.WatchBatchRequest\x1a%.tieout.billing.v1.WatchBatchResponse\"\b\xea\xf9\x18\x04\b\x03\x10\x040\x01\x12{\n" +
+	"WatchBatch\x12$.tieout.billing.v1.WatchBatchRequest\x1a%.tieout.billing.v1.WatchBatchResponse\",\xea\xf9\x18\x04\b\x03\x10\x04\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/batches/{batch_id}/watch0\x01\x12{\n" +
 	"\x10SetProviderLimit\x12*.tieout.billing.v1.SetProviderLimitRequest\x1a+.tieout.billing.v1.SetProviderLimitResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x01\x18\x01\"\x02\b\n" +
 	"\x12\x7f\n" +

@@ -47,7 +47,8 @@ type BatchServiceClient interface {
 	// row becomes an item or a rejection. Nothing is charged before StartBatch.
 	//
 	// A file that is in a batch already is refused with BATCH_DUPLICATE, which names that batch. A stream that ends too
-	// early leaves nothing; the file is sent again, under the same key.
+	// early leaves nothing; the file is sent again, under the same key. Over REST the body is the file as it is, of any
+	// size, and the parameters are its header.
 	UploadBatch(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadBatchRequest, UploadBatchResponse], error)
 	// Has the items of a planned batch charged. Refused with BATCH_HAS_DUPLICATES when earlier batches have items with
 	// the same references, unless that is accepted; with BATCH_STATE_REFUSED when it is not planned.
@@ -73,8 +74,8 @@ type BatchServiceClient interface {
 	ListBatchRejections(ctx context.Context, in *ListBatchRejectionsRequest, opts ...grpc.CallOption) (*ListBatchRejectionsResponse, error)
 	// Lists the items of a batch whose reference an earlier batch has, in the order of the file.
 	ListBatchDuplicates(ctx context.Context, in *ListBatchDuplicatesRequest, opts ...grpc.CallOption) (*ListBatchDuplicatesResponse, error)
-	// Sends a batch as it stands, and again as it goes on, until it has ended. It ends with SHUTTING_DOWN when the server
-	// stops: watch again.
+	// Sends a batch as it stands, and again as it goes on, and after 15 seconds without that, until it has ended. It ends
+	// with SHUTTING_DOWN when the server stops: watch again.
 	WatchBatch(ctx context.Context, in *WatchBatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchBatchResponse], error)
 	// Says how fast items may be charged at a provider account, and how many at once. It holds at once, for batches that
 	// run as well.
@@ -253,7 +254,8 @@ type BatchServiceServer interface {
 	// row becomes an item or a rejection. Nothing is charged before StartBatch.
 	//
 	// A file that is in a batch already is refused with BATCH_DUPLICATE, which names that batch. A stream that ends too
-	// early leaves nothing; the file is sent again, under the same key.
+	// early leaves nothing; the file is sent again, under the same key. Over REST the body is the file as it is, of any
+	// size, and the parameters are its header.
 	UploadBatch(grpc.ClientStreamingServer[UploadBatchRequest, UploadBatchResponse]) error
 	// Has the items of a planned batch charged. Refused with BATCH_HAS_DUPLICATES when earlier batches have items with
 	// the same references, unless that is accepted; with BATCH_STATE_REFUSED when it is not planned.
@@ -279,8 +281,8 @@ type BatchServiceServer interface {
 	ListBatchRejections(context.Context, *ListBatchRejectionsRequest) (*ListBatchRejectionsResponse, error)
 	// Lists the items of a batch whose reference an earlier batch has, in the order of the file.
 	ListBatchDuplicates(context.Context, *ListBatchDuplicatesRequest) (*ListBatchDuplicatesResponse, error)
-	// Sends a batch as it stands, and again as it goes on, until it has ended. It ends with SHUTTING_DOWN when the server
-	// stops: watch again.
+	// Sends a batch as it stands, and again as it goes on, and after 15 seconds without that, until it has ended. It ends
+	// with SHUTTING_DOWN when the server stops: watch again.
 	WatchBatch(*WatchBatchRequest, grpc.ServerStreamingServer[WatchBatchResponse]) error
 	// Says how fast items may be charged at a provider account, and how many at once. It holds at once, for batches that
 	// run as well.

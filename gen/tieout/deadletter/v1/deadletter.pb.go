@@ -11,6 +11,7 @@ package deadletterv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/tieout/tieout/gen/tieout/options/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1678,7 +1679,7 @@ var File_tieout_deadletter_v1_deadletter_proto protoreflect.FileDescriptor
 
 const file_tieout_deadletter_v1_deadletter_proto_rawDesc = "" +
 	"\n" +
-	"%tieout/deadletter/v1/deadletter.proto\x12\x14tieout.deadletter.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftieout/options/v1/options.proto\"\xcc\x06\n" +
+	"%tieout/deadletter/v1/deadletter.proto\x12\x14tieout.deadletter.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftieout/options/v1/options.proto\"\xcc\x06\n" +
 	"\n" +
 	"DeadLetter\x12$\n" +
 	"\x0edead_letter_id\x18\x01 \x01(\tR\fdeadLetterId\x12\x18\n" +
@@ -1814,17 +1815,17 @@ const file_tieout_deadletter_v1_deadletter_proto_rawDesc = "" +
 	"#DEAD_LETTER_OPERATION_STATE_PLANNED\x10\x01\x12'\n" +
 	"#DEAD_LETTER_OPERATION_STATE_RUNNING\x10\x02\x12(\n" +
 	"$DEAD_LETTER_OPERATION_STATE_FINISHED\x10\x03\x12'\n" +
-	"#DEAD_LETTER_OPERATION_STATE_EXPIRED\x10\x042\xe0\a\n" +
-	"\x11DeadLetterService\x12|\n" +
-	"\x0fListDeadLetters\x12,.tieout.deadletter.v1.ListDeadLettersRequest\x1a-.tieout.deadletter.v1.ListDeadLettersResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12v\n" +
-	"\rGetDeadLetter\x12*.tieout.deadletter.v1.GetDeadLetterRequest\x1a+.tieout.deadletter.v1.GetDeadLetterResponse\"\f\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
-	"\x12\x84\x01\n" +
-	"\x11RedriveDeadLetter\x12..tieout.deadletter.v1.RedriveDeadLetterRequest\x1a/.tieout.deadletter.v1.RedriveDeadLetterResponse\"\x0e\xea\xf9\x18\n" +
-	"\b\x04\x10\x03\x18\x01\"\x02\b\x1e\x12\x84\x01\n" +
-	"\x11DiscardDeadLetter\x12..tieout.deadletter.v1.DiscardDeadLetterRequest\x1a/.tieout.deadletter.v1.DiscardDeadLetterResponse\"\x0e\xea\xf9\x18\n" +
+	"#DEAD_LETTER_OPERATION_STATE_EXPIRED\x10\x042\x87\t\n" +
+	"\x11DeadLetterService\x12\x93\x01\n" +
+	"\x0fListDeadLetters\x12,.tieout.deadletter.v1.ListDeadLettersRequest\x1a-.tieout.deadletter.v1.ListDeadLettersResponse\"#\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/deadLetters\x12\x9e\x01\n" +
+	"\rGetDeadLetter\x12*.tieout.deadletter.v1.GetDeadLetterRequest\x1a+.tieout.deadletter.v1.GetDeadLetterResponse\"4\xea\xf9\x18\b\b\x04\x10\x04\"\x02\b\n" +
+	"\x82\xd3\xe4\x93\x02\"\x12 /v1/deadLetters/{dead_letter_id}\x12\xb7\x01\n" +
+	"\x11RedriveDeadLetter\x12..tieout.deadletter.v1.RedriveDeadLetterRequest\x1a/.tieout.deadletter.v1.RedriveDeadLetterResponse\"A\xea\xf9\x18\n" +
+	"\b\x04\x10\x03\x18\x01\"\x02\b\x1e\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/deadLetters/{dead_letter_id}:redrive\x12\xb7\x01\n" +
+	"\x11DiscardDeadLetter\x12..tieout.deadletter.v1.DiscardDeadLetterRequest\x1a/.tieout.deadletter.v1.DiscardDeadLetterResponse\"A\xea\xf9\x18\n" +
 	"\b\x04\x10\x03\x18\x01\"\x02\b\n" +
-	"\x12\x96\x01\n" +
+	"\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/deadLetters/{dead_letter_id}:discard\x12\x96\x01\n" +
 	"\x17PlanDeadLetterOperation\x124.tieout.deadletter.v1.PlanDeadLetterOperationRequest\x1a5.tieout.deadletter.v1.PlanDeadLetterOperationResponse\"\x0e\xea\xf9\x18\n" +
 	"\b\x04\x10\x05\x18\x01\"\x02\b<\x12\x99\x01\n" +
 	"\x18ApplyDeadLetterOperation\x125.tieout.deadletter.v1.ApplyDeadLetterOperationRequest\x1a6.tieout.deadletter.v1.ApplyDeadLetterOperationResponse\"\x0e\xea\xf9\x18\n" +

@@ -1,0 +1,159 @@
+package cost
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
+	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
+	"github.com/tieout/tieout/pkg/rpcerr"
+	"github.com/tieout/tieout/pkg/service"
+	"github.com/tieout/tieout/pkg/service/servicetest"
+	"github.com/tieout/tieout/pkg/waittest"
+	"github.com/tieout/tieout/test/systemtest"
+)
+
+// budget is what an order that goes well may cost at most, on average over many that are under way at once: about a tenth more than
+// it does. What is written together with others depends on how many wait at a moment, and has more room. When an order has become
+// cheaper, lower the number; when it must cost more, say in the commit why.
+var budget = []struct {
+	what string
+	most float64
+}{
+	{"rows inserted", 58},
+	{"rows updated", 31},
+	{"rows deleted", 1},
+	{"bytes of WAL", 39_000},
+	{"events", 7.5},
+	{"commits", 1},
+	{"statements", 8},
+	{"allocations", 5_800},
+	{"bytes allocated", 760_000},
+}
+
+const (
+	ordered = 500
+	skus    = 10
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// TestOrder_CostsNoMore has orders go through the whole system, and compares what each has cost with the budget.
+func TestOrder_CostsNoMore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs Postgres")
+	}
+	server := countingServer(t)
+	world := systemtest.NewWorldOn(t, func(s service.Service) string { return pgtest.DurableDSN(t, server, s.Name, s.Migrations...) })
+	world.ProviderTimeout = 10 * time.Second // none is in doubt, however slow the machine is
+	rows := rowsOf(t, world)
+	cfg := servicetest.Config()
+	cfg.NATS.URL, cfg.AuditEvery = world.NATS.URL(), time.Hour
+	process, err := service.Start(t.Context(), cfg, t.Output(), world.Services()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := sync.OnceValue(process.Stop)
+	t.Cleanup(func() { _ = stopped() })
+	conn := servicetest.Dial(t, process, "test")
+	r := &inventoryv1.ReceiveStockRequest{IdempotencyKey: "receive-all"}
+	for i := range skus {
+		r.Lines = append(r.Lines, &inventoryv1.StockLine{Sku: fmt.Sprintf("SKU-%d", i), Quantity: ordered})
+	}
+	if _, err := inventoryv1.NewInventoryServiceClient(conn).ReceiveStock(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	js := bustest.Connect(t, world.NATS)
+	settle(t, world, js)
+
+	before := readCounters(t, server, js)
+	orderAll(t, orderv1.NewOrderServiceClient(conn), js.Conn())
+	settle(t, world, js)
+	after := readCounters(t, server, js)
+	if err := stopped(); err != nil { // its connections tell Postgres what they have counted, at the latest when they end
+		t.Fatal(err)
+	}
+	inserted, updated, deleted := rowsOf(t, world).since(rows)
+	spent := map[string]int64{"rows inserted": inserted, "rows updated": updated, "rows deleted": deleted}
+	for what, n := range after {
+		spent[what] = n - before[what]
+	}
+	var report strings.Builder
+	for _, b := range budget {
+		each := float64(spent[b.what]) / ordered
+		fmt.Fprintf(&report, "%-16s %12.2f of %g\n", b.what, each, b.most)
+		if each > b.most {
+			t.Errorf("an order costs %.2f %s, more than %g", each, b.what, b.most)
+		}
+	}
+	t.Logf("an order of %d at once costs\n%s", ordered, &report)
+}
+
+// orderAll places all orders at once, and waits until they are completed.
+func orderAll(t *testing.T, orders orderv1.OrderServiceClient, conn *nats.Conn) {
+	t.Helper()
+	var ending sync.WaitGroup
+	ending.Add(ordered)
+	sub, err := conn.Subscribe("evt.orchestrator.order.completed.*", func(*nats.Msg) { ending.Done() })
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var placing sync.WaitGroup
+	for n := range ordered {
+		placing.Go(func() {
+			r := &orderv1.PlaceOrderRequest{
+				IdempotencyKey: fmt.Sprintf("order-%06d", n), CustomerId: "c-1", PaymentMethod: "pm_ok", ShipTo: &commonv1.Address{Country: "GB"},
+				Lines: []*orderv1.OrderLine{{Sku: fmt.Sprintf("SKU-%d", n%skus), Quantity: 1, UnitPrice: &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: 255}}},
+			}
+			_, err := orders.PlaceOrder(t.Context(), r)
+			for rpcerr.Is(err, rpcerr.Overloaded) {
+				<-time.After(20 * time.Millisecond)
+				_, err = orders.PlaceOrder(t.Context(), r)
+			}
+			if err != nil {
+				t.Errorf("placing order %d: %v", n, err)
+			}
+		})
+	}
+	placing.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	ended := make(chan struct{})
+	go func() { ending.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Fatal("not all orders are completed within a minute")
+	}
+	if err := sub.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// settle waits until every event is published, and every consumer has taken it in.
+func settle(t *testing.T, world *systemtest.World, js jetstream.JetStream) {
+	t.Helper()
+	for name, pool := range world.Pool {
+		waittest.Until(t, name+" has published its events", func() bool {
+			var left bool
+			if err := pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)`).Scan(&left); err != nil {
+				t.Fatal(err)
+			}
+			return !left
+		})
+	}
+	waittest.Until(t, "all consumers have taken in what there is", func() bool { return behind(t, js) == 0 })
+}
