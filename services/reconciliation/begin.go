@@ -120,7 +120,7 @@ func (s store) undo(ctx context.Context, number, by int32, matches []int64) erro
 	if err := s.q.UndoFindings(ctx, reconciliationdb.UndoFindingsParams{Number: number, Matches: matches}); err != nil {
 		return fmt.Errorf("undoing matches: %w", err)
 	}
-	if err := s.q.DeactivateLegs(ctx, reconciliationdb.DeactivateLegsParams{Number: number, Matches: matches}); err != nil {
+	if err := s.q.UndoMatches(ctx, reconciliationdb.UndoMatchesParams{Number: number, Matches: matches}); err != nil {
 		return fmt.Errorf("undoing matches: %w", err)
 	}
 	return nil

@@ -305,21 +305,17 @@ func (s store) matchByHand(ctx context.Context, bid BreakID, evidence string) (*
 	if err != nil {
 		return nil, err
 	}
-	matchID, err := s.q.InsertHandMatch(ctx, reconciliationdb.InsertHandMatchParams{BreakID: bid.UUID(), Evidence: evidence})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // a break without movements
-	}
+	made, err := s.q.InsertHandMatch(ctx, reconciliationdb.InsertHandMatchParams{BreakID: bid.UUID(), Evidence: evidence})
 	if err != nil {
 		return nil, fmt.Errorf("making match by hand: %w", err)
 	}
-	elsewhere, err := s.q.InsertHandLegs(ctx, reconciliationdb.InsertHandLegsParams{BreakID: bid.UUID(), MatchID: matchID})
-	if err != nil {
-		return nil, fmt.Errorf("making legs by hand: %w", err)
+	if made.Movements == 0 {
+		return nil, nil //nolint:nilnil // a break without movements
 	}
-	if elsewhere > 0 {
-		return nil, rpcerr.New(rpcerr.BreakMovementMatched, "%d movements of %s are in another match", elsewhere, bid)
+	if made.Elsewhere > 0 {
+		return nil, rpcerr.New(rpcerr.BreakMovementMatched, "%d movements of %s are in another match", made.Elsewhere, bid)
 	}
-	return &matchID, s.closeByHand(ctx, last.Number, matchID)
+	return &made.MatchID, s.closeByHand(ctx, last.Number, made.MatchID)
 }
 
 func (s store) insertAction(ctx context.Context, actor, verb, target, reason string) error {

@@ -70,11 +70,11 @@ func TestBreak_WhoseMovementIsMatchedElsewhereIsNotClosedByHand(t *testing.T) {
 	f := setupBreaks(t)
 	s, id := f.missing(1250)
 	f.sees(partition7, true, s)
-	f.exec(`INSERT INTO match_leg (match_id, movement_id) VALUES (1, $1)`, s.ours[0].id)
+	f.exec(`INSERT INTO match_pair (match_id, ours_id, partition_id, pass) VALUES (1, $1, 1, 1)`, s.ours[0].id)
 	_, err := f.decide(f.ann, id, verb(accept))
 	rpcerrtest.Want(t, err, rpcerr.BreakMovementMatched)
 	f.wantState(id, isOpen, asNone)
-	if n := scan[int64](f, `SELECT count(*) FROM match`); n != 0 {
+	if n := scan[int64](f, `SELECT count(*) FROM match WHERE id <> 1`); n != 0 {
 		t.Errorf("%d matches are left behind", n)
 	}
 }

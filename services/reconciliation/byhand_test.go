@@ -97,8 +97,7 @@ func TestByHand_IsForWhatARunHasLeftOpen(t *testing.T) {
 	f.deliver(mv{id: "ch_1", amount: 5})
 	f.run(asOf)
 	f.deliver(mv{id: "ch_later", amount: 5})
-	f.exec(`INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score) VALUES (-1, 1, 0, 0, 0, 0);
-INSERT INTO match_leg (match_id, movement_id) SELECT -1, id FROM movement`)
+	f.exec(`INSERT INTO match_pair (match_id, number, theirs_id, partition_id, pass) SELECT -1, row_number() OVER (), id, 1, 0 FROM movement`)
 	err := pg.InTx(t.Context(), f.reconciliation.pool, func(tx *pg.Tx) error { return newStore(tx).closeByHand(t.Context(), 1, -1) })
 	if e, ok := rpcerr.FromError(err); !ok || e.Reason != rpcerr.MovementNotOpen {
 		t.Errorf("got %v", err)

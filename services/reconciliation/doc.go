@@ -9,7 +9,7 @@
 //
 // It owns the tables partition, delivery and movement (what each side says); statement_file, statement and repeated_key (what
 // was taken in); rule_set, rule_activation and signing_key (what runs go by); run, run_partition, run_piece, run_finding, run_day
-// and run_transit (what they came to); match, match_leg, provisional_match and open_movement (what is the same); break,
+// and run_transit (what they came to); match_pair with the views match and match_leg, provisional_match and open_movement (what is the same); break,
 // break_movement, break_event and break_journal (what is different, and what is done about it), and break_operation with its
 // items and totals (one decision on many breaks); order_fact, doubt, ledger_minute, ledger_progress and payout_posting (what was
 // told, and what follows from it); and operator_action (who decided what, and why).

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -64,7 +65,8 @@ func (s store) sightings(ctx context.Context, number int32, p partition) ([]sigh
 	for _, r := range rows {
 		about = append(append(about, r.Ours...), r.Theirs...)
 	}
-	movements, err := s.q.ListSighted(ctx, about)
+	slices.Sort(about) // so that they are looked up in the order in which they lie
+	movements, err := s.q.ListSighted(ctx, slices.Compact(about))
 	if err != nil {
 		return nil, fmt.Errorf("reading what was found in %s: %w", p, err)
 	}
@@ -169,7 +171,7 @@ func (r *runner) finish(ctx context.Context, t tenure, taken reconciliationdb.Ta
 func (r *runner) finished(ctx context.Context, rid RunID, o outcome) {
 	r.watchers.Notify(rid.UUID())
 	st := newStore(r.pool)
-	if _, err := st.db.Exec(ctx, `SELECT brin_summarize_new_values('match_leg_of_match')`); err != nil {
+	if _, err := st.db.Exec(ctx, `SELECT brin_summarize_new_values('match_pair_of_match')`); err != nil {
 		r.log.InfoContext(ctx, "the legs of matches are found more slowly until the table is vacuumed", slog.Any("error", err))
 	}
 	made, err := st.run(ctx, rid)
@@ -189,7 +191,7 @@ func (r *runner) cancelled(ctx context.Context, t tenure, rid RunID) error {
 			return fmt.Errorf("waiting for those who begin runs: %w", err)
 		}
 		for _, undo := range []func(context.Context, int32) error{
-			q.UndoRunLegs, q.UndoRunMatches, q.UndoRunResults, q.UndoRunOpen, q.UndoRunClosed, q.UndoRunUndone, q.UndoRunReopened,
+			q.UndoRunMatches, q.UndoRunResults, q.UndoRunOpen, q.UndoRunClosed, q.UndoRunUndone, q.UndoRunReopened,
 			q.UndoRunTaken,
 		} {
 			if err := undo(ctx, t.number); err != nil {

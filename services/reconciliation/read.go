@@ -218,8 +218,9 @@ func (s store) matchRows(ctx context.Context, q matchQuery) (rows []reconciliati
 			return nil, noRun(q.run)
 		}
 		if err == nil {
+			after := max(q.after, matchID(number, 0)) // behind it they are without gaps
 			rows, err = s.q.MatchesOfRun(ctx, reconciliationdb.MatchesOfRunParams{
-				After: max(q.after, matchID(number, 0)), Until: matchID(number, maxPlace), N: q.n,
+				After: after, Until: min(after+int64(q.n), matchID(number, maxPlace)),
 			})
 		}
 	}

@@ -81,7 +81,7 @@ var places = []struct{ name, table, when string }{
 	{"a later result", "run_partition", "NEW.run_number = 2 AND EXISTS (SELECT FROM run_partition p WHERE p.run_number = 2)"},
 	{"what was found", "run_finding", "NEW.run_number = 2 AND NEW.partition_id > 1"},
 	{"what is open", "open_movement", "NEW.since_run = 2"},
-	{"legs", "match_leg", "NEW.match_id > (2::bigint << 32) + 4"},
+	{"pairs", "match_pair", "NEW.match_id > (2::bigint << 32) + 4"},
 }
 
 func TestRun_GoesOnWhereItFailed(t *testing.T) {

@@ -2,6 +2,7 @@ package reconciliation
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -119,7 +120,7 @@ func TestRun_BeginsOnceWhoeverRaces(t *testing.T) {
 	f := setupRuns(t)
 	ours, theirs := pairs("ch", 5)
 	f.deliver(slices.Concat(ours, theirs)...)
-	release := f.lock("match_leg") // so that the first one stays under way
+	release := f.lock("match_pair") // so that the first one stays under way
 	keys := []string{"the-one-key", "the-one-key", "another-key", "a-third-key"}
 	runs, errs := make([]string, len(keys)), make([]error, len(keys))
 	var racing sync.WaitGroup
@@ -156,9 +157,11 @@ func TestMatch_OfTheSameMovementTwiceIsRefusedByTheDatabase(t *testing.T) {
 	ours, theirs := pairs("ch", 1)
 	f.deliver(slices.Concat(ours, theirs)...)
 	f.run(asOf)
-	_, err := f.db.Exec(t.Context(), `INSERT INTO match_leg (match_id, movement_id) SELECT 99, movement_id FROM match_leg LIMIT 1`)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.ConstraintName != "match_leg_active" {
-		t.Errorf("a second match of a movement: %v", err)
+	for _, side := range []string{"ours", "theirs"} {
+		_, err := f.db.Exec(t.Context(), fmt.Sprintf(`INSERT INTO match_pair (match_id, %[1]s_id, partition_id, pass) SELECT 99, %[1]s_id, 1, 1 FROM match_pair`, side))
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.ConstraintName != "match_pair_"+side {
+			t.Errorf("a second match of a movement of %s: %v", side, err)
+		}
 	}
 }
 

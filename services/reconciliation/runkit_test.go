@@ -269,7 +269,7 @@ func (f *runFixture) tables() map[string][]string {
 	return map[string][]string{
 		"match": pgtest.Column[string](f, f.db, `
 SELECT format('%s %s %s %s', m.id, m.pass, m.score, string_agg(v.key::text || l.active, ',' ORDER BY v.key))
-  FROM match m JOIN match_leg l ON l.match_id = m.id JOIN movement v ON v.id = l.movement_id GROUP BY m.id ORDER BY m.id`),
+  FROM match m JOIN match_leg l ON l.match_id = m.id JOIN movement v ON v.id = l.movement_id GROUP BY m.id, m.pass, m.score ORDER BY m.id`),
 		"open": pgtest.Column[string](f, f.db, `
 SELECT format('%s %s %s', v.key, o.since_run, o.until_run) FROM open_movement o JOIN movement v ON v.id = o.movement_id ORDER BY v.key, o.since_run`),
 		"run": pgtest.Column[string](f, f.db, `SELECT format('%s %s %s', number, state, encode(digest, 'hex')) FROM run ORDER BY number`),
@@ -423,8 +423,8 @@ func (f *runFixture) byHand(notes ...string) (matchID int64) {
 	matchID = int64(-f.keys)
 	f.between(func(st store, last int32) error {
 		_, err := st.db.Exec(f.Context(), `
-WITH m AS (INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score) SELECT $1, min(partition_id), 0, 0, 0, 0 FROM movement WHERE id = ANY ($2))
-INSERT INTO match_leg (match_id, movement_id) SELECT $1, unnest($2::bigint[])`, matchID, movements)
+INSERT INTO match_pair (match_id, number, ours_id, theirs_id, partition_id, pass)
+SELECT $1, row_number() OVER (), CASE WHEN ours THEN id END, CASE WHEN NOT ours THEN id END, min(partition_id) OVER (), 0 FROM movement WHERE id = ANY ($2)`, matchID, movements)
 		if err != nil {
 			return err
 		}

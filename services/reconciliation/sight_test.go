@@ -73,11 +73,11 @@ func TestSight_WhatIsMatchedIsClosedAsMatched(t *testing.T) {
 	s.ours = append(s.ours, f.movements(1, true, 7)...)
 	id := BreakID(s.id()).String()
 	f.sees(partition7, true, s)
-	f.exec(`INSERT INTO match_leg (match_id, movement_id) VALUES (1, $1)`, s.ours[0].id)
+	f.exec(`INSERT INTO match_pair (match_id, ours_id, partition_id, pass) VALUES (1, $1, 1, 1)`, s.ours[0].id)
 	f.sees(partition7, true)
 	f.wantState(id, isResolved, asVanished) // one of two only
 	f.sees(partition7, true, s)
-	f.exec(`INSERT INTO match_leg (match_id, movement_id) VALUES (1, $1)`, s.ours[1].id)
+	f.exec(`INSERT INTO match_pair (match_id, number, ours_id, partition_id, pass) VALUES (1, 2, $1, 1, 1)`, s.ours[1].id)
 	f.sees(partition7, true)
 	f.wantState(id, isResolved, asMatched)
 }

@@ -17,16 +17,16 @@ import (
 
 func TestVerify_FindsWhatWasChanged(t *testing.T) {
 	t.Parallel()
-	const last = `(SELECT max(id) FROM match)`
+	const last = `(SELECT max(match_id) FROM match_pair)`
 	for name, c := range map[string]struct {
 		change string
 		digest bool   // whether it still comes to the same
 		says   string // of the first difference
 	}{
-		"a score":             {`UPDATE match SET score = 7 WHERE id = ` + last, true, "is stored as"},
-		"who is matched":      {`UPDATE match_leg l SET movement_id = (SELECT o.movement_id FROM open_movement o LIMIT 1) WHERE ctid = (SELECT ctid FROM match_leg WHERE match_id = ` + last + ` LIMIT 1)`, true, "is stored as of"},
-		"a match is missing":  {`DELETE FROM match WHERE id = ` + last, true, "is not stored"},
-		"a match too many":    {`INSERT INTO match SELECT id + 1, partition_id, pass, ours_by, theirs_by, score, evidence FROM match WHERE id = ` + last, true, "matches are stored"},
+		"a score":             {`UPDATE match_pair SET score = 7 WHERE match_id = ` + last, true, "is stored as"},
+		"who is matched":      {`UPDATE match_pair SET ours_id = (SELECT o.movement_id FROM open_movement o LIMIT 1) WHERE match_id = ` + last, true, "is stored as of"},
+		"a match is missing":  {`DELETE FROM match_pair WHERE match_id = ` + last, true, "is not stored"},
+		"a match too many":    {`INSERT INTO match_pair (match_id, ours_id, partition_id, pass) SELECT match_id + 1, 99, partition_id, pass FROM match_pair WHERE match_id = ` + last, true, "matches are stored"},
 		"an amount":           {`UPDATE movement SET amount_minor = amount_minor + 1 WHERE id = (SELECT min(movement_id) FROM match_leg)`, false, ""},
 		"amounts that tie":    {`UPDATE movement SET amount_minor = 99 WHERE provider_id = 'ch_003'`, false, "came to"},
 		"a reference":         {`UPDATE movement SET reference = 'ord_other' WHERE provider_id = 'ch_003'`, false, "came to"},
@@ -73,7 +73,7 @@ func TestVerify_IsForRunsThatHaveFinished(t *testing.T) {
 	f := setupRuns(t)
 	ours, theirs := pairs("ch", 4)
 	f.deliver(append(ours, theirs...)...)
-	release := f.lock("match_leg")
+	release := f.lock("match_pair")
 	begun, err := f.begin(asOf)
 	if err != nil {
 		t.Fatal(err)

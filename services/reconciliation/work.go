@@ -131,6 +131,9 @@ func (w *work) parts(ctx context.Context) ([]*part, error) {
 // account matches an account: at the provider, then across currencies, then at the bank. What partitions come to is stored while it
 // is noted, and while those that follow are matched.
 func (w *work) account(ctx context.Context, parts []*part) error {
+	if err := w.load(ctx, parts); err != nil {
+		return err
+	}
 	split := slices.IndexFunc(parts, func(p *part) bool { return p.stage == stageBank })
 	if split < 0 {
 		split = len(parts)
@@ -156,9 +159,6 @@ func (w *work) account(ctx context.Context, parts []*part) error {
 
 // side matches the partitions of one stage of an account.
 func (w *work) side(ctx context.Context, side, provider []*part, begun chan<- *part) error {
-	if err := w.load(ctx, side); err != nil {
-		return err
-	}
 	for _, p := range side {
 		if p.stage == stageBank {
 			if err := w.adjust(ctx, p, provider); err != nil {
@@ -211,7 +211,7 @@ func (w *work) store(ctx context.Context, begun <-chan *part) error {
 	return nil
 }
 
-// load reads the rows of partitions of one stage, both sides at once.
+// load reads the rows of partitions, both sides at once: few of them are the bank's, and the database looks at all movements in any case.
 func (w *work) load(ctx context.Context, parts []*part) error {
 	ours := &loader{ours: true, halves: map[partitionID]*half{}, tokens: w.tokens, seen: w.seen}
 	theirs := &loader{halves: map[partitionID]*half{}, tokens: w.tokens, seen: w.seen}

@@ -2,13 +2,11 @@ package reconciliation
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
@@ -65,13 +63,9 @@ type pieceID struct {
 // piece is matches that are written in one transaction.
 type piece struct {
 	pieceID
-	matches []byte // as COPY takes them
-	legs    []leg
-	n       int32
+	pairs              []byte // as COPY takes them
+	matches, movements int32
 }
-
-// leg is a movement of a match.
-type leg struct{ movement, match int64 }
 
 // newWriter makes the writer of a run, as far as it has come.
 func newWriter(ctx context.Context, pool *pgxpool.Pool, t tenure) (*writer, error) {
@@ -149,14 +143,14 @@ func (w *writer) cut(ctx context.Context, p *part, hand func(*piece) error) erro
 		return hand(made)
 	}
 	for m := range p.all() {
-		if made == nil || int(made.n) == w.pieceSize {
+		if made == nil || int(made.matches) == w.pieceSize {
 			if err := finish(); err != nil {
 				return err
 			}
-			made = &piece{pieceID: pieceID{p.id, next}}
+			made = &piece{pieceID: pieceID{p.id, next}, pairs: make([]byte, 0, int64(pairSize)*min(int64(w.pieceSize), p.first+p.matches()-place))}
 			next++
 		}
-		made.n++
+		made.matches++
 		if !w.written[made.pieceID] {
 			made.add(p, matchID(w.number, place), m)
 		}
@@ -165,23 +159,37 @@ func (w *writer) cut(ctx context.Context, p *part, hand func(*piece) error) erro
 	return finish()
 }
 
+// add adds the pairs of a match: one, nearly always.
 func (made *piece) add(p *part, id int64, m match.Match) {
-	b := made.matches
-	b = binary.BigEndian.AppendUint16(b, 7)
-	b = appendInt64(b, id)
-	b = appendInt32(b, p.id)
-	for _, n := range []int16{int16(m.Pass), int16(m.OursBy), int16(m.TheirsBy), m.Score} {
-		b = binary.BigEndian.AppendUint32(b, 2)
-		b = binary.BigEndian.AppendUint16(b, uint16(n))
+	made.movements += int32(len(m.Ours) + len(m.Theirs))
+	for i := range max(len(m.Ours), len(m.Theirs)) {
+		b := binary.BigEndian.AppendUint16(made.pairs, 10)
+		b = appendInt64(b, id)
+		b = appendMovement(b, p.oursIDs, m.Ours, i)
+		b = appendMovement(b, p.theirsIDs, m.Theirs, i)
+		b = appendInt32(b, p.id)
+		b = appendInt32(b, int32(i)+1)
+		for _, n := range []int16{int16(m.Pass), int16(m.OursBy), int16(m.TheirsBy), m.Score} {
+			b = binary.BigEndian.AppendUint32(b, 2)
+			b = binary.BigEndian.AppendUint16(b, uint16(n))
+		}
+		b = binary.BigEndian.AppendUint32(b, uint32(len(m.Evidence)))
+		made.pairs = append(b, m.Evidence...)
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(len(m.Evidence)))
-	made.matches = append(b, m.Evidence...)
-	for _, i := range m.Ours {
-		made.legs = append(made.legs, leg{p.oursIDs[i], id})
+}
+
+// pairSize is how many bytes a pair takes whose match has no evidence.
+const pairSize = 2 + 3*12 + 2*8 + 4*6 + 4
+
+// pairColumns are the columns of a pair, in the order in which add has them.
+const pairColumns = "match_id, ours_id, theirs_id, partition_id, number, pass, ours_by, theirs_by, score, evidence"
+
+// appendMovement appends the id of a movement of one side of a match, or NULL where it has no more.
+func appendMovement(b []byte, ids []int64, places []int32, i int) []byte {
+	if i >= len(places) {
+		return append(b, 0xff, 0xff, 0xff, 0xff)
 	}
-	for _, j := range m.Theirs {
-		made.legs = append(made.legs, leg{p.theirsIDs[j], id})
-	}
+	return appendInt64(b, ids[places[i]])
 }
 
 func appendInt64(b []byte, n int64) []byte {
@@ -194,31 +202,20 @@ func appendInt32(b []byte, n int32) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(n))
 }
 
-// write stores a piece. The legs go in the order of their movements, which is that of the index that keeps a movement from being
-// in two matches.
+// write stores a piece.
 func (w *writer) write(ctx context.Context, made *piece) error {
-	slices.SortFunc(made.legs, func(a, b leg) int { return cmp.Compare(a.movement, b.movement) })
-	legs := make([]byte, 0, len(made.legs)*26)
-	for _, l := range made.legs {
-		legs = binary.BigEndian.AppendUint16(legs, 2)
-		legs = appendInt64(legs, l.match)
-		legs = appendInt64(legs, l.movement)
-	}
 	return pg.InTx(ctx, w.pool, func(tx *pg.Tx) error {
 		st := newStore(tx)
 		if err := st.hold(ctx, w.tenure); err != nil {
 			return err
 		}
 		err := st.q.InsertPiece(ctx, reconciliationdb.InsertPieceParams{
-			RunNumber: w.number, PartitionID: made.partition, Piece: made.piece, Matches: made.n, Movements: int32(len(made.legs)),
+			RunNumber: w.number, PartitionID: made.partition, Piece: made.piece, Matches: made.matches, Movements: made.movements,
 		})
 		if err != nil {
 			return fmt.Errorf("writing piece: %w", err)
 		}
-		if err := copyIn(ctx, tx, "match (id, partition_id, pass, ours_by, theirs_by, score, evidence)", made.matches); err != nil {
-			return err
-		}
-		return copyIn(ctx, tx, "match_leg (match_id, movement_id)", legs)
+		return copyIn(ctx, tx, "match_pair ("+pairColumns+")", made.pairs)
 	})
 }
 

@@ -18,14 +18,12 @@ SELECT (m.delivery::bigint << 32) + m.place, gen_random_uuid(), 1, m.ours, m.kin
   FROM (VALUES (1, 1, true, 1, 0, 100), (1, 2, true, 1, 0, 200), (1, 3, true, 1, 0, 300), (1, 4, true, 1, 2, 999),
                (2, 1, false, 1, 0, 100), (2, 2, false, 1, 0, 201), (2, 3, false, 5, 0, -7), (2, 4, false, 1, 0, 400), (2, 5, false, 1, 0, 500),
                (2, 6, true, 1, 0, 400), (3, 1, true, 1, 0, 500), (3, 2, true, 1, 0, 600)) AS m (delivery, place, ours, kind, standing, minor);
-INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score) VALUES
-    ((1::bigint << 32) + 1, 1, 1, 0, 0, 1000), ((1::bigint << 32) + 2, 1, 7, 0, 0, 1000), ((1::bigint << 32) + 3, 1, 2, 0, 0, 900),
-    (-1, 1, 0, 0, 0, 0), ((3::bigint << 32) + 1, 1, 1, 0, 0, 1000);
-INSERT INTO match_leg (match_id, movement_id, active, undone_run)
-SELECT l.match, (l.delivery::bigint << 32) + l.place, l.undone IS NULL, l.undone
-  FROM (VALUES ((1::bigint << 32) + 1, 1, 1, NULL), ((1::bigint << 32) + 1, 2, 1, NULL), ((1::bigint << 32) + 2, 2, 3, NULL),
-               ((1::bigint << 32) + 3, 2, 4, 2), ((1::bigint << 32) + 3, 2, 6, 2), (-1, 1, 2, NULL), (-1, 2, 2, NULL),
-               ((3::bigint << 32) + 1, 2, 5, NULL), ((3::bigint << 32) + 1, 3, 1, NULL)) AS l (match, delivery, place, undone);
+INSERT INTO match_pair (match_id, number, ours_id, theirs_id, partition_id, pass, undone_run) VALUES
+    ((1::bigint << 32) + 1, 1, (1::bigint << 32) + 1, (2::bigint << 32) + 1, 1, 1, 0),
+    ((1::bigint << 32) + 2, 1, NULL, (2::bigint << 32) + 3, 1, 7, 0),
+    ((1::bigint << 32) + 3, 1, (2::bigint << 32) + 6, (2::bigint << 32) + 4, 1, 2, 2),
+    (-1, 1, (1::bigint << 32) + 2, NULL, 1, 0, 0), (-1, 2, NULL, (2::bigint << 32) + 2, 1, 0, 0),
+    ((3::bigint << 32) + 1, 1, (3::bigint << 32) + 1, (2::bigint << 32) + 5, 1, 1, 0);
 INSERT INTO open_movement (movement_id, since_run, partition_id, until_run, by_hand) VALUES
     ((1::bigint << 32) + 2, 1, 1, 2, true), ((1::bigint << 32) + 3, 1, 1, NULL, false), ((2::bigint << 32) + 2, 1, 1, 2, true),
     ((2::bigint << 32) + 4, 1, 1, NULL, false), ((2::bigint << 32) + 5, 1, 1, 3, false), ((2::bigint << 32) + 6, 1, 1, NULL, false);
@@ -40,11 +38,14 @@ VALUES (1, 1, 0, 'TIMING_OPEN', false, ARRAY[(1::bigint << 32) + 3], '{}', -300,
 var runPlants = []plant{
 	{"rules can be changed", `ALTER TABLE rule_set DISABLE TRIGGER rule_set_is_append_only`, "9_rules_are_append_only"},
 	{"activations can be removed", `DROP TRIGGER rule_activation_is_append_only ON rule_activation`, "9_rules_are_append_only"},
-	{"a match loses its legs", `DELETE FROM match_leg WHERE match_id = -1`, "61_matches_have_their_legs 62_nothing_is_lost"},
-	{"a match is lost", `DELETE FROM match WHERE id = -1`, "61_matches_have_their_legs"},
-	{"a match of a run is lost", `DELETE FROM match WHERE id = (1::bigint << 32) + 1`, "61_matches_have_their_legs 63_runs_are_their_partitions"},
-	{"half a match is undone", `UPDATE match_leg SET active = false, undone_run = 2 WHERE match_id = -1 AND movement_id >> 32 = 1`,
+	{"a match loses its legs", `DELETE FROM match_pair WHERE match_id = -1 AND number = 1`, "61_matches_have_their_legs 62_nothing_is_lost"},
+	{"a match is told twice", `UPDATE match_pair SET number = 1 WHERE match_id = -1`, "61_matches_have_their_legs"},
+	{"a match is lost", `DELETE FROM match_pair WHERE match_id = -1`, "62_nothing_is_lost"},
+	{"a match of a run is lost", `DELETE FROM match_pair WHERE match_id = (1::bigint << 32) + 1`, "62_nothing_is_lost 63_runs_are_their_partitions"},
+	{"half a match is undone", `UPDATE match_pair SET undone_run = 2 WHERE match_id = -1 AND number = 1`,
 		"61_matches_have_their_legs 62_nothing_is_lost"},
+	{"a movement is on the wrong side", `UPDATE match_pair SET ours_id = theirs_id, theirs_id = NULL WHERE match_id = -1 AND number = 2`,
+		"61_matches_have_their_legs"},
 	{"a match is across partitions", `UPDATE movement SET partition_id = 2 WHERE amount_minor = 100 AND ours`,
 		"61_matches_have_their_legs 64_days_are_movements"},
 	{"what is open is forgotten", `DELETE FROM open_movement WHERE until_run IS NULL AND movement_id >> 32 = 1`, "62_nothing_is_lost"},
@@ -54,8 +55,7 @@ var runPlants = []plant{
 	{"what is due has no break", `UPDATE run_finding SET code = 'MISSING_AT_PROVIDER'`, "39_what_is_open_is_explained"},
 	{"what was found is not told", `UPDATE run_partition SET told = false`, "63_runs_are_their_partitions"},
 	{"a cancelled run has left something", `
-		INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score) VALUES ((2::bigint << 32) + 1, 1, 1, 0, 0, 1000);
-		INSERT INTO match_leg (match_id, movement_id) VALUES ((2::bigint << 32) + 1, (3::bigint << 32) + 2)`, "63_runs_are_their_partitions"},
+		INSERT INTO match_pair (match_id, ours_id, partition_id, pass) VALUES ((2::bigint << 32) + 1, (3::bigint << 32) + 2, 1, 1)`, "63_runs_are_their_partitions"},
 	{"an amount is changed", `UPDATE movement SET amount_minor = 301 WHERE amount_minor = 300`, "64_days_are_movements"},
 	{"a day is counted twice", `UPDATE run_day SET amount_minor = 2402 WHERE amount_minor = 1201`, "64_days_are_movements"},
 	{"what needs no counterpart does not count", `DELETE FROM run_day WHERE ours AND kind = 5`, "64_days_are_movements"},

@@ -616,20 +616,6 @@ func (q *Queries) CurrenciesOf(ctx context.Context, fileID uuid.UUID) ([]string,
 	return items, nil
 }
 
-const deactivateLegs = `-- name: DeactivateLegs :exec
-UPDATE match_leg SET active = false, undone_run = $1::int WHERE match_id = ANY ($2::bigint[]) AND active
-`
-
-type DeactivateLegsParams struct {
-	Number  int32
-	Matches []int64
-}
-
-func (q *Queries) DeactivateLegs(ctx context.Context, arg DeactivateLegsParams) error {
-	_, err := q.db.Exec(ctx, deactivateLegs, arg.Number, arg.Matches)
-	return err
-}
-
 const decideBreakJournal = `-- name: DecideBreakJournal :exec
 UPDATE break_journal SET state = $1, approved_by = $2, next_at = now() WHERE break_id = $3 AND number = $4
 `
@@ -1656,49 +1642,42 @@ func (q *Queries) InsertBreakOperation(ctx context.Context, arg InsertBreakOpera
 	return err
 }
 
-const insertHandLegs = `-- name: InsertHandLegs :one
-WITH all_of_it AS (
-    SELECT movement_id FROM break_movement WHERE break_id = $1
-), legs AS (
-    INSERT INTO match_leg (match_id, movement_id) SELECT $2, a.movement_id FROM all_of_it a ORDER BY a.movement_id
-        ON CONFLICT (movement_id) WHERE active DO NOTHING
-    RETURNING movement_id
-)
-SELECT ((SELECT count(*) FROM all_of_it) - (SELECT count(*) FROM legs))::bigint
-`
-
-type InsertHandLegsParams struct {
-	BreakID uuid.UUID
-	MatchID int64
-}
-
-// Tells how many movements of the break are in another match, and so have become no leg.
-func (q *Queries) InsertHandLegs(ctx context.Context, arg InsertHandLegsParams) (int64, error) {
-	row := q.db.QueryRow(ctx, insertHandLegs, arg.BreakID, arg.MatchID)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
-}
-
 const insertHandMatch = `-- name: InsertHandMatch :one
-INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
-SELECT -nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, $1
-  FROM break_movement b JOIN movement m ON m.id = b.movement_id
- WHERE b.break_id = $2 HAVING count(*) > 0
-RETURNING id
+WITH made AS MATERIALIZED (
+    SELECT -nextval('match_place_by_hand') AS match_id
+), legs AS (
+    SELECT m.id, m.ours, min(m.partition_id) OVER () AS partition_id, row_number() OVER (ORDER BY m.id) AS number
+      FROM break_movement b JOIN movement m ON m.id = b.movement_id WHERE b.break_id = $1
+), pairs AS (
+    INSERT INTO match_pair (match_id, ours_id, theirs_id, partition_id, number, pass, evidence)
+    SELECT made.match_id, CASE WHEN legs.ours THEN legs.id END, CASE WHEN NOT legs.ours THEN legs.id END, legs.partition_id, legs.number, 0, $2
+      FROM made, legs ORDER BY legs.id
+        ON CONFLICT DO NOTHING
+    RETURNING match_id
+)
+SELECT made.match_id::bigint AS match_id, (SELECT count(*) FROM legs) AS movements,
+       ((SELECT count(*) FROM legs) - (SELECT count(*) FROM pairs))::bigint AS elsewhere
+  FROM made
 `
 
 type InsertHandMatchParams struct {
-	Evidence string
 	BreakID  uuid.UUID
+	Evidence string
 }
 
-// Makes a match of all movements of a break; no row where it has none. Its id is less than zero: it is no run's.
-func (q *Queries) InsertHandMatch(ctx context.Context, arg InsertHandMatchParams) (int64, error) {
-	row := q.db.QueryRow(ctx, insertHandMatch, arg.Evidence, arg.BreakID)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
+type InsertHandMatchRow struct {
+	MatchID   int64
+	Movements int64
+	Elsewhere int64
+}
+
+// Makes a match of all movements of a break, and tells how many these are, and how many of them are in another match and so have not
+// come into this one. Its id is less than zero: it is no run's.
+func (q *Queries) InsertHandMatch(ctx context.Context, arg InsertHandMatchParams) (InsertHandMatchRow, error) {
+	row := q.db.QueryRow(ctx, insertHandMatch, arg.BreakID, arg.Evidence)
+	var i InsertHandMatchRow
+	err := row.Scan(&i.MatchID, &i.Movements, &i.Elsewhere)
+	return i, err
 }
 
 const insertMovements = `-- name: InsertMovements :many
@@ -3843,17 +3822,16 @@ func (q *Queries) MatchesOfPayment(ctx context.Context, arg MatchesOfPaymentPara
 
 const matchesOfRun = `-- name: MatchesOfRun :many
 SELECT id, partition_id, pass, ours_by, theirs_by, score, evidence FROM match
- WHERE id > $1::bigint AND id <= $2::bigint ORDER BY id LIMIT $3
+ WHERE id > $1::bigint AND id <= $2::bigint ORDER BY id
 `
 
 type MatchesOfRunParams struct {
 	After int64
 	Until int64
-	N     int32
 }
 
 func (q *Queries) MatchesOfRun(ctx context.Context, arg MatchesOfRunParams) ([]Match, error) {
-	rows, err := q.db.Query(ctx, matchesOfRun, arg.After, arg.Until, arg.N)
+	rows, err := q.db.Query(ctx, matchesOfRun, arg.After, arg.Until)
 	if err != nil {
 		return nil, err
 	}
@@ -5443,7 +5421,7 @@ func (q *Queries) StoredFindings(ctx context.Context, arg StoredFindingsParams) 
 }
 
 const storedLegs = `-- name: StoredLegs :many
-SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
+SELECT l.movement_id::bigint AS movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
  WHERE l.active AND m.partition_id = $1 AND m.day <= $2 ORDER BY l.movement_id
 `
 
@@ -5479,9 +5457,11 @@ func (q *Queries) StoredLegs(ctx context.Context, arg StoredLegsParams) ([]Store
 }
 
 const storedMatches = `-- name: StoredMatches :many
-SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
-  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN $1::bigint AND $2::bigint
- WHERE m.id BETWEEN $1::bigint AND $2::bigint GROUP BY m.id ORDER BY m.id
+SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, l.movements
+  FROM match m JOIN (
+       SELECT match_id, array_agg(movement_id ORDER BY movement_id)::bigint[] AS movements FROM match_leg
+        WHERE match_id BETWEEN $1::bigint AND $2::bigint GROUP BY match_id) l ON l.match_id = m.id
+ WHERE m.id BETWEEN $1::bigint AND $2::bigint ORDER BY m.id
 `
 
 type StoredMatchesParams struct {
@@ -5769,7 +5749,7 @@ const undoFindings = `-- name: UndoFindings :exec
 UPDATE run_finding f SET undone_run = $1::int
   FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
           FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active
-         WHERE t.id = ANY ($2::bigint[]) GROUP BY t.id) u
+         WHERE t.id = ANY ($2::bigint[]) GROUP BY t.id, t.partition_id) u
  WHERE f.matched AND f.undone_run IS NULL AND f.partition_id = u.partition_id AND f.run_number = u.run_number
    AND f.ours || f.theirs && u.movements
 `
@@ -5785,6 +5765,20 @@ func (q *Queries) UndoFindings(ctx context.Context, arg UndoFindingsParams) erro
 	return err
 }
 
+const undoMatches = `-- name: UndoMatches :exec
+UPDATE match_pair SET undone_run = $1::int WHERE match_id = ANY ($2::bigint[]) AND undone_run = 0
+`
+
+type UndoMatchesParams struct {
+	Number  int32
+	Matches []int64
+}
+
+func (q *Queries) UndoMatches(ctx context.Context, arg UndoMatchesParams) error {
+	_, err := q.db.Exec(ctx, undoMatches, arg.Number, arg.Matches)
+	return err
+}
+
 const undoRunClosed = `-- name: UndoRunClosed :exec
 UPDATE open_movement SET until_run = NULL WHERE until_run = $1::int AND NOT by_hand
 `
@@ -5794,17 +5788,8 @@ func (q *Queries) UndoRunClosed(ctx context.Context, number int32) error {
 	return err
 }
 
-const undoRunLegs = `-- name: UndoRunLegs :exec
-DELETE FROM match_leg WHERE match_id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
-`
-
-func (q *Queries) UndoRunLegs(ctx context.Context, number int32) error {
-	_, err := q.db.Exec(ctx, undoRunLegs, number)
-	return err
-}
-
 const undoRunMatches = `-- name: UndoRunMatches :exec
-DELETE FROM match WHERE id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
+DELETE FROM match_pair WHERE match_id BETWEEN ($1::int)::bigint << 32 AND (($1::int)::bigint << 32) + 2147483647
 `
 
 func (q *Queries) UndoRunMatches(ctx context.Context, number int32) error {
@@ -5823,8 +5808,8 @@ func (q *Queries) UndoRunOpen(ctx context.Context, number int32) error {
 
 const undoRunReopened = `-- name: UndoRunReopened :exec
 WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = $1::int RETURNING match_id),
-     legs AS (UPDATE match_leg SET active = true, undone_run = NULL WHERE match_id IN (SELECT match_id FROM back) AND undone_run = $1::int RETURNING movement_id)
-DELETE FROM open_movement WHERE since_run + 1 = $1::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs)
+     pairs AS (UPDATE match_pair SET undone_run = 0 WHERE match_id IN (SELECT match_id FROM back) AND undone_run = $1::int RETURNING ours_id, theirs_id)
+DELETE FROM open_movement WHERE since_run + 1 = $1::int AND until_run IS NULL AND movement_id IN (SELECT ours_id FROM pairs UNION ALL SELECT theirs_id FROM pairs)
 `
 
 // Provisional matches that the run undid hold again.
@@ -5860,7 +5845,7 @@ const undoRunUndone = `-- name: UndoRunUndone :exec
 UPDATE run_finding f SET undone_run = NULL
   FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
           FROM match t JOIN match_leg l ON l.match_id = t.id JOIN provisional_match p ON p.match_id = t.id AND p.until_run = $1::int
-         GROUP BY t.id) u
+         GROUP BY t.id, t.partition_id) u
  WHERE f.matched AND f.undone_run = $1::int AND f.partition_id = u.partition_id AND f.run_number = u.run_number
    AND f.ours || f.theirs && u.movements
 `

@@ -69,12 +69,12 @@ SELECT @number, partition_id, day, last, true, -count(*), -sum(amount)
 UPDATE run_finding f SET undone_run = @number::int
   FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
           FROM match t JOIN match_leg l ON l.match_id = t.id AND l.active
-         WHERE t.id = ANY (@matches::bigint[]) GROUP BY t.id) u
+         WHERE t.id = ANY (@matches::bigint[]) GROUP BY t.id, t.partition_id) u
  WHERE f.matched AND f.undone_run IS NULL AND f.partition_id = u.partition_id AND f.run_number = u.run_number
    AND f.ours || f.theirs && u.movements;
 
--- name: DeactivateLegs :exec
-UPDATE match_leg SET active = false, undone_run = @number::int WHERE match_id = ANY (@matches::bigint[]) AND active;
+-- name: UndoMatches :exec
+UPDATE match_pair SET undone_run = @number::int WHERE match_id = ANY (@matches::bigint[]) AND undone_run = 0;
 
 -- name: RunUnderWay :one
 SELECT number, id FROM run WHERE state = 1;
@@ -158,11 +158,8 @@ SELECT number, state, telling, cancelling FROM run WHERE id = @id FOR UPDATE;
 -- name: AskToCancel :exec
 UPDATE run SET cancelling = @cancelling WHERE number = @number;
 
--- name: UndoRunLegs :exec
-DELETE FROM match_leg WHERE match_id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
-
 -- name: UndoRunMatches :exec
-DELETE FROM match WHERE id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
+DELETE FROM match_pair WHERE match_id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
 
 -- name: UndoRunResults :exec
 WITH p AS (DELETE FROM run_partition WHERE run_number = @number::int),
@@ -181,15 +178,15 @@ UPDATE open_movement SET until_run = NULL WHERE until_run = @number::int AND NOT
 -- name: UndoRunReopened :exec
 -- Provisional matches that the run undid hold again.
 WITH back AS (UPDATE provisional_match SET until_run = NULL WHERE until_run = @number::int RETURNING match_id),
-     legs AS (UPDATE match_leg SET active = true, undone_run = NULL WHERE match_id IN (SELECT match_id FROM back) AND undone_run = @number::int RETURNING movement_id)
-DELETE FROM open_movement WHERE since_run + 1 = @number::int AND until_run IS NULL AND movement_id IN (SELECT movement_id FROM legs);
+     pairs AS (UPDATE match_pair SET undone_run = 0 WHERE match_id IN (SELECT match_id FROM back) AND undone_run = @number::int RETURNING ours_id, theirs_id)
+DELETE FROM open_movement WHERE since_run + 1 = @number::int AND until_run IS NULL AND movement_id IN (SELECT ours_id FROM pairs UNION ALL SELECT theirs_id FROM pairs);
 
 -- name: UndoRunUndone :exec
 -- What was found about provisional matches that the run undid counts again.
 UPDATE run_finding f SET undone_run = NULL
   FROM (SELECT t.partition_id, (t.id >> 32)::int AS run_number, array_agg(l.movement_id) AS movements
           FROM match t JOIN match_leg l ON l.match_id = t.id JOIN provisional_match p ON p.match_id = t.id AND p.until_run = @number::int
-         GROUP BY t.id) u
+         GROUP BY t.id, t.partition_id) u
  WHERE f.matched AND f.undone_run = @number::int AND f.partition_id = u.partition_id AND f.run_number = u.run_number
    AND f.ours || f.theirs && u.movements;
 
@@ -290,7 +287,7 @@ SELECT p.stage, count(*) FROM open_movement o JOIN partition p ON p.id = o.parti
 
 -- name: MatchesOfRun :many
 SELECT id, partition_id, pass, ours_by, theirs_by, score, evidence FROM match
- WHERE id > @after::bigint AND id <= @until::bigint ORDER BY id LIMIT @n;
+ WHERE id > @after::bigint AND id <= @until::bigint ORDER BY id;
 
 -- name: MatchesOfMovement :many
 -- Those that hold, and those that were undone.
@@ -343,9 +340,11 @@ SELECT l.movement_id FROM before s JOIN match_leg l ON l.match_id = s.match_id J
 
 -- name: StoredMatches :many
 -- Matches of a run in a range, each with its movements, also undone ones.
-SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, array_agg(l.movement_id ORDER BY l.movement_id)::bigint[] AS movements
-  FROM match m LEFT JOIN match_leg l ON l.match_id = m.id AND l.match_id BETWEEN @first::bigint AND @last::bigint
- WHERE m.id BETWEEN @first::bigint AND @last::bigint GROUP BY m.id ORDER BY m.id;
+SELECT m.id, m.partition_id, m.pass, m.ours_by, m.theirs_by, m.score, m.evidence, l.movements
+  FROM match m JOIN (
+       SELECT match_id, array_agg(movement_id ORDER BY movement_id)::bigint[] AS movements FROM match_leg
+        WHERE match_id BETWEEN @first::bigint AND @last::bigint GROUP BY match_id) l ON l.match_id = m.id
+ WHERE m.id BETWEEN @first::bigint AND @last::bigint ORDER BY m.id;
 
 -- name: CountStoredMatches :one
 SELECT count(*) FROM match WHERE id BETWEEN (@number::int)::bigint << 32 AND ((@number::int)::bigint << 32) + 2147483647;
@@ -355,7 +354,7 @@ SELECT id, key FROM movement WHERE id = ANY (@ids::bigint[]);
 
 -- name: StoredLegs :many
 -- What is matched of movements of a partition up to a day, by movement.
-SELECT l.movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
+SELECT l.movement_id::bigint AS movement_id, l.match_id FROM match_leg l JOIN movement m ON m.id = l.movement_id
  WHERE l.active AND m.partition_id = @partition_id AND m.day <= @until ORDER BY l.movement_id;
 
 -- name: StoredPasses :many
@@ -1027,23 +1026,23 @@ SELECT coalesce(min(p.stage), 0)::smallint FROM break_movement b JOIN movement m
  WHERE b.break_id = @break_id;
 
 -- name: InsertHandMatch :one
--- Makes a match of all movements of a break; no row where it has none. Its id is less than zero: it is no run's.
-INSERT INTO match (id, partition_id, pass, ours_by, theirs_by, score, evidence)
-SELECT -nextval('match_place_by_hand'), min(m.partition_id), 0, 0, 0, 0, @evidence
-  FROM break_movement b JOIN movement m ON m.id = b.movement_id
- WHERE b.break_id = @break_id HAVING count(*) > 0
-RETURNING id;
-
--- name: InsertHandLegs :one
--- Tells how many movements of the break are in another match, and so have become no leg.
-WITH all_of_it AS (
-    SELECT movement_id FROM break_movement WHERE break_id = @break_id
+-- Makes a match of all movements of a break, and tells how many these are, and how many of them are in another match and so have not
+-- come into this one. Its id is less than zero: it is no run's.
+WITH made AS MATERIALIZED (
+    SELECT -nextval('match_place_by_hand') AS match_id
 ), legs AS (
-    INSERT INTO match_leg (match_id, movement_id) SELECT @match_id, a.movement_id FROM all_of_it a ORDER BY a.movement_id
-        ON CONFLICT (movement_id) WHERE active DO NOTHING
-    RETURNING movement_id
+    SELECT m.id, m.ours, min(m.partition_id) OVER () AS partition_id, row_number() OVER (ORDER BY m.id) AS number
+      FROM break_movement b JOIN movement m ON m.id = b.movement_id WHERE b.break_id = @break_id
+), pairs AS (
+    INSERT INTO match_pair (match_id, ours_id, theirs_id, partition_id, number, pass, evidence)
+    SELECT made.match_id, CASE WHEN legs.ours THEN legs.id END, CASE WHEN NOT legs.ours THEN legs.id END, legs.partition_id, legs.number, 0, @evidence
+      FROM made, legs ORDER BY legs.id
+        ON CONFLICT DO NOTHING
+    RETURNING match_id
 )
-SELECT ((SELECT count(*) FROM all_of_it) - (SELECT count(*) FROM legs))::bigint;
+SELECT made.match_id::bigint AS match_id, (SELECT count(*) FROM legs) AS movements,
+       ((SELECT count(*) FROM legs) - (SELECT count(*) FROM pairs))::bigint AS elsewhere
+  FROM made;
 
 -- name: InsertBreakJournal :exec
 INSERT INTO break_journal (break_id, number, key, kind, state, from_account, to_account, currency, amount_minor, reason, asked_by)
