@@ -9,7 +9,7 @@ import (
 
 const (
 	// spare is how much garbage may gather, in bytes, as far as the bounds of GOGC allow.
-	spare          = 256 << 20
+	spare          = 512 << 20
 	minGOGC        = 100 // Go's own
 	maxGOGC        = 400
 	lookAtMemory   = time.Second
