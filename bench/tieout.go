@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,16 +177,12 @@ func (t *tieout) awaitNone(ctx context.Context, gauges ...string) error {
 
 // metrics reads the metrics that have labels.
 func (t *tieout) metrics(ctx context.Context, each func(name string, value float64)) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, t.ready.Metrics, nil)
+	body, err := get(ctx, t.ready.Metrics)
 	if err != nil {
 		return err
 	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	lines := bufio.NewScanner(answer.Body)
+	defer body.Close()
+	lines := bufio.NewScanner(body)
 	for lines.Scan() {
 		name, value, ok := strings.Cut(lines.Text(), "} ")
 		if !ok || strings.HasPrefix(name, "#") {

@@ -20,14 +20,7 @@ func TestDo_WritesWhatGatheredMeanwhileInOneTransaction(t *testing.T) {
 	f, gate := setup(t), newGate()
 	g := f.group(groupcommit.Config[string, string]{Writers: 1, Apply: gate.apply})
 	f.run(g)
-	var callers sync.WaitGroup
-	do := func(key string) {
-		callers.Go(func() {
-			if got, err := g.Do(t.Context(), key); got != key || err != nil {
-				t.Errorf("%s: got %q, %v", key, got, err)
-			}
-		})
-	}
+	do, done := f.callers(g)
 	do("first")
 	<-gate.begun
 	keys := []string{"first"}
@@ -37,7 +30,7 @@ func TestDo_WritesWhatGatheredMeanwhileInOneTransaction(t *testing.T) {
 	}
 	f.awaitWaiting(100)
 	close(gate.open)
-	callers.Wait()
+	done()
 	// The last caller may have been on its way yet.
 	if got := f.applied(); len(got) > 3 || got[0] != 1 || got[1] < 90 {
 		t.Errorf("sizes of the batches: got %v, want 1 and then 100", got)
@@ -50,14 +43,7 @@ func TestDo_BeginsASecondTransactionWhenABatchIsFull(t *testing.T) {
 	f, gate := setup(t), newGate()
 	g := f.group(groupcommit.Config[string, string]{MaxBatch: 4, Apply: gate.apply})
 	f.run(g)
-	var callers sync.WaitGroup
-	do := func(key string) {
-		callers.Go(func() {
-			if got, err := g.Do(t.Context(), key); got != key || err != nil {
-				t.Errorf("%s: got %q, %v", key, got, err)
-			}
-		})
-	}
+	do, done := f.callers(g)
 	do("first")
 	<-gate.begun
 	for _, key := range []string{"k1", "k2", "k3"} {
@@ -70,7 +56,7 @@ func TestDo_BeginsASecondTransactionWhenABatchIsFull(t *testing.T) {
 	do("k4")
 	waittest.Until(t, "a second transaction runs", func() bool { return slices.Equal(f.applied(), []int{1, 4}) })
 	close(gate.open)
-	callers.Wait()
+	done()
 	f.wantEffects("first", "k1", "k2", "k3", "k4")
 }
 

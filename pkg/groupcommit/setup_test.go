@@ -110,6 +110,18 @@ func (f *fixture) runUntil(ctx context.Context, g *group) (wait func()) {
 	return running.Wait
 }
 
+// callers gives a function that hands in one more write, whose result must be its key, and one that waits for all of them.
+func (f *fixture) callers(g *group) (do func(key string), done func()) {
+	var calls sync.WaitGroup
+	return func(key string) {
+		calls.Go(func() {
+			if got, err := g.Do(f.Context(), key); got != key || err != nil {
+				f.Errorf("%s: got %q, %v", key, got, err)
+			}
+		})
+	}, calls.Wait
+}
+
 // measured gives a metric's value; of a histogram the sum.
 func (f *fixture) measured(name string) (sum float64, count uint64) {
 	f.Helper()

@@ -51,20 +51,10 @@ func (f *fixture) placeREST(url, key, country string) (restOrder, bool) {
 	f.Helper()
 	body := fmt.Sprintf(`{"customer_id":"c-1","payment_method":"pm_ok","ship_to":{"country":%q},
 "lines":[{"sku":"MUG","quantity":1,"unit_price":{"currency_code":"GBP","minor_units":"255"}}]}`, country)
-	r, err := http.NewRequestWithContext(f.Context(), http.MethodPost, url+"/orders", strings.NewReader(body))
-	if err != nil {
-		f.Fatal(err)
-	}
-	r.Header.Set("Idempotency-Key", key)
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		f.Fatal(err)
-	}
-	defer answer.Body.Close()
-	raw, err := io.ReadAll(answer.Body)
 	var told restTold
-	if err != nil || json.Unmarshal(raw, &told) != nil || told.Order == nil {
-		f.Fatalf("got %d %s, %v", answer.StatusCode, raw, err)
+	answer := f.do(http.MethodPost, url+"/orders", key, body, http.StatusOK, &told)
+	if told.Order == nil {
+		f.Fatalf("got %+v, which is no order", told)
 	}
 	return *told.Order, answer.Header.Get("Idempotency-Replayed") == "true"
 }
