@@ -2,6 +2,7 @@ package payment
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -211,7 +212,9 @@ func TestRefundPayment_InParallelGivesBackNoMoreThanThereIs(t *testing.T) {
 	for i := range 8 { // five fit
 		wg.Go(func() {
 			if _, err := b.refundPart(t, fmt.Sprintf("refund-%d", i), id, gbp(250)); err != nil {
-				if e, ok := rpcerr.FromError(err); !ok || e.Reason != rpcerr.RefundExceeded && e.Reason != rpcerr.PaymentStateRefused {
+				// The provider refuses what does not fit where it is slow, and knows of a refund sooner than we do.
+				e, ok := rpcerr.FromError(err)
+				if !ok || !slices.Contains([]rpcerr.Reason{rpcerr.RefundExceeded, rpcerr.PaymentStateRefused, rpcerr.RefundRefused}, e.Reason) {
 					t.Error(err)
 				}
 			}
