@@ -113,6 +113,7 @@ func (g *Group[W, R]) acknowledgeEarly(ctx context.Context, batch []item[W, R], 
 	for i, w := range batch {
 		g.answer(ctx, w, results[i])
 	}
+	go g.write(context.WithoutCancel(ctx)) // in place of this writer
 	select {}
 }
 
