@@ -168,27 +168,18 @@ func (g *generator) measured() (m measures) {
 	return m
 }
 
-// capacity measures how many orders end a second while there are always enough under way, and some reads.
+// capacity measures how many orders a second can be worked off with all that follows of them: so many are kept under way for a
+// time, with some reads, and the clock runs until the last has ended and its events are told. What is put off while there is
+// too much to do counts, as it does in a load that lasts.
 func (g *generator) capacity(d time.Duration) float64 {
 	g.Helper()
 	var calling sync.WaitGroup
 	var placed atomic.Int64
-	var atWarm float64
-	var warm time.Time
-	began := time.Now()
-	before := g.measured().ended
+	began, before := time.Now(), g.measured().ended
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	for now := range ticker.C {
-		ended := g.measured().ended
-		if warm.IsZero() && now.Sub(began) > d/3 {
-			warm, atWarm = now, ended
-		}
-		if now.Sub(began) > d {
-			calling.Wait()
-			return (ended - atWarm) / now.Sub(warm).Seconds()
-		}
-		for range underWay - int(float64(placed.Load())-(ended-before)) {
+	for now := began; now.Sub(began) < d; now = <-ticker.C {
+		for range underWay - int(float64(placed.Load())-(g.measured().ended-before)) {
 			placed.Add(1)
 			calling.Go(func() {
 				if g.call(g.Context(), "new") != nil {
@@ -202,7 +193,9 @@ func (g *generator) capacity(d time.Duration) float64 {
 			})
 		}
 	}
-	return 0
+	calling.Wait()
+	g.settle()
+	return (g.measured().ended - before) / time.Since(began).Seconds()
 }
 
 // run has calls come in an open loop.
