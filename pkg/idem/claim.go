@@ -200,8 +200,9 @@ type Ending struct {
 
 // EndAll ends claims in one transaction, as the Apply of a groupcommit.Group. Write is given those that are still
 // held, by their index in ascending order, and gives an outcome for each; unlike under OnceAll, what it wrote stays
-// with a definite refusal too, and with a claim that is given back. An outcome with any other error ends nothing: the
-// claim goes on until its lease ends. Of a claim that was lost nothing is written: ErrClaimLost.
+// with a definite refusal too, and with a claim that is given back. An outcome with any other error gives the claim back:
+// nobody works on it any more, so the next request need not wait for its lease to end. Of a claim that was lost nothing
+// is written: ErrClaimLost.
 //
 // A claim that an earlier run of EndAll ended in the same way is answered as it was then, so that a batch whose COMMIT
 // got no answer can be applied again.
@@ -239,17 +240,18 @@ func EndAll[A any](ctx context.Context, tx *pg.Tx, endings []Ending,
 	var records []record
 	for n, i := range held {
 		o, r := outcomes[n], endings[i].request
-		results[i] = groupcommit.Result[A]{Value: o.Answer, Err: o.Err}
-		if o.Err == nil && endings[i].GiveBack != nil {
-			results[i].Err = endings[i].GiveBack
-			records = append(records, record{request: r, row: row{state: inFlight}})
-			continue
-		}
-		if w, ok, err := o.record(r); err != nil {
+		w, definite, err := o.record(r)
+		if err != nil {
 			return nil, err
-		} else if ok {
-			records = append(records, w)
 		}
+		if giveBack := endings[i].GiveBack; o.Err == nil && giveBack != nil {
+			o.Err, definite = giveBack, false
+		}
+		if !definite {
+			w = record{request: r, row: row{state: inFlight}}
+		}
+		results[i] = groupcommit.Result[A]{Value: o.Answer, Err: o.Err}
+		records = append(records, w)
 	}
 	return results, endRows(ctx, tx, records)
 }

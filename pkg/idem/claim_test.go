@@ -135,16 +135,16 @@ func TestEndAll_KeepsWhatWasWrittenWithARefusal(t *testing.T) {
 	f.wantEffects("intent of order-0001", "outcome of 1")
 }
 
-func TestEndAll_LeavesAClaimThatHasNoOutcome(t *testing.T) {
+func TestEndAll_GivesBackAClaimThatHasNoOutcome(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	claim, passing := f.begin(request()), errors.New("passing")
 	if end := f.mustEndAll(map[string]error{"1": passing}, idem.Ending{Claim: claim})[0]; end.Err != passing {
 		t.Errorf("got %v, want the passing error", end.Err)
 	}
-	f.wantBusy(f.ask(request()))
-	if _, err := f.finish(claim); err != nil {
-		t.Errorf("ended again: %v", err)
+	f.wantClaim(f.ask(request()), claim.Resource, true)
+	if _, err := f.finish(claim); !errors.Is(err, idem.ErrClaimLost) {
+		t.Errorf("ended again: got %v, want %v", err, idem.ErrClaimLost)
 	}
 }
 

@@ -234,7 +234,7 @@ func TestBadInput_NamesWhatDiffersUnderAReusedKey(t *testing.T) {
 // Many refunds in parts, at once, that are more than was captured: exactly that is given back.
 func TestRefundPayment_InPartsAtOnceGivesBackNoMoreThanWasCaptured(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, waiting)
 	p := b.mustCharge(t, key, "pm_ok")
 	var asking sync.WaitGroup
 	results := make([]error, 8) // of 250 each; five are all there is
@@ -264,6 +264,7 @@ func TestRefundPayment_InPartsAtOnceGivesBackNoMoreThanWasCaptured(t *testing.T)
 		t.Errorf("%d refunds were done, of %d; want 5 of 1250", done, back)
 	}
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_REFUNDED)
+	b.wantClean(t)
 }
 
 // hooked is a service that believes webhooks, and what takes them.

@@ -1,9 +1,6 @@
 package payment
 
 import (
-	"fmt"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -201,29 +198,6 @@ func TestRefundPayment_GivesBackPartsUntilNothingIsLeft(t *testing.T) {
 	rpcerrtest.Want(t, err, rpcerr.PaymentStateRefused)
 	b.wantEffects(t, pspsim.TypeCharge, pspsim.TypeRefund, pspsim.TypeRefund)
 	b.wantEvents(t, "captured", "refunded", "refunded")
-	b.wantClean(t)
-}
-
-func TestRefundPayment_InParallelGivesBackNoMoreThanThereIs(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	id := b.mustCharge(t, key, "pm_ok").GetPaymentId()
-	var wg sync.WaitGroup
-	for i := range 8 { // five fit
-		wg.Go(func() {
-			if _, err := b.refundPart(t, fmt.Sprintf("refund-%d", i), id, gbp(250)); err != nil {
-				// The provider refuses what does not fit where it is slow, and knows of a refund sooner than we do.
-				e, ok := rpcerr.FromError(err)
-				if !ok || !slices.Contains([]rpcerr.Reason{rpcerr.RefundExceeded, rpcerr.PaymentStateRefused, rpcerr.RefundRefused}, e.Reason) {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if p := b.only(t); p.GetRefunded().GetMinorUnits() != 1250 || p.GetState() != paymentv1.PaymentState_PAYMENT_STATE_REFUNDED {
-		t.Errorf("got %v, want all of it refunded", p)
-	}
 	b.wantClean(t)
 }
 

@@ -102,7 +102,7 @@ func (s *payments) conclude(ctx context.Context, endings []ending) []groupcommit
 }
 
 // end writes endings in one transaction. What was changed by another request in between stays as that one left it,
-// and its claim ends with its lease.
+// and its claim is given back.
 func (s *payments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]groupcommit.Result[*payment], error) {
 	endings := make([]idem.Ending, len(batch))
 	for i, e := range batch {

@@ -80,6 +80,9 @@ func stopProvider(t *testing.T, psp *pspsim.Server) {
 // hasty is for providers that do not answer anyway.
 func hasty(c *Config) { c.Provider.PSP.Timeout = 400 * time.Millisecond }
 
+// waiting is for what is not to end in doubt: not because the machine is busy, and not for a call that is never made.
+func waiting(c *Config) { c.Provider.PSP.Timeout = time.Minute }
+
 // start runs a process of the service on the bundle's database, and connects to it.
 func (b *bundle) start(t *testing.T, change ...func(*Config)) paymentv1.PaymentServiceClient {
 	t.Helper()

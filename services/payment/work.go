@@ -46,17 +46,21 @@ func (w work) run(ctx context.Context) (ending, error) {
 	if w.payment == nil {
 		return w.answer(nil), nil
 	}
-	for range maxSteps {
+	for step := 0; ; step++ {
 		p := *w.payment
 		switch {
-		case w.asked(p.Last):
+		case w.asked(p.Last): // whatever the step: what is marked as sent and is not sent keeps everybody waiting
 			return w.own(ctx, p)
+		case step == maxSteps:
+			return w.notYet(p, errChanged), nil
 		case p.Last.State.open():
 			settled, why, err := w.settle(ctx, p, byRequest)
-			if err != nil {
-				return ending{}, superseded(err)
-			}
-			if why != nil {
+			switch {
+			case errors.Is(err, errChanged):
+				return w.notYet(p, err), nil
+			case err != nil:
+				return ending{}, err
+			case why != nil:
 				return w.notYet(p, why), nil
 			}
 			w.payment = &settled
@@ -66,7 +70,6 @@ func (w work) run(ctx context.Context) (ending, error) {
 			}
 		}
 	}
-	return w.notYet(*w.payment, errChanged), nil
 }
 
 // further takes the next step on a payment of which nothing is open; over tells that the request ends with it.
@@ -115,8 +118,11 @@ func (w work) own(ctx context.Context, p payment) (ending, error) {
 	}
 	begun := time.Now()
 	marked, err := w.record1(ctx, editOf(ctx, p.Last, sent))
-	if err != nil {
-		return ending{}, superseded(err)
+	switch {
+	case errors.Is(err, errChanged):
+		return w.notYet(p, err), nil
+	case err != nil:
+		return ending{}, err
 	}
 	w.begun = begun
 	return w.send(ctx, marked), nil
