@@ -20,7 +20,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/bus"
@@ -93,10 +92,7 @@ func startEcho(items int) (*subject, error) {
 	orders, stock := orderv1.NewOrderServiceClient(conn), inventoryv1.NewInventoryServiceClient(conn)
 	s.do = func(ctx context.Context, n int64) error {
 		if items == 1 {
-			_, err := orders.PlaceOrder(ctx, &orderv1.PlaceOrderRequest{
-				IdempotencyKey: fmt.Sprintf("order-%010d", n), CustomerId: "c-1", PaymentMethod: "pm_ok", ShipTo: &commonv1.Address{Country: "GB"},
-				Lines: []*orderv1.OrderLine{{Sku: sku(n % skus), Quantity: 1, UnitPrice: &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: 255}}},
-			})
+			_, err := orders.PlaceOrder(ctx, orderRequest(n))
 			return err
 		}
 		r := &inventoryv1.BatchReserveRequest{}
@@ -194,35 +190,23 @@ func startPublish(ctx context.Context, events int) (_ *subject, err error) {
 }
 
 func publishTogether(ctx context.Context, conn *nats.Conn, events int) error {
-	batch := uuid.NewString()
-	for i := range events {
-		m := bus.Encode(bus.Event{
-			ID: uuid.New(), Service: "payment", Entity: "payment", Name: "captured", Subject: "pay_" + uuid.NewString(), Reference: "ord_" + batch,
+	all := make([]bus.Event, events)
+	for i := range all {
+		all[i] = bus.Event{
+			ID: uuid.New(), Service: "payment", Entity: "payment", Name: "captured", Subject: "pay_" + uuid.NewString(), Reference: "ord_" + uuid.NewString(),
 			Time: time.Now(), Data: make([]byte, 120),
-		})
-		m.Header.Set("Nats-Batch-Id", batch)
-		m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
-		if i < events-1 {
-			if err := conn.PublishMsg(m); err != nil {
-				return err
-			}
-			continue
-		}
-		m.Header.Set("Nats-Batch-Commit", "1")
-		answer, err := conn.RequestMsgWithContext(ctx, m)
-		if err != nil {
-			return err
-		}
-		var ack jetstream.PubAck
-		var refused struct {
-			Error *jetstream.APIError `json:"error"`
-		}
-		if err := errors.Join(json.Unmarshal(answer.Data, &ack), json.Unmarshal(answer.Data, &refused)); err != nil {
-			return err
-		}
-		if refused.Error != nil {
-			return refused.Error
 		}
 	}
-	return nil
+	messages, last := bus.Together(all), len(all)-1
+	for _, m := range messages[:last] {
+		if err := conn.PublishMsg(m); err != nil {
+			return err
+		}
+	}
+	answer, err := conn.RequestMsgWithContext(ctx, messages[last])
+	if err != nil {
+		return err
+	}
+	_, refused, err := bus.TakenTogether(messages, answer)
+	return errors.Join(refused, err)
 }

@@ -2,13 +2,9 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strconv"
 
-	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tieout/tieout/pkg/bus"
@@ -17,13 +13,6 @@ import (
 
 // together is from how many events on it is cheaper for the stream to take them as one.
 const together = 4
-
-// The headers that make several messages one.
-const (
-	headerBatch         = "Nats-Batch-Id"
-	headerBatchSequence = "Nats-Batch-Sequence"
-	headerBatchCommit   = "Nats-Batch-Commit"
-)
 
 // publish sends rows and says how many of the first were acknowledged, with their streamSeq filled in.
 func (r *relay) publish(ctx context.Context, rows []row) (acked int, err error) {
@@ -45,42 +34,27 @@ func (r *relay) publish(ctx context.Context, rows []row) (acked int, err error) 
 func (r *relay) publishTogether(ctx context.Context, rows []row) (refused, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
-	name, last := uuid.NewString(), len(rows)-1
-	part := func(i int) *nats.Msg {
-		m := bus.Encode(rows[i].event)
-		m.Header.Set(headerBatch, name)
-		m.Header.Set(headerBatchSequence, strconv.Itoa(i+1))
-		return m
+	events := make([]bus.Event, len(rows))
+	for i, row := range rows {
+		events[i] = row.event
 	}
-	for i := range last {
-		if err := r.js.Conn().PublishMsg(part(i)); err != nil {
+	messages, last := bus.Together(events), len(rows)-1
+	for _, m := range messages[:last] {
+		if err := r.js.Conn().PublishMsg(m); err != nil {
 			return err, nil
 		}
 	}
 	failpoint.Hit(failpoint.Inside, "outbox")
-	end := part(last)
-	end.Header.Set(headerBatchCommit, "1")
-	answer, err := r.js.Conn().RequestMsgWithContext(ctx, end)
+	answer, err := r.js.Conn().RequestMsgWithContext(ctx, messages[last])
 	if err != nil {
 		return nil, fmt.Errorf("publishing %d events: %w", len(rows), err)
 	}
-	var ack struct {
-		Sequence int64               `json:"seq"`
-		Batch    string              `json:"batch"`
-		Count    int                 `json:"count"`
-		Error    *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(answer.Data, &ack); err != nil {
-		return nil, fmt.Errorf("reading what came of %d events: %w", len(rows), err)
-	}
-	switch {
-	case ack.Error != nil:
-		return ack.Error, nil
-	case ack.Batch != name || ack.Count != len(rows):
-		return fmt.Errorf("%d events of batch %q were taken", ack.Count, ack.Batch), nil
+	first, refused, err := bus.TakenTogether(messages, answer)
+	if refused != nil || err != nil {
+		return refused, err
 	}
 	for i := range rows {
-		rows[i].streamSeq = ack.Sequence - int64(last-i)
+		rows[i].streamSeq = first + int64(i)
 	}
 	return nil, nil
 }

@@ -20,7 +20,7 @@ func (b *bundle) batchesOf(t *testing.T) (batches []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		batches = append(batches, m.Header.Get(headerBatch))
+		batches = append(batches, m.Header.Get("Nats-Batch-Id"))
 	}
 	return batches
 }
