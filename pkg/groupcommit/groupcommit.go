@@ -145,22 +145,23 @@ func (g *Group[W, R]) handIn(ctx context.Context, writes []W) []Result[R] {
 func (g *Group[W, R]) send(ctx context.Context, b *bundle[W, R]) error {
 	g.metrics.begins(ctx)
 	defer g.metrics.ends(ctx)
-	if g.pending.Add(int64(len(b.writes))) >= int64(g.config.MaxBatch) {
+	n := int64(len(b.writes))
+	if g.pending.Add(n) >= int64(g.config.MaxBatch) {
 		select {
 		case g.full <- struct{}{}:
 		default:
 		}
 	}
+	err := ErrStopped
 	select {
 	case g.waiting <- b:
 		return nil
 	case <-g.stopped:
-		g.pending.Add(-int64(len(b.writes)))
-		return ErrStopped
 	case <-ctx.Done():
-		g.pending.Add(-int64(len(b.writes)))
-		return fmt.Errorf("waiting to write: %w", ctx.Err())
+		err = fmt.Errorf("waiting to write: %w", ctx.Err())
 	}
+	g.pending.Add(-n)
+	return err
 }
 
 func failed[R any](n int, err error) []Result[R] {
