@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 
 	"github.com/google/uuid"
@@ -26,11 +25,7 @@ func startEvents(ctx context.Context, events int) (_ *subject, err error) {
 			err = errors.Join(err, s.stop())
 		}
 	}()
-	dir, err := s.openDir()
-	if err != nil {
-		return nil, err
-	}
-	postgres, err := s.startPostgres(ctx, filepath.Join(dir, "postgres"))
+	postgres, err := s.startPostgres(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +49,9 @@ func startEvents(ctx context.Context, events int) (_ *subject, err error) {
 	duties.Go(func() error { return out.Run(running, js) })
 	duties.Go(func() error { return in.Run(running, js) })
 	s.onStop(func() error { cancel(); return duties.Wait() })
-	if s.meter, err = newMeter(ctx, 0, postgres.DSN("postgres")); err != nil {
+	if err := s.measure(ctx, 0, postgres.DSN("postgres")); err != nil {
 		return nil, err
 	}
-	s.onStop(func() error { return s.meter.conn.Close(context.Background()) })
 	s.do = func(ctx context.Context, _ int64) error {
 		var all sync.WaitGroup
 		written := make([]bus.Event, events)

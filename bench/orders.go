@@ -9,13 +9,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
+	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
 // skus is how many kinds of goods the orders are for.
@@ -33,13 +32,17 @@ func (t *tieout) receive(ctx context.Context, kinds int64) error {
 	return err
 }
 
-// place places the n-th order. One that is to fail is accepted by
-// everybody but the carrier: its goods and its money are set aside, and given back.
-func (t *tieout) place(ctx context.Context, n int64, fails bool) (id string, err error) {
-	r := &orderv1.PlaceOrderRequest{
+// orderRequest asks for the n-th order.
+func orderRequest(n int64) *orderv1.PlaceOrderRequest {
+	return &orderv1.PlaceOrderRequest{
 		IdempotencyKey: fmt.Sprintf("order-%010d", n), CustomerId: "c-1", PaymentMethod: "pm_ok", ShipTo: &commonv1.Address{Country: "GB"},
 		Lines: []*orderv1.OrderLine{{Sku: sku(n % skus), Quantity: 1, UnitPrice: &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: 255}}},
 	}
+}
+
+// place places the n-th order. One that is to fail is accepted by everybody but the carrier: its goods and its money are set aside, and given back.
+func (t *tieout) place(ctx context.Context, n int64, fails bool) (id string, err error) {
+	r := orderRequest(n)
 	if fails {
 		r.ShipTo.Country = "XX" // no carrier goes there
 	}
@@ -65,14 +68,8 @@ func again(ctx context.Context, call func() error) error {
 
 // retryAfter is when a call that was refused for there being too much may be made again; 0 for other errors.
 func retryAfter(err error) time.Duration {
-	s, _ := status.FromError(err)
-	if s.Code() != codes.Unavailable && s.Code() != codes.ResourceExhausted {
-		return 0
-	}
-	for _, detail := range s.Details() {
-		if info, ok := detail.(*errdetails.RetryInfo); ok {
-			return max(info.GetRetryDelay().AsDuration(), time.Millisecond)
-		}
+	if e, ok := rpcerr.FromError(err); ok && (e.Code() == codes.Unavailable || e.Code() == codes.ResourceExhausted) {
+		return e.RetryAfter
 	}
 	return 0
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tieout/tieout/cmd/tieout/batching"
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
@@ -100,8 +101,7 @@ func (t *tieout) payBatch(ctx context.Context, key string, items int, file strin
 		if err != nil {
 			return err
 		}
-		switch of := answer.GetBatch(); of.GetState() {
-		case billingv1.BatchState_BATCH_STATE_FINISHED, billingv1.BatchState_BATCH_STATE_CANCELLED:
+		if of := answer.GetBatch(); batching.Ended(of.GetState()) {
 			if p := of.GetProgress(); p.GetSucceeded() != int64(items) || !of.GetProof().GetHolds() {
 				return fmt.Errorf("the batch ended as %v, %v", p, of.GetProof())
 			}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tieout/tieout/pkg/benchtest"
 )
 
 // tick is what /proc counts processor time in: USER_HZ, which Linux shows as 100 a second on all machines that Go runs on.
@@ -81,21 +83,6 @@ func usedBy(pid int, children bool) (used time.Duration, err error) {
 	}
 }
 
-// memoryOf reads a line of /proc/pid/status, as "VmHWM:", in bytes; 0 when there is none.
-func memoryOf(pid int, line string) int64 {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for text := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(text, line); ok {
-			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return n << 10
-		}
-	}
-	return 0
-}
-
 // forgetPeak has the kernel forget how much memory this process has had at the most, so that VmHWM is of what follows.
 func forgetPeak() error {
 	debug.FreeOSMemory()
@@ -110,8 +97,8 @@ func memoryOfPostgres(postmaster int) (bytes int64) {
 	}
 	var shared int64
 	for _, pid := range all {
-		bytes += memoryOf(pid, "RssAnon:")
-		shared = max(shared, memoryOf(pid, "RssShmem:"))
+		bytes += benchtest.Memory(pid, "RssAnon:")
+		shared = max(shared, benchtest.Memory(pid, "RssShmem:"))
 	}
 	return bytes + shared
 }

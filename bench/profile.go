@@ -105,16 +105,23 @@ func (t *tieout) takeProfiles(ctx context.Context, dir, name string, lasts time.
 }
 
 func download(ctx context.Context, url, file string) error {
-	body, err := get(ctx, url)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, answer.Status)
+	}
 	to, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(to, body)
+	_, err = io.Copy(to, answer.Body)
 	return errors.Join(err, to.Close())
 }
 
@@ -142,20 +149,4 @@ SELECT d.datname, s.calls, s.rows, s.total_exec_time, s.wal_bytes::bigint, regex
 		return err
 	}
 	return os.WriteFile(file, []byte(text.String()), 0o644)
-}
-
-// get gives what a URL answers with.
-func get(ctx context.Context, url string) (io.ReadCloser, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, errors.Join(fmt.Errorf("%s: %s", url, answer.Status), answer.Body.Close())
-	}
-	return answer.Body, nil
 }

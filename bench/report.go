@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tieout/tieout/pkg/benchtest"
 )
 
 // Run is all that came of a run, and on what it was.
@@ -81,7 +83,7 @@ func (m *meter) watchMemory(r *Result) (stop func()) {
 		if of == 0 {
 			of = os.Getpid()
 		}
-		r.Memory = max(r.Memory, memoryOf(of, "VmHWM:"))
+		r.Memory = max(r.Memory, benchtest.Memory(of, "VmHWM:"))
 		if m.postmaster > 0 {
 			r.PostgresMemory = max(r.PostgresMemory, memoryOfPostgres(m.postmaster))
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -120,11 +119,7 @@ func (d *jobsDone) await(ctx context.Context, id int64) error {
 
 // startPool starts a Postgres for a subject that is in this process, and connects to it.
 func (s *subject) startPool(ctx context.Context) (*pgxpool.Pool, error) {
-	dir, err := s.openDir()
-	if err != nil {
-		return nil, err
-	}
-	postgres, err := s.startPostgres(ctx, filepath.Join(dir, "postgres"))
+	postgres, err := s.startPostgres(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +133,5 @@ func (s *subject) startPool(ctx context.Context) (*pgxpool.Pool, error) {
 		return nil, err
 	}
 	s.onStop(func() error { pool.Close(); return nil })
-	if s.meter, err = newMeter(ctx, 0, postgres.DSN("postgres")); err != nil {
-		return nil, err
-	}
-	s.onStop(func() error { return s.meter.conn.Close(context.Background()) })
-	return pool, nil
+	return pool, s.measure(ctx, 0, postgres.DSN("postgres"))
 }

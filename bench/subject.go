@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -113,8 +112,12 @@ func (s *subject) openDir() (string, error) {
 }
 
 // startPostgres starts a Postgres for a subject, as `tieout dev` does.
-func (s *subject) startPostgres(ctx context.Context, dir string) (*pglocal.Server, error) {
-	server, err := pglocal.Start(ctx, pglocal.Options{Dir: dir, Sync: true})
+func (s *subject) startPostgres(ctx context.Context) (*pglocal.Server, error) {
+	dir, err := s.openDir()
+	if err != nil {
+		return nil, err
+	}
+	server, err := pglocal.Start(ctx, pglocal.Options{Dir: filepath.Join(dir, "postgres"), Sync: true})
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +129,14 @@ func (s *subject) startPostgres(ctx context.Context, dir string) (*pglocal.Serve
 	return server, nil
 }
 
+// measure measures the subject from now on: its process, 0 where it is in this one, and its Postgres, at a URL.
+func (s *subject) measure(ctx context.Context, system int, dsn string) (err error) {
+	if s.meter, err = newMeter(ctx, system, dsn); err == nil {
+		s.onStop(func() error { return s.meter.conn.Close(context.Background()) })
+	}
+	return err
+}
+
 // freePort is a port that nobody had a moment ago.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -134,15 +145,6 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// readJSON reads a file into a value; fs.ErrNotExist when it is not there.
-func readJSON(file string, into any) error {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(raw, into)
 }
 
 // tailOf is the end of a file, for what went wrong.

@@ -57,7 +57,7 @@ func startTemporal(ctx context.Context, b *bench) (_ *subject, err error) {
 	if err != nil {
 		return nil, err
 	}
-	postgres, err := s.startPostgres(ctx, filepath.Join(dir, "postgres"))
+	postgres, err := s.startPostgres(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -85,10 +85,9 @@ func startTemporal(ctx context.Context, b *bench) (_ *subject, err error) {
 		return nil, err
 	}
 	s.onStop(func() error { w.Stop(); return nil })
-	if s.meter, err = newMeter(ctx, server.pid(), postgres.DSN("postgres")); err != nil {
+	if err := s.measure(ctx, server.pid(), postgres.DSN("postgres")); err != nil {
 		return nil, err
 	}
-	s.onStop(func() error { return s.meter.conn.Close(context.Background()) })
 	s.do = func(ctx context.Context, n int64) error {
 		id := fmt.Sprintf("order-%010d", n)
 		run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queue, EnableEagerStart: true}, orderWorkflow, id)

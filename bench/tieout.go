@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +16,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/tieout/tieout/cmd/tieout/dev"
+	"github.com/tieout/tieout/pkg/benchtest"
 )
 
 // connections are how many connections the load comes over.
@@ -29,20 +30,12 @@ const product = ".."
 // tieout is the whole system in a process of its own, as `tieout dev` runs it.
 type tieout struct {
 	subject
-	ready   readyFile
+	ready   dev.Ready
 	conns   []*grpc.ClientConn
 	next    atomic.Int64
 	nats    *nats.Conn
 	process *process
 	pprof   string // host:port, when profiles are wanted
-}
-
-// readyFile is what `tieout dev` says of where it is.
-type readyFile struct {
-	GRPC     string `json:"grpc"`
-	NATS     string `json:"nats"`
-	Postgres string `json:"postgres"`
-	Metrics  string `json:"metrics"`
 }
 
 // startTieout starts the system with data that is gone afterwards, and with further variables.
@@ -74,7 +67,7 @@ func (b *bench) startTieout(ctx context.Context, env ...string) (_ *tieout, err 
 		return nil, err
 	}
 	t.onStop(t.process.stop)
-	err = await(ctx, "waiting for tieout dev", t.process, func() error { return readJSON(filepath.Join(dir, "ready.json"), &t.ready) })
+	err = await(ctx, "waiting for tieout dev", t.process, func() (err error) { t.ready, err = dev.ReadReady(dir); return err })
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, tailOf(filepath.Join(dir, "tieout.log")))
 	}
@@ -119,10 +112,9 @@ func (t *tieout) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if t.meter, err = newMeter(ctx, t.process.pid(), t.ready.Postgres); err != nil {
+	if err := t.measure(ctx, t.process.pid(), t.ready.Postgres); err != nil {
 		return err
 	}
-	t.onStop(func() error { return t.meter.conn.Close(context.Background()) })
 	t.meter.events = func() (int64, error) {
 		stream, err := js.Stream(ctx, "EVENTS")
 		if err != nil {
@@ -158,7 +150,7 @@ func (t *tieout) told(ctx context.Context) error {
 func (t *tieout) awaitNone(ctx context.Context, gauges ...string) error {
 	return await(ctx, "waiting for all to come to rest", t.process, func() error {
 		var busy []string
-		err := t.metrics(ctx, func(name string, value float64) {
+		err := benchtest.Metrics(ctx, t.ready.Metrics, func(name string, value float64) {
 			for _, gauge := range gauges {
 				if strings.HasPrefix(name, gauge) && value > 0 {
 					busy = append(busy, fmt.Sprintf("%s} %.0f", name, value))
@@ -173,27 +165,4 @@ func (t *tieout) awaitNone(ctx context.Context, gauges ...string) error {
 		}
 		return err
 	})
-}
-
-// metrics reads the metrics that have labels.
-func (t *tieout) metrics(ctx context.Context, each func(name string, value float64)) error {
-	body, err := get(ctx, t.ready.Metrics)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	lines := bufio.NewScanner(body)
-	for lines.Scan() {
-		name, value, ok := strings.Cut(lines.Text(), "} ")
-		if !ok || strings.HasPrefix(name, "#") {
-			continue
-		}
-		value, _, _ = strings.Cut(value, " ") // what follows is an exemplar
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return fmt.Errorf("metric %q: %w", lines.Text(), err)
-		}
-		each(name, n)
-	}
-	return lines.Err()
 }

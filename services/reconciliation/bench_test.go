@@ -5,13 +5,13 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tieout/tieout/pkg/benchtest"
 	"github.com/tieout/tieout/pkg/pg/local"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 )
@@ -55,7 +55,7 @@ func benchmarkRun(b *testing.B, cases int) {
 		b.StopTimer()
 		b.ReportMetric(took.Seconds(), "s-run")
 		b.ReportMetric(float64(rows)/took.Seconds(), "rows/s")
-		b.ReportMetric(peakMiB(b), "MiB-peak")
+		b.ReportMetric(float64(benchtest.Memory(os.Getpid(), "VmHWM:"))/(1<<20), "MiB-peak")
 		b.Logf("%d movements, %d matches, %v", rows, made.GetMatched(), made.GetBreaks())
 		b.ReportMetric(took.Seconds()/plainSQL(b, f.db, server), "times-plain-SQL")
 		b.ReportMetric(took.Seconds()/wholeSQL(b, f.db, server), "times-whole-SQL")
@@ -130,20 +130,4 @@ func checkpoint(b *testing.B, server *local.Server) {
 	if _, err := conn.Exec(b.Context(), `CHECKPOINT`); err != nil {
 		b.Fatal(err)
 	}
-}
-
-// peakMiB is the most memory that the process has had.
-func peakMiB(b *testing.B) float64 {
-	b.Helper()
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	var kib float64
-	for line := range strings.Lines(string(status)) {
-		if n, err := fmt.Sscanf(line, "VmHWM: %f kB", &kib); n == 1 && err == nil {
-			return kib / 1024
-		}
-	}
-	return 0
 }

@@ -1,12 +1,9 @@
 package overload
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -136,34 +133,19 @@ type measures struct {
 // measured reads the metrics.
 func (g *generator) measured() (m measures) {
 	g.Helper()
-	r, err := http.NewRequestWithContext(g.Context(), http.MethodGet, g.system.Ready.Metrics, nil)
-	if err != nil {
-		g.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		g.Fatal(err)
-	}
-	defer answer.Body.Close()
-	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), "} ")
-		var to *float64
+	err := benchtest.Metrics(g.Context(), g.system.Ready.Metrics, func(name string, value float64) {
 		switch {
 		case strings.HasPrefix(name, "tieout_saga_live{"):
-			to = &m.live
+			m.live += value
 		case strings.HasPrefix(name, "tieout_inbox_lag{"):
-			to = &m.lag
+			m.lag += value
 		case strings.HasPrefix(name, "tieout_saga_events_total{") &&
 			(strings.Contains(name, `type="completed"`) || strings.Contains(name, `type="compensated"`)):
-			to = &m.ended
-		default:
-			continue
+			m.ended += value
 		}
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			g.Fatalf("metric %q: %v", lines.Text(), err)
-		}
-		*to += n
+	})
+	if err != nil {
+		g.Fatal(err)
 	}
 	return m
 }
@@ -243,7 +225,7 @@ func (g *generator) follow(ctx context.Context, r *result) {
 		select {
 		case <-ticker.C:
 			m := g.measured()
-			r.memory = max(r.memory, memory(g.system.PID))
+			r.memory = max(r.memory, benchtest.Memory(g.system.PID, "VmRSS:"))
 			r.live = append(r.live, m.live)
 			if first < 0 && time.Since(r.began) > r.lasted/5 {
 				first, since = m.ended, time.Now()

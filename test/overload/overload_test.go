@@ -91,18 +91,3 @@ func apart(t *testing.T) (behind []string) {
 	})
 	return []string{tool, "-c", fmt.Sprintf("0-%d", cores-2)}
 }
-
-// memory is how many bytes of memory a process has; 0 where that cannot be told.
-func memory(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if kilobytes, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kilobytes), "kB")), 10, 64)
-			return n << 10
-		}
-	}
-	return 0
-}

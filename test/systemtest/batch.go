@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tieout/tieout/cmd/tieout/batching"
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 )
 
@@ -55,8 +56,7 @@ func EndBatch(t testing.TB, batches billingv1.BatchServiceClient, batchID string
 				last = answer.GetBatch()
 			}
 		}
-		switch last.GetState() {
-		case billingv1.BatchState_BATCH_STATE_FINISHED, billingv1.BatchState_BATCH_STATE_CANCELLED:
+		if batching.Ended(last.GetState()) {
 			return last
 		}
 		if ctx.Err() != nil {
