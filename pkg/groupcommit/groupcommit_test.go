@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -57,6 +58,29 @@ func TestDo_BeginsASecondTransactionWhenABatchIsFull(t *testing.T) {
 	waittest.Until(t, "a second transaction runs", func() bool { return slices.Equal(f.applied(), []int{1, 4}) })
 	close(gate.open)
 	done()
+	f.wantEffects("first", "k1", "k2", "k3", "k4")
+}
+
+func TestDo_GathersForTheGapUnlessABatchIsFull(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	g := f.group(groupcommit.Config[string, string]{MaxBatch: 4, Writers: 1, Gap: time.Hour})
+	f.run(g)
+	do, done := f.callers(g)
+	do("first")
+	waittest.Until(t, "what comes after a pause is written", func() bool { return slices.Equal(f.applied(), []int{1}) })
+	for _, key := range []string{"k1", "k2", "k3"} {
+		do(key)
+	}
+	f.awaitWaiting(3)
+	if diff := cmp.Diff([]int{1}, f.applied()); diff != "" {
+		t.Errorf("what is no batch yet did not wait for the gap (-want +got):\n%s", diff)
+	}
+	do("k4")
+	done()
+	if diff := cmp.Diff([]int{1, 4}, f.applied()); diff != "" {
+		t.Errorf("sizes of the batches (-want +got):\n%s", diff)
+	}
 	f.wantEffects("first", "k1", "k2", "k3", "k4")
 }
 

@@ -35,6 +35,9 @@ type Duty struct {
 	// wake-up during a round is kept until its end. One after an error is kept until the wait is over, or a busy sender
 	// would have a failing duty spin.
 	Wake <-chan struct{}
+	// Gap is the least time from the start of a round to that of the next: what comes in between is done together, and what
+	// comes after a pause does not wait. 0 for none.
+	Gap time.Duration
 }
 
 // Run does the duty until ctx ends: a round now, then as Every, Wake and RunOnce say. An error or a panic is logged,
@@ -47,31 +50,43 @@ func (d Duty) Run(ctx context.Context) error {
 	}
 	faults := faultLog{log: cmp.Or(d.Log, slog.Default()).With(slog.String("duty", d.Name))}
 	for ctx.Err() == nil {
+		started := time.Now()
 		again, err := d.runOnce(ctx)
 		if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil // The end of ctx interrupted the round, which is no fault.
 		}
 		faults.note(ctx, err)
 
-		delay, wake := d.Every, d.Wake
 		switch {
 		case err != nil:
-			delay, wake = backoff(d.Every, faults.inARow), nil
-		case again:
-			continue
-		}
-		timer := time.NewTimer(jitter(delay))
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case _, open := <-wake:
-			if !open {
+			await(ctx, jitter(backoff(d.Every, faults.inARow)), nil)
+		case !again:
+			if closed := await(ctx, jitter(d.Every), d.Wake); closed {
 				d.Wake = nil // Nobody wakes the duty any more; a closed channel would do so for ever.
 			}
 		}
-		timer.Stop()
+		if rest := d.Gap - time.Since(started); rest > 0 {
+			await(ctx, rest, nil)
+			select {
+			case <-d.Wake: // The next round serves what that was for.
+			default:
+			}
+		}
 	}
 	return nil
+}
+
+// await waits for a time, or until ctx ends or somebody wakes; closed tells that nobody will any more.
+func await(ctx context.Context, delay time.Duration, wake <-chan struct{}) (closed bool) {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case _, open := <-wake:
+		return !open
+	}
+	return false
 }
 
 // runOnce is RunOnce with a panic turned into an error, so that one bad round does not end the process.

@@ -188,6 +188,33 @@ func TestRun_KeepsAWakeUpThatComesDuringARound(t *testing.T) {
 	})
 }
 
+func TestRun_DoesTogetherWhatComesWithinTheGap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bell := periodic.NewBell()
+		p := start(t, periodic.Duty{Every: time.Hour, Wake: bell, Gap: 10 * time.Millisecond}, func(context.Context) (bool, error) {
+			bell.Ring()
+			return false, nil
+		}, idle)
+		began := <-p.rounds
+		time.Sleep(5 * time.Millisecond)
+		bell.Ring() // before the round that the first ring was for
+		if gap := (<-p.rounds).Sub(began); gap != 10*time.Millisecond {
+			t.Errorf("the next round came after %v, want 10ms", gap)
+		}
+		time.Sleep(time.Minute)
+		if n := len(p.rounds); n != 0 {
+			t.Errorf("%d more rounds came, want one for both rings", n)
+		}
+		sent := time.Now()
+		bell.Ring()
+		if woken := <-p.rounds; woken != sent {
+			t.Errorf("after a pause the round came %v after the ring, want at once", woken.Sub(sent))
+		}
+		p.stop(t)
+	})
+}
+
 func TestRun_DoesNotSpinOnAClosedWake(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -52,7 +52,7 @@ func Run(_ context.Context, env *service.Env, cfg Config) error {
 		"breaker events": s.tellBreaker,
 		"hold":           periodic.Duty{Name: "hold", Every: holdEvery, RunOnce: s.keepHold, Log: env.Log}.Run,
 		"resolver":       periodic.Duty{Name: "resolver", Every: resolveEvery, RunOnce: s.resolveOnce, Log: env.Log}.Run,
-		"webhooks":       periodic.Duty{Name: "webhooks", Every: applyEvery, RunOnce: s.applyWebhooks, Log: env.Log, Wake: s.webhooks}.Run,
+		"webhooks":       periodic.Duty{Name: "webhooks", Every: applyEvery, RunOnce: s.applyWebhooks, Log: env.Log, Wake: s.webhooks, Gap: webhookGap}.Run,
 	} {
 		env.Go(name, duty)
 	}
@@ -80,7 +80,7 @@ func wire(env *service.Env, cfg Config) (*payments, error) {
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	s := &payments{pool: env.Pool, outbox: events, provider: account, breaker: changes, webhooks: periodic.NewBell(), log: env.Log, tracer: env.Tracer}
 	in := &intake{provider: account, name: account.Name(), log: env.Log, received: s.webhooks}
-	if in.group, err = service.NewGroup(env, "webhook", in.receive); err != nil {
+	if in.group, err = service.NewGroup(env, "webhook", in.receive, gathering); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(s.startErrands(env, cfg.BatchPatience), s.observe(env.Meter)); err != nil {
