@@ -88,7 +88,7 @@ func countStatements(ctx context.Context, server *pglocal.Server) error {
 }
 
 // takeProfiles takes profiles of the system's process while something lasts, and what its Postgres did meanwhile by statement.
-// They are files in dir, named after the case.
+// They are files in dir, named after the case; the processor time is there as a flame graph, too.
 func (t *tieout) takeProfiles(ctx context.Context, dir, name string, lasts time.Duration) error {
 	if _, err := t.meter.conn.Exec(ctx, `SELECT pg_stat_statements_reset()`); err != nil {
 		return err
@@ -101,6 +101,9 @@ func (t *tieout) takeProfiles(ctx context.Context, dir, name string, lasts time.
 		})
 	}
 	err := group.Wait()
+	if err == nil {
+		err = drawFlames(filepath.Join(dir, name+"-cpu.pprof"), "Processor time of the system's process: "+name, filepath.Join(dir, name+"-cpu.svg"))
+	}
 	return errors.Join(err, t.statements(ctx, filepath.Join(dir, name+"-statements.md")))
 }
 

@@ -37,6 +37,7 @@ type account struct {
 	breaker *Breaker
 	tracer  trace.Tracer
 	took    metric.Float64Histogram
+	labels  map[bool]metric.MeasurementOption // by whether a call was answered; made once, as making them costs more than counting
 }
 
 // callError is a call that was not answered: connection refused, timeout, 5xx. Only these speak against the provider,
@@ -71,7 +72,11 @@ func newAccount(name string, timeout time.Duration, cfg rpc.BreakerConfig, in In
 	if err != nil {
 		return nil, fmt.Errorf("making metric of calls: %w", err)
 	}
-	return &account{name: name, timeout: timeout, breaker: breaker, tracer: in.Tracer, took: took}, nil
+	labels := map[bool]metric.MeasurementOption{}
+	for _, answered := range []bool{false, true} {
+		labels[answered] = metric.WithAttributeSet(attribute.NewSet(attribute.String("provider", name), attribute.Bool("answered", answered)))
+	}
+	return &account{name: name, timeout: timeout, breaker: breaker, tracer: in.Tracer, took: took, labels: labels}, nil
 }
 
 // Name implements Account.
@@ -95,7 +100,7 @@ func (a *account) call(ctx context.Context, name string, send func(context.Conte
 	defer span.End()
 	err := a.breaker.do(func() error {
 		err := send(ctx)
-		a.took.Record(ctx, time.Since(begun).Seconds(), metric.WithAttributes(attribute.String("provider", a.name), attribute.Bool("answered", err == nil)))
+		a.took.Record(ctx, time.Since(begun).Seconds(), a.labels[err == nil])
 		if err == nil {
 			return nil
 		}
