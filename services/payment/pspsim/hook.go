@@ -27,7 +27,7 @@ const (
 	// hooksInTurn is below how many they are sent one after the other; where more wait, hooksAtOnce are at once, as
 	// providers do that have much to tell.
 	hooksInTurn = 8
-	hooksAtOnce = 16
+	hooksAtOnce = 64
 	// reorderFor is how long an event waits for the next one to overtake it.
 	reorderFor = time.Second
 )
@@ -77,7 +77,9 @@ type hooks struct {
 }
 
 func newHooks(opts Options, log *slog.Logger) *hooks {
-	return &hooks{client: &http.Client{Timeout: hookTimeout}, now: opts.Now, log: log, wake: periodic.NewBell(), how: opts.Webhooks}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = hooksAtOnce
+	return &hooks{client: &http.Client{Timeout: hookTimeout, Transport: transport}, now: opts.Now, log: log, wake: periodic.NewBell(), how: opts.Webhooks}
 }
 
 // SetWebhooks changes where events are sent from now on, and how.
@@ -153,6 +155,7 @@ func (h *hooks) put(d *delivery) {
 // run sends what is due until ctx ends.
 func (h *hooks) run(ctx context.Context) {
 	var sending sync.WaitGroup
+	defer h.client.CloseIdleConnections()
 	defer sending.Wait()
 	free := make(chan struct{}, hooksAtOnce)
 	for ctx.Err() == nil {
