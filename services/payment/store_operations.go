@@ -13,6 +13,12 @@ import (
 const (
 	selectOperations = `SELECT ` + operationColumns + `, p.currency FROM operation o JOIN payment p ON p.id = o.payment_id`
 
+	// selectByKeys gives the operations that the provider knows under keys, and that were not abandoned.
+	selectByKeys = `
+SELECT ` + operationColumns + `, p.currency FROM unnest($1::text[]) AS n (key)
+ CROSS JOIN LATERAL (SELECT * FROM operation WHERE provider_key = n.key AND state <> 6 OFFSET 0) AS o
+ CROSS JOIN LATERAL (SELECT currency FROM payment WHERE id = o.payment_id OFFSET 0) AS p`
+
 	// selectKnown gives the payments that are there of ids, and those whose operation the provider knows under keys. As in
 	// selectPayments, OFFSET 0 keeps this one index lookup each.
 	selectKnown = `
@@ -93,7 +99,11 @@ func queueChangedOperations(batch *pgx.Batch, changed []*payment, each func(pgx.
 
 // operations gives all operations that a condition holds for, in their order.
 func (s store) operations(ctx context.Context, where string, args ...any) ([]operation, error) {
-	rows, err := s.db.Query(ctx, selectOperations+" WHERE "+where+" ORDER BY o.payment_id, o.seq", args...)
+	return s.collectOperations(ctx, selectOperations+" WHERE "+where+" ORDER BY o.payment_id, o.seq", args...)
+}
+
+func (s store) collectOperations(ctx context.Context, query string, args ...any) ([]operation, error) {
+	rows, err := s.db.Query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading operations: %w", err)
 	}
@@ -131,11 +141,22 @@ func (s store) known(ctx context.Context, ids []uuid.UUID, keys []string) (there
 
 // byKey gives the operation that the provider knows under a key; none when there is none, or it was abandoned.
 func (s store) byKey(ctx context.Context, key string) (o operation, found bool, err error) {
-	all, err := s.operations(ctx, "o.provider_key = $1 AND o.state <> 6", key)
-	if err != nil || len(all) == 0 {
-		return operation{}, false, err
+	all, err := s.byKeys(ctx, key)
+	o, found = all[key]
+	return o, found, err
+}
+
+// byKeys is byKey for many.
+func (s store) byKeys(ctx context.Context, keys ...string) (map[string]operation, error) {
+	all, err := s.collectOperations(ctx, selectByKeys, keys)
+	if err != nil {
+		return nil, err
 	}
-	return all[0], true, nil
+	byKey := make(map[string]operation, len(all))
+	for _, o := range all {
+		byKey[o.Key] = o
+	}
+	return byKey, nil
 }
 
 // columns are where a row of operationColumns goes.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -175,22 +174,26 @@ func (s *payments) putBy(ctx context.Context, all []webhook) (news []webhook, er
 	if len(keys) == 0 {
 		return all, nil
 	}
-	known, err := newStore(s.pool).operations(ctx, "o.provider_key = ANY ($1) AND o.state <> 6", keys)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range all {
-		at := slices.IndexFunc(known, func(o operation) bool { return o.Key == w.event.Key })
-		if at < 0 || w.event.Kind != provider.EventOutcome || judged(known[at], w.event) != wasKnown {
-			news = append(news, w)
-			continue
+	err = pg.InTxByKey(ctx, s.pool, func(tx *pg.Tx) error {
+		known, err := newStore(tx).byKeys(ctx, keys...)
+		if err != nil {
+			return err
 		}
-		providers, ids = append(providers, w.provider), append(ids, w.id)
-	}
-	_, err = s.pool.Exec(ctx, `
+		news, providers, ids = nil, nil, nil
+		for _, w := range all {
+			o, found := known[w.event.Key]
+			if !found || w.event.Kind != provider.EventOutcome || judged(o, w.event) != wasKnown {
+				news = append(news, w)
+				continue
+			}
+			providers, ids = append(providers, w.provider), append(ids, w.id)
+		}
+		_, err = tx.Exec(ctx, `
 UPDATE webhook w SET state = $3, detail = $4, applied_at = now()
   FROM unnest($1::text[], $2::text[]) AS k (provider, event_id)
  WHERE w.provider = k.provider AND w.event_id = k.event_id AND w.state = 1`, providers, ids, wasKnown.state, wasKnown.detail)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("putting webhooks by: %w", err)
 	}
