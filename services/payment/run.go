@@ -79,8 +79,8 @@ func wire(env *service.Env, cfg Config) (*payments, error) {
 	}
 	events := outbox.New(outbox.Config{Pool: env.Pool, Service: env.Name, Log: env.Log, Meter: env.Meter})
 	s := &payments{pool: env.Pool, outbox: events, provider: account, breaker: changes, webhooks: periodic.NewBell(), log: env.Log, tracer: env.Tracer}
-	in := &intake{provider: account, name: account.Name(), log: env.Log, received: s.webhooks}
-	if in.group, err = service.NewGroup(env, "webhook", in.receive, gathering); err != nil {
+	in, err := newIntake(env, account, s.webhooks)
+	if err != nil {
 		return nil, err
 	}
 	if err := errors.Join(s.startErrands(env, cfg.BatchPatience), s.observe(env.Meter)); err != nil {

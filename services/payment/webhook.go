@@ -15,6 +15,7 @@ import (
 	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
+	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/services/payment/provider"
 )
 
@@ -37,6 +38,18 @@ type intake struct {
 	group    *groupcommit.Group[provider.Event, struct{}]
 	log      *slog.Logger
 	received periodic.Bell // wakes whoever applies them
+}
+
+func newIntake(env *service.Env, account provider.Account, received periodic.Bell) (*intake, error) {
+	in := &intake{provider: account, name: account.Name(), log: env.Log, received: received}
+	cfg := service.GroupConfig(env, "webhook", in.receive)
+	cfg.Gap = receiveGap
+	var err error
+	if in.group, err = groupcommit.New(cfg); err != nil {
+		return nil, err
+	}
+	env.Go("group commit of webhook", in.group.Run)
+	return in, nil
 }
 
 // ServeHTTP implements http.Handler. Who gets no 2xx sends again.
@@ -77,9 +90,6 @@ func refusedWebhook(err error) string {
 	}
 	return "it cannot be understood"
 }
-
-// gathering has webhooks wait for others to be written with.
-func gathering(cfg *groupcommit.Config[provider.Event, struct{}]) { cfg.Gap = receiveGap }
 
 // receive writes webhooks, each event once.
 func (in *intake) receive(ctx context.Context, tx *pg.Tx, batch []provider.Event) ([]groupcommit.Result[struct{}], error) {
