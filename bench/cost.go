@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tieout/tieout/pkg/benchtest"
 )
 
 // meter reads what a subject and the load on it have cost so far.
@@ -34,8 +36,7 @@ func newMeter(ctx context.Context, system int, dsn string) (*meter, error) {
 	if err := m.conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend); err != nil {
 		return nil, err
 	}
-	s, err := statOf(backend)
-	m.postmaster = s.parent
+	m.postmaster, err = benchtest.Parent(backend)
 	return m, err
 }
 
@@ -49,11 +50,11 @@ type reading struct {
 
 func (m *meter) read(ctx context.Context) (r reading, err error) {
 	if m.system > 0 {
-		if r.system, err = usedBy(m.system, false); err != nil {
+		if r.system, err = benchtest.Used(m.system, false); err != nil {
 			return r, fmt.Errorf("reading what the system has used: %w", err)
 		}
 	}
-	if r.own, err = usedBy(os.Getpid(), false); err != nil {
+	if r.own, err = benchtest.Used(os.Getpid(), false); err != nil {
 		return r, err
 	}
 	if m.events != nil {
@@ -62,7 +63,7 @@ func (m *meter) read(ctx context.Context) (r reading, err error) {
 		}
 	}
 	if m.conn != nil {
-		if r.postgres, err = usedBy(m.postmaster, true); err != nil {
+		if r.postgres, err = benchtest.Used(m.postmaster, true); err != nil {
 			return r, err
 		}
 		err = m.conn.QueryRow(ctx, `

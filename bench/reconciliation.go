@@ -27,14 +27,17 @@ func measureReconciliation(ctx context.Context, b *bench) (*Result, error) {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
 	told := reported(string(out))
-	for _, unit := range []string{"rows/s", "s-run", "MiB-peak", "times-plain-SQL"} {
+	for _, unit := range []string{"rows/s", "s-run", "MiB-peak", "own-us/row", "server-us/row", "WAL-B/row", "times-plain-SQL"} {
 		if told[unit] == 0 {
 			return nil, fmt.Errorf("the benchmark reports no %s:\n%s", unit, out)
 		}
 	}
 	return &Result{
-		Saturated: Phase{Rate: told["rows/s"], Took: told["s-run"]}, Memory: int64(told["MiB-peak"]) << 20,
-		Note: fmt.Sprintf("takes %.2f × as long as a join and an insert of the pairs in plain SQL", told["times-plain-SQL"]),
+		Saturated: Phase{Rate: told["rows/s"], Took: told["s-run"], Costs: Costs{
+			OwnCPU: told["own-us/row"], PostgresCPU: told["server-us/row"], Commits: told["commits/row"], WAL: told["WAL-B/row"],
+		}},
+		Memory: int64(told["MiB-peak"]) << 20,
+		Note:   fmt.Sprintf("takes %.2f × as long as a join and an insert of the pairs in plain SQL", told["times-plain-SQL"]),
 	}, nil
 }
 

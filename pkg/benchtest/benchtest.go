@@ -1,6 +1,8 @@
 package benchtest
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -52,8 +54,8 @@ func Load(b *testing.B, server *local.Server, thing string, inFlight int, do fun
 	costs(b.N)
 }
 
-// Costs gives a function that reports what each of so many things has cost the server since: commits, of all its
-// databases, and bytes of WAL.
+// Costs gives a function that reports what each of so many things has cost since: the server commits, of all its databases, and bytes
+// of WAL; and microseconds of processors of this process, and of the server's.
 func Costs(b *testing.B, server *local.Server, thing string) (report func(n int)) {
 	b.Helper()
 	before := costsOf(b, server)
@@ -62,11 +64,16 @@ func Costs(b *testing.B, server *local.Server, thing string) (report func(n int)
 		after := costsOf(b, server)
 		b.ReportMetric(float64(after.commits-before.commits)/float64(n), "commits/"+thing)
 		b.ReportMetric(float64(after.wal-before.wal)/float64(n), "WAL-B/"+thing)
+		b.ReportMetric(float64((after.own-before.own).Microseconds())/float64(n), "own-us/"+thing)
+		b.ReportMetric(float64((after.server-before.server).Microseconds())/float64(n), "server-us/"+thing)
 	}
 }
 
-// costs is what a server has done since it was made.
-type costs struct{ commits, wal int64 }
+// costs is what a server has done since it was made, and what processors have worked for this process and for it.
+type costs struct {
+	commits, wal int64
+	own, server  time.Duration
+}
 
 func costsOf(b *testing.B, server *local.Server) (c costs) {
 	b.Helper()
@@ -75,9 +82,20 @@ func costsOf(b *testing.B, server *local.Server) (c costs) {
 		b.Fatal(err)
 	}
 	defer conn.Close(b.Context())
-	err = conn.QueryRow(b.Context(), `
-SELECT sum(xact_commit)::bigint, (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint FROM pg_stat_database`).Scan(&c.commits, &c.wal)
+	var backend int
+	if err := conn.QueryRow(b.Context(), `
+SELECT sum(xact_commit)::bigint, (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, pg_backend_pid() FROM pg_stat_database`).Scan(
+		&c.commits, &c.wal, &backend); err != nil {
+		b.Fatal(err)
+	}
+	postmaster, err := Parent(backend)
 	if err != nil {
+		b.Fatal(err)
+	}
+	var err1, err2 error
+	c.own, err1 = Used(os.Getpid(), false)
+	c.server, err2 = Used(postmaster, true)
+	if err := errors.Join(err1, err2); err != nil {
 		b.Fatal(err)
 	}
 	return c
