@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tieout/tieout/pkg/benchtest"
 	pglocal "github.com/tieout/tieout/pkg/pg/local"
 )
 
@@ -108,23 +108,16 @@ func (t *tieout) takeProfiles(ctx context.Context, dir, name string, lasts time.
 }
 
 func download(ctx context.Context, url, file string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	body, err := benchtest.Get(ctx, url)
 	if err != nil {
 		return err
 	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, answer.Status)
-	}
+	defer body.Close()
 	to, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(to, answer.Body)
+	_, err = io.Copy(to, body)
 	return errors.Join(err, to.Close())
 }
 

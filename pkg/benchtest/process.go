@@ -3,7 +3,9 @@ package benchtest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -25,22 +27,31 @@ func Memory(pid int, line string) int64 {
 	return 0
 }
 
-// Metrics reads the metrics at a URL, and gives each of those that have labels: its name and labels up to the closing brace, which is
-// left out, and its value.
-func Metrics(ctx context.Context, url string, each func(name string, value float64)) error {
+// Get gives what a URL answers with, which is to be closed. Anything but 200 is an error.
+func Get(ctx context.Context, url string) (io.ReadCloser, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, errors.Join(fmt.Errorf("%s: %s", url, answer.Status), answer.Body.Close())
+	}
+	return answer.Body, nil
+}
+
+// Metrics reads the metrics at a URL, and gives each of those that have labels: its name and labels up to the closing brace, which is
+// left out, and its value.
+func Metrics(ctx context.Context, url string, each func(name string, value float64)) error {
+	body, err := Get(ctx, url)
+	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, answer.Status)
-	}
-	lines := bufio.NewScanner(answer.Body)
+	defer body.Close()
+	lines := bufio.NewScanner(body)
 	for lines.Scan() {
 		name, value, ok := strings.Cut(lines.Text(), "} ")
 		if !ok || strings.HasPrefix(name, "#") {
