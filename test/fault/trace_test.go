@@ -11,6 +11,8 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	tracev1 "github.com/tieout/tieout/gen/tieout/trace/v1"
@@ -103,7 +105,11 @@ func (f *traced) place(i int, method, country string, recorded bool) string {
 	} else {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, telemetry.ParseTraceparent(fmt.Sprintf("00-%032x-%016x-00", 1000+i, 1)))
 	}
-	answer, err := f.orders.PlaceOrder(ctx, order(i, method, country), grpc.WaitForReady(true))
+	var answer *orderv1.PlaceOrderResponse
+	err := status.Error(codes.Unavailable, "not sent")
+	for status.Code(err) == codes.Unavailable { // asked again under the same key, as by any client: who is killed resets connections
+		answer, err = f.orders.PlaceOrder(ctx, order(i, method, country), grpc.WaitForReady(true))
+	}
 	if err != nil {
 		f.Fatal(err)
 	}
