@@ -2,8 +2,8 @@
 //
 // Callers hand in a write and wait. While one batch is written the next one gathers; a batch is what is waiting,
 // up to a limit, in the order it came, and nothing lingers for it, unless a Gap is asked for: an idle system's batch is
-// one write and costs what a transaction costs. The batch is applied as set-based SQL and committed once, and each caller gets its own
-// result.
+// one write and costs what a transaction costs. The batch is applied as set-based SQL and committed once, and each caller
+// gets its own result.
 //
 // What a caller may rely on:
 //   - One write's refusal is that caller's result, not an error of the batch. A batch that fails is halved and tried

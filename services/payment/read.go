@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"errors"
 
 	"github.com/tieout/tieout/pkg/idem"
 )
@@ -25,7 +24,7 @@ func (s *payments) inquire(ctx context.Context, paymentID string) (payment, []op
 		return p, nil, err
 	}
 	if p.Last.State.open() {
-		if _, _, err := s.settle(ctx, p, byInquiry); err != nil && !errors.Is(err, errChanged) {
+		if _, _, err := s.settle(ctx, p, byInquiry); err != nil {
 			return p, nil, err
 		}
 	}

@@ -77,10 +77,10 @@ func (s *payments) resolve(ctx context.Context, p payment) error {
 	}
 	now, why, err := s.settle(ctx, p, byResolver)
 	switch {
-	case errors.Is(err, errChanged):
-		return nil
 	case err != nil:
 		return fmt.Errorf("resolving %s: %w", p.ID, err)
+	case errors.Is(why, errChanged):
+		return nil
 	case errors.Is(why, errNotAsked):
 		if _, err := s.pool.Exec(ctx, postpone, p.ID, p.Last.Seq, waits[0]); err != nil {
 			return fmt.Errorf("resolving %s: %w", p.ID, err)

@@ -189,7 +189,6 @@ func (s *payments) putBy(ctx context.Context, all []webhook) (news []webhook, er
 		if err != nil {
 			return err
 		}
-		news, providers, ids = nil, nil, nil
 		for _, w := range all {
 			o, found := known[w.event.Key]
 			if !found || w.event.Kind != provider.EventOutcome || judged(o, w.event) != wasKnown {

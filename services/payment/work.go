@@ -55,12 +55,10 @@ func (w work) run(ctx context.Context) (ending, error) {
 			return w.notYet(p, errChanged), nil
 		case p.Last.State.open():
 			settled, why, err := w.settle(ctx, p, byRequest)
-			switch {
-			case errors.Is(err, errChanged):
-				return w.notYet(p, err), nil
-			case err != nil:
+			if err != nil {
 				return ending{}, err
-			case why != nil:
+			}
+			if why != nil {
 				return w.notYet(p, why), nil
 			}
 			w.payment = &settled
@@ -222,7 +220,7 @@ func (w work) notYet(p payment, why error) ending {
 }
 
 // settle asks the provider what became of the payment's open operation and writes that down. Why says that it is still
-// not known. Errors: errChanged.
+// not known here: errChanged when somebody else was quicker.
 func (s *payments) settle(ctx context.Context, p payment, by evidence) (now payment, why, err error) {
 	at := time.Now()
 	said := s.provider.LookUp(ctx, p.Last.request(p))
@@ -233,6 +231,9 @@ func (s *payments) settle(ctx context.Context, p payment, by evidence) (now paym
 	e := editOf(ctx, p.Last, f).told(askLookUp, at, said)
 	e.by = by
 	now, err = s.record1(ctx, e)
+	if errors.Is(err, errChanged) {
+		return now, err, nil
+	}
 	return now, why, err
 }
 
