@@ -32,11 +32,7 @@ func newMeter(ctx context.Context, system int, dsn string) (*meter, error) {
 	if m.conn, err = pgx.Connect(ctx, dsn); err != nil {
 		return nil, err
 	}
-	var backend int
-	if err := m.conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend); err != nil {
-		return nil, err
-	}
-	m.postmaster, err = benchtest.Parent(backend)
+	m.postmaster, err = benchtest.Postmaster(ctx, m.conn)
 	return m, err
 }
 

@@ -82,13 +82,12 @@ func costsOf(b *testing.B, server *local.Server) (c costs) {
 		b.Fatal(err)
 	}
 	defer conn.Close(b.Context())
-	var backend int
-	if err := conn.QueryRow(b.Context(), `
-SELECT sum(xact_commit)::bigint, (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, pg_backend_pid() FROM pg_stat_database`).Scan(
-		&c.commits, &c.wal, &backend); err != nil {
+	err = conn.QueryRow(b.Context(), `
+SELECT sum(xact_commit)::bigint, (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint FROM pg_stat_database`).Scan(&c.commits, &c.wal)
+	if err != nil {
 		b.Fatal(err)
 	}
-	postmaster, err := Parent(backend)
+	postmaster, err := Postmaster(b.Context(), conn)
 	if err != nil {
 		b.Fatal(err)
 	}

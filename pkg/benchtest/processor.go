@@ -1,12 +1,15 @@
 package benchtest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // tick is what /proc counts processor time in: USER_HZ, which Linux shows as 100 a second on all machines that Go runs on.
@@ -80,8 +83,12 @@ func Used(pid int, children bool) (used time.Duration, err error) {
 	}
 }
 
-// Parent is the process that a process is a child of.
-func Parent(pid int) (int, error) {
-	s, err := statOf(pid)
+// Postmaster is the process of the server that a connection leads to, on this machine.
+func Postmaster(ctx context.Context, conn *pgx.Conn) (pid int, err error) {
+	var backend int
+	if err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend); err != nil {
+		return 0, err
+	}
+	s, err := statOf(backend)
 	return s.parent, err
 }
