@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"html"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -28,32 +26,30 @@ type frame struct {
 	called map[string]*frame
 }
 
-// flameGraph draws a CPU profile (Gregg, The Flame Graph, CACM 59/6, 2016): who calls whom, upwards, and by its width how much of the
-// time each takes with what it calls. What stands beside something else is in the order of its name, not of time.
-func flameGraph(from io.Reader, title string, to io.Writer) error {
-	p, err := profile.Parse(from)
+// flameGraph draws a CPU profile as SVG (Gregg, The Flame Graph, CACM 59/6, 2016): who calls whom, upwards, and by its width how much of
+// the time each takes with what it calls. What stands beside something else is in the order of its name, not of time.
+func flameGraph(raw []byte, title string) (svg string, err error) {
+	p, err := profile.ParseData(raw)
 	if err != nil {
-		return fmt.Errorf("reading profile: %w", err)
+		return "", fmt.Errorf("reading profile: %w", err)
 	}
 	root := &frame{name: "all"}
 	for _, s := range p.Sample {
 		root.add(stackOf(s), s.Value[len(s.Value)-1])
 	}
 	if root.time == 0 {
-		return errors.New("the profile is empty")
+		return "", errors.New("the profile is empty")
 	}
-	var rows strings.Builder
-	deepest := root.draw(&rows, 0, 0, flameWidth/float64(root.time), root.time)
-	height := (deepest+1)*flameRow + 30
-	_, err = fmt.Fprintf(to, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %d" font-family="sans-serif" font-size="10">
+	var frames strings.Builder
+	rows := root.draw(&frames, 0, 0, flameWidth/float64(root.time), root.time)
+	height := rows*flameRow + 30
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %d" font-family="sans-serif" font-size="10">
 <rect width="100%%" height="100%%" fill="#fff"/>
 <text x="6" y="18" font-size="13">%s</text>
-<style>path{transform:scale(1,-1)}</style>
 <g transform="translate(0 %d)">
 %s</g>
 </svg>
-`, flameWidth, height, html.EscapeString(title), height, rows.String())
-	return err
+`, flameWidth, height, html.EscapeString(title), height, frames.String()), nil
 }
 
 // stackOf gives the functions of a sample, the outermost first.
@@ -83,25 +79,26 @@ func (f *frame) add(stack []string, time int64) {
 	next.add(stack[1:], time)
 }
 
-// draw writes a frame and what it calls, from x on and so many rows up, and gives how many rows that are.
-func (f *frame) draw(to *strings.Builder, x float64, row int, perTime float64, all int64) (deepest int) {
+// draw writes a frame and what it calls, from x on and above so many rows, and gives how many rows there are then.
+func (f *frame) draw(to *strings.Builder, x float64, row int, perTime float64, all int64) (rows int) {
 	width := float64(f.time) * perTime
 	if width < flameLeast {
-		return row - 1
+		return row
 	}
 	name := f.name[strings.LastIndex(f.name, "/")+1:]
 	fmt.Fprintf(to, `<g><title>%s %.1f %%</title><path d="M%.0f %dh%.1fv%dH%.0f" fill="%s"/>`,
-		html.EscapeString(f.name), 100*float64(f.time)/float64(all), x, row*flameRow, width-0.5, flameRow-1, x, colourOf(f.name))
+		html.EscapeString(f.name), 100*float64(f.time)/float64(all), x, -row*flameRow, width-0.5, 1-flameRow, x, colourOf(f.name))
 	if letters := int(width / 5.6); letters >= 4 {
 		fmt.Fprintf(to, `<text x="%.0f" y="%d">%s</text>`, x+2, -row*flameRow-4, html.EscapeString(name[:min(letters, len(name))]))
 	}
 	to.WriteString("</g>\n")
-	deepest = row
-	for _, next := range slices.SortedFunc(maps.Values(f.called), func(a, b *frame) int { return cmp.Compare(a.name, b.name) }) {
-		deepest = max(deepest, next.draw(to, x, row+1, perTime, all))
+	rows = row + 1
+	for _, name := range slices.Sorted(maps.Keys(f.called)) {
+		next := f.called[name]
+		rows = max(rows, next.draw(to, x, row+1, perTime, all))
 		x += float64(next.time) * perTime
 	}
-	return deepest
+	return rows
 }
 
 // colourOf tells whose a function is.
@@ -122,16 +119,14 @@ func colourOf(function string) string {
 }
 
 // drawFlames makes a flame graph of a profile that is in a file.
-func drawFlames(file, title, svg string) (err error) {
-	from, err := os.Open(file)
+func drawFlames(file, title, svg string) error {
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	defer from.Close()
-	to, err := os.Create(svg)
+	drawn, err := flameGraph(raw, title)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, to.Close()) }()
-	return flameGraph(from, title, to)
+	return os.WriteFile(svg, []byte(drawn), 0o644)
 }
