@@ -7,8 +7,9 @@
 //
 //   - Every committed event is published at least once. A relay that dies between publishing and marking publishes
 //     again; the event's id lets the stream (for two minutes) and every inbox (for ever) drop the repetition.
-//   - The relay looks for rows that are unpublished, never for rows behind the last one: a transaction that commits
-//     late has a lower seq than rows that are out already.
+//   - The relay looks for rows that are unpublished: behind the last one, and in the gaps before it, for a transaction that
+//     commits late has a lower seq than rows that are out already. A gap is closed when every transaction that could fill
+//     it has ended.
 //   - One relay is active per database, chosen by an advisory lock that lives and dies with its connection. All its
 //     SQL runs on that connection, so a relay that lost the lock cannot mark rows any more.
 //   - What waits together is handed in together: the stream takes all of it or none, and syncs it once. Where it does not take

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/tieout/tieout/pkg/pg"
 )
 
 // metrics are per database: one process may run several services.
@@ -44,16 +46,18 @@ func newMetrics(meter metric.Meter, service string, log *slog.Logger) metrics {
 
 // The oldest by seq stands for the oldest by time: they differ by a transaction's length.
 const backlog = `
-SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
+SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL AND seq > known.published_to),
        coalesce((SELECT greatest(extract(epoch FROM now() - written_at), 0)::float8
-                 FROM outbox WHERE published_at IS NULL ORDER BY seq LIMIT 1), 0)`
+                   FROM outbox WHERE published_at IS NULL AND seq > known.published_to ORDER BY seq LIMIT 1), 0)
+  FROM (SELECT coalesce((SELECT published_to FROM outbox_stream), 0) AS published_to) AS known`
 
 // observe measures the backlog from now on, at each collection, whether or not a relay is active anywhere.
 func (m metrics) observe(pool *pgxpool.Pool) (metric.Registration, error) {
 	callback := func(ctx context.Context, to metric.Observer) error {
 		var rows int64
 		var age float64
-		if err := pool.QueryRow(ctx, backlog).Scan(&rows, &age); err != nil {
+		err := pg.InTxByKey(ctx, pool, func(tx *pg.Tx) error { return tx.QueryRow(ctx, backlog).Scan(&rows, &age) })
+		if err != nil {
 			return fmt.Errorf("measuring outbox: %w", err)
 		}
 		to.ObserveInt64(m.unpublished, rows, m.attributes)

@@ -75,12 +75,15 @@ func New(cfg Config) *Outbox {
 	}
 }
 
+// The transaction has its id before an event has its sequence: the frontier relies on it. A condition that no row is part of is
+// looked at before the first one.
 const insertEvents = `
 INSERT INTO outbox (id, service, entity, name, subject, reference, occurred_at, data, traceparent, tracestate)
 SELECT id, service, entity, name, subject, reference, occurred_at, data, traceparent, tracestate
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bytea[],
             $9::text[], $10::text[])
      WITH ORDINALITY AS e (id, service, entity, name, subject, reference, occurred_at, data, traceparent, tracestate, n)
+WHERE pg_current_xact_id() IS NOT NULL
 ORDER BY n`
 
 // Write adds events to tx, in their order, with one statement; the relay is woken when tx has committed. An empty ID

@@ -39,7 +39,7 @@ type relay struct {
 	batches    bool      // the stream takes several events as one
 	checked    time.Time // when the stream was last compared with known
 	reconnects uint64    // of the NATS connection, at that time
-	frontier   frontier
+	frontier   *frontier // nil until it is read
 }
 
 func newRelay(o *Outbox, js jetstream.JetStream) (*relay, error) {
@@ -114,11 +114,12 @@ func (r *relay) lead(ctx context.Context) (bool, error) {
 	led := r.lock.Held()
 	held, err := r.lock.Acquire(ctx)
 	r.active.Store(held)
-	if held && !led {
-		r.known, r.checked, r.frontier = nil, time.Time{}, frontier{}
-		r.log.InfoContext(ctx, "outbox relay is active")
+	if !held || led {
+		return held, err
 	}
-	return held, err
+	r.known, r.checked, r.frontier = nil, time.Time{}, nil
+	r.log.InfoContext(ctx, "outbox relay is active")
+	return true, pg.PlanByKey(ctx, r.lock.Conn())
 }
 
 // row is an event of the outbox on its way to the stream.
@@ -129,11 +130,21 @@ type row struct {
 }
 
 const selectUnpublished = `
-SELECT seq, id, service, entity, name, subject, reference, occurred_at, data, traceparent, tracestate
-FROM outbox WHERE published_at IS NULL AND seq > $1 ORDER BY seq LIMIT $2`
+SELECT e.seq, e.id, e.service, e.entity, e.name, e.subject, e.reference, e.occurred_at, e.data, e.traceparent, e.tracestate
+  FROM unnest($1::bigint[], $2::bigint[]) AS range (first, last)
+ CROSS JOIN LATERAL (SELECT * FROM outbox WHERE seq BETWEEN range.first AND range.last AND published_at IS NULL
+                      ORDER BY seq LIMIT $3) AS e
+ ORDER BY e.seq LIMIT $3`
 
 func (r *relay) unpublished(ctx context.Context) ([]row, error) {
-	found, err := r.lock.Conn().Query(ctx, selectUnpublished, r.frontier.from(time.Now()), window)
+	if r.frontier == nil {
+		var err error
+		if r.frontier, err = r.rememberedFrontier(ctx); err != nil {
+			return nil, err
+		}
+	}
+	firsts, lasts := r.frontier.unread()
+	found, err := r.lock.Conn().Query(ctx, selectUnpublished, firsts, lasts, window)
 	if err != nil {
 		return nil, fmt.Errorf("reading outbox: %w", err)
 	}
@@ -147,15 +158,36 @@ func (r *relay) unpublished(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading outbox: %w", err)
 	}
+	r.frontier.found(rows, window)
 	return rows, nil
 }
 
+// rememberedFrontier reads how far the outbox is published.
+func (r *relay) rememberedFrontier(ctx context.Context) (*frontier, error) {
+	var f frontier
+	if err := r.lock.Conn().QueryRow(ctx, `SELECT coalesce((SELECT published_to FROM outbox_stream), 0)`).Scan(&f.top); err != nil {
+		return nil, fmt.Errorf("reading how far the outbox is published: %w", err)
+	}
+	rows, err := r.lock.Conn().Query(ctx, `SELECT seq FROM outbox WHERE seq > $1 AND published_at IS NOT NULL ORDER BY seq`, f.top)
+	if err != nil {
+		return nil, fmt.Errorf("reading what is published beyond: %w", err)
+	}
+	var seq int64
+	if _, err := pgx.ForEachRow(rows, []any{&seq}, func() error { f.published(seq); return nil }); err != nil {
+		return nil, fmt.Errorf("reading what is published beyond: %w", err)
+	}
+	return &f, nil
+}
+
+// The transactions under way are those of a moment after rows were read.
 const markPublished = `
 WITH acked AS (
     UPDATE outbox SET stream_seq = a.stream_seq, published_at = now()
     FROM unnest($1::bigint[], $2::bigint[]) AS a (seq, stream_seq)
     WHERE outbox.seq = a.seq)
-UPDATE outbox_stream SET last_seq = $3, last_id = $4 WHERE last_seq < $3`
+UPDATE outbox_stream
+   SET last_id = CASE WHEN last_seq < $3 THEN $4 ELSE last_id END, last_seq = greatest(last_seq, $3), published_to = $5
+RETURNING pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint`
 
 // mark notes that rows are in the stream. It outlives ctx a little: what was published should not have to be
 // published again only because the process stops.
@@ -172,14 +204,17 @@ func (r *relay) mark(ctx context.Context, rows []row) error {
 		if row.streamSeq > last.streamSeq {
 			last = row
 		}
+		r.frontier.published(row.seq)
 	}
-	if _, err := r.lock.Conn().Exec(ctx, markPublished, seqs, streamSeqs, last.streamSeq, last.event.ID); err != nil {
+	var oldest, next int64
+	err := r.lock.Conn().QueryRow(ctx, markPublished, seqs, streamSeqs, last.streamSeq, last.event.ID, r.frontier.upTo()).Scan(&oldest, &next)
+	if err != nil {
 		return fmt.Errorf("marking published events: %w", err)
 	}
+	r.frontier.seen(oldest, next)
 	if last.streamSeq > r.known.seq {
 		r.known.seq, r.known.id = last.streamSeq, last.event.ID
 	}
-	r.frontier.published(rows, time.Now())
 	r.metrics.published.Add(ctx, int64(len(rows)), r.metrics.attributes)
 	return nil
 }

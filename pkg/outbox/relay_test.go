@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/waittest"
 )
@@ -251,10 +250,14 @@ func TestRelay_MarksWhatWasPublishedWhenItIsToldToStop(t *testing.T) {
 	if err := r.checkStream(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	rows, err := r.unpublished(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
-	published := row{seq: 1, streamSeq: 1, event: bus.Event{ID: [16]byte{1}}}
-	if err := r.mark(stopped, []row{published}); err != nil {
+	rows[0].streamSeq = 1
+	if err := r.mark(stopped, rows); err != nil {
 		t.Fatal(err)
 	}
 	if n := b.count(t, "published_at IS NULL"); n != 0 {

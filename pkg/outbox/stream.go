@@ -157,18 +157,19 @@ func (r *relay) remembered(ctx context.Context) (*mark, error) {
 
 const unpublishAfter = `
 WITH lost AS (
-    UPDATE outbox SET stream_seq = NULL, published_at = NULL WHERE stream_seq > $2 RETURNING 1),
+    UPDATE outbox SET stream_seq = NULL, published_at = NULL WHERE stream_seq > $2 RETURNING seq),
 known AS (
     INSERT INTO outbox_stream (created, last_seq, last_id) VALUES ($1, $2, $3)
     ON CONFLICT (one) DO UPDATE
-    SET created = excluded.created, last_seq = excluded.last_seq, last_id = excluded.last_id)
+    SET created = excluded.created, last_seq = excluded.last_seq, last_id = excluded.last_id,
+        published_to = least(outbox_stream.published_to, (SELECT min(seq) - 1 FROM lost)))
 SELECT count(*) FROM lost`
 
 // goBack makes every event published after m unpublished, and remembers m as the end of what the stream holds.
 func (r *relay) goBack(ctx context.Context, m mark) error {
 	var lost int64
 	id := uuid.NullUUID{UUID: m.id, Valid: m.seq > 0}
-	r.frontier = frontier{}
+	r.frontier = nil
 	if err := r.lock.Conn().QueryRow(ctx, unpublishAfter, m.created, m.seq, id).Scan(&lost); err != nil {
 		return fmt.Errorf("taking back what the stream lost: %w", err)
 	}

@@ -96,6 +96,14 @@ func InTxByKey(ctx context.Context, pool *pgxpool.Pool, fn func(tx *Tx) error) e
 // beginByKey goes to the server as one message.
 const beginByKey = `begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off`
 
+// PlanByKey has the statements of a session planned as those of InTxByKey are, for as long as it lasts.
+func PlanByKey(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.Exec(ctx, `set plan_cache_mode = force_generic_plan; set enable_seqscan = off`); err != nil {
+		return fmt.Errorf("setting how statements are planned: %w", err)
+	}
+	return nil
+}
+
 func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, limit time.Duration, fn func(tx *Tx) error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
