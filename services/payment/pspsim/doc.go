@@ -92,7 +92,8 @@
 //
 // Every effect is told to the URL of [Webhooks], in order, and again, up to 8 times,
 // until it is answered 2xx: duplicated, late or reordered on demand, and forged by
-// [Server.Forge]. What waits when the simulator ends is never sent.
+// [Server.Forge]. What waits when the simulator ends is never sent; [Server.HurryWebhooks]
+// has nothing wait before its receiver ends.
 //
 //	Psp-Signature: t=1700000000,v1=5257a869…        hex of HMAC-SHA256(secret, "1700000000." + body)
 //	{"id": "evt_…", "type": "charge.succeeded", "created": "…", "op": "charge", "data": the charge, capture, …}

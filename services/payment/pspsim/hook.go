@@ -24,7 +24,7 @@ const (
 	hookAttempts = 8                      // then a webhook is given up
 	hookBackoff  = 100 * time.Millisecond // doubled at each attempt
 	hookTimeout  = 5 * time.Second
-	// hooksInTurn is below how many they are sent one after the other; where more wait, hooksAtOnce are at once, as
+	// hooksInTurn is below how many they are sent one after the other; where more are due, hooksAtOnce are at once, as
 	// providers do that have much to tell.
 	hooksInTurn = 8
 	hooksAtOnce = 64
@@ -62,8 +62,8 @@ type delivery struct {
 	attempts int
 }
 
-// hooks sends events, one after the other as long as few wait, and again those that are not answered with 2xx. What waits
-// is lost when the simulator ends.
+// hooks sends events, one after the other as long as few are due, and again those that are not answered with 2xx. What
+// waits is lost when the simulator ends.
 type hooks struct {
 	client *http.Client
 	now    func() time.Time
@@ -87,6 +87,27 @@ func (s *Server) SetWebhooks(w Webhooks) {
 	s.hooks.mu.Lock()
 	defer s.hooks.mu.Unlock()
 	s.hooks.how = w
+}
+
+// HurryWebhooks ends the delay of events, for the receiver is about to end: from now on they are sent at once, and so is what
+// waits; each of that was sent once when it returns, unless ctx has ended. What was not answered with 2xx is sent again later.
+func (s *Server) HurryWebhooks(ctx context.Context) {
+	h := s.hooks
+	h.mu.Lock()
+	h.how.DelayMillis = 0
+	waiting := h.queue
+	h.queue, h.held = nil, nil
+	h.mu.Unlock()
+	free := make(chan struct{}, hooksAtOnce)
+	var sending sync.WaitGroup
+	for _, d := range waiting {
+		free <- struct{}{}
+		sending.Go(func() {
+			defer func() { <-free }()
+			h.deliver(ctx, d)
+		})
+	}
+	sending.Wait()
 }
 
 // eventOf is what is told of an entry.
@@ -138,18 +159,27 @@ func (h *hooks) tell(e Entry) {
 		again := *d
 		h.put(&again)
 	}
-	h.wake.Ring()
 }
 
-// put queues a delivery behind those that are due before it. It needs mu.
+// put queues a delivery behind those that are due before it, and wakes who waits for the first one if that is it: with a delay
+// most are last. It needs mu.
 func (h *hooks) put(d *delivery) {
-	at, _ := slices.BinarySearchFunc(h.queue, d.due, func(d *delivery, due time.Time) int {
-		if d.due.After(due) {
+	at := h.due(d.due)
+	h.queue = slices.Insert(h.queue, at, d)
+	if at == 0 {
+		h.wake.Ring()
+	}
+}
+
+// due gives how many in the queue are due at a time. It needs mu.
+func (h *hooks) due(at time.Time) int {
+	n, _ := slices.BinarySearchFunc(h.queue, at, func(d *delivery, at time.Time) int {
+		if d.due.After(at) {
 			return 1
 		}
 		return -1
 	})
-	h.queue = slices.Insert(h.queue, at, d)
+	return n
 }
 
 // run sends what is due until ctx ends.
@@ -183,22 +213,24 @@ func (h *hooks) run(ctx context.Context) {
 	}
 }
 
-// next takes the delivery that is due first and tells how many are left, or says how long none is due.
+// next takes the delivery that is due first and tells how many more are due, or says how long none is.
 func (h *hooks) next() (first *delivery, left int, wait time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.queue) == 0 {
 		return nil, 0, time.Hour
 	}
+	now := time.Now()
 	first = h.queue[0]
-	if wait = time.Until(first.due); wait > 0 {
+	if wait = first.due.Sub(now); wait > 0 {
 		return nil, 0, wait
 	}
+	h.queue[0] = nil // what is sent is not kept as long as its place in the array
 	h.queue = h.queue[1:]
 	if h.held == first {
 		h.held = nil
 	}
-	return first, len(h.queue), 0
+	return first, h.due(now), 0
 }
 
 // deliver sends once, and queues again what did not arrive.
@@ -219,7 +251,6 @@ func (h *hooks) deliver(ctx context.Context, d *delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.put(d)
-	h.wake.Ring()
 }
 
 func (h *hooks) post(ctx context.Context, url, secret string, body []byte) (status int, err error) {
