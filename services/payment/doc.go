@@ -29,8 +29,9 @@
 // While the provider's breaker is open, or an operator holds it open, new requests are refused (DESTINATION_DOWN) before
 // anything is written; what undoes a payment is written all the same.
 //
-// Webhooks are taken in once and durably, and only then acknowledged; they are evidence like any other. One that
-// contradicts the books is kept as such, and logged as an error.
+// Webhooks are taken in once and durably, and only then acknowledged; they are evidence like any other. One that tells what
+// is known is put by as it is taken in; the others are applied afterwards. One that contradicts the books is kept as such, and
+// logged as an error.
 //
 // What follows from payments is posted with them. Payouts, fees, write-offs and corrections are posted when somebody has
 // decided on them (journal.go): once per request, once per kind and key, and with an audit row.

@@ -52,7 +52,7 @@ type payments struct {
 	tracer   trace.Tracer
 
 	breaker  chan provider.BreakerState // what it changes to
-	webhooks periodic.Bell              // one was received
+	webhooks periodic.Bell              // one was received that is to be applied
 
 	errands map[method]*errand.Errands[*command, ending, *payment]
 	booked  metric.Int64Counter

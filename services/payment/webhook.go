@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,13 +32,13 @@ const (
 )
 
 // intake takes in what the provider tells of its own accord: each event once, and durable before it is acknowledged.
-// What it means is worked out afterwards, by applyWebhooks.
+// What it means is worked out afterwards, by applyWebhooks, unless it is known already.
 type intake struct {
 	provider provider.Provider
 	name     string // of the provider
 	group    *groupcommit.Group[provider.Event, struct{}]
 	log      *slog.Logger
-	received periodic.Bell // wakes whoever applies them
+	received periodic.Bell // wakes whoever applies what is new
 }
 
 func newIntake(env *service.Env, account provider.Account, received periodic.Bell) (*intake, error) {
@@ -91,32 +92,46 @@ func refusedWebhook(err error) string {
 	return "it cannot be understood"
 }
 
-// receive writes webhooks, each event once.
+// receive writes webhooks, each event once. What tells what is known, as nearly all do, is written as put by; the rest is left
+// for applyWebhooks. Nothing needs to be held for that: an operation that has happened or was declined stays so with its
+// amount, whatever else becomes of its payment, so what was known once is known for good; and what is decided while
+// this is written is still received.
 func (in *intake) receive(ctx context.Context, tx *pg.Tx, batch []provider.Event) ([]groupcommit.Result[struct{}], error) {
+	known, err := newStore(tx).knows(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
 	var ids []string
 	var events []json.RawMessage
-	for _, e := range batch {
+	var states []int16
+	for i, e := range batch {
 		encoded, err := json.Marshal(e)
 		if err != nil {
 			return nil, fmt.Errorf("encoding webhook: %w", err)
 		}
-		ids, events = append(ids, e.ID), append(events, encoded)
+		state := webhookReceived
+		if known[i] {
+			state = wasKnown.state
+		}
+		ids, events, states = append(ids, e.ID), append(events, encoded), append(states, state)
 	}
-	_, err := tx.Exec(ctx, `
-INSERT INTO webhook (provider, event_id, event) SELECT $1, id, event FROM unnest($2::text[], $3::jsonb[]) AS e (id, event)
-    ON CONFLICT DO NOTHING`, in.name, ids, events)
+	_, err = tx.Exec(ctx, `
+INSERT INTO webhook (provider, event_id, event, state, detail, applied_at)
+SELECT $1, id, event, state, CASE state WHEN 1 THEN '' ELSE $5 END, CASE state WHEN 1 THEN NULL ELSE now() END
+  FROM unnest($2::text[], $3::jsonb[], $4::smallint[]) AS e (id, event, state)
+    ON CONFLICT DO NOTHING`, in.name, ids, events, states, wasKnown.detail)
 	if err != nil {
 		return nil, fmt.Errorf("writing webhooks: %w", err)
 	}
-	tx.AfterCommit(func() {
-		in.received.Ring()
-	})
+	if slices.Contains(known, false) {
+		tx.AfterCommit(in.received.Ring)
+	}
 	return make([]groupcommit.Result[struct{}], len(batch)), nil
 }
 
 // What came of a webhook, as in the database.
 const (
-	webhookReceived    int16 = 1 // something has to come before it
+	webhookReceived    int16 = 1 // it is to be applied, or something has to come before it
 	webhookApplied     int16 = 2
 	webhookNothingNew  int16 = 3
 	webhookContradicts int16 = 4
@@ -130,7 +145,7 @@ type verdict struct {
 
 const (
 	// webhookBatch is how many webhooks are applied at once, and webhookGap how long those that come behind each other
-	// gather: nearly all tell what is known, and looking costs as much as many of them.
+	// gather: many tell what becomes known meanwhile, and looking costs as much as many of them.
 	webhookBatch = 256
 	webhookGap   = 100 * time.Millisecond
 	// receiveGap is how long webhooks gather that are to be written: their sender does not mind.
@@ -141,21 +156,24 @@ const (
 	waitForEarlier = 5 * time.Second
 )
 
-// applyWebhooks works out what webhooks mean, the oldest first. Those that tell what is known, as nearly all do, are put by
-// together; each of the others is applied in a transaction of its own: one that cannot be keeps nobody else.
+// selectDue gives webhooks that are to be applied, the oldest first. It is for dueWebhooks.
+const selectDue = `
+SELECT provider, event_id, event FROM webhook WHERE state = 1 AND due_at <= now() ORDER BY due_at LIMIT $1`
+
+// markKnown marks webhooks that are there as having told what is known, unless somebody has applied them. As in updatePayments each is
+// found through the primary key, whatever the plan: a join may read all that was ever received instead.
+const markKnown = `
+INSERT INTO webhook (provider, event_id, event, state, detail, applied_at)
+SELECT provider, event_id, 'null', $3, $4, now() FROM unnest($1::text[], $2::text[]) AS k (provider, event_id)
+    ON CONFLICT (provider, event_id) DO UPDATE
+   SET state = excluded.state, detail = excluded.detail, applied_at = excluded.applied_at
+ WHERE webhook.state = 1`
+
+// applyWebhooks works out what webhooks mean that told something new when they came, the oldest first. Those that tell what
+// has become known since are put by together; each of the others is applied in a transaction of its own: one that cannot
+// be keeps nobody else.
 func (s *payments) applyWebhooks(ctx context.Context) (again bool, err error) {
-	rows, err := s.pool.Query(ctx, `
-SELECT provider, event_id, event FROM webhook WHERE state = 1 AND due_at <= now() ORDER BY due_at LIMIT $1`, webhookBatch)
-	if err != nil {
-		return false, fmt.Errorf("reading webhooks: %w", err)
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w webhook, err error) {
-		return w, row.Scan(&w.provider, &w.id, &w.event)
-	})
-	if err != nil {
-		return false, fmt.Errorf("reading webhooks: %w", err)
-	}
-	news, err := s.putBy(ctx, all)
+	looked, news, err := s.putBy(ctx)
 	errs := []error{err}
 	for _, w := range news {
 		err := pg.InTx(ctx, s.pool, func(tx *pg.Tx) error { return s.applyOne(ctx, tx, w.provider, w.id, w.event) })
@@ -164,7 +182,7 @@ SELECT provider, event_id, event FROM webhook WHERE state = 1 AND due_at <= now(
 		}
 	}
 	err = errors.Join(errs...)
-	return len(all) == webhookBatch && err == nil, err
+	return looked == webhookBatch && err == nil, err
 }
 
 // webhook is one that was received.
@@ -173,40 +191,58 @@ type webhook struct {
 	event        provider.Event
 }
 
-// putBy puts webhooks by that tell what is known, and gives the others.
-func (s *payments) putBy(ctx context.Context, all []webhook) (news []webhook, err error) {
-	var keys, providers, ids []string
-	for _, w := range all {
-		if w.event.Kind == provider.EventOutcome && w.event.Key != "" {
-			keys = append(keys, w.event.Key)
-		}
-	}
-	if len(keys) == 0 {
-		return all, nil
-	}
+// putBy looks at webhooks that are due, puts those by that tell what is known, and gives the others.
+func (s *payments) putBy(ctx context.Context) (looked int, news []webhook, err error) {
 	err = pg.InTxByKey(ctx, s.pool, func(tx *pg.Tx) error {
-		known, err := newStore(tx).byKeys(ctx, keys...)
+		all, err := dueWebhooks(ctx, tx)
 		if err != nil {
 			return err
 		}
-		for _, w := range all {
-			o, found := known[w.event.Key]
-			if !found || w.event.Kind != provider.EventOutcome || judged(o, w.event) != wasKnown {
-				news = append(news, w)
-				continue
-			}
-			providers, ids = append(providers, w.provider), append(ids, w.id)
+		looked = len(all)
+		events := make([]provider.Event, len(all))
+		for i, w := range all {
+			events[i] = w.event
 		}
-		_, err = tx.Exec(ctx, `
-UPDATE webhook w SET state = $3, detail = $4, applied_at = now()
-  FROM unnest($1::text[], $2::text[]) AS k (provider, event_id)
- WHERE w.provider = k.provider AND w.event_id = k.event_id AND w.state = 1`, providers, ids, wasKnown.state, wasKnown.detail)
+		known, err := newStore(tx).knows(ctx, events)
+		if err != nil {
+			return err
+		}
+		var providers, ids []string
+		for i, w := range all {
+			if known[i] {
+				providers, ids = append(providers, w.provider), append(ids, w.id)
+			} else {
+				news = append(news, w)
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		_, err = tx.Exec(ctx, markKnown, providers, ids, wasKnown.state, wasKnown.detail)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("putting webhooks by: %w", err)
+		return 0, nil, fmt.Errorf("putting webhooks by: %w", err)
 	}
-	return news, nil
+	return looked, news, nil
+}
+
+// dueWebhooks reads a batch of webhooks that are due, in a transaction by key, through their index and in its order. Whatever
+// the planner takes the table for, it may not gather them first (a bitmap scan): that looks through the entries of all that were
+// applied since the last vacuum, each time, where a scan in order marks them as dead for the next one, and stops at its limit.
+func dueWebhooks(ctx context.Context, tx *pg.Tx) (all []webhook, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(`SET LOCAL enable_bitmapscan = off`)
+	batch.Queue(selectDue, webhookBatch).Query(func(rows pgx.Rows) error {
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w webhook, err error) {
+			return w, row.Scan(&w.provider, &w.id, &w.event)
+		})
+		return err
+	})
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("reading webhooks: %w", err)
+	}
+	return all, nil
 }
 
 // applyOne applies a webhook, unless another process has it.
@@ -279,6 +315,30 @@ func (s *payments) applyOutcome(ctx context.Context, tx *pg.Tx, e provider.Event
 // wasKnown is the verdict on what tells nothing new.
 var wasKnown = verdict{webhookNothingNew, "was known"}
 
+// knows tells which events tell no more than what is known of their operations, which it finds by their keys. Of the others more
+// is to be read, or something is to be done.
+func (s store) knows(ctx context.Context, events []provider.Event) ([]bool, error) {
+	var keys []string
+	for _, e := range events {
+		if e.Kind == provider.EventOutcome && e.Key != "" {
+			keys = append(keys, e.Key)
+		}
+	}
+	known := make([]bool, len(events))
+	if len(keys) == 0 {
+		return known, nil
+	}
+	about, err := s.byKeys(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range events {
+		o, found := about[e.Key]
+		known[i] = found && e.Kind == provider.EventOutcome && judged(o, e) == wasKnown
+	}
+	return known, nil
+}
+
 // judged is what an event means for the operation that it is about.
 func judged(o operation, e provider.Event) verdict {
 	f := findingOf(e.Outcome.Kind)
@@ -307,70 +367,4 @@ func (s *payments) toldOf(ctx context.Context, tx *pg.Tx, e provider.Event) (ope
 		return operation{}, false, err
 	}
 	return all[0], true, nil
-}
-
-// applyDispute books what the customer's bank took back, or gave back again.
-func (s *payments) applyDispute(ctx context.Context, tx *pg.Tx, e provider.Event) (verdict, error) {
-	st := newStore(tx)
-	of, err := st.operations(ctx, "p.provider_charge_id = $1 AND o.seq = 1", e.ChargeID)
-	if err != nil {
-		return verdict{}, err
-	}
-	if len(of) == 0 {
-		return verdict{webhookReceived, fmt.Sprintf("no payment of ours is charge %q", e.ChargeID)}, nil
-	}
-	held, err := st.lock(ctx, []PaymentID{of[0].Payment})
-	if err != nil {
-		return verdict{}, err
-	}
-	p := held[of[0].Payment]
-	b, err := bookDispute(p, e)
-	if err != nil {
-		return verdict{webhookContradicts, err.Error()}, nil //nolint:nilerr // what is no journal is no event either
-	}
-	if known, err := st.booked(ctx, b); err != nil || known {
-		return wasKnown, err
-	}
-	becomes, by, v := p.disputed(e)
-	if v.state != 0 {
-		return v, nil
-	}
-	if becomes.State, err = p.State.after(by); err != nil {
-		return verdict{webhookContradicts, err.Error()}, nil //nolint:nilerr // the provider may say it, and we do not believe it
-	}
-	if err := st.updatePayment(ctx, &becomes); err != nil {
-		return verdict{}, err
-	}
-	if err := st.post(ctx, []booking{b}); err != nil {
-		return verdict{}, err
-	}
-	s.countBooked(ctx, tx, []booking{b})
-	return verdict{webhookApplied, string(by)}, s.outbox.Write(ctx, tx, disputeEvent(becomes, e))
-}
-
-// disputed gives what a payment becomes by a chargeback, or the reversal of one; with a verdict it stays as it is.
-func (p payment) disputed(e provider.Event) (becomes payment, by change, v verdict) {
-	becomes = p
-	if e.Amount.Currency != p.Amount.Currency || !e.Amount.IsPositive() {
-		return p, "", verdict{webhookContradicts, fmt.Sprintf("is about %s, and %s in %s", e.Amount, p.ID, p.Amount.Currency)}
-	}
-	if e.Kind == provider.EventChargeback {
-		becomes.ChargedBack += e.Amount.Minor
-		if becomes.ChargedBack > p.Captured {
-			return p, "", verdict{webhookContradicts, fmt.Sprintf("%d of %s would be charged back, of which %d were captured", becomes.ChargedBack, p.ID, p.Captured)}
-		}
-		return becomes, changeChargeBack, verdict{}
-	}
-	becomes.ChargedBack -= e.Amount.Minor
-	switch {
-	case becomes.ChargedBack < 0: // the chargeback itself may be still to come
-		return p, "", verdict{webhookReceived, fmt.Sprintf("%s of %s is given back, of which %d were charged back", e.Amount, p.ID, p.ChargedBack)}
-	case becomes.ChargedBack > 0:
-		return becomes, changeChargeBack, verdict{} // some of it stays
-	case p.Refunded == 0:
-		return becomes, changeReverse, verdict{}
-	case p.Refunded < p.Captured:
-		return becomes, changeReversePart, verdict{}
-	}
-	return becomes, changeReverseAll, verdict{}
 }

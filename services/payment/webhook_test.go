@@ -9,12 +9,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	eventv1 "github.com/tieout/tieout/gen/tieout/event/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
 	"github.com/tieout/tieout/pkg/money"
+	"github.com/tieout/tieout/pkg/periodic"
+	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
@@ -97,6 +100,142 @@ func TestWebhook_OfAChargebackIsBookedOnce(t *testing.T) {
 	b.wantState(t, paymentv1.PaymentState_PAYMENT_STATE_CAPTURED)
 	b.wantEvents(t, "captured", "chargeback", "chargeback_reversed")
 	b.wantClean(t)
+}
+
+// What is told twice of what becomes known in between is put by when it is looked at.
+func TestWebhook_OfWhatHasBecomeKnownSinceChangesNothing(t *testing.T) {
+	t.Parallel()
+	b := told(t, 1, hasty)
+	_, err := b.charge(t, key, "pm_timeout_after")
+	rpcerrtest.Want(t, err, rpcerr.PaymentOutcomeUnknown)
+	waittest.Until(t, "the webhook is received", func() bool {
+		return pgtest.Column[int64](t, b.db, `SELECT count(*) FROM webhook WHERE state = 1`)[0] == 1
+	})
+	b.mustCharge(t, key, "pm_timeout_after")
+	if diff := cmp.Diff([]string{"3 was"}, b.applied(t, 1)); diff != "" {
+		t.Errorf("webhooks (-want +got):\n%s", diff)
+	}
+	b.wantEvents(t, "unknown", "resolved", "captured")
+	b.wantClean(t)
+}
+
+// take takes in events together, and tells whether somebody is woken to apply them.
+func (b *bundle) take(t *testing.T, events []provider.Event) (rung bool) {
+	t.Helper()
+	in := &intake{name: "psp", received: periodic.NewBell()}
+	err := pg.InTxByKey(t.Context(), b.payments.pool, func(tx *pg.Tx) error {
+		_, err := in.receive(t.Context(), tx, events)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-in.received:
+		return true
+	default:
+		return false
+	}
+}
+
+// Of what comes together, that which tells what is known is put by at once, whatever has become of the payment since, and all
+// else is left to be applied.
+func TestWebhook_OfWhatIsKnownIsPutByAsItComes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.mustCharge(t, key, "pm_ok")
+	b.mustRefund(t, key)
+	charge := provider.Event{
+		At: time.Now(), Kind: provider.EventOutcome, Op: provider.Charge, Key: p.GetProviderKey(), ChargeID: p.GetProviderChargeId(),
+		Amount: money.Amount{Currency: "GBP", Minor: 1250}, Outcome: provider.Outcome{Kind: provider.Succeeded, ID: p.GetProviderChargeId()},
+	}
+	var all []provider.Event
+	change := func(id string, change func(*provider.Event)) {
+		e := charge
+		e.ID = id
+		change(&e)
+		all = append(all, e)
+	}
+	change("1 charge", func(*provider.Event) {})
+	change("2 refund", func(e *provider.Event) {
+		e.Op, e.Key = provider.Refund, pgtest.Column[string](t, b.db, `SELECT provider_key FROM operation WHERE op = 5`)[0]
+	})
+	change("3 without a key", func(e *provider.Event) { e.Key = "" })
+	change("4 of nobody", func(e *provider.Event) { e.Key = "nobody's" })
+	change("5 of more", func(e *provider.Event) { e.Amount.Minor++ })
+	change("6 declined", func(e *provider.Event) { e.Outcome = provider.Outcome{Kind: provider.Declined, Reason: "stolen"} })
+	change("7 nothing definite", func(e *provider.Event) { e.Outcome.Kind = provider.Unknown })
+	change("8 chargeback", func(e *provider.Event) { e.Kind, e.ChargeID = provider.EventChargeback, "still to come" })
+
+	if b.take(t, all[:2]) {
+		t.Error("somebody was woken for what is known")
+	}
+	if !b.take(t, all) { // with those that were there
+		t.Error("nobody was woken for what is new")
+	}
+	states := `SELECT event_id || ': ' || state || ' ' || split_part(detail, ' ', 1) || CASE WHEN applied_at IS NULL THEN '' ELSE '.' END FROM webhook ORDER BY event_id`
+	want := []string{
+		"1 charge: 3 was.", "2 refund: 3 was.", "3 without a key: 1 ", "4 of nobody: 1 ", "5 of more: 1 ", "6 declined: 1 ",
+		"7 nothing definite: 1 ", "8 chargeback: 1 ",
+	}
+	if diff := cmp.Diff(want, pgtest.Column[string](t, b.db, states)); diff != "" {
+		t.Errorf("as received (-want +got):\n%s", diff)
+	}
+	if _, err := b.payments.applyWebhooks(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want = []string{
+		"1 charge: 3 was.", "2 refund: 3 was.", "3 without a key: 3 was.", "4 of nobody: 4 no.", "5 of more: 4 is.", "6 declined: 4 says.",
+		"7 nothing definite: 3 tells.", "8 chargeback: 1 no",
+	}
+	if diff := cmp.Diff(want, pgtest.Column[string](t, b.db, states)); diff != "" {
+		t.Errorf("as applied (-want +got):\n%s", diff)
+	}
+	b.wantEvents(t, "captured", "refunded")
+	b.wantClean(t)
+}
+
+// Those that are due are read in the order of their index to the limit, also where the planner takes them for many, and are put
+// by through their key.
+func TestWebhook_AreFoundByIndexHoweverMany(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t, Migrations()...)
+	if _, err := pool.Exec(t.Context(), `
+INSERT INTO webhook (provider, event_id, event)
+SELECT 'psp', 'evt_' || n, jsonb_build_object('ID', 'evt_' || n) FROM generate_series(1, 3000) AS n ORDER BY hashint4(n)`); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []string{``, `ANALYZE webhook`, `UPDATE webhook SET state = 3, applied_at = now() WHERE event_id > 'evt_1'; ANALYZE webhook`} {
+		if _, err := pool.Exec(t.Context(), after); err != nil {
+			t.Fatal(err)
+		}
+		err := pg.InTxByKey(t.Context(), pool, func(tx *pg.Tx) error {
+			if _, err := dueWebhooks(t.Context(), tx); err != nil {
+				return err
+			}
+			for sql, args := range map[string][]any{
+				selectDue: {webhookBatch}, markKnown: {[]string{"psp"}, []string{"evt_1"}, wasKnown.state, wasKnown.detail},
+			} {
+				rows, err := tx.Query(t.Context(), `EXPLAIN `+sql, args...)
+				if err != nil {
+					return err
+				}
+				lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+				if err != nil {
+					return err
+				}
+				plan := strings.Join(lines, "\n")
+				inOrder := strings.Contains(plan, "Index Scan using webhook_received") && !strings.Contains(plan, "Sort")
+				if sql == selectDue && !inOrder || sql == markKnown && strings.Contains(plan, "on webhook_received") {
+					t.Errorf("after %q:\n%s", after, plan)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // The reversal comes before its chargeback, and that before it is known what the charge is.
