@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/tieout/tieout/cmd/tieout/doctor"
+	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
+	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/pkg/waittest"
 )
 
@@ -81,6 +84,34 @@ func TestDev_StopsInOrderAndKeepsItsData(t *testing.T) {
 	if code := d.stop(t, syscall.SIGINT); code != exitOK {
 		t.Errorf("SIGINT ended it with %d: %s", code, d.stderr.String())
 	}
+}
+
+// Nobody but the provider tells of a chargeback, and only once.
+func TestDev_IsToldOfAChargebackBeforeItStops(t *testing.T) {
+	t.Parallel()
+	d := startDev(t, dataDir(t))
+	conn := servicetest.DialAddr(t, d.ready.GRPC, "test")
+	charged, err := paymentv1.NewPaymentServiceClient(conn).Charge(t.Context(), &paymentv1.ChargeRequest{
+		IdempotencyKey: "taken-back-by-the-bank", Amount: &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: 1250},
+		PaymentMethod: "pm_ok", CustomerId: "cus_1", Reference: "ord_1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Post(d.ready.PSP+"/admin/chargebacks", "application/json",
+		strings.NewReader(`{"charge": "`+charged.GetPayment().GetProviderChargeId()+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if code := d.stop(t, syscall.SIGTERM); code != exitOK || answer.StatusCode != http.StatusOK {
+		t.Fatalf("the chargeback was answered %s, SIGTERM ended it with %d: %s", answer.Status, code, d.stderr.String())
+	}
+	d = startDev(t, d.dir)
+	waittest.Until(t, "the chargeback is booked", func() bool {
+		_, stdout, _ := d.tieout(t, "", "payment", "list", "--state", "chargeback", "-o", "json")
+		return strings.Contains(stdout, charged.GetPayment().GetPaymentId())
+	})
 }
 
 func TestDev_RefusesWhatIsTaken(t *testing.T) {

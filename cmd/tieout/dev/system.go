@@ -27,6 +27,13 @@ const leastProcs = 4
 // stopLimit is how long Postgres and the provider may take to stop, each.
 const stopLimit = 20 * time.Second
 
+const (
+	// webhookDelay is how long after its effect the provider tells of it, as real ones do: by then it has answered as well.
+	webhookDelay = time.Second
+	// hurryLimit is how long the stop may take to have it tell what it has not told.
+	hurryLimit = 2 * time.Second
+)
+
 // Options say what to run, and where.
 type Options struct {
 	// Dir is the data directory; may be empty when Ephemeral.
@@ -107,7 +114,10 @@ func (s *System) start(ctx context.Context, opts Options) error {
 		return err
 	}
 	s.onStop(s.process.Stop)
-	s.psp.SetWebhooks(pspsim.Webhooks{URL: "http://" + s.process.HTTPAddr() + opts.WebhookPath, Secret: s.secret})
+	s.psp.SetWebhooks(pspsim.Webhooks{
+		URL: "http://" + s.process.HTTPAddr() + opts.WebhookPath, Secret: s.secret, DelayMillis: int(webhookDelay.Milliseconds()),
+	})
+	s.onStop(s.hurryWebhooks)
 	s.Ready.GRPC = s.process.GRPCAddr()
 	s.Ready.HTTP = "http://" + s.process.HTTPAddr()
 	s.Ready.Metrics = s.Ready.HTTP + "/metrics"
@@ -228,6 +238,15 @@ func migrate(ctx context.Context, services []service.Service) error {
 	return errors.Join(errs...)
 }
 
+// hurryWebhooks has the provider tell what it has not told while there is somebody to tell: what waits is lost when it ends, and
+// nobody else tells of a chargeback.
+func (s *System) hurryWebhooks() error {
+	ctx, cancel := context.WithTimeout(context.Background(), hurryLimit)
+	defer cancel()
+	s.psp.HurryWebhooks(ctx)
+	return nil
+}
+
 func within(stop func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
@@ -239,8 +258,8 @@ func (s *System) onStop(f func() error) { s.stops = append(s.stops, f) }
 // Failed gives the error of a service's duty that ended on its own; the system should then be stopped.
 func (s *System) Failed() <-chan error { return s.process.Failed() }
 
-// Stop stops everything in order: no new work, the services, Redis, the provider, NATS, Postgres; then the directory is
-// unlocked, and removed if ephemeral. It may be called once.
+// Stop stops everything in order: no webhook waits any more, no new work, the services, Redis, the provider, NATS, Postgres;
+// then the directory is unlocked, and removed if ephemeral. It may be called once.
 func (s *System) Stop() error {
 	var errs []error
 	for _, stop := range slices.Backward(s.stops) {
