@@ -67,7 +67,8 @@ func OnceAll[A any](ctx context.Context, tx *pg.Tx, requests []Request,
 	if err != nil {
 		return nil, err
 	}
-	return b.results, insertAll(ctx, tx, records)
+	insertAll(tx, records)
+	return b.results, nil
 }
 
 // Undo is a request that undoes another one: the compensation of a step.
@@ -138,12 +139,12 @@ func bury(ctx context.Context, tx *pg.Tx, records []record, requests []Request, 
 		}
 		twice[r.name()] = true
 	}
-	if err := insertAll(ctx, tx, records); err != nil || len(seen) == 0 {
-		return err
+	if insertAll(tx, records); len(seen) == 0 {
+		return nil
 	}
 	callers, methods, keys := names(seen)
 	// They are there, so that none is inserted; this way each is found through the primary key, whatever the plan.
-	_, err := tx.Exec(ctx, `
+	_, err := tx.Later().Exec(ctx, `
 INSERT INTO idem (caller, method, key, fingerprint, state)
 SELECT caller, method, key, '', $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS n (caller, method, key)
     ON CONFLICT (caller, method, key) DO UPDATE SET state = excluded.state, lease_until = NULL`,

@@ -83,7 +83,8 @@ func BeginAll[A any](ctx context.Context, tx *pg.Tx, openings []Opening, lease t
 	if err != nil {
 		return nil, err
 	}
-	return b.begun(), insertAll(ctx, tx, records)
+	insertAll(tx, records)
+	return b.begun(), nil
 }
 
 // BeginUndoAll is BeginAll for compensations, which intend nothing but to undo their step: it becomes a tombstone,

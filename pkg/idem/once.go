@@ -67,7 +67,10 @@ func keepRefusal(ctx context.Context, pool *pgxpool.Pool, r Request, err error) 
 	}
 	stored, ok, err := Outcome[struct{}]{Err: own.error}.record(r)
 	if err == nil && ok {
-		err = pg.InTx(ctx, pool, func(tx *pg.Tx) error { return insertAll(ctx, tx, []record{stored}) })
+		err = pg.InTx(ctx, pool, func(tx *pg.Tx) error {
+			insertAll(tx, []record{stored})
+			return nil
+		})
 	}
 	if err != nil {
 		return err

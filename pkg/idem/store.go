@@ -12,10 +12,12 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/tieout/tieout/pkg/groupcommit"
+	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -86,7 +88,7 @@ var (
 
 // findAll reads the rows of requests, as far as there are any; lock holds them to the end of the transaction, in an
 // order that is the same for all.
-func findAll(ctx context.Context, tx pgx.Tx, requests []Request, lock bool) (map[name]row, error) {
+func findAll(ctx context.Context, tx *pg.Tx, requests []Request, lock bool) (map[name]row, error) {
 	query := readRows
 	if lock {
 		query = lockRows
@@ -117,7 +119,7 @@ type record struct {
 
 // look reads the rows of requests, as far as there are any. Those that are to be worked on, those whose epoch rises and
 // those that are given again, and counted, are held; all who hold rows do so before they lock what the service keeps.
-func look(ctx context.Context, tx pgx.Tx, requests []Request, toWorkOn func(i int, w row) bool) (map[name]row, error) {
+func look(ctx context.Context, tx *pg.Tx, requests []Request, toWorkOn func(i int, w row) bool) (map[name]row, error) {
 	known, err := findAll(ctx, tx, requests, false)
 	if err != nil {
 		return nil, err
@@ -138,7 +140,7 @@ func look(ctx context.Context, tx pgx.Tx, requests []Request, toWorkOn func(i in
 
 // hold reads the rows of requests and locks them to the end of the transaction, and raises their epochs to those of
 // the requests.
-func hold(ctx context.Context, tx pgx.Tx, requests []Request) (map[name]row, error) {
+func hold(ctx context.Context, tx *pg.Tx, requests []Request) (map[name]row, error) {
 	held, err := findAll(ctx, tx, requests, true)
 	if err != nil {
 		return nil, err
@@ -152,7 +154,7 @@ func hold(ctx context.Context, tx pgx.Tx, requests []Request) (map[name]row, err
 	}
 	callers, methods, keys := names(rising)
 	// They are there, so that none is inserted; this way each is found through the primary key, whatever the plan.
-	_, err = tx.Exec(ctx, `
+	_, err = tx.Later().Exec(ctx, `
 INSERT INTO idem (caller, method, key, fingerprint, state, epoch)
 SELECT caller, method, key, '', $5, max(epoch)
   FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS n (caller, method, key, epoch)
@@ -170,13 +172,13 @@ SELECT caller, method, key, '', $5, max(epoch)
 }
 
 // countReplays raises the replays of rows that are held, by one for each request that was given what they keep.
-func countReplays(ctx context.Context, tx pgx.Tx, requests []Request) error {
+func countReplays(ctx context.Context, tx *pg.Tx, requests []Request) error {
 	if len(requests) == 0 {
 		return nil
 	}
 	callers, methods, keys := names(requests)
 	// As in hold, none is inserted.
-	_, err := tx.Exec(ctx, `
+	_, err := tx.Later().Exec(ctx, `
 INSERT INTO idem (caller, method, key, fingerprint, state, replays)
 SELECT caller, method, key, '', $4, count(*) FROM unnest($1::text[], $2::text[], $3::text[]) AS n (caller, method, key)
  GROUP BY caller, method, key
@@ -199,11 +201,11 @@ SELECT caller, method, key, epoch, fingerprint, state, answer, resource, replays
  ORDER BY caller, method, key
     ON CONFLICT (caller, method, key) DO NOTHING`
 
-// insertAll writes rows, in an order that is the same for all. Groupcommit.ErrAgain says that another transaction was
-// first with one of them; then this one is not to be committed.
-func insertAll(ctx context.Context, tx pgx.Tx, records []record) error {
+// insertAll writes rows, in an order that is the same for all. Groupcommit.ErrAgain, of what sends them, says that another
+// transaction was first with one of them; then this one is not committed.
+func insertAll(tx *pg.Tx, records []record) {
 	if len(records) == 0 {
-		return nil
+		return
 	}
 	var requests []Request
 	var fingerprints, answers [][]byte
@@ -219,19 +221,19 @@ func insertAll(ctx context.Context, tx pgx.Tx, records []record) error {
 		leases, ttls = append(leases, r.lease.Microseconds()), append(ttls, r.request.TTL.Microseconds())
 	}
 	callers, methods, keys := names(requests)
-	tag, err := tx.Exec(ctx, insertRows,
-		callers, methods, keys, epochs(requests), fingerprints, states, answers, resources, replays, claims, leases, ttls)
-	if err != nil {
-		return fmt.Errorf("writing idempotency rows: %w", err)
-	}
-	if tag.RowsAffected() < int64(len(records)) {
-		return fmt.Errorf("writing idempotency rows: %w", groupcommit.ErrAgain)
-	}
-	return nil
+	b := &pgx.Batch{}
+	b.Queue(insertRows, callers, methods, keys, epochs(requests), fingerprints, states, answers, resources, replays, claims, leases, ttls).
+		Exec(func(tag pgconn.CommandTag) error {
+			if tag.RowsAffected() < int64(len(records)) {
+				return groupcommit.ErrAgain
+			}
+			return nil
+		})
+	tx.Later().Batch(b)
 }
 
 // resumeAll writes claims into rows that are held.
-func resumeAll(ctx context.Context, tx pgx.Tx, records []record) error {
+func resumeAll(ctx context.Context, tx *pg.Tx, records []record) error {
 	if len(records) == 0 {
 		return nil
 	}
@@ -245,7 +247,7 @@ func resumeAll(ctx context.Context, tx pgx.Tx, records []record) error {
 	}
 	callers, methods, keys := names(requests)
 	// As in hold, none is inserted.
-	_, err := tx.Exec(ctx, `
+	_, err := tx.Later().Exec(ctx, `
 INSERT INTO idem (caller, method, key, fingerprint, state, attempt, claim, lease_until)
 SELECT caller, method, key, '', $7, attempt, claim, now() + lease * interval '1 microsecond'
   FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::bigint[])
@@ -260,7 +262,7 @@ SELECT caller, method, key, '', $7, attempt, claim, now() + lease * interval '1 
 }
 
 // endRows writes how requests in flight end into rows that are held. Those that stay in flight are given back.
-func endRows(ctx context.Context, tx pgx.Tx, records []record) error {
+func endRows(ctx context.Context, tx *pg.Tx, records []record) error {
 	if len(records) == 0 {
 		return nil
 	}
@@ -273,7 +275,7 @@ func endRows(ctx context.Context, tx pgx.Tx, records []record) error {
 	}
 	callers, methods, keys := names(requests)
 	// As in hold, none is inserted.
-	_, err := tx.Exec(ctx, `
+	_, err := tx.Later().Exec(ctx, `
 INSERT INTO idem (caller, method, key, fingerprint, state, answer, lease_until)
 SELECT caller, method, key, '', state, answer, CASE WHEN state = $6 THEN now() END
   FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bytea[]) AS n (caller, method, key, state, answer)

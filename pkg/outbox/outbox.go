@@ -86,7 +86,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 WHERE pg_current_xact_id() IS NOT NULL
 ORDER BY n`
 
-// Write adds events to tx, in their order, with one statement; the relay is woken when tx has committed. An empty ID
+// Write adds events to tx, in their order, with one statement for later; the relay is woken when tx has committed. An empty ID
 // becomes a new UUIDv7, an empty Time now, an empty Traceparent the trace context of ctx. An event that could not be
 // published is an error that names its attribute, and nothing is written.
 func (o *Outbox) Write(ctx context.Context, tx *pg.Tx, events ...bus.Event) error {
@@ -102,7 +102,7 @@ func (o *Outbox) Write(ctx context.Context, tx *pg.Tx, events ...bus.Event) erro
 		}
 		c.add(written[i])
 	}
-	_, err := tx.Exec(ctx, insertEvents, c.ids, c.services, c.entities, c.names, c.subjects, c.references, c.times,
+	_, err := tx.Later().Exec(ctx, insertEvents, c.ids, c.services, c.entities, c.names, c.subjects, c.references, c.times,
 		c.data, c.traceparents, c.tracestates)
 	if err != nil {
 		return fmt.Errorf("writing events to outbox: %w", err)

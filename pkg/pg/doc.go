@@ -16,6 +16,12 @@
 // it, and a server that waits for its standby then makes the row visible without the standby having it. So the caller
 // stops waiting, and the COMMIT goes on.
 //
+// # What travels together
+//
+// A round trip costs both sides more than many a statement does. What only writes can be left for [Later]: it travels with
+// the next statement, or by itself before the COMMIT. A transaction by key begins with its first statement. The COMMIT
+// travels alone, for nothing but its own answer may say what became of it.
+//
 // BUG(pg): when the connection itself breaks during COMMIT, pgx sends that cancel request all the same. The caller
 // gets ErrCommitUnknown, but a row that it then finds may be on the primary only.
 package pg

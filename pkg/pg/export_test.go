@@ -4,11 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // InTxWithin is InTx with another limit on waiting for COMMIT.
 func InTxWithin(ctx context.Context, pool *pgxpool.Pool, limit time.Duration, fn func(tx *Tx) error) error {
-	return inTx(ctx, pool, pgx.TxOptions{}, limit, fn)
+	return inTx(ctx, pool, begin, limit, fn)
 }

@@ -35,7 +35,11 @@ var (
 // Tx is a transaction that knows what to do after its commit. InTx begins and ends it, Savepoint a part of it.
 // Like every pgx.Tx it belongs to one goroutine.
 type Tx struct {
-	pgx.Tx
+	pgx.Tx // nil while unbegun
+
+	unbegun *pgxpool.Conn      // what it begins on, with its first statement
+	waiting []*pgx.QueuedQuery // left for later
+	failed  error              // to send what was held back
 
 	afterCommit, afterUnknown []func()
 }
@@ -67,7 +71,11 @@ func (tx *Tx) Savepoint(ctx context.Context, fn func(tx *Tx) error) error {
 		return fmt.Errorf("setting savepoint: %w", err)
 	}
 	part := &Tx{Tx: begun}
-	if err := fn(part); err != nil {
+	err = fn(part)
+	if err == nil {
+		err = part.flush(ctx)
+	}
+	if err != nil {
 		rollback(ctx, begun)
 		return err
 	}
@@ -79,22 +87,24 @@ func (tx *Tx) Savepoint(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 // InTx runs fn in a transaction and commits it. An error of fn rolls back and is returned unchanged; a panic rolls
-// back too. Once fn has returned nil the caller's deadline no longer counts: COMMIT is given 30 s of its own, after
-// which InTx returns ErrCommitUnknown while the COMMIT goes on and keeps its connection until it is answered.
-// The package comment says what the errors mean.
+// back too, and so does what was left for later and fails. Once fn has returned nil, and that is done, the caller's
+// deadline no longer counts: COMMIT is given 30 s of its own, after which InTx returns ErrCommitUnknown while the COMMIT
+// goes on and keeps its connection until it is answered. The package comment says what the errors mean.
 func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(tx *Tx) error) error {
-	return inTx(ctx, pool, pgx.TxOptions{}, commitLimit, fn)
+	return inTx(ctx, pool, begin, commitLimit, fn)
 }
 
 // InTxByKey is InTx for statements that find each row by a key of it: their plans are made once a connection and kept, and none reads
 // all of a table. What joins tables, or looks for rows in any other way, is for InTx: its plan would be kept from when the
-// table was small.
+// table was small. It begins together with its first statement, in one round trip.
 func InTxByKey(ctx context.Context, pool *pgxpool.Pool, fn func(tx *Tx) error) error {
-	return inTx(ctx, pool, pgx.TxOptions{BeginQuery: beginByKey}, commitLimit, fn)
+	return inTx(ctx, pool, beginByKey, commitLimit, fn)
 }
 
-// beginByKey goes to the server as one message.
-const beginByKey = `begin; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off`
+func begin(ctx context.Context, conn *pgxpool.Conn) (*Tx, error) {
+	begun, err := conn.Begin(ctx)
+	return &Tx{Tx: begun}, err
+}
 
 // PlanByKey has the statements of a session planned as those of InTxByKey are, for as long as it lasts.
 func PlanByKey(ctx context.Context, conn *pgx.Conn) error {
@@ -104,7 +114,14 @@ func PlanByKey(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, limit time.Duration, fn func(tx *Tx) error) error {
+func beginByKey(_ context.Context, conn *pgxpool.Conn) (*Tx, error) { return &Tx{unbegun: conn}, nil }
+
+// byKey are the settings of a transaction by key, which follow its BEGIN.
+var byKey = []string{`SET LOCAL plan_cache_mode = force_generic_plan`, `SET LOCAL enable_seqscan = off`}
+
+func inTx(ctx context.Context, pool *pgxpool.Pool, begin func(context.Context, *pgxpool.Conn) (*Tx, error), limit time.Duration,
+	fn func(tx *Tx) error,
+) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("acquiring connection: %w", err)
@@ -116,18 +133,20 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, limit 
 		}
 	}()
 
-	begun, err := conn.BeginTx(ctx, options)
+	tx, err := begin(ctx, conn)
 	if err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)
 	}
-	tx := &Tx{Tx: begun}
-	if err := fn(tx); err != nil {
-		rollback(ctx, begun)
+	if err = fn(tx); err == nil {
+		err = tx.flush(ctx)
+	}
+	if err != nil {
+		rollback(ctx, tx.Tx)
 		return err
 	}
 	committing = true
 	failpoint.Hit(failpoint.Inside, "tx", failpoint.Caller())
-	if err := commitAndRelease(ctx, conn, begun, limit); err != nil {
+	if err := commitAndRelease(ctx, conn, tx.Tx, limit); err != nil {
 		if errors.Is(err, ErrCommitUnknown) {
 			tx.run(tx.afterUnknown)
 		}
@@ -144,8 +163,12 @@ func (tx *Tx) run(after []func()) {
 	}
 }
 
-// rollback needs no error: when it fails the connection is closed, and the server rolls back by itself.
+// rollback needs no error: when it fails the connection is closed, and the server rolls back by itself. One that never
+// began is nil.
 func rollback(ctx context.Context, tx pgx.Tx) {
+	if tx == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackLimit)
 	defer cancel()
 	_ = tx.Rollback(ctx)

@@ -138,13 +138,13 @@ func (s *inventory) rebuild(ctx context.Context, from request, sku, reason strin
 		if err != nil {
 			return rebuilt{}, "", err
 		}
-		before, known := locked[sku]
+		before, known := locked.levels[sku]
 		d, err := st.foldOne(ctx, sku)
 		switch {
 		case err != nil:
 			return rebuilt{}, "", err
 		case d == nil && !known:
-			return rebuilt{}, "", unknownSKUs([]string{sku}, locked, skuField)
+			return rebuilt{}, "", unknownSKUs([]string{sku}, locked.levels, skuField)
 		case d == nil: // nothing ever happened to it
 			d = &difference{fold: &stock.Level{SKU: sku}}
 		case d.damage != nil:
@@ -153,7 +153,7 @@ func (s *inventory) rebuild(ctx context.Context, from request, sku, reason strin
 		out := rebuilt{Changed: !known || before != *d.fold}
 		if out.Changed {
 			created := map[string]bool{sku: !known}
-			written, err := st.putLevels(ctx, []stock.Level{*d.fold}, created)
+			written, err := st.putLevels(ctx, locked, []stock.Level{*d.fold}, created)
 			if err != nil {
 				return rebuilt{}, "", err
 			}

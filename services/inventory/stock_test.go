@@ -1,8 +1,10 @@
 package inventory
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +14,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
+	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/rpcerr/rpcerrtest"
 	"github.com/tieout/tieout/services/inventory/stock"
@@ -127,4 +130,33 @@ func TestListStock_PagesBySKU(t *testing.T) {
 	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_token")
 	_, err = b.ListStock(t.Context(), &inventoryv1.ListStockRequest{PageSize: -1})
 	rpcerrtest.Want(t, err, rpcerr.RequestInvalid, "page_size")
+}
+
+// What is said of levels when they are written is not read back: it follows from what was locked.
+func TestPutLevels_SaysWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	b := setup(t, line("cup", 4), line("mug", 10))
+	b.mustReserve(t, key, line("mug", 1))
+	var said, read []levelAt
+	seen := errors.New("seen") // and undone, for no events tell of it
+	err := pg.InTxByKey(t.Context(), b.db, func(tx *pg.Tx) error {
+		locked, err := newStore(tx).lockLevels(t.Context(), []string{"cup", "mug"})
+		if err != nil {
+			return err
+		}
+		said, err = newStore(tx.Later()).putLevels(t.Context(), locked,
+			[]stock.Level{{SKU: "cup", Available: 5}, {SKU: "jug", Available: 6}, {SKU: "mug", Available: 7}}, map[string]bool{"jug": true})
+		if err != nil {
+			return err
+		}
+		read, err = newStore(tx).levels(t.Context(), []string{"cup", "jug", "mug"})
+		return errors.Join(err, seen)
+	})
+	if !errors.Is(err, seen) || read == nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(said, func(a, b levelAt) int { return strings.Compare(a.SKU, b.SKU) })
+	if diff := cmp.Diff(read, said, cmp.AllowUnexported(levelAt{})); diff != "" {
+		t.Errorf("levels (-read +said):\n%s", diff)
+	}
 }

@@ -26,22 +26,30 @@ func skusOf(lines []stock.Line) []string {
 	return skus
 }
 
-// lockLevels holds the levels of SKUs to the end of the transaction. Those that are not known are missing from the map.
-func (s store) lockLevels(ctx context.Context, skus []string) (map[string]stock.Level, error) {
+// lockedLevels are levels that are held to the end of the transaction. Those that are not known are missing.
+type lockedLevels struct {
+	levels   map[string]stock.Level
+	versions map[string]int64
+	at       time.Time // of the transaction, when there are any
+}
+
+func (s store) lockLevels(ctx context.Context, skus []string) (lockedLevels, error) {
 	rows, err := s.q.LockLevels(ctx, skus)
 	if err != nil {
-		return nil, fmt.Errorf("locking stock levels: %w", err)
+		return lockedLevels{}, fmt.Errorf("locking stock levels: %w", err)
 	}
-	levels := make(map[string]stock.Level, len(rows))
+	locked := lockedLevels{levels: make(map[string]stock.Level, len(rows)), versions: make(map[string]int64, len(rows))}
 	for _, r := range rows {
-		levels[r.SKU] = stock.Level(r)
+		locked.levels[r.SKU] = stock.Level{SKU: r.SKU, Available: r.Available, Reserved: r.Reserved, Shipped: r.Shipped, Adjusted: r.Adjusted}
+		locked.versions[r.SKU], locked.at = r.Version, r.Now
 	}
-	return levels, nil
+	return locked, nil
 }
 
 // putLevels writes levels, by SKU, which must be locked, or new: not in the database yet. Somebody else may
-// have created them meanwhile, which is groupcommit.ErrAgain. It gives them as they are written.
-func (s store) putLevels(ctx context.Context, levels []stock.Level, new map[string]bool) ([]levelAt, error) {
+// have created them meanwhile, which is groupcommit.ErrAgain. It gives them as they are written, with the time and the
+// version that follow from those under the lock.
+func (s store) putLevels(ctx context.Context, locked lockedLevels, levels []stock.Level, new map[string]bool) ([]levelAt, error) {
 	written := make([]levelAt, 0, len(levels))
 	bySKU := make(map[string]stock.Level, len(levels))
 	var changed, created inventorydb.PutLevelsParams
@@ -56,12 +64,11 @@ func (s store) putLevels(ctx context.Context, levels []stock.Level, new map[stri
 		into.Adjusted = append(into.Adjusted, l.Adjusted)
 	}
 	if len(changed.Skus) > 0 {
-		rows, err := s.q.PutLevels(ctx, changed)
-		if err != nil {
+		if err := s.q.PutLevels(ctx, changed); err != nil {
 			return nil, fmt.Errorf("writing stock levels: %w", err)
 		}
-		for _, r := range rows {
-			written = append(written, levelAt{bySKU[r.SKU], r.UpdatedAt, r.Version})
+		for _, sku := range changed.Skus {
+			written = append(written, levelAt{bySKU[sku], locked.at, locked.versions[sku] + 1})
 		}
 	}
 	if len(created.Skus) > 0 {

@@ -20,9 +20,9 @@ import (
 // idempotency rows of steps to be undone, reservations, levels, and with the last statements new levels and
 // idempotency rows.
 type work struct {
-	now     time.Time              // of the transaction, where something is to expire
-	levels  map[string]stock.Level // locked, and as they are after what was decided so far
-	created map[string]bool        // SKUs that become known
+	lockedLevels                 // as they are after what was decided so far
+	now          time.Time       // of the transaction, where something is to expire
+	created      map[string]bool // SKUs that become known
 
 	moves   []move
 	made    []reservation
@@ -52,8 +52,8 @@ func begin(ctx context.Context, st store, lines ...[]stock.Line) (*work, error) 
 			skus[l.SKU] = true
 		}
 	}
-	levels, err := st.lockLevels(ctx, slices.Collect(maps.Keys(skus)))
-	return &work{levels: levels, created: map[string]bool{}, settled: map[reservationState][]uuid.UUID{}}, err
+	locked, err := st.lockLevels(ctx, slices.Collect(maps.Keys(skus)))
+	return &work{lockedLevels: locked, created: map[string]bool{}, settled: map[reservationState][]uuid.UUID{}}, err
 }
 
 // record moves the pieces of consolidated lines, all or nothing.
@@ -96,12 +96,12 @@ func (w *work) changed() []string {
 	return slices.Sorted(maps.Keys(skus))
 }
 
-// write writes all of it, one statement a table.
+// write writes all of it, one statement a table, and all of them together.
 func (s *inventory) write(ctx context.Context, tx *pg.Tx, w *work) error {
 	if len(w.moves) == 0 {
 		return nil
 	}
-	st := newStore(tx)
+	st := newStore(tx.Later())
 	if len(w.made) > 0 {
 		if err := st.insertReservations(ctx, w.made); err != nil {
 			return err
@@ -125,7 +125,7 @@ func (s *inventory) write(ctx context.Context, tx *pg.Tx, w *work) error {
 	for i, sku := range changed {
 		levels[i] = w.levels[sku]
 	}
-	written, err := st.putLevels(ctx, levels, w.created)
+	written, err := st.putLevels(ctx, w.lockedLevels, levels, w.created)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
@@ -110,16 +111,20 @@ func (o *orchestrator) placeAll(ctx context.Context, tx *pg.Tx, batch []placing)
 			outcomes[n] = idem.Outcome[OrderID]{Answer: p.order.id, Resource: p.order.id.String()}
 		}
 		tx.AfterCommit(func() { o.engine.takeIn(def, begun, subjects) })
-		st := newStore(tx)
+		st := newStore(tx.Later())
 		if err := st.insertOrders(ctx, orders); err != nil {
 			return nil, err
 		}
 		if err := st.insertSagas(ctx, begun); err != nil {
 			return nil, err
 		}
-		if err := appendEvents(ctx, tx, begun); err != nil {
+		first, err := eventsOfTransitions(begun)
+		if err != nil {
 			return nil, err
 		}
+		b := &pgx.Batch{}
+		first(b)
+		tx.Later().Batch(b)
 		return outcomes, o.outbox.Write(ctx, tx, events...)
 	})
 }

@@ -84,7 +84,7 @@ func (o *orchestrator) startRecurring(ctx context.Context, tx *pg.Tx, batch []st
 			outcomes[n] = idem.Outcome[started]{Answer: started{p.id, p.sagaID}, Resource: p.id.String()}
 		}
 		tx.AfterCommit(func() { o.engine.takeIn(recurringV1, begun, subjects) })
-		st := newStore(tx)
+		st := newStore(tx.Later())
 		if err := st.insertRecurring(ctx, payments); err != nil {
 			return nil, err
 		}

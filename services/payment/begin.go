@@ -22,7 +22,8 @@ func (s *payments) beginNew(ctx context.Context, tx *pg.Tx, batch []*command) ([
 			made[n] = s.intend(batch[i], now)
 			intents[n].Resource = made[n].ID.String()
 		}
-		return intents, newStore(tx).insert(ctx, made)
+		insert(tx, made)
+		return intents, nil
 	})
 }
 
@@ -166,9 +167,7 @@ func (s *payments) advance(ctx context.Context, tx *pg.Tx, commands []*command) 
 			actions = append(actions, action{actor: c.caller, verb: string(next.op), reason: c.reason, payment: p.ID, seq: p.Last.Seq})
 		}
 	}
-	if err := st.insert(ctx, made, superseded...); err != nil {
-		return nil, err
-	}
+	insert(tx, made, superseded...)
 	return refusals, st.insertActions(ctx, actions)
 }
 

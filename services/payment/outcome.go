@@ -132,7 +132,7 @@ func (s *payments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]groupc
 	})
 }
 
-// record writes what was learnt, with journals and events, one statement a table. It gives what the payments are now,
+// record writes what was learnt, and later journals and events, one statement a table. It gives what the payments are now,
 // and nil for those whose operation is not as it was seen any more.
 func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*payment, error) {
 	if len(edits) == 0 {
@@ -142,7 +142,7 @@ func (s *payments) record(ctx context.Context, tx *pg.Tx, edits []edit) ([]*paym
 	for i, e := range edits {
 		ids[i] = e.seen.Payment
 	}
-	st := newStore(tx)
+	st := newLater(tx)
 	held, err := st.lock(ctx, ids)
 	if err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/tieout/tieout/pkg/groupcommit"
 	"github.com/tieout/tieout/pkg/id"
+	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/services/payment/paymentdb"
 )
@@ -32,6 +32,9 @@ type db interface {
 }
 
 func newStore(db db) store { return store{db, paymentdb.New(db)} }
+
+// newLater is a store whose journals are left for later.
+func newLater(tx *pg.Tx) store { return store{tx, paymentdb.New(tx.Later())} }
 
 const (
 	paymentColumns = `p.id, p.state, p.currency, p.amount_minor, p.payment_method, p.customer_id, p.reference, p.provider_key,
@@ -74,11 +77,11 @@ RETURNING id, updated_at`
 )
 
 // insert writes operations as sent, with their payments: new ones, and those that are held and go on from an earlier
-// operation. It completes them with their times. Superseded are held payments whose last operation is given up before
-// that. Groupcommit.ErrAgain says that another first request under one of the keys was first.
-func (s store) insert(ctx context.Context, made []*payment, superseded ...*payment) error {
+// operation. Superseded are held payments whose last operation is given up before that. It is left for later: then they are
+// completed with their times, and groupcommit.ErrAgain says that another first request under one of the keys was first.
+func insert(tx *pg.Tx, made []*payment, superseded ...*payment) {
 	if len(made) == 0 {
-		return nil
+		return
 	}
 	byID := make(map[uuid.UUID]*payment, len(made))
 	var first, further []*payment
@@ -101,7 +104,6 @@ func (s store) insert(ctx context.Context, made []*payment, superseded ...*payme
 	if len(further) > 0 {
 		queueChangedPayments(batch, further, none)
 	}
-	written := 0
 	queueNewOperations(batch, made, func(row pgx.CollectableRow) error {
 		var of uuid.UUID
 		var o operation
@@ -113,16 +115,9 @@ func (s store) insert(ctx context.Context, made []*payment, superseded ...*payme
 		if m.UpdatedAt = o.UpdatedAt; m.Last.Seq == 1 {
 			m.CreatedAt = o.CreatedAt
 		}
-		written++
 		return nil
 	})
-	if err := s.db.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("writing operations: %w", err)
-	}
-	if written < len(made) {
-		return fmt.Errorf("writing operations: %w", groupcommit.ErrAgain)
-	}
-	return nil
+	tx.Later().Batch(batch)
 }
 
 func queueNewPayments(batch *pgx.Batch, made []*payment) {
@@ -305,12 +300,14 @@ func (s store) updatePayment(ctx context.Context, p *payment) error {
 
 // queueRows queues a statement whose rows are given to each.
 func queueRows(batch *pgx.Batch, each func(pgx.CollectableRow) error, sql string, args ...any) {
-	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			if err := each(rows); err != nil {
-				return err
-			}
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return forEach(rows, each) })
+}
+
+func forEach(rows pgx.Rows, each func(pgx.CollectableRow) error) error {
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return err
 		}
-		return rows.Err()
-	})
+	}
+	return rows.Err()
 }

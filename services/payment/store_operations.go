@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tieout/tieout/pkg/groupcommit"
 )
 
 const (
@@ -70,7 +72,13 @@ func queueNewOperations(batch *pgx.Batch, made []*payment, each func(pgx.Collect
 		amounts, keys = append(amounts, o.Amount.Minor), append(keys, o.Key)
 		lookIns, byOperators = append(lookIns, o.lookIn), append(byOperators, o.ByOperator)
 	}
-	queueRows(batch, each, insertOperations, ids, seqs, kinds, states, amounts, keys, lookIns, byOperators)
+	batch.Queue(insertOperations, ids, seqs, kinds, states, amounts, keys, lookIns, byOperators).Query(func(rows pgx.Rows) error {
+		err := forEach(rows, each)
+		if err == nil && rows.CommandTag().RowsAffected() < int64(len(made)) {
+			return groupcommit.ErrAgain
+		}
+		return err
+	})
 }
 
 func queueChangedOperations(batch *pgx.Batch, changed []*payment, each func(pgx.CollectableRow) error) {

@@ -75,7 +75,7 @@ func (s *shipments) beginUndo(ctx context.Context, tx *pg.Tx, batch []*cancelCom
 			undone = append(undone, p)
 		}
 	}
-	return begun, newStore(tx).markCancelling(ctx, undone)
+	return begun, newStore(tx.Later()).markCancelling(ctx, undone)
 }
 
 // cancel undoes the schedule of the same key; nil when there was none, or the carrier had refused it. When the

@@ -117,7 +117,7 @@ func (s *shipments) end(ctx context.Context, tx *pg.Tx, batch []ending) ([]group
 		if len(changed) == 0 {
 			return outcomes, nil
 		}
-		settled, err := newStore(tx).put(ctx, changed)
+		settled, err := newStore(tx.Later()).put(ctx, changed)
 		if err != nil {
 			return nil, err
 		}

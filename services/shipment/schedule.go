@@ -109,7 +109,7 @@ func (s *shipments) beginSchedule(ctx context.Context, tx *pg.Tx, batch []*sched
 			made = append(made, p)
 			intents[n].Resource = p.id.String()
 		}
-		return intents, newStore(tx).insert(ctx, made)
+		return intents, newStore(tx.Later()).insert(ctx, made)
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package shipment
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,17 +113,28 @@ func parcelIDs(parcels []*parcel) []uuid.UUID {
 	return ids
 }
 
-// lock holds shipments, and gives the state in which each is.
-func (s store) lock(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]shipmentState, error) {
+// heldRow is a shipment that is held.
+type heldRow shipmentdb.LockShipmentsRow
+
+// written is the row as it reads when it is written in the transaction that holds it.
+func (r heldRow) written() shipmentdb.GetShipmentRow {
+	return shipmentdb.GetShipmentRow{
+		ID: r.ID, State: r.State, Reference: r.Reference, Address: r.Address, TrackingNumber: r.TrackingNumber,
+		RefusalReason: r.RefusalReason, CreatedAt: r.CreatedAt, UpdatedAt: r.Now, Carrier: r.Carrier, ServiceLevel: r.ServiceLevel,
+	}
+}
+
+// lock holds shipments.
+func (s store) lock(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]heldRow, error) {
 	rows, err := s.q.LockShipments(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("locking shipments: %w", err)
 	}
-	now := make(map[uuid.UUID]shipmentState, len(rows))
+	held := make(map[uuid.UUID]heldRow, len(rows))
 	for _, row := range rows {
-		now[row.ID] = shipmentState(row.State)
+		held[row.ID] = heldRow(row)
 	}
-	return now, nil
+	return held, nil
 }
 
 // settled is a shipment as it is now, and whether that is another state than before.
@@ -131,46 +143,40 @@ type settled struct {
 	changed bool
 }
 
-// put writes down what came of shipments that the service itself names: that they are there is no question of the
-// client's. It gives them as they are now, in the order of their endings. One that somebody else has brought to where
+// put writes down what came of shipments that the service itself names, each once: that they are there is no question of
+// the client's. It gives them as they are then, in the order of their endings. One that somebody else has brought to where
 // this outcome does not lead stays there.
 func (s store) put(ctx context.Context, endings []ending) ([]settled, error) {
 	var p shipmentdb.PutOutcomesParams
-	at := make(map[uuid.UUID]int, len(endings))
-	for i, e := range endings {
+	for _, e := range endings {
 		sid, err := id.Parse[shipmentKind](e.Claim.Resource)
 		if err != nil {
 			return nil, fmt.Errorf("writing shipments: %w", err)
 		}
-		at[sid.UUID()] = i
 		p.Ids = append(p.Ids, sid.UUID())
-		p.TrackingNumbers, p.RefusalReasons = append(p.TrackingNumbers, e.tracking), append(p.RefusalReasons, e.reason)
 	}
-	was, err := s.lock(ctx, p.Ids)
+	held, err := s.lock(ctx, p.Ids)
 	if err != nil {
 		return nil, err
 	}
+	if len(held) != len(endings) {
+		return nil, fmt.Errorf("writing shipments: %d are there of %d", len(held), len(endings))
+	}
 	all := make([]settled, len(endings))
 	for i, e := range endings {
-		state := was[p.Ids[i]]
-		if all[i].changed = state.follow(e.state); all[i].changed {
-			state = e.state
-		} else {
-			p.RefusalReasons[i] = ""
+		row := held[p.Ids[i]]
+		if all[i].changed = shipmentState(row.State).follow(e.state); all[i].changed {
+			row.State, row.RefusalReason = int16(e.state), cmp.Or(e.reason, row.RefusalReason)
 		}
-		p.States = append(p.States, int16(state))
-	}
-	rows, err := s.q.PutOutcomes(ctx, p)
-	if err != nil {
-		return nil, fmt.Errorf("writing shipments: %w", err)
-	}
-	if len(rows) != len(endings) {
-		return nil, fmt.Errorf("writing shipments: %d are there of %d", len(rows), len(endings))
-	}
-	for _, row := range rows {
-		if all[at[row.ID]].shipment, err = shipmentOf(shipmentdb.GetShipmentRow(row)); err != nil {
+		row.TrackingNumber = cmp.Or(e.tracking, row.TrackingNumber)
+		p.States, p.TrackingNumbers = append(p.States, row.State), append(p.TrackingNumbers, row.TrackingNumber)
+		p.RefusalReasons = append(p.RefusalReasons, row.RefusalReason)
+		if all[i].shipment, err = shipmentOf(row.written()); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.q.PutOutcomes(ctx, p); err != nil {
+		return nil, fmt.Errorf("writing shipments: %w", err)
 	}
 	return all, nil
 }

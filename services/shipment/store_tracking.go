@@ -11,13 +11,13 @@ import (
 
 // holdTracking locks shipments, and gives what was told of them.
 func (s store) holdTracking(ctx context.Context, parcels []*parcel) (map[uuid.UUID]*tracking, error) {
-	states, err := s.lock(ctx, parcelIDs(parcels))
+	held, err := s.lock(ctx, parcelIDs(parcels))
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[uuid.UUID]*tracking, len(states))
-	for sid, state := range states {
-		known[sid] = &tracking{state: state, seen: map[string]bool{}}
+	known := make(map[uuid.UUID]*tracking, len(held))
+	for sid, row := range held {
+		known[sid] = &tracking{state: shipmentState(row.State), seen: map[string]bool{}}
 	}
 	rows, err := s.q.FindTrackingEvents(ctx, parcelIDs(parcels))
 	if err != nil {

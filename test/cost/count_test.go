@@ -1,10 +1,14 @@
 package cost
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"net/http"
 	"os"
+	"regexp"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +16,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/pg/local"
+	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/waittest"
 	"github.com/tieout/tieout/test/systemtest"
 )
@@ -83,6 +88,37 @@ SELECT sum(calls)::bigint, coalesce(sum(calls) FILTER (WHERE lower(query) = 'com
 	counters["allocations"], counters["bytes allocated"] = int64(memory.Mallocs), int64(memory.TotalAlloc)
 	return counters
 }
+
+// roundTrips gives how often a process has sent something to Postgres and waited for the answer.
+func roundTrips(t *testing.T, process *service.Process) (n int64) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+process.HTTPAddr()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		found := sent.FindStringSubmatch(lines.Text())
+		if found == nil {
+			continue
+		}
+		count, err := strconv.ParseInt(found[1], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += count
+	}
+	if n == 0 {
+		t.Fatal("no round trips are told")
+	}
+	return n
+}
+
+var sent = regexp.MustCompile(`^db_client_operation_duration_seconds_count\{.*pgx_operation_type="(?:query|batch)".*\} (\d+)$`)
 
 // awaitDisconnected waits until nobody but the test is connected.
 func awaitDisconnected(t *testing.T, server *local.Server) {

@@ -44,6 +44,7 @@ var kinds = map[string]struct {
 		{"events", 7.2},
 		{"commits", 1},
 		{"statements", 8},
+		{"round trips", 8},
 		{"allocations", 5_800},
 		{"bytes allocated", 760_000},
 	}},
@@ -56,6 +57,7 @@ var kinds = map[string]struct {
 		{"events", 8.2},
 		{"commits", 1},
 		{"statements", 8},
+		{"round trips", 8},
 		{"allocations", 6_000},
 		{"bytes allocated", 790_000},
 	}},
@@ -102,16 +104,17 @@ func costs(t *testing.T, name string) {
 	js := bustest.Connect(t, world.NATS)
 	settle(t, world, js)
 
-	before := readCounters(t, server, js)
+	before, trips := readCounters(t, server, js), roundTrips(t, process)
 	orderAll(t, orderv1.NewOrderServiceClient(conn), js.Conn(), kind.country, name)
 	settle(t, world, js)
 	after := readCounters(t, server, js)
+	trips = roundTrips(t, process) - trips
 	if err := stopped(); err != nil {
 		t.Fatal(err)
 	}
 	awaitDisconnected(t, server) // its connections tell what they have counted at the latest when they end
 	of := rowsOf(t, world).since(rows)
-	spent := map[string]int64{"rows inserted": of.inserted, "rows updated": of.updated, "rows deleted": of.deleted, "rows read": of.read}
+	spent := map[string]int64{"round trips": trips, "rows inserted": of.inserted, "rows updated": of.updated, "rows deleted": of.deleted, "rows read": of.read}
 	for what, n := range after {
 		spent[what] = n - before[what]
 	}

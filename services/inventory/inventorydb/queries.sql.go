@@ -663,7 +663,8 @@ func (q *Queries) ListStockEvents(ctx context.Context, arg ListStockEventsParams
 }
 
 const lockLevels = `-- name: LockLevels :many
-SELECT sku, available, reserved, shipped, adjusted FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku FOR UPDATE
+SELECT sku, available, reserved, shipped, adjusted, version, now()::timestamptz AS now
+  FROM stock_level WHERE sku = ANY ($1::text[]) ORDER BY sku FOR UPDATE
 `
 
 type LockLevelsRow struct {
@@ -672,10 +673,12 @@ type LockLevelsRow struct {
 	Reserved  int64
 	Shipped   int64
 	Adjusted  int64
+	Version   int64
+	Now       time.Time
 }
 
 // Holds the levels of some SKUs to the end of the transaction, always in the same order, so that two takers
-// never wait for each other.
+// never wait for each other. The time is that of the transaction.
 func (q *Queries) LockLevels(ctx context.Context, skus []string) ([]LockLevelsRow, error) {
 	rows, err := q.db.Query(ctx, lockLevels, skus)
 	if err != nil {
@@ -691,6 +694,8 @@ func (q *Queries) LockLevels(ctx context.Context, skus []string) ([]LockLevelsRo
 			&i.Reserved,
 			&i.Shipped,
 			&i.Adjusted,
+			&i.Version,
+			&i.Now,
 		); err != nil {
 			return nil, err
 		}
@@ -843,14 +848,13 @@ func (q *Queries) PutItem(ctx context.Context, arg PutItemParams) (PutItemRow, e
 	return i, err
 }
 
-const putLevels = `-- name: PutLevels :many
+const putLevels = `-- name: PutLevels :exec
 INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
 SELECT unnest($1::text[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]),
        unnest($5::bigint[])
 ON CONFLICT (sku) DO UPDATE
    SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped,
        adjusted = excluded.adjusted, updated_at = now()
-RETURNING sku, version, updated_at
 `
 
 type PutLevelsParams struct {
@@ -861,38 +865,17 @@ type PutLevelsParams struct {
 	Adjusted  []int64
 }
 
-type PutLevelsRow struct {
-	SKU       string
-	Version   int64
-	UpdatedAt time.Time
-}
-
 // Levels are written as the pure aggregate folded them, under the locks of LockLevels: they are there, so that none
-// is inserted, and each is found through the primary key whatever the plan.
-func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) ([]PutLevelsRow, error) {
-	rows, err := q.db.Query(ctx, putLevels,
+// is inserted, and each is found through the primary key whatever the plan. A trigger raises their versions by one.
+func (q *Queries) PutLevels(ctx context.Context, arg PutLevelsParams) error {
+	_, err := q.db.Exec(ctx, putLevels,
 		arg.Skus,
 		arg.Available,
 		arg.Reserved,
 		arg.Shipped,
 		arg.Adjusted,
 	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []PutLevelsRow{}
-	for rows.Next() {
-		var i PutLevelsRow
-		if err := rows.Scan(&i.SKU, &i.Version, &i.UpdatedAt); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return err
 }
 
 const setReservationStates = `-- name: SetReservationStates :exec

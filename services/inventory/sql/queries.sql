@@ -1,7 +1,8 @@
 -- name: LockLevels :many
 -- Holds the levels of some SKUs to the end of the transaction, always in the same order, so that two takers
--- never wait for each other.
-SELECT sku, available, reserved, shipped, adjusted FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR UPDATE;
+-- never wait for each other. The time is that of the transaction.
+SELECT sku, available, reserved, shipped, adjusted, version, now()::timestamptz AS now
+  FROM stock_level WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR UPDATE;
 
 -- name: InsertStockEvents :exec
 -- Events in their order, and what each belongs to: an adjustment to its action, others to their reservation; those of
@@ -11,16 +12,15 @@ SELECT sku, type, quantity, CASE WHEN type <> 5 THEN cause END, CASE WHEN type =
   FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@types::smallint[]) AS type, unnest(@quantities::bigint[]) AS quantity,
                NULLIF(unnest(@causes::uuid[]), '00000000-0000-0000-0000-000000000000') AS cause) AS e;
 
--- name: PutLevels :many
+-- name: PutLevels :exec
 -- Levels are written as the pure aggregate folded them, under the locks of LockLevels: they are there, so that none
--- is inserted, and each is found through the primary key whatever the plan.
+-- is inserted, and each is found through the primary key whatever the plan. A trigger raises their versions by one.
 INSERT INTO stock_level (sku, available, reserved, shipped, adjusted)
 SELECT unnest(@skus::text[]), unnest(@available::bigint[]), unnest(@reserved::bigint[]), unnest(@shipped::bigint[]),
        unnest(@adjusted::bigint[])
 ON CONFLICT (sku) DO UPDATE
    SET available = excluded.available, reserved = excluded.reserved, shipped = excluded.shipped,
-       adjusted = excluded.adjusted, updated_at = now()
-RETURNING sku, version, updated_at;
+       adjusted = excluded.adjusted, updated_at = now();
 
 -- name: CreateLevels :many
 -- The levels of SKUs that become known. Fewer rows than SKUs: somebody else made one of them known first.

@@ -392,16 +392,27 @@ func (q *Queries) ListTrackingEvents(ctx context.Context, arg ListTrackingEvents
 }
 
 const lockShipments = `-- name: LockShipments :many
-SELECT s.id, s.state FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
- CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS s
+SELECT s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.carrier, s.service_level,
+       now()::timestamptz AS now
+  FROM (SELECT unnest($1::uuid[]) AS id ORDER BY 1) AS n
+ CROSS JOIN LATERAL (SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, carrier, service_level
+                       FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS s
 `
 
 type LockShipmentsRow struct {
-	ID    uuid.UUID
-	State int16
+	ID             uuid.UUID
+	State          int16
+	Reference      string
+	Address        []byte
+	TrackingNumber string
+	RefusalReason  string
+	CreatedAt      time.Time
+	Carrier        string
+	ServiceLevel   int16
+	Now            time.Time
 }
 
-// In one order for all, so that none waits for another in a circle.
+// In one order for all, so that none waits for another in a circle. The time is that of the transaction.
 func (q *Queries) LockShipments(ctx context.Context, ids []uuid.UUID) ([]LockShipmentsRow, error) {
 	rows, err := q.db.Query(ctx, lockShipments, ids)
 	if err != nil {
@@ -411,7 +422,18 @@ func (q *Queries) LockShipments(ctx context.Context, ids []uuid.UUID) ([]LockShi
 	items := []LockShipmentsRow{}
 	for rows.Next() {
 		var i LockShipmentsRow
-		if err := rows.Scan(&i.ID, &i.State); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.State,
+			&i.Reference,
+			&i.Address,
+			&i.TrackingNumber,
+			&i.RefusalReason,
+			&i.CreatedAt,
+			&i.Carrier,
+			&i.ServiceLevel,
+			&i.Now,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -446,7 +468,7 @@ func (q *Queries) MarkCancelling(ctx context.Context, ids []uuid.UUID) error {
 	return err
 }
 
-const putOutcomes = `-- name: PutOutcomes :many
+const putOutcomes = `-- name: PutOutcomes :exec
 UPDATE shipment AS s
    SET state = o.state, refusal_reason = coalesce(NULLIF(o.refusal_reason, ''), s.refusal_reason), updated_at = now(),
        tracking_number = coalesce(NULLIF(o.tracking_number, ''), s.tracking_number)
@@ -455,8 +477,6 @@ UPDATE shipment AS s
  WHERE s.id = o.id AND s.ctid = ANY (ARRAY (
        SELECT r.ctid FROM (SELECT unnest($1::uuid[]) AS id) AS n
         CROSS JOIN LATERAL (SELECT ctid FROM shipment WHERE id = n.id OFFSET 0) AS r))
-RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at, s.carrier,
-          s.service_level
 `
 
 type PutOutcomesParams struct {
@@ -466,55 +486,16 @@ type PutOutcomesParams struct {
 	RefusalReasons  []string
 }
 
-type PutOutcomesRow struct {
-	ID             uuid.UUID
-	State          int16
-	Reference      string
-	Address        []byte
-	TrackingNumber string
-	RefusalReason  string
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
-	Carrier        string
-	ServiceLevel   int16
-}
-
 // What came of shipments that are locked. A number and a reason are kept when none is given. They are found by their
 // place in the table, which is looked up as above.
-func (q *Queries) PutOutcomes(ctx context.Context, arg PutOutcomesParams) ([]PutOutcomesRow, error) {
-	rows, err := q.db.Query(ctx, putOutcomes,
+func (q *Queries) PutOutcomes(ctx context.Context, arg PutOutcomesParams) error {
+	_, err := q.db.Exec(ctx, putOutcomes,
 		arg.Ids,
 		arg.States,
 		arg.TrackingNumbers,
 		arg.RefusalReasons,
 	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []PutOutcomesRow{}
-	for rows.Next() {
-		var i PutOutcomesRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.State,
-			&i.Reference,
-			&i.Address,
-			&i.TrackingNumber,
-			&i.RefusalReason,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.Carrier,
-			&i.ServiceLevel,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return err
 }
 
 const tracked = `-- name: Tracked :many

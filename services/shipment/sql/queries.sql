@@ -22,16 +22,19 @@ SELECT s.id, s.state, s.reference, s.address, s.carrier_key, s.carrier, s.servic
                        FROM shipment WHERE id = n.id OFFSET 0) AS s;
 
 -- name: LockShipments :many
--- In one order for all, so that none waits for another in a circle.
-SELECT s.id, s.state FROM (SELECT unnest(@ids::uuid[]) AS id ORDER BY 1) AS n
- CROSS JOIN LATERAL (SELECT id, state FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS s;
+-- In one order for all, so that none waits for another in a circle. The time is that of the transaction.
+SELECT s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.carrier, s.service_level,
+       now()::timestamptz AS now
+  FROM (SELECT unnest(@ids::uuid[]) AS id ORDER BY 1) AS n
+ CROSS JOIN LATERAL (SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, carrier, service_level
+                       FROM shipment WHERE id = n.id FOR NO KEY UPDATE) AS s;
 
 -- name: FindHandedOver :many
 SELECT s.carrier_key FROM (SELECT unnest(@carrier_keys::text[]) AS carrier_key) AS n
  CROSS JOIN LATERAL (SELECT carrier_key, state FROM shipment WHERE carrier_key = n.carrier_key OFFSET 0) AS s
  WHERE s.state >= 5;
 
--- name: PutOutcomes :many
+-- name: PutOutcomes :exec
 -- What came of shipments that are locked. A number and a reason are kept when none is given. They are found by their
 -- place in the table, which is looked up as above.
 UPDATE shipment AS s
@@ -41,9 +44,7 @@ UPDATE shipment AS s
                unnest(@tracking_numbers::text[]) AS tracking_number, unnest(@refusal_reasons::text[]) AS refusal_reason) AS o
  WHERE s.id = o.id AND s.ctid = ANY (ARRAY (
        SELECT r.ctid FROM (SELECT unnest(@ids::uuid[]) AS id) AS n
-        CROSS JOIN LATERAL (SELECT ctid FROM shipment WHERE id = n.id OFFSET 0) AS r))
-RETURNING s.id, s.state, s.reference, s.address, s.tracking_number, s.refusal_reason, s.created_at, s.updated_at, s.carrier,
-          s.service_level;
+        CROSS JOIN LATERAL (SELECT ctid FROM shipment WHERE id = n.id OFFSET 0) AS r));
 
 -- name: GetShipment :one
 SELECT id, state, reference, address, tracking_number, refusal_reason, created_at, updated_at, carrier, service_level
