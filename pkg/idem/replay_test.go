@@ -3,7 +3,6 @@ package idem_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -107,10 +106,14 @@ type statements struct{ sent atomic.Int32 }
 
 // TraceQueryStart implements pgx.QueryTracer.
 func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
-	if sql := strings.ToLower(q.SQL); !strings.HasPrefix(sql, "begin") && !strings.HasPrefix(sql, "commit") {
+	s.count(q.SQL)
+	return ctx
+}
+
+func (s *statements) count(sql string) {
+	if sql != "begin" && sql != "commit" {
 		s.sent.Add(1)
 	}
-	return ctx
 }
 
 // TraceQueryEnd implements pgx.QueryTracer.
@@ -118,7 +121,9 @@ func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndDa
 
 // TraceBatchStart implements pgx.BatchTracer.
 func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
-	s.sent.Add(int32(data.Batch.Len()))
+	for _, q := range data.Batch.QueuedQueries {
+		s.count(q.SQL)
+	}
 	return ctx
 }
 

@@ -19,8 +19,8 @@
 // # What travels together
 //
 // A round trip costs both sides more than many a statement does. What only writes can be left for [Later]: it travels with
-// the next statement, or by itself before the COMMIT. A transaction by key begins with its first statement. The COMMIT
-// travels alone, for nothing but its own answer may say what became of it.
+// the next statement, or by itself before the COMMIT. So does the BEGIN of a transaction. The COMMIT travels alone, for
+// nothing but its own answer may say what became of it.
 //
 // BUG(pg): when the connection itself breaks during COMMIT, pgx sends that cancel request all the same. The caller
 // gets ErrCommitUnknown, but a row that it then finds may be on the primary only.

@@ -9,5 +9,5 @@ import (
 
 // InTxWithin is InTx with another limit on waiting for COMMIT.
 func InTxWithin(ctx context.Context, pool *pgxpool.Pool, limit time.Duration, fn func(tx *Tx) error) error {
-	return inTx(ctx, pool, begin, limit, fn)
+	return inTx(ctx, pool, nil, limit, fn)
 }

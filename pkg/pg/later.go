@@ -69,7 +69,7 @@ func (tx *Tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	all := &pgx.Batch{}
 	if tx.unbegun != nil {
 		all.BeginTx(pgx.TxOptions{})
-		for _, setting := range byKey {
+		for _, setting := range tx.settings {
 			all.Queue(setting)
 		}
 	}
@@ -119,12 +119,19 @@ func blamed(err error, sql string) error {
 	return fmt.Errorf("%s: %w", strings.Join(words[:min(3, len(words))], " "), err)
 }
 
-// Exec implements pgx.Tx.
+// Exec implements pgx.Tx. What was held back travels with it, unless it has no arguments: then it may be several statements.
 func (tx *Tx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	if err := tx.flush(ctx); err != nil {
-		return pgconn.CommandTag{}, err
+	if tx.failed != nil || !tx.holdsBack() || len(args) == 0 {
+		if err := tx.flush(ctx); err != nil {
+			return pgconn.CommandTag{}, err
+		}
+		return tx.Tx.Exec(ctx, sql, args...)
 	}
-	return tx.Tx.Exec(ctx, sql, args...)
+	b := &pgx.Batch{}
+	b.Queue(sql, args...)
+	results := tx.SendBatch(ctx, b)
+	tag, err := results.Exec()
+	return tag, cmp.Or(err, results.Close())
 }
 
 // Query implements pgx.Tx. What was held back travels with it.

@@ -65,8 +65,8 @@ func TestLater_TravelsWithTheNextStatement(t *testing.T) {
 		in   inTx
 		want []string
 	}{
-		"InTx":      {pg.InTx, []string{"begin", "select", "insert insert select", "insert update", "insert", "delete", "insert insert insert", "commit"}},
-		"InTxByKey": {pg.InTxByKey, []string{"begin set set select", "insert insert select", "insert update", "insert", "delete", "insert insert insert", "commit"}},
+		"InTx":      {pg.InTx, []string{"begin select", "insert insert select", "insert update", "insert", "delete", "insert delete", "insert insert insert", "commit"}},
+		"InTxByKey": {pg.InTxByKey, []string{"begin set set select", "insert insert select", "insert update", "insert", "delete", "insert delete", "insert insert insert", "commit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,6 +123,10 @@ func mixed(ctx context.Context, tx *pg.Tx, log *[]string) error {
 	addLater(tx, "d")
 	if _, err := tx.Exec(ctx, `DELETE FROM thing WHERE name = 'd'`); err != nil {
 		return err
+	}
+	addLater(tx, "d")
+	if tag, err := tx.Exec(ctx, `DELETE FROM thing WHERE name = $1`, "d"); err != nil || tag.RowsAffected() != 1 {
+		return fmt.Errorf("%s: %w", tag, err)
 	}
 	for _, last := range []string{"e", "f", "g"} {
 		addLater(tx, last)
@@ -183,6 +187,18 @@ var meetings = map[string]func(context.Context, *pg.Tx) error{
 	},
 	"by Savepoint": func(ctx context.Context, tx *pg.Tx) error {
 		return tx.Savepoint(ctx, func(*pg.Tx) error { panic("the part began") })
+	},
+	"by Exec without arguments": func(ctx context.Context, tx *pg.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM thing; DELETE FROM thing`)
+		return err
+	},
+	"by CopyFrom": func(ctx context.Context, tx *pg.Tx) error {
+		_, err := tx.CopyFrom(ctx, pgx.Identifier{"thing"}, []string{"name"}, pgx.CopyFromRows([][]any{{"z"}}))
+		return err
+	},
+	"by Prepare": func(ctx context.Context, tx *pg.Tx) error {
+		_, err := tx.Prepare(ctx, "", `SELECT 1`)
+		return err
 	},
 	"by nobody": nil,
 }
@@ -328,11 +344,14 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func TestInTxByKey_ThatSaysNothingOrCannotBegin(t *testing.T) {
+func TestInTx_ThatSaysNothingOrCannotBegin(t *testing.T) {
 	t.Parallel()
-	pool := pgtest.Pool(t, things)
+	each(t, saysNothingOrCannotBegin)
+}
+
+func saysNothingOrCannotBegin(t *testing.T, in inTx, pool *pgxpool.Pool) {
 	ran := false
-	err := pg.InTxByKey(t.Context(), pool, func(tx *pg.Tx) error {
+	err := in(t.Context(), pool, func(tx *pg.Tx) error {
 		tx.AfterCommit(func() { ran = true })
 		return nil
 	})
@@ -340,22 +359,22 @@ func TestInTxByKey_ThatSaysNothingOrCannotBegin(t *testing.T) {
 		t.Errorf("of nothing: got %v, AfterCommit ran: %v", err, ran)
 	}
 	refusal := errors.New("no stock")
-	if err := pg.InTxByKey(t.Context(), pool, func(*pg.Tx) error { return refusal }); err != refusal {
+	if err := in(t.Context(), pool, func(*pg.Tx) error { return refusal }); err != refusal {
 		t.Errorf("got error %v, want the function's own", err)
 	}
-	err = pg.InTxByKey(t.Context(), pool, func(tx *pg.Tx) error { return add(t.Context(), tx, "a") })
+	err = in(t.Context(), pool, func(tx *pg.Tx) error { return add(t.Context(), tx, "a") })
 	if err != nil || count(t, pool) != 1 {
 		t.Errorf("of one that begins with a write: got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = pg.InTxByKey(ctx, pool, func(tx *pg.Tx) error {
+	err = in(ctx, pool, func(tx *pg.Tx) error {
 		cancel()
 		return add(ctx, tx, "b")
 	})
 	if !errors.Is(err, context.Canceled) || errors.Is(err, pg.ErrCommitUnknown) || count(t, pool) != 1 {
 		t.Errorf("of a caller who gave up: got error %v", err)
 	}
-	err = pg.InTxByKey(t.Context(), pool, func(tx *pg.Tx) error {
+	err = in(t.Context(), pool, func(tx *pg.Tx) error {
 		_, err := tx.Query(t.Context(), `SELECT nothing FROM thing`)
 		refusal, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || refusal.Code != "42703" {

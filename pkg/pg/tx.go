@@ -37,9 +37,10 @@ var (
 type Tx struct {
 	pgx.Tx // nil while unbegun
 
-	unbegun *pgxpool.Conn      // what it begins on, with its first statement
-	waiting []*pgx.QueuedQuery // left for later
-	failed  error              // to send what was held back
+	unbegun  *pgxpool.Conn // what it begins on, with its first statement
+	settings []string      // that it begins with
+	waiting  []*pgx.QueuedQuery
+	failed   error // to send what was held back
 
 	afterCommit, afterUnknown []func()
 }
@@ -86,42 +87,32 @@ func (tx *Tx) Savepoint(ctx context.Context, fn func(tx *Tx) error) error {
 	return nil
 }
 
-// InTx runs fn in a transaction and commits it. An error of fn rolls back and is returned unchanged; a panic rolls
+// InTx runs fn in a transaction, which begins together with its first statement, and commits it. An error of fn rolls back and is returned unchanged; a panic rolls
 // back too, and so does what was left for later and fails. Once fn has returned nil, and that is done, the caller's
 // deadline no longer counts: COMMIT is given 30 s of its own, after which InTx returns ErrCommitUnknown while the COMMIT
 // goes on and keeps its connection until it is answered. The package comment says what the errors mean.
 func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(tx *Tx) error) error {
-	return inTx(ctx, pool, begin, commitLimit, fn)
+	return inTx(ctx, pool, nil, commitLimit, fn)
 }
 
 // InTxByKey is InTx for statements that find each row by a key of it: their plans are made once a connection and kept, and none reads
 // all of a table. What joins tables, or looks for rows in any other way, is for InTx: its plan would be kept from when the
-// table was small. It begins together with its first statement, in one round trip.
+// table was small.
 func InTxByKey(ctx context.Context, pool *pgxpool.Pool, fn func(tx *Tx) error) error {
-	return inTx(ctx, pool, beginByKey, commitLimit, fn)
-}
-
-func begin(ctx context.Context, conn *pgxpool.Conn) (*Tx, error) {
-	begun, err := conn.Begin(ctx)
-	return &Tx{Tx: begun}, err
+	return inTx(ctx, pool, byKey, commitLimit, fn)
 }
 
 // PlanByKey has the statements of a session planned as those of InTxByKey are, for as long as it lasts.
 func PlanByKey(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, `set plan_cache_mode = force_generic_plan; set enable_seqscan = off`); err != nil {
+	if _, err := conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`); err != nil {
 		return fmt.Errorf("setting how statements are planned: %w", err)
 	}
 	return nil
 }
 
-func beginByKey(_ context.Context, conn *pgxpool.Conn) (*Tx, error) { return &Tx{unbegun: conn}, nil }
-
-// byKey are the settings of a transaction by key, which follow its BEGIN.
 var byKey = []string{`SET LOCAL plan_cache_mode = force_generic_plan`, `SET LOCAL enable_seqscan = off`}
 
-func inTx(ctx context.Context, pool *pgxpool.Pool, begin func(context.Context, *pgxpool.Conn) (*Tx, error), limit time.Duration,
-	fn func(tx *Tx) error,
-) error {
+func inTx(ctx context.Context, pool *pgxpool.Pool, settings []string, limit time.Duration, fn func(tx *Tx) error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("acquiring connection: %w", err)
@@ -133,10 +124,7 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, begin func(context.Context, *
 		}
 	}()
 
-	tx, err := begin(ctx, conn)
-	if err != nil {
-		return fmt.Errorf("beginning transaction: %w", err)
-	}
+	tx := &Tx{unbegun: conn, settings: settings}
 	if err = fn(tx); err == nil {
 		err = tx.flush(ctx)
 	}
