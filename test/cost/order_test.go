@@ -48,7 +48,7 @@ var kinds = map[string]kind{
 		{"events", 7.2},
 		{"commits", 1},
 		{"statements", 8},
-		{"round trips", 8},
+		{"round trips", 4},
 		{"allocations", 5_800},
 		{"bytes allocated", 760_000},
 	}},
@@ -61,14 +61,14 @@ var kinds = map[string]kind{
 		{"events", 8.2},
 		{"commits", 1},
 		{"statements", 8},
-		{"round trips", 8},
+		{"round trips", 4},
 		{"allocations", 6_000},
 		{"bytes allocated", 790_000},
 	}},
 	"completed alone": {"completed", "GB", 100, 1, []limit{ // nothing is shared: what one transaction costs shows
 		{"commits", 40},
-		{"statements", 400},
-		{"round trips", 400},
+		{"statements", 220},
+		{"round trips", 130},
 	}},
 }
 
