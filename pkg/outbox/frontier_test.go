@@ -78,7 +78,11 @@ func (b *bundle) begin(t *testing.T, subject string) pgx.Tx {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Write(t.Context(), &pg.Tx{Tx: begun}, event(subject)); err != nil {
+	tx := &pg.Tx{Tx: begun}
+	if err := b.Write(t.Context(), tx, event(subject)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT`); err != nil { // what is written travels with it
 		t.Fatal(err)
 	}
 	return begun
