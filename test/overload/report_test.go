@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"google.golang.org/grpc/status"
 )
 
 // errNotSent is a call that the generator could not send any more.
@@ -66,7 +64,7 @@ func (r *result) note(class string, due time.Time, err error) {
 	case errors.Is(err, errNotSent):
 		a.failed["not sent"]++
 	default:
-		a.failed[status.Code(err).String()]++
+		a.failed[err.Error()]++
 	}
 }
 
