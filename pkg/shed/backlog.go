@@ -11,7 +11,7 @@ const (
 )
 
 // backlogLimit bounds the limit of a backlog: a crowd that is soon worked off is not sent away.
-var backlogLimit = LimitConfig{Initial: 1024, Min: 512, Max: 1 << 16}
+var backlogLimit = LimitConfig{Initial: 2048, Min: 512, Max: 1 << 16}
 
 // BacklogConfig is what a backlog is made of.
 type BacklogConfig struct {

@@ -9,7 +9,7 @@ import (
 
 // LimitConfig bounds a limit. The zero value is usable.
 type LimitConfig struct {
-	// Initial is what the limit begins with, and comes back to while all is well. Default 1024.
+	// Initial is what the limit begins with. Default 1024.
 	Initial int `koanf:"initial"`
 	// Min is the least it comes down to. Default 128.
 	Min int `koanf:"min"`
@@ -34,7 +34,7 @@ const (
 	window     = 100 * time.Millisecond
 	windowSize = 10
 	// backOff is what an overload leaves of the limit at least.
-	backOff = 0.5
+	backOff = 0.8
 	// nearly is how much of the limit must have been used for more to be tried.
 	nearly = 0.8
 )
@@ -47,7 +47,7 @@ const (
 type Limit struct {
 	config  LimitConfig
 	value   float64
-	changed time.Time // when it last was
+	lowered time.Time // when it last shrank
 
 	began time.Time // of the window
 	n     int
@@ -72,10 +72,9 @@ type Work struct {
 	UnderWay int
 }
 
-// Observe tells of a piece of work that has ended now. What began before the limit was last changed says nothing of what it
-// is now.
+// Observe tells of a piece of work that has ended now.
 func (l *Limit) Observe(now time.Time, w Work) {
-	if now.Add(-w.Took).Before(l.changed) {
+	if now.Add(-w.Took).Before(l.lowered) {
 		return
 	}
 	if l.n == 0 {
@@ -87,17 +86,14 @@ func (l *Limit) Observe(now time.Time, w Work) {
 	if l.n < windowSize || now.Sub(l.began) < window {
 		return
 	}
-	before := l.value
 	switch load := l.load / float64(l.n); {
 	case load > 1:
 		// What was not used has not been tried either.
 		l.value = max(backOff, 1/load) * min(l.value, 2*float64(l.peak))
-	case float64(l.peak) >= nearly*l.value || l.value < float64(l.config.Initial):
+		l.lowered = now
+	case float64(l.peak) >= nearly*l.value:
 		l.value += math.Sqrt(l.value)
 	}
 	l.value = min(max(l.value, float64(l.config.Min)), float64(l.config.Max))
-	if l.value != before {
-		l.changed = now
-	}
 	l.n, l.load, l.peak = 0, 0, 0
 }

@@ -10,7 +10,7 @@ import (
 // stepWait is how long a step should wait for its call and for being written, at most, and for what its call takes where
 // nobody outside is asked. An order has five. It is as long as it is because much that is under way is written together: with
 // fewer orders under way each costs more.
-const stepWait = 600 * time.Millisecond
+const stepWait = 300 * time.Millisecond
 
 // heldBack is how long a retry waits that is beyond the budget.
 var heldBack = saga.Retry{Initial: 2 * time.Second, Factor: 1, Max: 2 * time.Second}
