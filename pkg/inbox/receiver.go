@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// maxBatch is the most events of one transaction.
-	maxBatch = 256
+	// maxBatch is the most events of one transaction, and as many as a server leaves unacknowledged.
+	maxBatch = 1000
 	// idleWait is how long one request waits for an event when there is none.
 	idleWait = 5 * time.Second
 	// transientDelay is when events come again that the database could not take.

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// window is how many events are on their way to the stream at once.
-	window = 256
+	// window is how many events are on their way to the stream at once: as many as a server takes as one. On a busy machine a round
+	// takes a tenth of a second whatever is in it.
+	window = 1000
 	// ackTimeout is how long the stream may take to acknowledge.
 	ackTimeout = 5 * time.Second
 	// roundLimit ends a round that hangs on a connection nobody answers any more.

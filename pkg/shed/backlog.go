@@ -11,7 +11,7 @@ const (
 )
 
 // backlogLimit bounds the limit of a backlog: a crowd that is soon worked off is not sent away.
-var backlogLimit = LimitConfig{Initial: 2048, Min: 512, Max: 1 << 16}
+var backlogLimit = LimitConfig{Initial: 2048, Min: 1024, Max: 1 << 16}
 
 // BacklogConfig is what a backlog is made of.
 type BacklogConfig struct {
@@ -21,7 +21,7 @@ type BacklogConfig struct {
 	UnderWay func() int
 	// Target is how long a piece of work should wait for its turn at most.
 	Target time.Duration
-	// Limit bounds how much may be under way. Default: 512 to 65536.
+	// Limit bounds how much may be under way. Default: 1024 to 65536.
 	Limit LimitConfig
 	// Now is the clock. Default: the time.
 	Now func() time.Time
