@@ -1,9 +1,10 @@
 // Package groupcommit makes many concurrent writes one transaction.
 //
 // Callers hand in a write and wait. While one batch is written the next one gathers; a batch is what is waiting,
-// up to a limit, in the order it came, and nothing lingers for it, unless a Gap is asked for: an idle system's batch is
-// one write and costs what a transaction costs. The batch is applied as set-based SQL and committed once, and each caller
-// gets its own result.
+// up to a limit, in the order it came. An idle system's batch is one write and costs what a transaction costs; nothing lingers for
+// it, unless a Gap is asked for. After a batch of several a writer rests for as long as that took, or until the next one is full: the
+// busier the machine, the longer, and the fewer transactions. The batch is applied as set-based SQL and committed once, and each
+// caller gets its own result.
 //
 // What a caller may rely on:
 //   - One write's refusal is that caller's result, not an error of the batch. A batch that fails is halved and tried

@@ -34,6 +34,8 @@ var ErrAgain = errors.New("somebody else was first")
 const (
 	defaultMaxBatch = 256
 	defaultWriters  = 2
+	// maxRest is how long a writer rests at most of its own accord.
+	maxRest = 100 * time.Millisecond
 )
 
 // Result is what came of one write.
@@ -59,7 +61,7 @@ type Config[W, R any] struct {
 	// waits while one runs costs less in one batch than in several. More than one gives up the order of writes.
 	Writers int
 	// Gap is the least time from the start of a writer's transaction to that of its next, unless a batch is full: for writes that
-	// somebody hands in who does not mind, so that fewer transactions do. 0 for none.
+	// somebody hands in who does not mind, so that fewer transactions do. 0 for no more than a busy writer rests anyway.
 	Gap time.Duration
 	// Log is where batches that fail are reported; nil discards.
 	Log *slog.Logger
@@ -187,12 +189,21 @@ func (g *Group[W, R]) write(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case first := <-g.waiting:
-			began := time.Now()
-			g.commit(ctx, g.gather(first), false)
-			g.rest(ctx, g.config.Gap-time.Since(began))
+			began, batch := time.Now(), g.gather(first)
+			g.commit(ctx, batch, false)
+			g.rest(ctx, restAfter(len(batch), time.Since(began), g.config.Gap))
 		case <-ctx.Done():
 		}
 	}
+}
+
+// restAfter is how long a writer rests after so many writes: as long as they took, so that a busy machine makes fewer transactions of
+// more writes. Not after one that was alone: nobody is coming, and a caller who goes on with the next would wait for nothing.
+func restAfter(writes int, took, gap time.Duration) time.Duration {
+	if writes == 1 {
+		return gap - took
+	}
+	return max(gap-took, min(took, maxRest))
 }
 
 // rest waits for a time, or until a batch is full.
