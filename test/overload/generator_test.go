@@ -152,7 +152,8 @@ func (g *generator) measured() (m measures) {
 
 // capacity measures how many orders a second can be worked off with all that follows of them: so many are kept under way for a
 // time, with some reads, and the clock runs until the last has ended and its events are told. What is put off while there is
-// too much to do counts, as it does in a load that lasts.
+// too much to do counts, as it does in a load that lasts. New ones come spread over the time, as in a load: many that come at the same
+// moment are written together, and cost less.
 func (g *generator) capacity(d time.Duration) float64 {
 	g.Helper()
 	var calling sync.WaitGroup
@@ -164,6 +165,7 @@ func (g *generator) capacity(d time.Duration) float64 {
 		for range underWay - int(float64(placed.Load())-(g.measured().ended-before)) {
 			placed.Add(1)
 			calling.Go(func() {
+				<-time.After(rand.N(lookEvery))
 				if g.call(g.Context(), "new") != nil {
 					placed.Add(-1)
 				}
