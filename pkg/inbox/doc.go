@@ -1,6 +1,6 @@
 // Package inbox consumes events of the stream bus.Stream so that each takes effect exactly once.
 //
-// A consumer takes what is waiting, up to 1,000 events and without lingering: while one batch runs the next gathers.
+// A consumer takes what is waiting, up to 1,000 events, and rests for as long as a batch of several took: while one runs the next gathers.
 // In one transaction it writes a row per event into the table inbox, drops the events whose row was there already,
 // and hands the rest to Consumer.Handle, whose effects are written in the same transaction. Then it acknowledges.
 //

@@ -11,7 +11,7 @@ import (
 type LimitConfig struct {
 	// Initial is what the limit begins with. Default 1024.
 	Initial int `koanf:"initial"`
-	// Min is the least it comes down to. Default 128.
+	// Min is the least it comes down to. Default 256: a full batch of writes.
 	Min int `koanf:"min"`
 	// Max is the most it grows to. Default 8192.
 	Max int `koanf:"max"`
@@ -26,7 +26,7 @@ func (c LimitConfig) Validate() error {
 }
 
 func (c LimitConfig) withDefaults() LimitConfig {
-	return LimitConfig{Initial: cmp.Or(c.Initial, 1024), Min: cmp.Or(c.Min, 128), Max: cmp.Or(c.Max, 8192)}
+	return LimitConfig{Initial: cmp.Or(c.Initial, 1024), Min: cmp.Or(c.Min, 256), Max: cmp.Or(c.Max, 8192)}
 }
 
 const (
