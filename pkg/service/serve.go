@@ -66,7 +66,7 @@ func (p *Process) serveOperations() {
 const dutyTimeout = 5 * time.Second
 
 // httpTimeout is how long what is served over HTTP may take to finish after all else.
-const httpTimeout = 2 * time.Second
+const httpTimeout = 5 * time.Second
 
 // Stop ends the process in order: its health says so, streams that would last are told to come back, no new calls, calls in flight
 // finished (up to the configured time), duties ended, connections closed. It may be called once.

@@ -186,6 +186,7 @@ func TestUpload_EndsWithTheProcess(t *testing.T) {
 	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
+	_ = more.Close() // who waits for more to send does not hear that the connection has ended
 	if got := <-told; !strings.Contains(got, string(rpcerr.ShuttingDown)) {
 		t.Errorf("told %s", got)
 	}
