@@ -105,7 +105,7 @@ func kindsOf(format string, declined []line) []planter {
 	return append(slices.Clone(planters), planter{declinedRow, false, func(l line) ([]line, string, string) {
 		taken := declined[next%len(declined)]
 		next++
-		taken.payout, taken.at = payoutID(l.at, taken.currency), l.at
+		taken.payout, taken.paid, taken.at = payoutID(l.at, taken.currency), l.paid, l.at
 		return []line{l, taken}, "", taken.id
 	}})
 }

@@ -40,6 +40,7 @@ type line struct {
 	reference string
 	key       string // the idempotency key of the charge
 	payout    string
+	paid      time.Time    // when the payout is
 	original  money.Amount // what gross was before it was converted; no currency for what was not
 }
 
@@ -70,7 +71,7 @@ func reportLines(history []Entry) []line {
 		l := line{
 			id: fmt.Sprintf("txn_%06d_%d", e.Seq, len(lines)+1), at: e.At, currency: e.Currency, gross: gross, fee: fee,
 			category: category, source: e.ID, charge: of.ID, reference: of.Reference, key: of.IdempotencyKey,
-			payout: payoutID(e.At, e.Currency),
+			payout: payoutID(e.At, e.Currency), paid: payoutDay(e.At),
 		}
 		if l.disputed() {
 			l.source, l.payout = e.Chargeback, fmt.Sprintf("dp%06d%s", e.Seq, strings.ToLower(e.Currency))
@@ -117,7 +118,7 @@ func bankLines(report []line) []line {
 	for _, l := range report {
 		p := byID[l.payout]
 		if p == nil {
-			p = &line{id: l.payout, payout: l.payout, at: payoutDay(l.at), currency: l.currency, category: "payout"}
+			p = &line{id: l.payout, payout: l.payout, at: l.paid, currency: l.currency, category: "payout"}
 			if l.disputed() {
 				p.category, p.charge = l.category, l.charge
 			}

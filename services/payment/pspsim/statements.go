@@ -25,7 +25,7 @@ func stripeCSV(lines []line) string {
 		"payment_metadata[order_id]", "payment_metadata[tieout_key]", "customer_facing_amount", "customer_facing_currency",
 	}}
 	for _, l := range lines {
-		paid := payoutDay(l.at).Format(time.DateTime)
+		paid := l.paid.Format(time.DateTime)
 		customer := cmp.Or(l.original, money.Amount{Currency: money.Currency(l.currency), Minor: l.gross})
 		rows = append(rows, []string{
 			l.payout, paid, l.id, l.at.UTC().Format(time.DateTime), paid,
