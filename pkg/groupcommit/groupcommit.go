@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
@@ -34,8 +35,6 @@ var ErrAgain = errors.New("somebody else was first")
 const (
 	defaultMaxBatch = 256
 	defaultWriters  = 2
-	// maxRest is how long a writer rests at most of its own accord.
-	maxRest = 100 * time.Millisecond
 )
 
 // Result is what came of one write.
@@ -203,20 +202,13 @@ func restAfter(writes int, took, gap time.Duration) time.Duration {
 	if writes == 1 {
 		return gap - took
 	}
-	return max(gap-took, min(took, maxRest))
+	return max(gap-took, periodic.Rest(took))
 }
 
 // rest waits for a time, or until a batch is full.
 func (g *Group[W, R]) rest(ctx context.Context, rest time.Duration) {
-	if rest <= 0 {
-		return
-	}
-	timer := time.NewTimer(rest)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-g.full:
-	case <-ctx.Done():
+	if rest > 0 { // else a writer that is called for by a full batch would not hear it
+		periodic.Await(ctx, rest, g.full)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/failpoint"
+	"github.com/tieout/tieout/pkg/periodic"
 	"github.com/tieout/tieout/pkg/pg"
 )
 
@@ -20,8 +21,6 @@ const (
 	maxBatch = 1000
 	// idleWait is how long one request waits for an event when there is none.
 	idleWait = 5 * time.Second
-	// maxRest is how long a consumer rests at most.
-	maxRest = 100 * time.Millisecond
 	// transientDelay is when events come again that the database could not take.
 	transientDelay = time.Second
 )
@@ -64,19 +63,10 @@ func (r *receiver) runOnce(ctx context.Context) (again bool, err error) {
 	}
 	began := time.Now()
 	err = errors.Join(r.process(ctx, msgs), err)
-	if err == nil && len(msgs) > 1 {
-		rest(ctx, min(time.Since(began), maxRest))
+	if err == nil && len(msgs) > 1 { // who has fallen behind does not hold up those who work off what is new
+		periodic.Await(ctx, periodic.Rest(time.Since(began)), nil)
 	}
 	return true, err
-}
-
-// rest waits for as long as several events took: who has fallen behind leaves half of the time to those who work off what is new, and
-// takes more at once.
-func rest(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 func (r *receiver) ensureDurable(ctx context.Context) (jetstream.Consumer, error) {

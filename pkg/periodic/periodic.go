@@ -18,6 +18,9 @@ const (
 	maxBackoffFactor = 8 // times Every
 )
 
+// maxRest is the longest Rest.
+const maxRest = 100 * time.Millisecond
+
 // Duty is background work that is done again and again. It holds no state: Run may be called many times, and by
 // several goroutines if RunOnce allows that.
 type Duty struct {
@@ -59,14 +62,14 @@ func (d Duty) Run(ctx context.Context) error {
 
 		switch {
 		case err != nil:
-			await(ctx, jitter(backoff(d.Every, faults.inARow)), nil)
+			Await(ctx, jitter(backoff(d.Every, faults.inARow)), nil)
 		case !again:
-			if closed := await(ctx, jitter(d.Every), d.Wake); closed {
+			if closed := Await(ctx, jitter(d.Every), d.Wake); closed {
 				d.Wake = nil // Nobody wakes the duty any more; a closed channel would do so for ever.
 			}
 		}
 		if rest := d.Gap - time.Since(started); rest > 0 {
-			await(ctx, rest, nil)
+			Await(ctx, rest, nil)
 			select {
 			case <-d.Wake: // The next round serves what that was for.
 			default:
@@ -76,8 +79,12 @@ func (d Duty) Run(ctx context.Context) error {
 	return nil
 }
 
-// await waits for a time, or until ctx ends or somebody wakes; closed tells that nobody will any more.
-func await(ctx context.Context, delay time.Duration, wake <-chan struct{}) (closed bool) {
+// Rest is how long who works in batches rests after one of several: for as long as it took, 100 ms at most. Half of the time is left to
+// others, and the busier the machine is, the more comes together meanwhile.
+func Rest(took time.Duration) time.Duration { return min(took, maxRest) }
+
+// Await waits for a time, or until ctx ends or somebody wakes; closed tells that nobody will any more.
+func Await(ctx context.Context, delay time.Duration, wake <-chan struct{}) (closed bool) {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
