@@ -26,6 +26,11 @@ const (
 	dirPrefix = "tieout-pgtest-"
 	// leftoverAge keeps the sweep away from a directory that another binary has just made and not locked yet.
 	leftoverAge = time.Hour
+	// memory is where Linux has files in memory. Making and dropping databases is thousands of files, and the disk took a fifth of
+	// the time of a package that does so for each test.
+	memory = "/dev/shm"
+	// room is how much must be free there, in bytes, for a cluster to lie there.
+	room = 4 << 30
 	// role owns every test database.
 	role = "pgtest"
 )
@@ -43,8 +48,9 @@ type cluster struct {
 }
 
 func startCluster(ctx context.Context) (_ *cluster, err error) {
-	sweepLeftovers()
-	dir, err := os.MkdirTemp("", dirPrefix)
+	parent := filesIn()
+	sweepLeftovers(parent)
+	dir, err := os.MkdirTemp(parent, dirPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +74,15 @@ func startCluster(ctx context.Context) (_ *cluster, err error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// filesIn is where clusters lie: in memory if there is room, for nothing of them has to survive the machine.
+func filesIn() string {
+	var there syscall.Statfs_t
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &there) != nil || uint64(there.Bavail)*uint64(there.Bsize) < room {
+		return os.TempDir()
+	}
+	return memory
 }
 
 func (c *cluster) end(ctx context.Context) error {
@@ -158,8 +173,8 @@ func hashFiles(sum hash.Hash, files fs.FS) error {
 
 // sweepLeftovers removes the directories of test binaries that were killed. A directory whose lock is free has no
 // process; errors are another user's directories, or another sweep at work.
-func sweepLeftovers() {
-	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
+func sweepLeftovers(parent string) {
+	dirs, _ := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
 	for _, dir := range dirs {
 		info, err := os.Lstat(dir)
 		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < leftoverAge {
