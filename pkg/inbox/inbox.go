@@ -122,10 +122,9 @@ func (in *Inbox) Run(ctx context.Context, js jetstream.JetStream) error {
 		return err
 	}
 	defer func() { _ = registration.Unregister() }() // the process ends
-	duty := periodic.Duty{
-		Name: "inbox", Every: retryEvery, RunOnce: newReceiver(in, js).runOnce, Log: in.log,
-	}
-	return duty.Run(ctx)
+	r := newReceiver(in, js)
+	defer r.close()
+	return periodic.Duty{Name: "inbox", Every: retryEvery, RunOnce: r.runOnce, Log: in.log}.Run(ctx)
 }
 
 var errDisconnected = errors.New("nats is not connected")

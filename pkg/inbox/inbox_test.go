@@ -31,11 +31,13 @@ func TestReceiver_TakesWhatIsWaitingInOneTransaction(t *testing.T) {
 	other.Service = "inventory"
 	b.publish(t, append(slices.Clone(events), other)...)
 	var batches []int
-	r := b.receiver(func(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
+	r := b.receiver(t, func(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
 		batches = append(batches, len(events))
 		return record(ctx, tx, events)
 	})
+	arrive(t, r, maxBatch)
 	round(t, r)
+	arrive(t, r, 5)
 	round(t, r)
 	if diff := cmp.Diff([]int{maxBatch, 5}, batches); diff != "" {
 		t.Errorf("batches (-want +got):\n%s", diff)
@@ -52,7 +54,9 @@ func TestReceiver_LeavesNoTraceOfWhatItDoesNotWant(t *testing.T) {
 	b.publish(t, events...)
 	c := consumer(record)
 	c.Wants = func(e bus.Event) bool { return e.Subject == events[1].Subject || e.Subject == events[3].Subject }
-	round(t, newReceiver(New(Config{Pool: b.pool}, c), b.js))
+	r := b.receiverOf(t, New(Config{Pool: b.pool}, c))
+	arrive(t, r, len(events))
+	round(t, r)
 	b.wantEffects(t, events[1].Subject, events[3].Subject)
 	waittest.Until(t, "all is acknowledged", func() bool { return b.settled(t) })
 	var rows int
@@ -67,12 +71,9 @@ func TestReceiver_DoesNothingWhenTheEffectIsCommittedAlready(t *testing.T) {
 	b := setup(t)
 	events := numbered(1, 3)
 	b.publish(t, events...)
-	crashing := b.receiver(record)
-	var err error
-	if crashing.durable, err = crashing.ensureDurable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	msgs, err := crashing.fetch(t.Context())
+	crashing := b.receiver(t, record)
+	arrive(t, crashing, len(events))
+	msgs, err := crashing.supply.next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +86,10 @@ func TestReceiver_DoesNothingWhenTheEffectIsCommittedAlready(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	crashing.close()
 	later := event("pay_later")
 	b.publish(t, later)
-	r := b.receiver(record)
+	r := b.receiver(t, record)
 	waittest.Until(t, "all is acknowledged", func() bool { round(t, r); return b.settled(t) })
 	b.wantEffects(t, append(subjects(events), later.Subject)...)
 }
@@ -99,7 +101,7 @@ func TestReceiver_RepeatsWhatWasRolledBackAndBlamesNoEvent(t *testing.T) {
 	events := numbered(1, 3)
 	b.publish(t, events...)
 	failures := 0
-	r := b.receiver(func(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
+	r := b.receiver(t, func(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
 		if err := record(ctx, tx, events); err != nil {
 			return err
 		}
@@ -110,6 +112,7 @@ func TestReceiver_RepeatsWhatWasRolledBackAndBlamesNoEvent(t *testing.T) {
 		return err
 	})
 	rounds := 0
+	arrive(t, r, len(events))
 	waittest.Until(t, "the effects are there", func() bool {
 		_, err := r.runOnce(t.Context())
 		if rounds++; err == nil && failures <= 3 {
@@ -176,7 +179,9 @@ func TestReceiver_BuriesWhatIsNoEventOnce(t *testing.T) {
 	}
 	good := event("pay_1")
 	b.publish(t, good)
-	round(t, b.receiver(record))
+	r := b.receiver(t, record)
+	arrive(t, r, 3)
+	round(t, r)
 	b.wantEffects(t, "pay_1")
 	want := []deadLetter{{
 		Subject: "evt.payment.strange", Payload: "strange", Deliveries: 1, StreamSeq: 1, Published: true,
@@ -196,12 +201,9 @@ func TestReceiver_KeepsTheEffectOfWhatAnotherProcessSawThrough(t *testing.T) {
 	if _, err := b.pool.Exec(t.Context(), `INSERT INTO inbox (consumer, event_id) VALUES ('recon', $1)`, e.ID); err != nil {
 		t.Fatal(err)
 	}
-	r := b.receiver(record)
-	var err error
-	if r.durable, err = r.ensureDurable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	msgs, err := r.fetch(t.Context())
+	r := b.receiver(t, record)
+	arrive(t, r, 1)
+	msgs, err := r.supply.next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +271,7 @@ func TestReceiver_ContinuesTheWritersTrace(t *testing.T) {
 	e := event("pay_1")
 	e.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	b.publish(t, e)
-	round(t, newReceiver(in, b.js))
+	round(t, b.receiverOf(t, in))
 
 	if len(spans.Ended()) != 1 {
 		t.Fatalf("got %d spans, want 1", len(spans.Ended()))

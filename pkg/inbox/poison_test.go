@@ -20,11 +20,13 @@ func TestReceiver_CountsFailuresOverRestarts(t *testing.T) {
 	poison.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	b.publish(t, poison)
 	failing := func(context.Context, *pg.Tx, []bus.Event) error { return errHandler }
-	round(t, b.receiver(failing))
+	first := b.receiver(t, failing)
+	round(t, first)
+	first.close()
 	if got := b.deadLetters(t); len(got) > 0 {
 		t.Fatalf("got dead letters %+v after the first failure", got)
 	}
-	again := b.receiver(failing)
+	again := b.receiver(t, failing)
 	waittest.Until(t, "the event is a dead letter", func() bool { round(t, again); return len(b.deadLetters(t)) > 0 })
 	if n := pgtest.Column[int](t, b.pool, `SELECT failures FROM event_failure`)[0]; n != 2 {
 		t.Errorf("counted %d failures, want 2", n)
@@ -43,13 +45,10 @@ func TestReceiver_TakesWhatWasDeliveredTooOftenAlone(t *testing.T) {
 	b := setup(t)
 	deadly := event("pay_deadly")
 	b.publish(t, deadly)
-	dying := b.receiver(record)
-	var err error
-	if dying.durable, err = dying.ensureDurable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	dying := b.receiver(t, record)
 	for n := 0; n < dying.consumer.MaxAttempts; { // as the server does when the process that had it is gone
-		msgs, err := dying.fetch(t.Context())
+		arrive(t, dying, 1)
+		msgs, err := dying.supply.next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,9 +59,10 @@ func TestReceiver_TakesWhatWasDeliveredTooOftenAlone(t *testing.T) {
 			n++
 		}
 	}
+	dying.close()
 	b.publish(t, numbered(1, 2)...)
 	var batches [][]string
-	r := b.receiver(func(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
+	r := b.receiver(t, func(ctx context.Context, tx *pg.Tx, events []bus.Event) error {
 		batches = append(batches, subjects(events))
 		return record(ctx, tx, events)
 	})
@@ -81,7 +81,7 @@ func TestReceiver_BuriesAnEventOnTheSubjectOfAnother(t *testing.T) {
 	if _, err := b.js.PublishMsg(t.Context(), msg); err != nil {
 		t.Fatal(err)
 	}
-	round(t, b.receiver(record))
+	round(t, b.receiver(t, record))
 	got := b.deadLetters(t)
 	if len(got) != 1 || !strings.Contains(got[0].Error, "belongs on subject evt.payment.payment.captured.pay_1") {
 		t.Errorf("got dead letters %+v", got)
@@ -113,7 +113,7 @@ func TestRedrive_TakesWhatBecameAnEventOnce(t *testing.T) {
 	if _, err := b.js.PublishMsg(t.Context(), msg); err != nil {
 		t.Fatal(err)
 	}
-	round(t, b.receiver(record))
+	round(t, b.receiver(t, record))
 	m, in := b.buried(t), New(Config{Pool: b.pool}, consumer(record))
 	redrive := func() (effect bool, err error) {
 		err = pg.InTx(t.Context(), b.pool, func(tx *pg.Tx) error {

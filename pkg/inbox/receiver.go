@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -19,8 +18,6 @@ import (
 const (
 	// maxBatch is the most events of one transaction, and as many as a server leaves unacknowledged.
 	maxBatch = 1000
-	// idleWait is how long one request waits for an event when there is none.
-	idleWait = 5 * time.Second
 	// transientDelay is when events come again that the database could not take.
 	transientDelay = time.Second
 )
@@ -32,7 +29,7 @@ var redelivery = [...]time.Duration{time.Second, 5 * time.Second, 30 * time.Seco
 type receiver struct {
 	*Inbox
 	js       jetstream.JetStream
-	durable  jetstream.Consumer // nil when it has to be created or found again
+	supply   *supply            // nil when it has to be opened
 	failures map[uuid.UUID]bool // the events that Handle failed on, alone, in this process
 }
 
@@ -51,25 +48,26 @@ func (r *receiver) runOnce(ctx context.Context) (again bool, err error) {
 	if !r.js.Conn().IsConnected() {
 		return false, errDisconnected // a request sent now would be answered when nobody listens any more
 	}
-	if r.durable == nil {
-		if r.durable, err = r.ensureDurable(ctx); err != nil {
+	if r.supply == nil {
+		if r.supply, err = r.open(ctx); err != nil {
 			return false, err
 		}
 	}
-	msgs, err := r.fetch(ctx)
+	msgs, err := r.supply.next(ctx)
 	if err != nil {
-		r.durable = nil
-		err = fmt.Errorf("fetching events: %w", err)
+		r.close()
+		return false, fmt.Errorf("receiving events: %w", err)
 	}
 	began := time.Now()
-	err = errors.Join(r.process(ctx, msgs), err)
+	err = r.process(ctx, msgs)
 	if err == nil && len(msgs) > 1 { // who has fallen behind does not hold up those who work off what is new
 		periodic.Await(ctx, periodic.Rest(time.Since(began)), nil)
 	}
 	return true, err
 }
 
-func (r *receiver) ensureDurable(ctx context.Context) (jetstream.Consumer, error) {
+// open creates the durable consumer, or finds it, and has it supply events.
+func (r *receiver) open(ctx context.Context) (*supply, error) {
 	durable, err := r.js.CreateOrUpdateConsumer(ctx, bus.Stream, jetstream.ConsumerConfig{
 		Durable:        r.consumer.Name,
 		FilterSubjects: r.consumer.Subjects,
@@ -81,39 +79,14 @@ func (r *receiver) ensureDurable(ctx context.Context) (jetstream.Consumer, error
 	if err != nil {
 		return nil, fmt.Errorf("creating consumer: %w", err)
 	}
-	return durable, nil
+	return newSupply(durable)
 }
 
-// fetch takes all that is waiting, at most maxBatch; if nothing is, the next one.
-func (r *receiver) fetch(ctx context.Context) ([]jetstream.Msg, error) {
-	waiting, err := r.durable.FetchNoWait(maxBatch)
-	if err != nil {
-		return nil, err
-	}
-	msgs, err := collect(ctx, waiting)
-	if err != nil || len(msgs) > 0 {
-		return msgs, err
-	}
-	next, err := r.durable.Fetch(1, jetstream.FetchMaxWait(idleWait))
-	if err != nil {
-		return nil, err
-	}
-	return collect(ctx, next)
-}
-
-// collect waits until batch is complete. An error comes with the messages that were there before it.
-func collect(ctx context.Context, batch jetstream.MessageBatch) ([]jetstream.Msg, error) {
-	var msgs []jetstream.Msg
-	for messages := batch.Messages(); ; {
-		select {
-		case msg, open := <-messages:
-			if !open {
-				return msgs, batch.Error()
-			}
-			msgs = append(msgs, msg)
-		case <-ctx.Done():
-			return msgs, ctx.Err()
-		}
+// close puts back what was not processed. The receiver may go on afterwards.
+func (r *receiver) close() {
+	if r.supply != nil {
+		r.supply.close()
+		r.supply = nil
 	}
 }
 

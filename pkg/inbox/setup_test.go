@@ -56,8 +56,28 @@ func consumer(handle handler) Consumer {
 }
 
 // receiver makes a receiver that the test drives by hand.
-func (b *bundle) receiver(handle handler) *receiver {
-	return newReceiver(New(Config{Pool: b.pool}, consumer(handle)), b.js)
+func (b *bundle) receiver(t *testing.T, handle handler) *receiver {
+	t.Helper()
+	return b.receiverOf(t, New(Config{Pool: b.pool}, consumer(handle)))
+}
+
+func (b *bundle) receiverOf(t *testing.T, in *Inbox) *receiver {
+	t.Helper()
+	r := newReceiver(in, b.js)
+	t.Cleanup(r.close)
+	return r
+}
+
+// arrive waits until so many messages have come to r, which takes them in its next round.
+func arrive(t *testing.T, r *receiver, n int) {
+	t.Helper()
+	if r.supply == nil {
+		var err error
+		if r.supply, err = r.open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waittest.Until(t, fmt.Sprintf("%d messages are there", n), func() bool { return len(r.supply.arrived) >= n })
 }
 
 // run runs an inbox in the background until the test ends.
