@@ -25,6 +25,8 @@ func (c *cli) devCommand() *cobra.Command {
 		Long: `Runs the whole system on this machine, on a Postgres and a NATS of its own. When all is serving, the file
 ready.json in the data directory says where. Ctrl-C or SIGTERM stops everything in order.
 
+It has a payment provider's simulator of its own, unless payment.provider.psp.url names one.
+
 The data directory is kept, and taken up again by the next start. By default it is $XDG_DATA_HOME/tieout/dev or
 ~/.local/share/tieout/dev; for root it is /var/lib/tieout/dev, because Postgres runs as another user there and could
 not reach root's home.`,
@@ -46,14 +48,17 @@ not reach root's home.`,
 			Dir: *dir, Ephemeral: *ephemeral, Redis: *redis, Config: cfg.Config,
 			GRPC: devAddress(cmd, "grpc-addr", cfg.GRPC), HTTP: devAddress(cmd, "http-addr", cfg.HTTP),
 			Services: func(parts dev.Parts) []service.Service {
-				psp := &cfg.Payment.Provider.PSP
-				psp.URL, psp.Webhook.Secret = parts.ProviderURL, parts.WebhookSecret
+				if parts.ProviderURL != "" {
+					psp := &cfg.Payment.Provider.PSP
+					psp.URL, psp.Webhook.Secret = parts.ProviderURL, parts.WebhookSecret
+				}
 				if parts.RedisPrimary != "" {
 					cached := &cfg.Inventory.Cache.Redis
 					cached.PrimaryURL, cached.ReplicaURL = parts.RedisPrimary, parts.RedisReplica
 				}
 				return services(cfg)
 			},
+			ProviderURL: cfg.Payment.Provider.PSP.URL,
 			WebhookPath: payment.WebhookPath,
 			Note:        func(text string) { c.note("%s", text) },
 		})

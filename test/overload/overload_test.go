@@ -31,7 +31,10 @@ func TestOverload(t *testing.T) {
 	if each == 0 {
 		each, loads = 2*time.Second, []float64{10, 0.5}
 	}
-	system := systemtest.StartDev(t, systemtest.Build(t), apart(t)...)
+	binary, behind := systemtest.Build(t), apart(t)
+	provider := startProvider(t, binary)
+	system := systemtest.StartDev(t, binary, behind...)
+	provider.tell(t, system)
 	g := newGenerator(t, system)
 	g.receive()
 	r := &report{capacity: g.capacity(max(each, 3*time.Second))}

@@ -1,7 +1,6 @@
 package systemtest
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -27,12 +26,7 @@ func StartDev(t testing.TB, binary string, behind ...string) *Dev {
 	line := append(behind, binary, "dev", "--ephemeral", "--data-dir", dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0")
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "TIEOUT_LOG_LEVEL=warn", "TIEOUT_TELEMETRY_SAMPLE_RATIO=0")
-	cmd.Stdout, cmd.Stderr = io.Discard, t.Output()
-	p, err := start(cmd)
-	if err != nil {
-		t.Fatalf("starting tieout dev: %v", err)
-	}
-	t.Cleanup(p.Stop)
+	p := Start(t, cmd)
 	d := &Dev{Process: p, PID: cmd.Process.Pid}
 	waittest.Until(t, "the system is ready", func() bool {
 		select {
@@ -40,6 +34,7 @@ func StartDev(t testing.TB, binary string, behind ...string) *Dev {
 			t.Fatalf("tieout dev ended by itself: %s", p)
 		default:
 		}
+		var err error
 		d.Ready, err = dev.ReadReady(dir)
 		return err == nil
 	})

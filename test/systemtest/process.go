@@ -2,10 +2,12 @@ package systemtest
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
+	"testing"
 )
 
 // Process is a process of a Split.
@@ -33,6 +35,18 @@ func start(cmd *exec.Cmd) (*Process, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// Start starts a process of a test, which is stopped when the test ends.
+func Start(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	cmd.Stdout, cmd.Stderr = io.Discard, t.Output()
+	p, err := start(cmd)
+	if err != nil {
+		t.Fatalf("starting %s: %v", cmd, err)
+	}
+	t.Cleanup(p.Stop)
+	return p
 }
 
 // Ended is closed when the process is gone.

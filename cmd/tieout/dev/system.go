@@ -48,6 +48,9 @@ type Options struct {
 	Redis bool
 	// Services gives all services, once it is known where everything else is. Their databases are set here.
 	Services func(Parts) []service.Service
+	// ProviderURL is a payment provider's simulator that runs by itself, and tells nobody unless it is told whom. Empty has one
+	// started, which tells the services.
+	ProviderURL string
 	// WebhookPath is where the services take the provider's webhooks.
 	WebhookPath string
 	// Note is told what the user should know.
@@ -56,7 +59,8 @@ type Options struct {
 
 // Parts are what services are told of the rest of the system.
 type Parts struct {
-	// ProviderURL is the payment provider, and WebhookSecret what it signs its webhooks with.
+	// ProviderURL is the payment provider's simulator that was started, and WebhookSecret what it signs its webhooks with; empty when
+	// none was.
 	ProviderURL, WebhookSecret string
 	// RedisPrimary and RedisReplica are URLs; empty without Redis.
 	RedisPrimary, RedisReplica string
@@ -72,8 +76,8 @@ type System struct {
 	Log string
 
 	process *service.Process
-	psp     *pspsim.Server
-	secret  string         // of the provider's webhooks, new at each start
+	psp     *pspsim.Server // nil when it runs by itself
+	secret  string         // of its webhooks, new at each start
 	stops   []func() error // last to first
 }
 
@@ -114,10 +118,12 @@ func (s *System) start(ctx context.Context, opts Options) error {
 		return err
 	}
 	s.onStop(s.process.Stop)
-	s.psp.SetWebhooks(pspsim.Webhooks{
-		URL: "http://" + s.process.HTTPAddr() + opts.WebhookPath, Secret: s.secret, DelayMillis: int(webhookDelay.Milliseconds()),
-	})
-	s.onStop(s.hurryWebhooks)
+	if s.psp != nil {
+		s.psp.SetWebhooks(pspsim.Webhooks{
+			URL: "http://" + s.process.HTTPAddr() + opts.WebhookPath, Secret: s.secret, DelayMillis: int(webhookDelay.Milliseconds()),
+		})
+		s.onStop(s.hurryWebhooks)
+	}
 	s.Ready.GRPC = s.process.GRPCAddr()
 	s.Ready.HTTP = "http://" + s.process.HTTPAddr()
 	s.Ready.Metrics = s.Ready.HTTP + "/metrics"
@@ -177,22 +183,20 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 	s.onStop(func() error { nats.Shutdown(); return nil })
 	s.Ready.NATS = nats.URL()
 
-	// The simulator ends with Close, after the services, and not with the signal.
-	psp, err := pspsim.Start(context.WithoutCancel(ctx), pspsim.Options{Journal: d.dataFile("psp.jsonl"), Log: log})
-	if err != nil {
-		return nil, err
+	parts := Parts{}
+	if s.Ready.PSP = opts.ProviderURL; s.Ready.PSP == "" {
+		if err := s.startProvider(ctx, d, log); err != nil {
+			return nil, err
+		}
+		parts.ProviderURL, parts.WebhookSecret = s.Ready.PSP, s.secret
 	}
-	s.onStop(func() error { return within(psp.Close) })
-	s.Ready.PSP, s.psp, s.secret = psp.URL(), psp, rand.Text()
-
 	if opts.Redis {
 		if err := s.startRedis(ctx, d); err != nil {
 			return nil, err
 		}
+		parts.RedisPrimary, parts.RedisReplica = s.Ready.Redis, s.Ready.RedisReplica
 	}
-	services := opts.Services(Parts{
-		ProviderURL: psp.URL(), WebhookSecret: s.secret, RedisPrimary: s.Ready.Redis, RedisReplica: s.Ready.RedisReplica,
-	})
+	services := opts.Services(parts)
 	for i, one := range services {
 		if one.Stateless {
 			continue
@@ -202,6 +206,16 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 		}
 	}
 	return services, nil
+}
+
+// startProvider starts the payment provider's simulator. It ends with Close, after the services, and not with the signal.
+func (s *System) startProvider(ctx context.Context, d *directory, log *slog.Logger) (err error) {
+	if s.psp, err = pspsim.Start(context.WithoutCancel(ctx), pspsim.Options{Journal: d.dataFile("psp.jsonl"), Log: log}); err != nil {
+		return err
+	}
+	s.onStop(func() error { return within(s.psp.Close) })
+	s.Ready.PSP, s.secret = s.psp.URL(), rand.Text()
+	return nil
 }
 
 // startRedis starts a primary and a replica.
