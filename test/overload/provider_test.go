@@ -60,4 +60,3 @@ func (p provider) tell(t *testing.T, system *systemtest.Dev) {
 		t.Fatalf("the provider answered %s", answer.Status)
 	}
 }
-
