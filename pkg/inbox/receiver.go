@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	// maxBatch is the most events of one transaction, and as many as a server leaves unacknowledged.
+	// maxBatch is the most events of one transaction, and as many as a server sends to a process that has not taken them yet.
 	maxBatch = 1000
+	// maxUnacknowledged is how many events of a consumer may be on their way. They are more than one process gets, or one that hangs
+	// would keep the others waiting until ackWait.
+	maxUnacknowledged = 4 * maxBatch
 	// transientDelay is when events come again that the database could not take.
 	transientDelay = time.Second
 )
@@ -74,6 +77,7 @@ func (r *receiver) open(ctx context.Context) (*supply, error) {
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        ackWait,
+		MaxAckPending:  maxUnacknowledged,
 		MaxDeliver:     -1,
 	})
 	if err != nil {

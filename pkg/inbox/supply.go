@@ -18,9 +18,8 @@ const (
 
 var errClosed = errors.New("the server sends no more")
 
-// supply is the messages of a consumer. The server sends as many as it leaves unacknowledged before anybody asks for them, so that none
-// is lost for having come late: what a single request is answered with after it was given up comes again after ackWait only, and
-// nothing else does until then.
+// supply is the messages of a consumer. The server sends up to maxBatch before anybody asks for them, so that none is lost for having come
+// late: what a single request is answered with after it was given up comes again after ackWait only.
 type supply struct {
 	consuming jetstream.ConsumeContext
 	arrived   chan jetstream.Msg

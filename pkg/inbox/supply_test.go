@@ -12,6 +12,8 @@ import (
 
 	"github.com/tieout/tieout/pkg/bus"
 	"github.com/tieout/tieout/pkg/bus/bustest"
+	"github.com/tieout/tieout/pkg/outbox"
+	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/waittest"
 )
 
@@ -36,11 +38,11 @@ func (c *deafConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// A process that gets no processor for a while hears late of what the server has sent. It comes nevertheless, and no second time.
-func TestSupply_BringsWhatWasHeardLate(t *testing.T) {
-	t.Parallel()
+// lateReceiver makes a receiver of a stream of its own that hears what its server sends on that way.
+func (b *bundle) lateReceiver(t *testing.T, way *deaf) *receiver {
+	t.Helper()
 	server := bustest.Server(t)
-	way, b := &deaf{}, &bundle{js: bustest.Connect(t, server)}
+	b.js = bustest.Connect(t, server)
 	if err := bus.EnsureStream(t.Context(), b.js, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -53,23 +55,49 @@ func TestSupply_BringsWhatWasHeardLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newReceiver(New(Config{}, consumer(record)), js)
+	r := newReceiver(New(Config{Pool: b.pool}, consumer(record)), js)
 	t.Cleanup(r.close)
 	arrive(t, r, 0)
-	info := func() *jetstream.ConsumerInfo {
-		c, err := b.js.Consumer(t.Context(), bus.Stream, "recon")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c.CachedInfo()
+	return r
+}
+
+func (b *bundle) info(t *testing.T) *jetstream.ConsumerInfo {
+	t.Helper()
+	c, err := b.js.Consumer(t.Context(), bus.Stream, "recon")
+	if err != nil {
+		t.Fatal(err)
 	}
+	return c.CachedInfo()
+}
+
+// A process that gets no processor for a while hears late of what the server has sent. It comes nevertheless, and no second time.
+func TestSupply_BringsWhatWasHeardLate(t *testing.T) {
+	t.Parallel()
+	way, b := &deaf{}, &bundle{}
+	r := b.lateReceiver(t, way)
 	way.Lock()
 	b.publish(t, numbered(1, maxBatch)...)
-	waittest.Until(t, "the server has sent them", func() bool { return info().NumAckPending == maxBatch })
+	waittest.Until(t, "the server has sent them", func() bool { return b.info(t).NumAckPending == maxBatch })
 	way.Unlock()
 	arrive(t, r, maxBatch)
-	if n := info().NumRedelivered; n != 0 {
+	if n := b.info(t).NumRedelivered; n != 0 {
 		t.Errorf("%d came again", n)
+	}
+}
+
+// A process that hangs keeps what was sent to it until ackWait, and nothing else from the others.
+func TestSupply_OfOthersGoesOnWhileOneHangs(t *testing.T) {
+	t.Parallel()
+	way, b := &deaf{}, &bundle{pool: pgtest.Pool(t, outbox.Migrations, Migrations, effects)}
+	b.lateReceiver(t, way)
+	b.run(t, record)
+	waittest.Until(t, "both ask for events", func() bool { return b.info(t).NumWaiting == 2 })
+	way.Lock()
+	t.Cleanup(way.Unlock)
+	b.publish(t, numbered(1, 3*maxBatch)...)
+	b.awaitEffects(t, 2*maxBatch)
+	if n := b.info(t).NumRedelivered; n != 0 {
+		t.Errorf("%d came again before others went on", n)
 	}
 }
 
