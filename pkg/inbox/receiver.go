@@ -49,7 +49,7 @@ type delivery struct {
 // runOnce takes what is waiting, or waits a little for one event, and processes it.
 func (r *receiver) runOnce(ctx context.Context) (again bool, err error) {
 	if !r.js.Conn().IsConnected() {
-		return false, errDisconnected // a request sent now would be answered when nobody listens any more
+		return false, errDisconnected // nothing comes, and what came before could not be acknowledged
 	}
 	if r.supply == nil {
 		if r.supply, err = r.open(ctx); err != nil {

@@ -89,23 +89,17 @@ func (s *supply) close() {
 	defer close(s.ended)
 	s.consuming.Drain()
 	limit := time.After(closeLimit)
-	for closed := s.closed; ; {
+	for open := true; open; {
 		select {
 		case msg := <-s.arrived:
 			_ = msg.Nak() // else it comes again after ackWait
-			continue
-		default:
-		}
-		if closed == nil {
-			return
-		}
-		select {
-		case msg := <-s.arrived:
-			_ = msg.Nak()
-		case <-closed:
-			closed = nil
+		case <-s.closed:
+			open = false
 		case <-limit:
-			return
+			open = false
 		}
+	}
+	for range len(s.arrived) {
+		_ = (<-s.arrived).Nak()
 	}
 }

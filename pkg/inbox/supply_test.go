@@ -46,16 +46,8 @@ func (b *bundle) lateReceiver(t *testing.T, way *deaf) *receiver {
 	if err := bus.EnsureStream(t.Context(), b.js, 1); err != nil {
 		t.Fatal(err)
 	}
-	late, err := nats.Connect(server.URL(), nats.SetCustomDialer(way))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(late.Close)
-	js, err := jetstream.New(late)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newReceiver(New(Config{Pool: b.pool}, consumer(record)), js)
+	late := bustest.Connect(t, server, nats.SetCustomDialer(way))
+	r := newReceiver(New(Config{Pool: b.pool}, consumer(record)), late)
 	t.Cleanup(r.close)
 	arrive(t, r, 0)
 	return r

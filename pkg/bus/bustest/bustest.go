@@ -22,10 +22,11 @@ func Server(t testing.TB) *local.Server {
 	return s
 }
 
-// Connect gives a client of s that never gives up and reconnects fast; it is closed when the test ends.
-func Connect(t testing.TB, s *local.Server) jetstream.JetStream {
+// Connect gives a client of s, with further options, that never gives up and reconnects fast; it is closed when the test ends.
+func Connect(t testing.TB, s *local.Server, opts ...nats.Option) jetstream.JetStream {
 	t.Helper()
-	nc, err := s.Connect(nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
+	opts = append(opts, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
+	nc, err := s.Connect(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func startCluster(ctx context.Context) (_ *cluster, err error) {
 	return c, nil
 }
 
-// filesIn is where clusters lie: in memory if there is room, for nothing of them has to survive the machine.
+// filesIn is where clusters lie: where TMPDIR says, else in memory if there is room, for nothing of them has to survive the machine.
 func filesIn() string {
 	var there syscall.Statfs_t
 	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &there) != nil || uint64(there.Bavail)*uint64(there.Bsize) < room {
