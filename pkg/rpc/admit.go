@@ -67,18 +67,18 @@ func (d declared) classOf(md metadata.MD) shed.Class {
 	return c
 }
 
-// refusal is why a call would be refused at once; nil for one that may be let in.
-func (a admission) refusal(ctx context.Context, d declared) error {
+// knock asks whether a call may come in, where its headers were read; it does not wait.
+func (a admission) knock(ctx context.Context, md metadata.MD, d declared) error {
 	if a.quotas != nil && !d.ofService {
-		if err := a.quotas.Take(ctx, Caller(ctx), d.class); err != nil {
+		if err := a.quotas.Take(ctx, callerIn(md), d.class); err != nil {
 			return err
 		}
 	}
-	if a.gate == nil {
+	c := d.classOf(md)
+	if a.gate == nil || c == shed.Read && d.raises { // who operates may look why there is too much to do
 		return nil
 	}
-	md, _ := metadata.FromIncomingContext(ctx)
-	return a.gate.Refusal(ctx, d.classOf(md))
+	return a.gate.Knock(ctx, c)
 }
 
 // admit lets a call in. It has to leave when it has ended. The context it goes on with has its class, and yields to
@@ -111,7 +111,7 @@ func refusalOf(ctx context.Context) error {
 
 // politely is how many refusals a second are answered by the call's own goroutine, with the pushback trailer. In a flood the
 // others end where their headers were read, which costs half as much; the status and its RetryInfo are the same.
-const politely = 500
+const politely = 100
 
 // doorkeeper looks at a call when its headers have come, before telemetry does: tracing and measuring a call costs more
 // than refusing it, and refusals are counted anyway.
@@ -128,7 +128,7 @@ func (k *doorkeeper) look(ctx context.Context, info *tap.Info) (context.Context,
 	if !ours {
 		return ctx, nil
 	}
-	err := k.admission.refusal(ctx, d)
+	err := k.admission.knock(ctx, info.Header, d)
 	switch {
 	case err == nil:
 		return ctx, nil

@@ -198,6 +198,10 @@ const Anonymous = "anonymous"
 // Caller is who makes the call that ctx belongs to; Anonymous when it does not say.
 func Caller(ctx context.Context) string {
 	md, _ := metadata.FromIncomingContext(ctx)
+	return callerIn(md)
+}
+
+func callerIn(md metadata.MD) string {
 	if names := md.Get(callerHeader); len(names) == 1 && names[0] != "" && len(names[0]) <= 128 {
 		return names[0]
 	}

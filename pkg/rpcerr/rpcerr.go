@@ -139,9 +139,27 @@ func (e *Error) fieldDetail() protoadapt.MessageV1 {
 	return d
 }
 
+// sealed is an error whose status was made before it is needed.
+type sealed struct {
+	error
+	status *status.Status
+}
+
+// Unwrap gives the error.
+func (s *sealed) Unwrap() error { return s.error }
+
+// GRPCStatus implements what gRPC asks errors for.
+func (s *sealed) GRPCStatus() *status.Status { return s.status }
+
+// Sealed gives an error with its status made, for one that is given again and again. It must not be changed any more.
+func Sealed(e *Error) error { return &sealed{e, e.GRPCStatus()} }
+
 // ToStatus is what a server answers for err: an *Error as it is, the end of a context or of a call's time as
 // such, and anything else as INTERNAL without its text.
 func ToStatus(err error) *status.Status {
+	if s, ok := errors.AsType[*sealed](err); ok {
+		return s.status
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.GRPCStatus()
 	}

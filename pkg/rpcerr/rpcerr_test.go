@@ -12,6 +12,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
@@ -40,6 +41,19 @@ func TestError_SurvivesTheWireWithAllItsDetails(t *testing.T) {
 				t.Errorf("(-sent +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestSealed_IsTheSameError(t *testing.T) {
+	t.Parallel()
+	e := rpcerr.New(rpcerr.Overloaded, "too much")
+	e.RetryAfter = time.Second
+	once := rpcerr.Sealed(e)
+	if got, ok := rpcerr.FromError(once); !ok || got != e {
+		t.Errorf("got %v, want the error itself", got)
+	}
+	if a, b := rpcerr.ToStatus(once), rpcerr.ToStatus(fmt.Errorf("refused: %w", once)); a != b || !proto.Equal(a.Proto(), e.GRPCStatus().Proto()) {
+		t.Errorf("got the statuses %v and %v, want one, made once: %v", a, b, e.GRPCStatus())
 	}
 }
 

@@ -57,15 +57,17 @@ func (b *Backlog) Waited(d time.Duration) {
 	b.limit.Observe(now, Work{Took: d, Should: b.config.Target, UnderWay: b.underWay})
 }
 
-// takes tells whether one more piece of work of a class may come, and counts it.
+// takes tells whether one more call of a class may come, and counts what it brings.
 func (b *Backlog) takes(c Class) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(b.config.Now())
-	if b.underWay >= c.ceiling(b.limit.Value()) {
+	if b.isFull(c) {
 		return false
 	}
-	b.underWay++
+	if c.begins() {
+		b.underWay++
+	}
 	return true
 }
 
@@ -74,6 +76,11 @@ func (b *Backlog) IsFull(c Class) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(b.config.Now())
+	return b.isFull(c)
+}
+
+// isFull needs mu. Reads bring nothing, and are refused before what is worth more.
+func (b *Backlog) isFull(c Class) bool {
 	return b.underWay >= c.ceiling(b.limit.Value())
 }
 

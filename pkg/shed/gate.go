@@ -61,7 +61,7 @@ func NewGate(cfg Config) (*Gate, error) {
 	return g, g.observe(cfg.Meter)
 }
 
-// Before has the gate refuse new work while a backlog is full.
+// Before has the gate refuse new work while a backlog is full, and what is worth less.
 func (g *Gate) Before(b *Backlog) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,14 +75,26 @@ type Call struct {
 	Should time.Duration
 }
 
-// Enter lets a call in, at once or after a moment. It has to leave when it has ended. OVERLOADED when there is no room for
-// one of its class; then nothing was done.
-func (g *Gate) Enter(ctx context.Context, c Call) (leave func(), err error) {
-	for _, b := range g.addedTo(c.Class) {
-		if !b.takes(c.Class) {
-			return nil, g.refuse(ctx, c.Class, "backlog")
+// Knock is where a call comes first, and it never waits: OVERLOADED when one of its class finds a backlog full, or would
+// wait in vain to enter; then nothing was done. What it brings has its place in the backlogs from then on.
+func (g *Gate) Knock(ctx context.Context, c Class) error {
+	for _, b := range g.backlogsOf(c) {
+		if !b.takes(c) {
+			return g.refuse(ctx, c, "backlog")
 		}
 	}
+	g.mu.Lock()
+	hopeless := !g.hasRoom(c) && g.ahead(c) > c.patience()
+	g.mu.Unlock()
+	if hopeless {
+		return g.refuse(ctx, c, "limit")
+	}
+	return nil
+}
+
+// Enter lets a call in that has knocked, at once or after a moment. It has to leave when it has ended. OVERLOADED when there is
+// no room for one of its class; then nothing was done.
+func (g *Gate) Enter(ctx context.Context, c Call) (leave func(), err error) {
 	g.mu.Lock()
 	if g.waiting[c.Class].Len() == 0 && g.hasRoom(c.Class) {
 		g.admit(c.Class)
@@ -102,26 +114,9 @@ func (g *Gate) Enter(ctx context.Context, c Call) (leave func(), err error) {
 	return g.leaver(c), nil
 }
 
-// Refusal is why a call of a class would be refused at once: OVERLOADED, counted as a refusal; nil when it may be let in,
-// or has to wait to know.
-func (g *Gate) Refusal(ctx context.Context, c Class) error {
-	for _, b := range g.addedTo(c) {
-		if b.IsFull(c) {
-			return g.refuse(ctx, c, "backlog")
-		}
-	}
-	g.mu.Lock()
-	hopeless := !g.hasRoom(c) && g.ahead(c) > c.patience()
-	g.mu.Unlock()
-	if hopeless {
-		return g.refuse(ctx, c, "limit")
-	}
-	return nil
-}
-
-// addedTo gives the backlogs that a class adds to.
-func (g *Gate) addedTo(c Class) []*Backlog {
-	if !c.begins() {
+// backlogsOf gives the backlogs that have a say in whether a class comes in.
+func (g *Gate) backlogsOf(c Class) []*Backlog {
+	if !c.Yields() {
 		return nil
 	}
 	g.mu.Lock()
@@ -207,10 +202,18 @@ func (g *Gate) callIn() {
 	}
 }
 
-// refuse counts a refusal and makes it.
+// refuse counts a refusal and gives one.
 func (g *Gate) refuse(ctx context.Context, c Class, by string) error {
 	g.rejected.Add(ctx, 1, refusedBy(c, by))
-	e := rpcerr.New(rpcerr.Overloaded, "there is more work than can be done; nothing was done")
-	e.RetryAfter = time.Duration((1 + 3*rand.Float64()) * float64(askAgain)).Round(time.Millisecond)
-	return e
+	return overloaded[rand.IntN(len(overloaded))]
 }
+
+// overloaded are the refusals, made once, for they have to be cheap: each names another time to come back.
+var overloaded = func() (all [64]error) {
+	for i := range all {
+		e := rpcerr.New(rpcerr.Overloaded, "there is more work than can be done; nothing was done")
+		e.RetryAfter = (askAgain + 3*askAgain*time.Duration(i)/time.Duration(len(all)-1)).Round(time.Millisecond)
+		all[i] = rpcerr.Sealed(e)
+	}
+	return all
+}()

@@ -19,17 +19,20 @@ type doubts struct {
 // formerCarrier is what carriers are called together that there are no more.
 const formerCarrier = "former"
 
+// inDoubtByCarrier adds up those that have an index of their own: most shipments that have not ended are on their way.
+const inDoubtByCarrier = `
+SELECT carrier, count(*), now() - min(updated_at) FROM shipment
+ WHERE look_at IS NOT NULL AND (state = 1 OR state = 2 AND cancelling) AND updated_at < now() - $1::interval
+ GROUP BY carrier`
+
 // inDoubt adds up, by carrier, the shipments that may or may not be scheduled, or cancelled, longer than anybody who was
-// asked to find out is still at it. It reads those that have not ended.
+// asked to find out is still at it.
 func (s *shipments) inDoubt(ctx context.Context) (map[string]doubts, error) {
 	found := map[string]doubts{}
 	for name := range s.carriers.Carriers {
 		found[name] = doubts{}
 	}
-	rows, err := s.pool.Query(ctx, `
-SELECT carrier, count(*), now() - min(updated_at) FROM shipment
- WHERE look_at IS NOT NULL AND (state = 1 OR state = 2 AND cancelling) AND updated_at < now() - $1::interval
- GROUP BY carrier`, lease)
+	rows, err := s.pool.Query(ctx, inDoubtByCarrier, lease)
 	if err != nil {
 		return nil, fmt.Errorf("counting shipments in doubt: %w", err)
 	}
