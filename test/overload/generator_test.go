@@ -150,19 +150,23 @@ func (g *generator) measured() (m measures) {
 	return m
 }
 
-// capacity measures how many orders a second can be worked off with all that follows of them: so many are kept under way for a
-// time, with some reads, and the clock runs until the last has ended and its events are told. What is put off while there is
-// too much to do counts, as it does in a load that lasts. New ones come spread over the time, as in a load: many that come at the same
-// moment are written together, and cost less.
+// capacity measures how many orders a second end while there are always enough: so many are kept under way for a time, with some
+// reads, and those count that end in the last four fifths of it, as in a load. New ones come spread over the time, as in a load:
+// many that come at the same moment are written together, and cost less.
 func (g *generator) capacity(d time.Duration) float64 {
 	g.Helper()
 	var calling sync.WaitGroup
 	var placed atomic.Int64
 	began, before := time.Now(), g.measured().ended
+	since, first, last := began, before, before
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	for now := began; now.Sub(began) < d; now = <-ticker.C {
-		for range underWay - int(float64(placed.Load())-(g.measured().ended-before)) {
+	now := began
+	for ; now.Sub(began) < d; now = <-ticker.C {
+		if last = g.measured().ended; since == began && now.Sub(began) > d/5 {
+			since, first = now, last
+		}
+		for range underWay - int(float64(placed.Load())-(last-before)) {
 			placed.Add(1)
 			calling.Go(func() {
 				<-time.After(rand.N(lookEvery))
@@ -177,9 +181,10 @@ func (g *generator) capacity(d time.Duration) float64 {
 			})
 		}
 	}
+	last, now = g.measured().ended, time.Now()
 	calling.Wait()
 	g.settle()
-	return (g.measured().ended - before) / time.Since(began).Seconds()
+	return (last - first) / now.Sub(since).Seconds()
 }
 
 // run has calls come in an open loop.

@@ -21,8 +21,11 @@ import (
 	"github.com/tieout/tieout/services/payment/pspsim"
 )
 
-// leastProcs is how many processors Go should take itself to have.
-const leastProcs = 4
+// leastProcs is how many processors Go should take itself to have; on a single core oneCoreProcs, see docs/performance.md.
+const (
+	leastProcs   = 4
+	oneCoreProcs = 16
+)
 
 // stopLimit is how long Postgres and the provider may take to stop, each.
 const stopLimit = 20 * time.Second
@@ -150,12 +153,17 @@ func (opts *Options) chooseAddresses() error {
 	return nil
 }
 
-// enoughProcs has Go schedule onto some threads also where there is one core, unless somebody has said otherwise. The streams
+// enoughProcs has Go schedule onto some threads also where there are few cores, unless somebody has said otherwise. The streams
 // and the simulator's journal, which run in this process, sync each write, and who syncs holds one of Go's processors until
-// the disk has answered: with a single one, everything would wait for each of them.
+// the disk has answered: with a single one, everything would wait for each of them. On a single core they are more, for the one
+// that runs out of work is the one that looks what has come in.
 func enoughProcs() {
-	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < leastProcs {
-		runtime.GOMAXPROCS(leastProcs)
+	least := leastProcs
+	if runtime.NumCPU() == 1 {
+		least = oneCoreProcs
+	}
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < least {
+		runtime.GOMAXPROCS(least)
 	}
 }
 
