@@ -34,7 +34,7 @@ schedules: postgres ## Run ten thousand random schedules of faults against payme
 batches: postgres ## Kill services at random while batches of 20,000 payments run, with ten seeds (about half an hour)
 	go test -count=1 -timeout 3h -v -run ServicesWhileABatchRuns ./test/fault -fault.batch-items=20000 -fault.batch-seeds=10
 
-overload: postgres ## Put up to ten times the measured capacity on the whole system, and print what came of it (about eight minutes)
+overload: postgres ## Put up to ten times the measured capacity on the whole system, and print what came of it (about seven minutes)
 	@mkdir -p bin
 	go test -count=1 -timeout 30m -v ./test/overload -overload.for 30s -overload.table $(CURDIR)/bin/overload.md -overload.plot $(CURDIR)/bin/overload.svg
 
