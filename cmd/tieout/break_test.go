@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
@@ -33,19 +33,13 @@ type breakDesk struct {
 
 func newBreakDesk(t *testing.T) *breakDesk {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &breakDesk{addr: l.Addr().String(), b: &reconciliationv1.Break{
+	d := &breakDesk{b: &reconciliationv1.Break{
 		BreakId: "brk_1", Code: "AMOUNT_UNDER", State: reconciliationv1.BreakState_BREAK_STATE_OPEN, Severity: reconciliationv1.BreakSeverity_BREAK_SEVERITY_HIGH,
 		Amount: &commonv1.Amount{CurrencyCode: "GBP", MinorUnits: -1250}, AgeDays: 4, LastEvent: 1,
 	}}
 	s := grpc.NewServer()
 	reconciliationv1.RegisterBreakServiceServer(s, d)
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { s.Stop(); serving.Wait() })
+	d.addr = nettest.ServeGRPC(t, s)
 	return d
 }
 

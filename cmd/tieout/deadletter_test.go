@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	deadletterv1 "github.com/tieout/tieout/gen/tieout/deadletter/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
@@ -32,12 +32,8 @@ type letterDesk struct {
 
 func newLetterDesk(t *testing.T, service, id string) *letterDesk {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := &letterDesk{
-		addr: l.Addr().String(), outcome: deadletterv1.DeadLetterOutcome_DEAD_LETTER_OUTCOME_EFFECT,
+		outcome: deadletterv1.DeadLetterOutcome_DEAD_LETTER_OUTCOME_EFFECT,
 		letter: &deadletterv1.DeadLetter{
 			DeadLetterId: id, Service: service, Consumer: service + "-takings", State: deadletterv1.DeadLetterState_DEAD_LETTER_STATE_OPEN,
 			Subject: "evt.a.b.c.d", Attempts: 5, Error: "the books are closed\nand a stack", Payload: []byte{0, 1}, CreateTime: timestamppb.Now(),
@@ -47,9 +43,7 @@ func newLetterDesk(t *testing.T, service, id string) *letterDesk {
 	}
 	s := grpc.NewServer()
 	deadletterv1.RegisterDeadLetterServiceServer(s, d)
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { s.Stop(); serving.Wait() })
+	d.addr = nettest.ServeGRPC(t, s)
 	return d
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	paymentv1 "github.com/tieout/tieout/gen/tieout/payment/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -52,18 +52,11 @@ func serveDesk(t *testing.T, d interface {
 	paymentv1.ProviderServiceServer
 }) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := grpc.NewServer()
 	paymentv1.RegisterPaymentServiceServer(s, d)
 	paymentv1.RegisterProviderServiceServer(s, d)
 	healthv1.RegisterHealthServer(s, health.NewServer())
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { s.Stop(); serving.Wait() })
-	return l.Addr().String()
+	return nettest.ServeGRPC(t, s)
 }
 
 // tieout runs a command against the desk.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +19,7 @@ import (
 
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -35,24 +35,18 @@ type scheduleDesk struct {
 
 func newScheduleDesk(t *testing.T) *scheduleDesk {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	terms := newTerms()
 	terms.CustomerId, terms.PaymentMethod, terms.Amount = "c-1", "pm_1", &commonv1.Amount{CurrencyCode: "EUR", MinorUnits: 2500}
 	terms.Grace = durationpb.New(3600e9)
 	terms.Calendar.TimeOfDay, terms.Calendar.TimeZone = "06:00", "Europe/Berlin"
 	terms.Calendar.Rule = &billingv1.RecurrenceRule{Frequency: billingv1.Frequency_FREQUENCY_MONTHLY, Every: 1, Day: 31, StartDate: "2026-12-01"}
-	d := &scheduleDesk{addr: l.Addr().String(), schedule: &billingv1.Schedule{
+	d := &scheduleDesk{schedule: &billingv1.Schedule{
 		ScheduleId: "sch_1", State: billingv1.ScheduleState_SCHEDULE_STATE_ACTIVE, Terms: terms, NextDate: "2026-12-31",
 	}}
 	s := grpc.NewServer()
 	billingv1.RegisterScheduleServiceServer(s, d)
 	healthv1.RegisterHealthServer(s, health.NewServer())
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { s.Stop(); serving.Wait() })
+	d.addr = nettest.ServeGRPC(t, s)
 	return d
 }
 

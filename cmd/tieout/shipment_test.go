@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	shipmentv1 "github.com/tieout/tieout/gen/tieout/shipment/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -32,20 +32,14 @@ type shipmentDesk struct {
 
 func newShipmentDesk(t *testing.T) *shipmentDesk {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &shipmentDesk{addr: l.Addr().String(), shipment: &shipmentv1.Shipment{
+	d := &shipmentDesk{shipment: &shipmentv1.Shipment{
 		ShipmentId: "shp_1", State: shipmentv1.ShipmentState_SHIPMENT_STATE_SCHEDULED, Reference: "ord_1", Carrier: "simulator",
 		ServiceLevel: shipmentv1.ServiceLevel_SERVICE_LEVEL_EXPRESS, TrackingNumber: "SIM1",
 	}}
 	s := grpc.NewServer()
 	shipmentv1.RegisterShipmentServiceServer(s, d)
 	healthv1.RegisterHealthServer(s, health.NewServer())
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { s.Stop(); serving.Wait() })
+	d.addr = nettest.ServeGRPC(t, s)
 	return d
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	commonv1 "github.com/tieout/tieout/gen/tieout/common/v1"
 	reconciliationv1 "github.com/tieout/tieout/gen/tieout/reconciliation/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
@@ -33,13 +33,8 @@ type statementDesk struct {
 
 func newStatementDesk(t *testing.T) *statementDesk {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	eur := func(minor int64) *commonv1.Amount { return &commonv1.Amount{CurrencyCode: "EUR", MinorUnits: minor} }
 	d := &statementDesk{
-		addr: l.Addr().String(),
 		file: &reconciliationv1.StatementFile{
 			FileId: "stf_1", State: reconciliationv1.StatementFileState_STATEMENT_FILE_STATE_HELD, Name: "november.sta", Account: "default",
 			Format: reconciliationv1.StatementFormat_STATEMENT_FORMAT_MT940, Side: reconciliationv1.StatementSide_STATEMENT_SIDE_BANK, Sha256: "abc",
@@ -57,9 +52,7 @@ func newStatementDesk(t *testing.T) *statementDesk {
 	s := grpc.NewServer()
 	reconciliationv1.RegisterStatementServiceServer(s, d)
 	healthv1.RegisterHealthServer(s, health.NewServer())
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(l) })
-	t.Cleanup(func() { s.Stop(); serving.Wait() })
+	d.addr = nettest.ServeGRPC(t, s)
 	return d
 }
 

@@ -1,2 +1,2 @@
-// Package nettest gives tests addresses.
+// Package nettest gives tests addresses, and serves at them.
 package nettest

@@ -4,6 +4,8 @@ import (
 	"net"
 	"runtime"
 	"testing"
+
+	"google.golang.org/grpc"
 )
 
 // TestFreeAddr_IsTheTestsOwn listens on an address twice, with another socket asking for it in between.
@@ -28,5 +30,17 @@ func TestFreeAddr_IsTheTestsOwn(t *testing.T) {
 			conn.Close()
 			t.Error("somebody else got the port")
 		}
+	}
+}
+
+// TestServeGRPC_StoppedAtOnce stops servers as a test does that ends before its server was begun.
+func TestServeGRPC_StoppedAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		t.Run("", func(t *testing.T) {
+			if addr := ServeGRPC(t, grpc.NewServer()); addr == "" {
+				t.Error("it has no address")
+			}
+		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/quota"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
@@ -55,7 +56,7 @@ func setupAdmission(t *testing.T, limit int, w *warehouse, rules ...quota.Rule) 
 		<-s.Context().Done()
 		return s.Context().Err()
 	}})
-	f.addr = serve(t, f.server.Server)
+	f.addr = nettest.ServeGRPC(t, f.server.Server)
 	return f, gate
 }
 

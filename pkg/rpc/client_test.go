@@ -72,7 +72,7 @@ func TestClient_TakesABareUnavailableForUnknown(t *testing.T) {
 		return nil, status.Error(codes.Unavailable, "upstream reset")
 	}))
 	inventoryv1.RegisterInventoryServiceServer(plain, &warehouse{})
-	f := fixture{T: t, addr: serve(t, plain), tel: newTelemetry(t)}
+	f := fixture{T: t, addr: nettest.ServeGRPC(t, plain), tel: newTelemetry(t)}
 	err := f.getStock()
 	if _, ours := rpcerr.FromError(err); ours || status.Code(err) != codes.Unavailable {
 		t.Errorf("got %v, want UNAVAILABLE without a reason", err)

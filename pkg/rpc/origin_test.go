@@ -14,6 +14,7 @@ import (
 
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	"github.com/tieout/tieout/pkg/bus"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/telemetry"
@@ -146,7 +147,7 @@ func TestServer_RecordsACallWithAnInternalErrorOfATraceThatIsNotRecorded(t *test
 					return nil, test.err
 				},
 			})
-			f := fixture{T: t, server: server, addr: serve(t, server.Server), tel: newTelemetry(t)}
+			f := fixture{T: t, server: server, addr: nettest.ServeGRPC(t, server.Server), tel: newTelemetry(t)}
 			if f.getStock() == nil {
 				t.Fatal("no error")
 			}

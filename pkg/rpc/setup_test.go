@@ -3,8 +3,6 @@ package rpc_test
 import (
 	"context"
 	"log/slog"
-	"net"
-	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -15,6 +13,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/telemetry"
 )
@@ -59,7 +58,7 @@ func setup(t *testing.T, w *warehouse, o *orders) fixture {
 	f.server = newServer(t, f.log)
 	inventoryv1.RegisterInventoryServiceServer(f.server, w)
 	orderv1.RegisterOrderServiceServer(f.server, o)
-	f.addr = serve(t, f.server.Server)
+	f.addr = nettest.ServeGRPC(t, f.server.Server)
 	return f
 }
 
@@ -82,26 +81,6 @@ func newServer(t *testing.T, log *logtest.Book) *rpc.Server {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// serve serves until the test ends.
-func serve(t *testing.T, s *grpc.Server) (addr string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := s.Serve(l); err != nil {
-			t.Errorf("serving: %v", err)
-		}
-	})
-	t.Cleanup(func() {
-		s.Stop()
-		serving.Wait()
-	})
-	return l.Addr().String()
 }
 
 // dial connects with the client of the system.

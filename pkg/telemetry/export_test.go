@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/tieout/tieout/pkg/logtest"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/pkg/waittest"
 )
@@ -35,15 +35,9 @@ type collector struct {
 // startCollector serves a collector and gives its URL.
 func startCollector(t testing.TB, c *collector) (url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := grpc.NewServer()
 	collogs.RegisterLogsServiceServer(s, c)
-	go func() { _ = s.Serve(l) }()
-	t.Cleanup(s.Stop)
-	return "http://" + l.Addr().String()
+	return "http://" + nettest.ServeGRPC(t, s)
 }
 
 // Export implements the OTLP logs service.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	deadletterv1 "github.com/tieout/tieout/gen/tieout/deadletter/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 )
@@ -63,15 +63,9 @@ func (l *letters) RedriveDeadLetter(_ context.Context, r *deadletterv1.RedriveDe
 // start serves it at an address of its own.
 func (l *letters) start(t *testing.T) (addr string, stop func()) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := grpc.NewServer()
 	deadletterv1.RegisterDeadLetterServiceServer(server, l)
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
-	return listener.Addr().String(), server.Stop
+	return nettest.ServeGRPC(t, server), server.Stop
 }
 
 // setupLetters runs the gateway before three processes, of which the second one has no dead letters; stop stops the last one.

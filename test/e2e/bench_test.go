@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -17,6 +16,7 @@ import (
 	inventoryv1 "github.com/tieout/tieout/gen/tieout/inventory/v1"
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	"github.com/tieout/tieout/pkg/benchtest"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/pg/pgtest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 	"github.com/tieout/tieout/pkg/service"
@@ -118,11 +118,7 @@ type sink struct {
 
 func discardSpans(b *testing.B) *sink {
 	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := &sink{url: "http://" + listener.Addr().String()}
+	s := &sink{}
 	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		var taken emptypb.Empty // what it does not know it keeps as it came
 		if err := stream.RecvMsg(&taken); err != nil {
@@ -131,7 +127,6 @@ func discardSpans(b *testing.B) *sink {
 		s.bytes.Add(int64(len(taken.ProtoReflect().GetUnknown())))
 		return stream.SendMsg(&emptypb.Empty{})
 	}))
-	go func() { _ = server.Serve(listener) }() // until it is stopped
-	b.Cleanup(server.Stop)
+	s.url = "http://" + nettest.ServeGRPC(b, server)
 	return s
 }

@@ -3,7 +3,6 @@ package fault
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 
 	orderv1 "github.com/tieout/tieout/gen/tieout/order/v1"
 	tracev1 "github.com/tieout/tieout/gen/tieout/trace/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpc"
 	"github.com/tieout/tieout/pkg/service/servicetest"
 	"github.com/tieout/tieout/pkg/telemetry"
@@ -77,15 +77,9 @@ func startTraced(t *testing.T) *traced {
 // collect keeps what is sent, as `tieout dev` does.
 func (f *traced) collect() {
 	f.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		f.Fatal(err)
-	}
 	server := grpc.NewServer()
 	tracestore.New(64 << 20).Register(server)
-	go func() { _ = server.Serve(listener) }() // until it is stopped
-	f.Cleanup(server.Stop)
-	f.endpoint = listener.Addr().String()
+	f.endpoint = nettest.ServeGRPC(f, server)
 	f.traces = tracev1.NewTraceServiceClient(servicetest.DialAddr(f, f.endpoint, "operator"))
 }
 

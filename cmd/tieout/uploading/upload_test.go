@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 
 	"github.com/tieout/tieout/cmd/tieout/resend"
 	billingv1 "github.com/tieout/tieout/gen/tieout/billing/v1"
+	"github.com/tieout/tieout/pkg/nettest"
 	"github.com/tieout/tieout/pkg/rpcerr"
 )
 
@@ -36,20 +35,14 @@ type clerk struct {
 
 func newClerk(t *testing.T, breaks ...func(int) error) *clerk {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := &clerk{breaks: breaks}
 	s := grpc.NewServer()
 	billingv1.RegisterBatchServiceServer(s, c)
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.Serve(l) })
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(nettest.ServeGRPC(t, s), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(); s.Stop(); serving.Wait() })
+	t.Cleanup(func() { conn.Close() })
 	c.client = billingv1.NewBatchServiceClient(conn)
 	return c
 }
