@@ -2,10 +2,7 @@ package overload
 
 import (
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,7 +28,7 @@ func TestOverload(t *testing.T) {
 	if each == 0 {
 		each, loads = 2*time.Second, []float64{10, 0.5}
 	}
-	binary, behind := systemtest.Build(t), apart(t)
+	binary, behind := systemtest.Build(t), append(together(t), apart(t)...)
 	provider := startProvider(t, binary)
 	system := systemtest.StartDev(t, binary, behind...)
 	provider.tell(t, system)
@@ -71,27 +68,4 @@ func multiples(t *testing.T, list string) (all []float64) {
 		all = append(all, n)
 	}
 	return all
-}
-
-// apart has the generator run on the last core, and gives what the system is to be run behind: it gets the others. With one
-// core, or without taskset, they share what there is.
-func apart(t *testing.T) (behind []string) {
-	t.Helper()
-	cores := runtime.NumCPU()
-	tool, err := exec.LookPath("taskset")
-	if cores < 2 || err != nil {
-		t.Logf("the generator and the system share the cores (%d of them; taskset: %v)", cores, err)
-		return nil
-	}
-	last := strconv.Itoa(cores - 1)
-	if out, err := exec.CommandContext(t.Context(), tool, "-acp", last, strconv.Itoa(os.Getpid())).CombinedOutput(); err != nil {
-		t.Logf("the generator cannot be pinned: %v: %s", err, out)
-		return nil
-	}
-	procs := runtime.GOMAXPROCS(1)
-	t.Cleanup(func() {
-		runtime.GOMAXPROCS(procs)
-		_ = exec.Command(tool, "-acp", "0-"+last, strconv.Itoa(os.Getpid())).Run()
-	})
-	return []string{tool, "-c", fmt.Sprintf("0-%d", cores-2)}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // provider is the payment provider's simulator in a process of its own, which has the generator's core: a provider is somebody else's
-// machine.
+// machine. It goes after the generator, whose clock is the one that counts.
 type provider struct {
 	url, secret string
 }
@@ -27,7 +27,7 @@ func startProvider(t *testing.T, binary string) provider {
 	t.Helper()
 	addr := nettest.FreeAddr(t)
 	p := provider{url: "http://" + addr, secret: rand.Text()}
-	systemtest.Start(t, exec.Command(binary, "psp", "serve", "--addr", addr))
+	systemtest.Start(t, exec.Command("nice", binary, "psp", "serve", "--addr", addr))
 	waittest.Until(t, "the provider answers", func() bool {
 		answer, err := benchtest.Get(t.Context(), p.url+"/healthz")
 		if err != nil {
