@@ -9,14 +9,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Server is a [grpc.Server], or what is built on one.
-type Server interface {
-	Serve(net.Listener) error
-	Stop()
-}
-
 // ServeGRPC serves at a loopback address of its own until the test ends, or the test stops the server.
-func ServeGRPC(t testing.TB, s Server) (addr string) {
+func ServeGRPC(t testing.TB, s *grpc.Server) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -56,7 +56,7 @@ func setupAdmission(t *testing.T, limit int, w *warehouse, rules ...quota.Rule) 
 		<-s.Context().Done()
 		return s.Context().Err()
 	}})
-	f.addr = nettest.ServeGRPC(t, f.server)
+	f.addr = nettest.ServeGRPC(t, f.server.Server)
 	return f, gate
 }
 

@@ -147,7 +147,7 @@ func TestServer_RecordsACallWithAnInternalErrorOfATraceThatIsNotRecorded(t *test
 					return nil, test.err
 				},
 			})
-			f := fixture{T: t, server: server, addr: nettest.ServeGRPC(t, server), tel: newTelemetry(t)}
+			f := fixture{T: t, server: server, addr: nettest.ServeGRPC(t, server.Server), tel: newTelemetry(t)}
 			if f.getStock() == nil {
 				t.Fatal("no error")
 			}

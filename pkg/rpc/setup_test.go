@@ -58,7 +58,7 @@ func setup(t *testing.T, w *warehouse, o *orders) fixture {
 	f.server = newServer(t, f.log)
 	inventoryv1.RegisterInventoryServiceServer(f.server, w)
 	orderv1.RegisterOrderServiceServer(f.server, o)
-	f.addr = nettest.ServeGRPC(t, f.server)
+	f.addr = nettest.ServeGRPC(t, f.server.Server)
 	return f
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -19,8 +18,6 @@ const (
 	longestGap = 100 * time.Millisecond
 	// askAgain is when a client that was refused should come back, at the earliest; at random up to four times that.
 	askAgain = 250 * time.Millisecond
-	// refusesFor is how long after a refusal more of them are to be expected.
-	refusesFor = 100 * time.Millisecond
 )
 
 // Config is what a gate is made of.
@@ -37,7 +34,6 @@ type Config struct {
 type Gate struct {
 	now      func() time.Time
 	rejected metric.Int64Counter
-	refused  atomic.Int64 // when the last one was, in ns of Unix time
 
 	mu       sync.Mutex
 	limit    *Limit
@@ -206,12 +202,8 @@ func (g *Gate) callIn() {
 	}
 }
 
-// Refusing tells whether calls are refused at the moment, so that more refusals are to be expected.
-func (g *Gate) Refusing() bool { return g.now().UnixNano()-g.refused.Load() < int64(refusesFor) }
-
 // refuse counts a refusal and gives one.
 func (g *Gate) refuse(ctx context.Context, c Class, by string) error {
-	g.refused.Store(g.now().UnixNano())
 	g.rejected.Add(ctx, 1, refusedBy(c, by))
 	return overloaded[rand.IntN(len(overloaded))]
 }

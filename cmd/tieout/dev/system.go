@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +19,12 @@ import (
 	"github.com/tieout/tieout/pkg/service"
 	"github.com/tieout/tieout/pkg/telemetry"
 	"github.com/tieout/tieout/services/payment/pspsim"
+)
+
+// leastProcs is how many processors Go should take itself to have; on a single core oneCoreProcs, see docs/performance.md.
+const (
+	leastProcs   = 4
+	oneCoreProcs = 16
 )
 
 // stopLimit is how long Postgres and the provider may take to stop, each.
@@ -145,6 +153,20 @@ func (opts *Options) chooseAddresses() error {
 	return nil
 }
 
+// enoughProcs has Go schedule onto some threads also where there are few cores, unless somebody has said otherwise. The streams
+// and the simulator's journal, which run in this process, sync each write, and who syncs holds one of Go's processors until
+// the disk has answered: with a single one, everything would wait for each of them. On a single core they are more, for the one
+// that runs out of work is the one that looks what has come in.
+func enoughProcs() {
+	least := leastProcs
+	if runtime.NumCPU() == 1 {
+		least = oneCoreProcs
+	}
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < least {
+		runtime.GOMAXPROCS(least)
+	}
+}
+
 // startServers starts what the services need, and gives them with their databases.
 func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logger, opts Options) ([]service.Service, error) {
 	dir, closed, err := d.postgres()
@@ -154,14 +176,14 @@ func (s *System) startServers(ctx context.Context, d *directory, log *slog.Logge
 	if closed != "" {
 		opts.Note(fmt.Sprintf("Postgres does not run as root and may not pass %s: its files are in %s", closed, dir))
 	}
-	postgres, err := pglocal.Start(ctx, pglocal.Options{Dir: dir, Sync: true, Background: oneCore()})
+	postgres, err := pglocal.Start(ctx, pglocal.Options{Dir: dir, Sync: true})
 	if err != nil {
 		return nil, err
 	}
 	s.onStop(func() error { return within(postgres.Stop) })
 	s.Ready.Postgres = postgres.DSN("postgres")
 
-	shareCores()
+	enoughProcs()
 	nats, err := local.Start(local.Options{Dir: d.dataFile("nats"), Log: log})
 	if err != nil {
 		return nil, err

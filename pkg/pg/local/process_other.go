@@ -17,6 +17,3 @@ func servesDir(pid int, data string) bool {
 	out, err := exec.Command("ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && strings.Contains(string(out), "-D "+data+" ")
 }
-
-// toBackground does nothing: nobody was asked how here.
-func toBackground(int) {}

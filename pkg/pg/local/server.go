@@ -37,9 +37,6 @@ type Options struct {
 	// Sync makes commits survive a crash of the machine. Without it only a crash of the server is survived, and
 	// everything is faster.
 	Sync bool
-	// Background has the kernel put the server behind other processes, and interrupt it less often: for a single core that it
-	// shares with those who use it, so that they can answer while it works. Only on Linux.
-	Background bool
 	// Log gets the server's log. Nil means the file postgres.log in Dir.
 	Log io.Writer
 }
@@ -120,9 +117,6 @@ func (s *Server) launch(ctx context.Context, opts Options) (err error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	if s.process, err = startProcess(cmd, s.account, s.layout.data()); err != nil {
 		return err
-	}
-	if opts.Background {
-		toBackground(s.process.cmd.Process.Pid)
 	}
 	if err := s.awaitReady(ctx); err != nil {
 		s.process.signal(syscall.SIGQUIT)
