@@ -164,6 +164,10 @@ func (r *report) print(t *testing.T) {
 	}
 }
 
+// telling is how long a load has to last to say whether orders end meanwhile: those that came first go through their steps together, so
+// that on a slow machine none ends for seconds.
+const telling = 10 * time.Second
+
 // check holds what must hold on any machine: what finishes something gets through, and orders go on being worked off. How
 // fast that is, the table says.
 func (r *report) check(t *testing.T) {
@@ -172,7 +176,7 @@ func (r *report) check(t *testing.T) {
 		if a := p.answers["finish"]; len(a.refused)*200 > a.sent() {
 			t.Errorf("at %g×, %d of %d calls that finish something were refused", p.load, len(a.refused), a.sent())
 		}
-		if p.goodput <= 0 {
+		if p.goodput <= 0 && p.lasted >= telling {
 			t.Errorf("at %g×, no order ended", p.load)
 		}
 	}
