@@ -38,6 +38,7 @@ func TestOverload(t *testing.T) {
 	r := &report{capacity: g.capacity(max(each, 3*time.Second))}
 	t.Logf("capacity: %.0f orders a second", r.capacity)
 	g.wantAllWell()
+	before := g.measured().ended
 	for i, load := range loads {
 		r.phases = append(r.phases, g.run(load, r.capacity, each))
 		if i < len(loads)-1 && loads[i+1] < load {
@@ -45,6 +46,7 @@ func TestOverload(t *testing.T) {
 		}
 		g.wantAllWell()
 	}
+	r.ended = g.measured().ended - before
 	r.print(t)
 	for file, text := range map[string]string{*table: r.String(), *plot: r.plot()} {
 		if file == "" {

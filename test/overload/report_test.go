@@ -119,6 +119,7 @@ func percentile(all []time.Duration, p int) string {
 type report struct {
 	capacity float64
 	phases   []*result
+	ended    float64 // orders, by the time all had come to rest
 }
 
 // String is the report as a table of Markdown.
@@ -168,16 +169,21 @@ func (r *report) print(t *testing.T) {
 // that on a slow machine none ends for seconds.
 const telling = 10 * time.Second
 
-// check holds what must hold on any machine: what finishes something gets through, and orders go on being worked off. How
-// fast that is, the table says.
+// check holds what must hold on any machine: what finishes something gets through, orders go on being worked off, and each that was
+// accepted has ended. How fast that is, the table says.
 func (r *report) check(t *testing.T) {
 	t.Helper()
+	accepted := 0
 	for _, p := range r.phases {
+		accepted += len(p.answers["new"].done)
 		if a := p.answers["finish"]; len(a.refused)*200 > a.sent() {
 			t.Errorf("at %g×, %d of %d calls that finish something were refused", p.load, len(a.refused), a.sent())
 		}
 		if p.goodput <= 0 && p.lasted >= telling {
 			t.Errorf("at %g×, no order ended", p.load)
 		}
+	}
+	if r.ended < float64(accepted) {
+		t.Errorf("%.0f of %d accepted orders ended", r.ended, accepted)
 	}
 }
